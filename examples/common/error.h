@@ -1,0 +1,27 @@
+/* Errors as text, and memory: what every example uses.
+ *
+ * A function that can fail returns false and leaves one sentence in a struct error: what was wrong, where, what to do.
+ */
+#ifndef EXAMPLES_ERROR_H
+#define EXAMPLES_ERROR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct error {
+    char text[512];
+};
+
+#ifdef __GNUC__
+#define PRINTF_LIKE(format_at, arguments_at) __attribute__((format(printf, format_at, arguments_at)))
+#else
+#define PRINTF_LIKE(format_at, arguments_at)
+#endif
+
+/* Formats the sentence; always false, so that a function can `return fail(error, ...)`. */
+bool fail(struct error *error, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/* count * size zeroed bytes, to be freed by the caller. Never NULL: without memory the program ends with a message. */
+void *allocate(size_t count, size_t size);
+
+#endif

@@ -1,0 +1,137 @@
+#include "idx.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <zlib.h>
+
+enum { PATH_BYTES = 4096, MAX_SIDE = 4096, MAX_IMAGES = 100000000 };
+
+/* An open file with the name that errors call it by. */
+struct idx_file {
+    char path[PATH_BYTES];
+    gzFile file;
+};
+
+static bool open_idx(struct idx_file *idx, const char *dir, const char *name, struct error *error) {
+    static const char *const endings[] = {"", ".gz"};
+    for (size_t i = 0; i < 2; i++) {
+        int length = snprintf(idx->path, sizeof idx->path, "%s/%s%s", dir, name, endings[i]);
+        if (length < 0 || (size_t)length >= sizeof idx->path)
+            return fail(error, "--data: the path %s is too long", dir);
+        if (access(idx->path, F_OK) != 0) continue;
+        idx->file = gzopen(idx->path, "rb");
+        if (!idx->file) return fail(error, "%s: cannot be opened: %s", idx->path, strerror(errno));
+        return true;
+    }
+    return fail(error, "%s/%s: no such file, nor with .gz: run `make data`, or name another directory by --data", dir,
+                name);
+}
+
+static bool read_bytes(struct idx_file *idx, uint8_t *bytes, size_t size, const char *what, struct error *error) {
+    size_t have = 0;
+    while (have < size) {
+        size_t piece = size - have < (1u << 30) ? size - have : 1u << 30;
+        int got = gzread(idx->file, bytes + have, (unsigned)piece);
+        if (got < 0) {
+            int code;
+            return fail(error, "%s: damaged: %s: fetch the file again", idx->path, gzerror(idx->file, &code));
+        }
+        if (got == 0)
+            return fail(error, "%s: truncated: %zu of %zu bytes of %s: fetch the file again", idx->path, have, size,
+                        what);
+        have += (size_t)got;
+    }
+    return true;
+}
+
+/* Reads the magic number (two zeros, 8 for bytes, the number of dimensions) and the sizes that follow it. */
+static bool read_head(struct idx_file *idx, size_t *sizes, size_t dimensions, struct error *error) {
+    uint8_t head[4 + 4 * 3];
+    if (!read_bytes(idx, head, 4 + 4 * dimensions, "head", error)) return false;
+    if (head[0] != 0 || head[1] != 0 || head[2] != 8 || head[3] != dimensions)
+        return fail(error,
+                    "%s: begins with %02x%02x%02x%02x, not 000008%02zx: not an IDX file of bytes in %zu dimensions",
+                    idx->path, head[0], head[1], head[2], head[3], dimensions, dimensions);
+    for (size_t i = 0; i < dimensions; i++) {
+        const uint8_t *size = head + 4 + 4 * i;
+        size_t limit = i == 0 ? MAX_IMAGES : MAX_SIDE;
+        sizes[i] = (size_t)size[0] << 24 | (size_t)size[1] << 16 | (size_t)size[2] << 8 | size[3];
+        if (sizes[i] == 0 || sizes[i] > limit)
+            return fail(error, "%s: dimension %zu is %zu, not 1 to %zu: the file is damaged", idx->path, i, sizes[i],
+                        limit);
+    }
+    return true;
+}
+
+static bool read_images(struct images *images, struct idx_file *idx, size_t limit, struct error *error) {
+    size_t sizes[3];
+    if (!read_head(idx, sizes, 3, error)) return false;
+    images->count = limit && limit < sizes[0] ? limit : sizes[0];
+    images->pixels = sizes[1] * sizes[2];
+    /* grows as the file proves to hold them: an absurd count must not cost memory */
+    size_t chunk = 1 + (1u << 26) / images->pixels;
+    for (size_t have = 0; have < images->count;) {
+        size_t now = images->count - have < chunk ? images->count - have : chunk;
+        uint8_t *grown = (uint8_t *)realloc(images->pixel, (have + now) * images->pixels);
+        if (!grown) return fail(error, "%s: no memory for %zu images", idx->path, have + now);
+        images->pixel = grown;
+        if (!read_bytes(idx, grown + have * images->pixels, now * images->pixels, "images", error)) return false;
+        have += now;
+    }
+    return true;
+}
+
+static bool read_labels(struct images *images, struct idx_file *idx, size_t limit, size_t classes,
+                        struct error *error) {
+    size_t labels = 0;
+    if (!read_head(idx, &labels, 1, error)) return false;
+    if (limit && limit < labels) labels = limit;
+    if (labels != images->count)
+        return fail(error, "%s: %zu labels for %zu images: the two files are not of one set", idx->path, labels,
+                    images->count);
+    images->label = (uint8_t *)allocate(labels, 1);
+    if (!read_bytes(idx, images->label, labels, "labels", error)) return false;
+    for (size_t i = 0; i < labels; i++)
+        if (images->label[i] >= classes)
+            return fail(error, "%s: label %zu is %d, not 0 to %zu: does the net have an output for each class?",
+                        idx->path, i, images->label[i], classes - 1);
+    return true;
+}
+
+bool images_read(struct images *images, const char *dir, const char *prefix, size_t limit, size_t classes,
+                 struct error *error) {
+    struct idx_file idx;
+    char name[64];
+    memset(images, 0, sizeof *images);
+
+    snprintf(name, sizeof name, "%s-images-idx3-ubyte", prefix);
+    if (!open_idx(&idx, dir, name, error)) return false;
+    bool good = read_images(images, &idx, limit, error);
+    gzclose(idx.file);
+
+    snprintf(name, sizeof name, "%s-labels-idx1-ubyte", prefix);
+    if (good && (good = open_idx(&idx, dir, name, error))) {
+        good = read_labels(images, &idx, limit, classes, error);
+        gzclose(idx.file);
+    }
+    if (!good) images_free(images);
+    return good;
+}
+
+void images_free(struct images *images) {
+    free(images->pixel);
+    free(images->label);
+    memset(images, 0, sizeof *images);
+}
+
+void images_batch(const struct images *images, const size_t *index, size_t count, float *values, uint8_t *labels) {
+    for (size_t i = 0; i < count; i++) {
+        const uint8_t *pixel = images->pixel + index[i] * images->pixels;
+        for (size_t j = 0; j < images->pixels; j++)
+            *values++ = (float)pixel[j] * (1.0f / 255.0f);
+        labels[i] = images->label[index[i]];
+    }
+}

@@ -1,0 +1,54 @@
+/* A small neural net: dense layers with tanh or ReLU between them, softmax cross-entropy on top, trained by SGD.
+ *
+ * The net holds shapes and working memory; its parameters and gradients are tensors of the caller's, as they are what
+ * travels: for each layer its weights, outputs x inputs, then its biases, 1 x outputs.
+ */
+#ifndef EXAMPLES_NET_H
+#define EXAMPLES_NET_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "tensors.h"
+
+enum activation { ACTIVATION_RELU, ACTIVATION_TANH };
+
+enum { NET_MAX_WIDTHS = 16 };
+
+/* As in 784-392-50-10: inputs, hidden units, classes. */
+struct net_widths {
+    size_t count; /* 2 .. NET_MAX_WIDTHS */
+    size_t width[NET_MAX_WIDTHS];
+};
+
+struct net {
+    struct net_widths widths;
+    enum activation activation;
+    size_t batch;                  /* samples that one pass takes at most */
+    float *output[NET_MAX_WIDTHS]; /* output[l] of layer l, batch x width[l]; output[0] is unused */
+    float *delta[NET_MAX_WIDTHS];  /* gradient of the loss by output[l] */
+};
+
+/* A net whose passes take up to `batch` samples. Free with net_free. BLAS is set to one thread. */
+struct net net_create(const struct net_widths *widths, enum activation activation, size_t batch);
+
+void net_free(struct net *net);
+
+/* The net's parameters, drawn from the seed (He et al. 2015 for ReLU, Glorot and Bengio 2010 for tanh; biases zero).
+ * Free with tensors_free; tensors_like makes room for a gradient. */
+struct tensors net_parameters(const struct net *net, uint64_t seed);
+
+/* Mean loss of `count` samples (inputs: count x width[0]) and, in `gradient`, its gradient by each parameter.
+ * 1 <= count <= net->batch. */
+double net_gradient(struct net *net, const struct tensors *parameters, const float *inputs, const uint8_t *labels,
+                    size_t count, struct tensors *gradient);
+
+/* How many of `count` samples are classified as labelled. 1 <= count <= net->batch. */
+size_t net_correct(struct net *net, const struct tensors *parameters, const float *inputs, const uint8_t *labels,
+                   size_t count);
+
+/* One step of SGD with momentum: velocity = momentum * velocity + gradient; parameters -= rate * velocity. */
+void sgd_step(struct tensors *parameters, struct tensors *velocity, const struct tensors *gradient, float rate,
+              float momentum);
+
+#endif

@@ -1,0 +1,57 @@
+#include "tensors.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+
+#include "error.h"
+
+struct tensors tensors_create(const size_t (*shapes)[2], size_t count) {
+    struct tensors tensors = {count, (struct tensor *)allocate(count, sizeof(struct tensor)), 0, NULL};
+    for (size_t i = 0; i < count; i++)
+        tensors.values += shapes[i][0] * shapes[i][1];
+    tensors.all = (float *)allocate(tensors.values, sizeof(float));
+    float *values = tensors.all;
+    for (size_t i = 0; i < count; i++) {
+        struct tensor tensor = {values, shapes[i][0], shapes[i][1]};
+        tensors.tensor[i] = tensor;
+        values += tensor.rows * tensor.columns;
+    }
+    return tensors;
+}
+
+struct tensors tensors_like(const struct tensors *model) {
+    size_t(*shapes)[2] = (size_t(*)[2])allocate(model->count, sizeof *shapes);
+    for (size_t i = 0; i < model->count; i++) {
+        shapes[i][0] = model->tensor[i].rows;
+        shapes[i][1] = model->tensor[i].columns;
+    }
+    struct tensors tensors = tensors_create((const size_t(*)[2])shapes, model->count);
+    free(shapes);
+    return tensors;
+}
+
+void tensors_free(struct tensors *tensors) {
+    free(tensors->tensor);
+    free(tensors->all);
+    memset(tensors, 0, sizeof *tensors);
+}
+
+void tensors_clear(struct tensors *tensors) {
+    memset(tensors->all, 0, tensors->values * sizeof(float));
+}
+
+void tensors_copy(struct tensors *to, const struct tensors *from) {
+    memcpy(to->all, from->all, from->values * sizeof(float));
+}
+
+bool tensors_finite(const struct tensors *tensors) {
+    for (size_t i = 0; i < tensors->values; i++)
+        if (!isfinite(tensors->all[i])) return false;
+    return true;
+}
+
+uint32_t tensors_crc(const struct tensors *tensors) {
+    return (uint32_t)crc32_z(0, (const unsigned char *)tensors->all, tensors->values * sizeof(float));
+}
