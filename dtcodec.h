@@ -149,9 +149,9 @@ DTC_API size_t dtc_encode_scratch(const dtc_spec *spec, size_t count);
 DTC_API dtc_status dtc_encode(const dtc_spec *spec, void *packet, size_t capacity, size_t *packet_bytes,
                               const float *values, size_t count, void *scratch, size_t scratch_bytes);
 
-/* Error feedback (Seide et al. 2014; Karimireddy et al. 2019): encodes x = values + residual, summed in fp32, and leaves
- * in residual[i] = x[i] - decoded[i], what the receiver does not see. Start with a residual of zeros; it is the caller's
- * state: save it in checkpoints. Untouched on failure. */
+/* Error feedback (Seide et al. 2014; Karimireddy et al. 2019): encodes x = values + residual, summed in fp32, and
+ * leaves in residual[i] = x[i] - decoded[i], what the receiver does not see. Start with a residual of zeros; it is the
+ * caller's state: save it in checkpoints. Untouched on failure. */
 DTC_API dtc_status dtc_encode_residual(const dtc_spec *spec, void *packet, size_t capacity, size_t *packet_bytes,
                                        const float *values, float *residual, size_t count, void *scratch,
                                        size_t scratch_bytes);
@@ -195,3 +195,2792 @@ DTC_API dtc_status dtc_decode_add(float *values, size_t count, float weight, con
 /* Users can stop reading here. */
 
 #endif /* DTCODEC_H */
+
+/* ====================================================================================================================
+ * IMPLEMENTATION
+ * ==================================================================================================================*/
+
+#if (defined(DTCODEC_IMPLEMENTATION) || defined(DTC_STATIC)) && !defined(DTCI_IMPLEMENTED)
+#define DTCI_IMPLEMENTED
+
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* --------------------------------------------------------------------------------------------------------------------
+ * Compiler and SIMD
+ * ------------------------------------------------------------------------------------------------------------------*/
+
+#define DTCI_FN static inline
+
+#ifdef DTC_STATIC
+#define DTCI_API static inline
+#else
+#define DTCI_API
+#endif
+
+#if defined(__SSE4_2__) && defined(__x86_64__)
+#include <nmmintrin.h>
+#define DTCI_CRC_X86 1
+#elif defined(__ARM_FEATURE_CRC32) && defined(__aarch64__)
+#include <arm_acle.h>
+#define DTCI_CRC_ARM 1
+#endif
+
+#define DTCI_COUNT_MAX 0x3fffff00u /* values in a packet: with its head it stays below 4 GiB */
+#define DTCI_CHUNK     256u        /* values that a pass holds on the stack; a multiple of every pack's group */
+
+/* Fields of dtc_spec are read and written through a table of their offsets, as int. */
+typedef char dtci_assert_enum_is_int[sizeof(dtc_grid) == sizeof(int) ? 1 : -1];
+typedef char dtci_assert_float_is_32[sizeof(float) == 4 && sizeof(double) == 8 ? 1 : -1];
+
+/* --------------------------------------------------------------------------------------------------------------------
+ * Bytes and checked arithmetic
+ * ------------------------------------------------------------------------------------------------------------------*/
+
+DTCI_FN uint32_t dtci_get16(const unsigned char *p) {
+    return (uint32_t)p[0] | (uint32_t)p[1] << 8;
+}
+
+DTCI_FN uint32_t dtci_get32(const unsigned char *p) {
+    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
+DTCI_FN uint64_t dtci_get64(const unsigned char *p) {
+    return (uint64_t)p[0] | (uint64_t)p[1] << 8 | (uint64_t)p[2] << 16 | (uint64_t)p[3] << 24 | (uint64_t)p[4] << 32 |
+           (uint64_t)p[5] << 40 | (uint64_t)p[6] << 48 | (uint64_t)p[7] << 56;
+}
+
+DTCI_FN void dtci_put16(unsigned char *p, uint32_t x) {
+    p[0] = (unsigned char)(x & 255);
+    p[1] = (unsigned char)(x >> 8 & 255);
+}
+
+DTCI_FN void dtci_put32(unsigned char *p, uint32_t x) {
+    p[0] = (unsigned char)(x & 255);
+    p[1] = (unsigned char)(x >> 8 & 255);
+    p[2] = (unsigned char)(x >> 16 & 255);
+    p[3] = (unsigned char)(x >> 24);
+}
+
+DTCI_FN void dtci_put64(unsigned char *p, uint64_t x) {
+    dtci_put32(p, (uint32_t)(x & 0xffffffffu));
+    dtci_put32(p + 4, (uint32_t)(x >> 32));
+}
+
+DTCI_FN uint32_t dtci_float_bits(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, 4);
+    return bits;
+}
+
+DTCI_FN float dtci_bits_float(uint32_t bits) {
+    float x;
+    memcpy(&x, &bits, 4);
+    return x;
+}
+
+DTCI_FN float dtci_get_float(const unsigned char *p) {
+    return dtci_bits_float(dtci_get32(p));
+}
+
+DTCI_FN void dtci_put_float(unsigned char *p, float x) {
+    dtci_put32(p, dtci_float_bits(x));
+}
+
+/* By the exponent's bits: compilers drop x != x under -ffast-math. */
+DTCI_FN int dtci_finite(float x) {
+    return (dtci_float_bits(x) & 0x7f800000u) != 0x7f800000u;
+}
+
+/* The smallest float that is no smaller than x >= 0. */
+DTCI_FN float dtci_float_up(double x) {
+    float y = x >= (double)FLT_MAX ? FLT_MAX : (float)x;
+    return (double)y < x && y < FLT_MAX ? dtci_bits_float(dtci_float_bits(y) + 1) : y;
+}
+
+/* The largest float that is no larger than x; 0 for x <= 0. */
+DTCI_FN float dtci_float_down(double x) {
+    float y = x >= (double)FLT_MAX ? FLT_MAX : x > 0 ? (float)x : 0.0f;
+    return (double)y > x && y > 0 ? dtci_bits_float(dtci_float_bits(y) - 1) : y;
+}
+
+/* ceil(a / b) */
+DTCI_FN size_t dtci_ceil_div(size_t a, size_t b) {
+    return a / b + (a % b != 0);
+}
+
+/* Bits that hold 0..x. */
+DTCI_FN unsigned dtci_bit_width(uint32_t x) {
+    unsigned n = 0;
+    for (; x; x >>= 1)
+        n++;
+    return n;
+}
+
+/* log2(x) in 1/65536, x >= 1: integers only, so that every platform finds the same. */
+DTCI_FN uint32_t dtci_log2(uint32_t x) {
+    unsigned whole = dtci_bit_width(x) - 1, i;
+    uint64_t m = (uint64_t)x << (31 - whole);
+    uint32_t result = (uint32_t)whole;
+    for (i = 0; i < 16; i++) {
+        m = m * m >> 31;
+        result <<= 1;
+        if (m >> 32) {
+            m >>= 1;
+            result |= 1;
+        }
+    }
+    return result;
+}
+
+/* CRC-32C (Castagnoli; RFC 3720, 12.1): reflected polynomial 0x82f63b78. The software table holds eight bytes' worth,
+ * so that eight bytes are looked up side by side; being linear, it is spelled by its eight powers of two. */
+#if !defined(DTCI_CRC_X86) && !defined(DTCI_CRC_ARM)
+#define DTCI_CRC_2(x, a)                     (x), (x) ^ (a)
+#define DTCI_CRC_4(x, a, b)                  DTCI_CRC_2(x, a), DTCI_CRC_2((x) ^ (b), a)
+#define DTCI_CRC_8(x, a, b, c)               DTCI_CRC_4(x, a, b), DTCI_CRC_4((x) ^ (c), a, b)
+#define DTCI_CRC_16(x, a, b, c, d)           DTCI_CRC_8(x, a, b, c), DTCI_CRC_8((x) ^ (d), a, b, c)
+#define DTCI_CRC_32(x, a, b, c, d, e)        DTCI_CRC_16(x, a, b, c, d), DTCI_CRC_16((x) ^ (e), a, b, c, d)
+#define DTCI_CRC_64(x, a, b, c, d, e, f)     DTCI_CRC_32(x, a, b, c, d, e), DTCI_CRC_32((x) ^ (f), a, b, c, d, e)
+#define DTCI_CRC_128(x, a, b, c, d, e, f, g) DTCI_CRC_64(x, a, b, c, d, e, f), DTCI_CRC_64((x) ^ (g), a, b, c, d, e, f)
+#define DTCI_CRC_256(a, b, c, d, e, f, g, h) \
+    { DTCI_CRC_128(0u, a, b, c, d, e, f, g), DTCI_CRC_128(h, a, b, c, d, e, f, g) }
+
+static const uint32_t dtci_crc_table[8][256] = {DTCI_CRC_256(0xf26b8303u, 0xe13b70f7u, 0xc79a971fu, 0x8ad958cfu,
+                                                             0x105ec76fu, 0x20bd8edeu, 0x417b1dbcu, 0x82f63b78u),
+                                                DTCI_CRC_256(0x13a29877u, 0x274530eeu, 0x4e8a61dcu, 0x9d14c3b8u,
+                                                             0x3fc5f181u, 0x7f8be302u, 0xff17c604u, 0xfbc3faf9u),
+                                                DTCI_CRC_256(0xa541927eu, 0x4f6f520du, 0x9edea41au, 0x38513ec5u,
+                                                             0x70a27d8au, 0xe144fb14u, 0xc76580d9u, 0x8b277743u),
+                                                DTCI_CRC_256(0xdd45aab8u, 0xbf672381u, 0x7b2231f3u, 0xf64463e6u,
+                                                             0xe964b13du, 0xd725148bu, 0xaba65fe7u, 0x52a0c93fu),
+                                                DTCI_CRC_256(0x38116facu, 0x7022df58u, 0xe045beb0u, 0xc5670b91u,
+                                                             0x8f2261d3u, 0x1ba8b557u, 0x37516aaeu, 0x6ea2d55cu),
+                                                DTCI_CRC_256(0xef306b19u, 0xdb8ca0c3u, 0xb2f53777u, 0x6006181fu,
+                                                             0xc00c303eu, 0x85f4168du, 0x0e045bebu, 0x1c08b7d6u),
+                                                DTCI_CRC_256(0x68032cc8u, 0xd0065990u, 0xa5e0c5d1u, 0x4e2dfd53u,
+                                                             0x9c5bfaa6u, 0x3d5b83bdu, 0x7ab7077au, 0xf56e0ef4u),
+                                                DTCI_CRC_256(0x493c7d27u, 0x9278fa4eu, 0x211d826du, 0x423b04dau,
+                                                             0x847609b4u, 0x0d006599u, 0x1a00cb32u, 0x34019664u)};
+
+#undef DTCI_CRC_2
+#undef DTCI_CRC_4
+#undef DTCI_CRC_8
+#undef DTCI_CRC_16
+#undef DTCI_CRC_32
+#undef DTCI_CRC_64
+#undef DTCI_CRC_128
+#undef DTCI_CRC_256
+#endif
+
+DTCI_FN uint32_t dtci_crc32c(const unsigned char *p, size_t bytes) {
+    uint32_t crc = 0xffffffffu;
+#if defined(DTCI_CRC_X86)
+    for (; bytes >= 8; p += 8, bytes -= 8)
+        crc = (uint32_t)_mm_crc32_u64(crc, dtci_get64(p));
+    for (; bytes; p++, bytes--)
+        crc = _mm_crc32_u8(crc, *p);
+#elif defined(DTCI_CRC_ARM)
+    for (; bytes >= 8; p += 8, bytes -= 8)
+        crc = __crc32cd(crc, dtci_get64(p));
+    for (; bytes; p++, bytes--)
+        crc = __crc32cb(crc, *p);
+#else
+    for (; bytes >= 8; p += 8, bytes -= 8) {
+        uint32_t low = dtci_get32(p) ^ crc;
+        crc = dtci_crc_table[7][low & 255] ^ dtci_crc_table[6][low >> 8 & 255] ^ dtci_crc_table[5][low >> 16 & 255] ^
+              dtci_crc_table[4][low >> 24] ^ dtci_crc_table[3][p[4]] ^ dtci_crc_table[2][p[5]] ^
+              dtci_crc_table[1][p[6]] ^ dtci_crc_table[0][p[7]];
+    }
+    for (; bytes; p++, bytes--)
+        crc = crc >> 8 ^ dtci_crc_table[0][(crc ^ *p) & 255];
+#endif
+    return ~crc;
+}
+
+/* Floats in and out. Every pass goes through a chunk on the stack: it stays in the first-level cache, callers' floats
+ * may have any alignment, and error feedback and weighted sums are fused in without a second copy of any codec. */
+typedef struct dtci_source {
+    const float *values;
+    const float *residual; /* NULL, or added to the values */
+} dtci_source;
+
+DTCI_FN void dtci_load(float *chunk, const dtci_source *source, size_t first, size_t n) {
+    memcpy(chunk, (const char *)source->values + 4 * first, 4 * n);
+    if (source->residual) {
+        float addend[DTCI_CHUNK];
+        size_t i;
+        memcpy(addend, (const char *)source->residual + 4 * first, 4 * n);
+        for (i = 0; i < n; i++)
+            chunk[i] += addend[i];
+    }
+}
+
+typedef enum dtci_sink_kind { DTCI_SINK_STORE, DTCI_SINK_ADD, DTCI_SINK_RESIDUAL } dtci_sink_kind;
+
+typedef struct dtci_sink {
+    dtci_sink_kind kind;
+    float *values;       /* written: decoded; values + weight * decoded; values + addend - decoded */
+    const float *addend; /* residual: what was encoded, less the residual */
+    float weight;
+} dtci_sink;
+
+DTCI_FN void dtci_store(const dtci_sink *sink, size_t first, const float *chunk, size_t n) {
+    char *to = (char *)sink->values + 4 * first;
+    float sum[DTCI_CHUNK];
+    size_t i;
+    if (sink->kind == DTCI_SINK_STORE) {
+        memcpy(to, chunk, 4 * n);
+        return;
+    }
+    if (sink->kind == DTCI_SINK_ADD) {
+        memcpy(sum, to, 4 * n);
+        for (i = 0; i < n; i++)
+            sum[i] = (float)((double)sum[i] + (double)sink->weight * (double)chunk[i]);
+    } else {
+        dtci_source encoded;
+        encoded.values = sink->addend;
+        encoded.residual = sink->values;
+        dtci_load(sum, &encoded, first, n);
+        for (i = 0; i < n; i++)
+            sum[i] -= chunk[i];
+    }
+    memcpy(to, sum, 4 * n);
+}
+
+/* What one pass over values[first..first+n) finds. */
+typedef struct dtci_stats {
+    float min, max;
+    double squares; /* sum of squares, in eight interleaved partial sums, so that SIMD finds the same */
+    int finite;
+} dtci_stats;
+
+DTCI_FN dtci_stats dtci_scan(const dtci_source *source, size_t first, size_t n) {
+    float low[8], high[8], chunk[DTCI_CHUNK];
+    double squares[8] = {0, 0, 0, 0, 0, 0, 0, 0};
+    uint32_t exponents = 0;
+    dtci_stats stats;
+    size_t done, i, j;
+    for (j = 0; j < 8; j++) {
+        low[j] = FLT_MAX;
+        high[j] = -FLT_MAX;
+    }
+    for (done = 0; done < n; done += DTCI_CHUNK) {
+        size_t m = n - done < DTCI_CHUNK ? n - done : DTCI_CHUNK;
+        dtci_load(chunk, source, first + done, m);
+        for (i = 0; i + 8 <= m; i += 8) {
+            for (j = 0; j < 8; j++) {
+                float x = chunk[i + j];
+                /* carries into bit 31 where the exponent is all ones */
+                exponents |= (dtci_float_bits(x) & 0x7fffffffu) + 0x00800000u;
+                low[j] = x < low[j] ? x : low[j];
+                high[j] = x > high[j] ? x : high[j];
+                squares[j] += (double)x * (double)x;
+            }
+        }
+        for (j = 0; i < m; i++, j++) {
+            float x = chunk[i];
+            exponents |= (dtci_float_bits(x) & 0x7fffffffu) + 0x00800000u;
+            low[j] = x < low[j] ? x : low[j];
+            high[j] = x > high[j] ? x : high[j];
+            squares[j] += (double)x * (double)x;
+        }
+    }
+    stats.finite = !(exponents >> 31);
+    stats.min = low[0];
+    stats.max = high[0];
+    stats.squares = squares[0];
+    for (j = 1; j < 8; j++) {
+        if (low[j] < stats.min) stats.min = low[j];
+        if (high[j] > stats.max) stats.max = high[j];
+        stats.squares += squares[j];
+    }
+    return stats;
+}
+
+/* --------------------------------------------------------------------------------------------------------------------
+ * Bit reader and writer: least significant bit first. And fields: fixed-width integers in plane order.
+ * ------------------------------------------------------------------------------------------------------------------*/
+
+typedef struct dtci_bit_writer {
+    unsigned char *p, *end;
+    uint64_t bits;
+    unsigned n;   /* bits pending, below 8 between calls */
+    int overflow; /* something did not fit and was dropped */
+} dtci_bit_writer;
+
+DTCI_FN void dtci_bits_open(dtci_bit_writer *w, unsigned char *p, size_t capacity) {
+    w->p = p;
+    w->end = p + capacity;
+    w->bits = 0;
+    w->n = 0;
+    w->overflow = 0;
+}
+
+/* At most 56 bits, the ones above n being zero. */
+DTCI_FN void dtci_bits_put(dtci_bit_writer *w, uint64_t bits, unsigned n) {
+    unsigned whole;
+    w->bits |= bits << w->n;
+    w->n += n;
+    whole = w->n >> 3;
+    if (w->end - w->p >= 8) {
+        dtci_put64(w->p, w->bits);
+        w->p += whole;
+        w->bits >>= 8 * whole;
+        w->n &= 7;
+        return;
+    }
+    for (; w->n >= 8; w->n -= 8, w->bits >>= 8) {
+        if (w->p < w->end)
+            *w->p++ = (unsigned char)(w->bits & 255);
+        else
+            w->overflow = 1;
+    }
+}
+
+/* Pads the last byte with zero bits. */
+DTCI_FN void dtci_bits_close(dtci_bit_writer *w) {
+    if (w->n) dtci_bits_put(w, 0, 8 - w->n);
+}
+
+typedef struct dtci_bit_reader {
+    const unsigned char *data;
+    size_t size, at; /* at may pass size: zeros are read there, and dtci_bits_done tells */
+    uint64_t bits;
+    unsigned n;
+} dtci_bit_reader;
+
+DTCI_FN void dtci_bits_start(dtci_bit_reader *r, const unsigned char *data, size_t size) {
+    r->data = data;
+    r->size = size;
+    r->at = 0;
+    r->bits = 0;
+    r->n = 0;
+}
+
+/* Makes at least 56 bits available. */
+DTCI_FN void dtci_bits_refill(dtci_bit_reader *r) {
+    if (r->at + 8 <= r->size) {
+        r->bits |= dtci_get64(r->data + r->at) << r->n;
+        r->at += (63 - r->n) >> 3;
+        r->n |= 56;
+        return;
+    }
+    for (; r->n < 56; r->n += 8, r->at++)
+        if (r->at < r->size) r->bits |= (uint64_t)r->data[r->at] << r->n;
+}
+
+DTCI_FN void dtci_bits_skip(dtci_bit_reader *r, unsigned n) {
+    r->bits >>= n;
+    r->n -= n;
+}
+
+/* At most 32 bits, which a refill has made available. */
+DTCI_FN uint32_t dtci_bits_take(dtci_bit_reader *r, unsigned n) {
+    uint32_t x = (uint32_t)(r->bits & (((uint64_t)1 << n) - 1));
+    dtci_bits_skip(r, n);
+    return x;
+}
+
+/* Bytes that were begun. */
+DTCI_FN size_t dtci_bits_used(const dtci_bit_reader *r) {
+    return r->at - r->n / 8;
+}
+
+/* Whether all bytes were used, none beyond, and the last one's padding is zero. */
+DTCI_FN int dtci_bits_done(const dtci_bit_reader *r) {
+    return dtci_bits_used(r) == r->size && (r->bits & (((uint64_t)1 << r->n % 8) - 1)) == 0;
+}
+
+/* Fields of 1..24 bits. A group of 256 is split into parts of 8, 4, 2 and 1 bits, low part first, each part of p bits
+ * filling 32 p bytes in plane order: byte j holds elements j, 32p + j, 2*32p + j, … from its low bits up. What is left
+ * after the last whole group is a plain bit stream. */
+DTCI_FN size_t dtci_fields_bytes(size_t count, unsigned bits) {
+    return count / 256 * 32 * bits + (count % 256 * bits + 7) / 8;
+}
+
+DTCI_FN unsigned dtci_fields_part(unsigned bits) {
+    return bits >= 8 ? 8 : bits >= 4 ? 4 : bits >= 2 ? 2 : 1;
+}
+
+/* Packs one group, n = 256, or the rest after the last one, n < 256. */
+DTCI_FN void dtci_fields_pack(unsigned char *to, const uint32_t *fields, size_t n, unsigned bits) {
+    unsigned shift = 0, part, k;
+    size_t j;
+    if (n < 256) {
+        dtci_bit_writer w;
+        dtci_bits_open(&w, to, dtci_fields_bytes(n, bits));
+        for (j = 0; j < n; j++)
+            dtci_bits_put(&w, fields[j], bits);
+        dtci_bits_close(&w);
+        return;
+    }
+    for (; shift < bits; shift += part) {
+        size_t plane;
+        part = dtci_fields_part(bits - shift);
+        plane = 32 * (size_t)part;
+        for (j = 0; j < plane; j++) {
+            uint32_t byte = 0;
+            for (k = 0; k < 8 / part; k++)
+                byte |= (fields[k * plane + j] >> shift & ((1u << part) - 1)) << k * part;
+            to[j] = (unsigned char)byte;
+        }
+        to += plane;
+    }
+}
+
+DTCI_FN void dtci_fields_unpack(uint32_t *fields, const unsigned char *from, size_t n, unsigned bits) {
+    unsigned shift = 0, part, k;
+    size_t j;
+    if (n < 256) {
+        dtci_bit_reader r;
+        dtci_bits_start(&r, from, dtci_fields_bytes(n, bits));
+        for (j = 0; j < n; j++) {
+            dtci_bits_refill(&r);
+            fields[j] = dtci_bits_take(&r, bits);
+        }
+        return;
+    }
+    for (; shift < bits; shift += part) {
+        size_t plane;
+        part = dtci_fields_part(bits - shift);
+        plane = 32 * (size_t)part;
+        for (k = 0; k < 8 / part; k++) {
+            for (j = 0; j < plane; j++) {
+                uint32_t x = ((uint32_t)from[j] >> k * part & ((1u << part) - 1)) << shift;
+                fields[k * plane + j] = shift ? fields[k * plane + j] | x : x;
+            }
+        }
+        from += plane;
+    }
+}
+
+/* --------------------------------------------------------------------------------------------------------------------
+ * Scratch: the caller's memory, handed out in pieces
+ * ------------------------------------------------------------------------------------------------------------------*/
+
+#define DTCI_ALIGN 64u
+
+typedef struct dtci_arena {
+    unsigned char *p;
+    size_t left;
+} dtci_arena;
+
+/* What dtci_take of `bytes` uses up at the most; sizes of scratch are sums of these. */
+DTCI_FN size_t dtci_room(size_t bytes) {
+    return bytes + DTCI_ALIGN - 1;
+}
+
+/* `bytes` bytes aligned to DTCI_ALIGN, or NULL. */
+DTCI_FN void *dtci_take(dtci_arena *arena, size_t bytes) {
+    size_t pad = (size_t)(0 - (uintptr_t)arena->p) % DTCI_ALIGN;
+    unsigned char *p = arena->p + pad;
+    if (!arena->p || arena->left < pad || arena->left - pad < bytes) return NULL;
+    arena->left -= pad + bytes;
+    arena->p = p + bytes;
+    return p;
+}
+
+/* --------------------------------------------------------------------------------------------------------------------
+ * Random numbers: a hash of (seed, index), so that any element's number is computed on its own
+ * ------------------------------------------------------------------------------------------------------------------*/
+
+typedef struct dtci_random {
+    uint32_t key[2];
+} dtci_random;
+
+DTCI_FN dtci_random dtci_random_open(uint64_t seed) {
+    dtci_random random;
+    uint64_t x = seed + 0x9e3779b97f4a7c15u;
+    x = (x ^ x >> 32) * 0xd6e8feb86659fd93u;
+    x = (x ^ x >> 32) * 0xd6e8feb86659fd93u;
+    x ^= x >> 32;
+    random.key[0] = (uint32_t)(x & 0xffffffffu);
+    random.key[1] = (uint32_t)(x >> 32);
+    return random;
+}
+
+/* Uniform on 0..2^32-1; a packet has fewer than 2^32 values. Multipliers of C. Wellons' hash prospector (2018). */
+DTCI_FN uint32_t dtci_random_at(const dtci_random *random, uint32_t index) {
+    uint32_t x = index ^ random->key[0];
+    x = (x ^ x >> 16) * 0x7feb352du + random->key[1];
+    x = (x ^ x >> 15) * 0x846ca68bu;
+    return x ^ x >> 16;
+}
+
+/* --------------------------------------------------------------------------------------------------------------------
+ * Packet head
+ * ------------------------------------------------------------------------------------------------------------------*/
+
+#define DTCI_MAGIC         0xd7u
+#define DTCI_FLAG_CHECKSUM 1u
+#define DTCI_FLAG_ROWS     2u
+#define DTCI_FLAG_BLOCK    4u
+#define DTCI_FLAG_WORKERS  8u
+#define DTCI_FLAG_SEED     16u
+#define DTCI_HEAD_MAX      (12 + 4 + 4 + 4 + 8)
+
+typedef struct dtci_head {
+    dtc_codec codec;
+    int checksum;
+    uint32_t variant; /* one byte; its meaning is the codec's */
+    uint32_t count, packet_bytes;
+    uint32_t rows, block; /* 0: not given */
+    uint32_t workers, terms;
+    uint64_t seed;
+    size_t head_bytes;
+} dtci_head;
+
+DTCI_FN size_t dtci_head_bytes(const dtci_head *head) {
+    return 12 + (head->rows ? 4u : 0u) + (head->block ? 4u : 0u) + (head->workers > 1 ? 4u : 0u) +
+           (head->seed ? 8u : 0u);
+}
+
+DTCI_FN size_t dtci_payload_bytes(const dtci_head *head) {
+    return head->packet_bytes - head->head_bytes - (head->checksum ? 4 : 0);
+}
+
+/* Values that share a scale, and how many such blocks there are. */
+DTCI_FN size_t dtci_block(const dtci_head *head) {
+    return head->block ? head->block : head->count;
+}
+
+DTCI_FN size_t dtci_blocks(const dtci_head *head) {
+    return head->count ? dtci_ceil_div(head->count, dtci_block(head)) : 0;
+}
+
+DTCI_FN void dtci_head_write(unsigned char *p, const dtci_head *head) {
+    unsigned char *at = p + 12;
+    uint32_t flags = head->checksum ? DTCI_FLAG_CHECKSUM : 0;
+    if (head->rows) {
+        flags |= DTCI_FLAG_ROWS;
+        dtci_put32(at, head->rows);
+        at += 4;
+    }
+    if (head->block) {
+        flags |= DTCI_FLAG_BLOCK;
+        dtci_put32(at, head->block);
+        at += 4;
+    }
+    if (head->workers > 1) {
+        flags |= DTCI_FLAG_WORKERS;
+        dtci_put16(at, head->workers);
+        dtci_put16(at + 2, head->terms);
+        at += 4;
+    }
+    if (head->seed) {
+        flags |= DTCI_FLAG_SEED;
+        dtci_put64(at, head->seed);
+    }
+    p[0] = DTCI_MAGIC;
+    p[1] = (unsigned char)(DTC_WIRE_VERSION << 4 | (unsigned)head->codec);
+    p[2] = (unsigned char)flags;
+    p[3] = (unsigned char)head->variant;
+    dtci_put32(p + 4, head->count);
+    dtci_put32(p + 8, head->packet_bytes);
+}
+
+/* Reads and checks what all codecs' heads share. */
+DTCI_FN dtc_status dtci_head_read(const unsigned char *p, size_t bytes, dtci_head *head) {
+    const unsigned char *at = p + 12;
+    uint32_t flags;
+    memset(head, 0, sizeof *head);
+    if (bytes >= 1 && p[0] != DTCI_MAGIC) return DTC_ERROR_MAGIC;
+    if (bytes >= 2 && p[1] >> 4 != DTC_WIRE_VERSION) return DTC_ERROR_WIRE_VERSION;
+    if (bytes < 12) return DTC_ERROR_TRUNCATED;
+    if ((p[1] & 15) > DTC_CIRCULANT) return DTC_ERROR_CODEC;
+    head->codec = (dtc_codec)(p[1] & 15);
+    flags = p[2];
+    if (flags >> 5) return DTC_ERROR_HEAD;
+    head->checksum = (flags & DTCI_FLAG_CHECKSUM) != 0;
+    head->variant = p[3];
+    head->count = dtci_get32(p + 4);
+    head->packet_bytes = dtci_get32(p + 8);
+    head->workers = head->terms = 1;
+    head->head_bytes = 12 + (flags & DTCI_FLAG_ROWS ? 4u : 0u) + (flags & DTCI_FLAG_BLOCK ? 4u : 0u) +
+                       (flags & DTCI_FLAG_WORKERS ? 4u : 0u) + (flags & DTCI_FLAG_SEED ? 8u : 0u);
+    if (head->count > DTCI_COUNT_MAX) return DTC_ERROR_LIMIT;
+    if (head->packet_bytes < head->head_bytes + (head->checksum ? 4u : 0u)) return DTC_ERROR_SIZE;
+    if (bytes < head->packet_bytes) return DTC_ERROR_TRUNCATED;
+    if (flags & DTCI_FLAG_ROWS) {
+        head->rows = dtci_get32(at);
+        at += 4;
+        if (!head->rows || head->count % head->rows) return DTC_ERROR_HEAD;
+    }
+    if (flags & DTCI_FLAG_BLOCK) {
+        head->block = dtci_get32(at);
+        at += 4;
+        if (!head->block || head->block >= head->count) return DTC_ERROR_HEAD;
+    }
+    if (flags & DTCI_FLAG_WORKERS) {
+        head->workers = dtci_get16(at);
+        head->terms = dtci_get16(at + 2);
+        at += 4;
+        if (head->workers < 2 || head->terms < 1 || head->terms > head->workers) return DTC_ERROR_HEAD;
+    }
+    if (flags & DTCI_FLAG_SEED) {
+        head->seed = dtci_get64(at);
+        if (!head->seed) return DTC_ERROR_HEAD;
+    }
+    return DTC_OK;
+}
+
+/* --------------------------------------------------------------------------------------------------------------------
+ * Huffman: canonical, length-limited codes over tokens
+ *
+ * What is coded are bins, 0..2^bits-1. A token is a run of r times the commonest bin (the mode) followed by one bin b;
+ * runs spend well under a bit a value where the mode prevails, and where they would not pay r is always 0.
+ * r and |b - mode| are each split into a class and raw extra bits, exact below 2^precision and with 2^precision classes
+ * an octave above, so that a few hundred symbols serve 65536 bins. A token's symbol joins both classes:
+ *     symbol = class(r) * values + (b == mode ? 0 : 2 * class(|b - mode|) - (b < mode))
+ * followed by the extra bits of r, then those of b.
+ * ------------------------------------------------------------------------------------------------------------------*/
+
+#define DTCI_SYMBOLS      4096u /* of an alphabet, at the most */
+#define DTCI_CODE_MAX     15u   /* bits of the longest code */
+#define DTCI_LOOKUP_BITS  11u   /* codes up to this length are decoded by one look-up */
+#define DTCI_RUN_MAX      65535u
+#define DTCI_STREAMS      4u /* of a payload of at least DTCI_STREAMS_FROM bins; below, one */
+#define DTCI_STREAMS_FROM 4096u
+#define DTCI_TOKENS_HEAD  7u                         /* mode, precisions, values, runs */
+#define DTCI_TABLE_BYTES  (DTCI_SYMBOLS * 7 / 8 + 8) /* of written code lengths, at the most: 7 bits each */
+
+/* The class of m: its number, how many extra bits follow, and the smallest member is m less the extra bits' value. */
+DTCI_FN uint32_t dtci_class(uint32_t m, unsigned precision, unsigned *extra) {
+    unsigned shift = 0;
+    while (m >> shift >> precision > 1)
+        shift++;
+    *extra = shift;
+    return ((uint32_t)shift << precision) + (m >> shift);
+}
+
+/* The smallest member of a class; 0x10000 and above where the class is none of dtci_class's. */
+DTCI_FN uint32_t dtci_class_start(uint32_t number, unsigned precision, unsigned *extra) {
+    uint32_t octave = number >> precision;
+    *extra = octave > 1 ? octave - 1 : 0;
+    if (octave + precision > 16) return 0x10000u;
+    return octave > 1 ? (number - (*extra << precision)) << *extra : number;
+}
+
+typedef struct dtci_tokens {
+    uint32_t mode;
+    unsigned value_precision, run_precision;
+    uint32_t values, runs; /* classes; symbols = runs * values */
+} dtci_tokens;
+
+/* Sorts keys by their low 32 bits, stably, through a spare array of the same size; returns the sorted one of both. */
+DTCI_FN uint64_t *dtci_radix_sort(uint64_t *keys, uint64_t *spare, size_t n, uint32_t largest) {
+    unsigned shift;
+    for (shift = 0; shift < 32 && largest >> shift; shift += 8) {
+        uint32_t starts[256], sum = 0;
+        uint64_t *sorted = spare;
+        size_t i;
+        memset(starts, 0, sizeof starts);
+        for (i = 0; i < n; i++)
+            starts[keys[i] >> shift & 255]++;
+        for (i = 0; i < 256; i++) {
+            uint32_t here = starts[i];
+            starts[i] = sum;
+            sum += here;
+        }
+        for (i = 0; i < n; i++)
+            sorted[starts[keys[i] >> shift & 255]++] = keys[i];
+        spare = keys;
+        keys = sorted;
+    }
+    return keys;
+}
+
+/* Depths of n >= 2 leaves of ascending weight in a tree of least total depth, in place; they come out descending.
+ * (Moffat and Katajainen, In-place calculation of minimum-redundancy codes, 1995.) */
+DTCI_FN void dtci_huffman_depths(uint32_t *a, size_t n) {
+    size_t leaf = 2, root = 0, next, open = 1, depth = 0, at;
+    a[0] += a[1];
+    for (next = 1; next + 1 < n; next++) { /* join the two lightest; a joined node's slot then names its parent */
+        uint32_t weight;
+        if (leaf >= n || a[root] < a[leaf]) {
+            weight = a[root];
+            a[root++] = (uint32_t)next;
+        } else {
+            weight = a[leaf++];
+        }
+        if (leaf >= n || (root < next && a[root] < a[leaf])) {
+            weight += a[root];
+            a[root++] = (uint32_t)next;
+        } else {
+            weight += a[leaf++];
+        }
+        a[next] = weight;
+    }
+    a[n - 2] = 0;
+    for (next = n - 2; next-- > 0;)
+        a[next] = a[a[next]] + 1; /* parents to depths of joined nodes */
+    next = n;
+    for (at = n - 1; open > 0; depth++) { /* what is open at a depth and not joined there is a leaf */
+        size_t joined = 0;
+        for (; at > 0 && a[at - 1] == depth; at--)
+            joined++;
+        for (; open > joined; open--)
+            a[--next] = (uint32_t)depth;
+        open = 2 * joined;
+    }
+}
+
+/* Working memory for one code. */
+typedef struct dtci_huffman_work {
+    uint64_t keys[2][DTCI_SYMBOLS];
+    uint32_t weights[DTCI_SYMBOLS];
+} dtci_huffman_work;
+
+/* lengths[s] for s in 0..symbols-1: 0 where counts[s] is 0, else 1..DTCI_CODE_MAX. The code is complete; where fewer
+ * than two symbols are used, another gets a length, too. symbols >= 2. */
+DTCI_FN void dtci_huffman_lengths(uint8_t *lengths, const uint32_t *counts, size_t symbols, dtci_huffman_work *work) {
+    uint32_t used[32], largest = 0, kraft = 0;
+    uint64_t *sorted;
+    size_t n = 0, i;
+    unsigned length;
+    memset(lengths, 0, symbols);
+    for (i = 0; i < symbols; i++) {
+        if (!counts[i]) continue;
+        if (counts[i] > largest) largest = counts[i];
+        work->keys[0][n++] = (uint64_t)i << 32 | counts[i];
+    }
+    if (n < 2) {
+        size_t only = n ? (size_t)(work->keys[0][0] >> 32) : 0;
+        lengths[only] = 1;
+        lengths[only ? 0 : 1] = 1;
+        return;
+    }
+    sorted = dtci_radix_sort(work->keys[0], work->keys[1], n, largest);
+    for (i = 0; i < n; i++)
+        work->weights[i] = (uint32_t)(sorted[i] & 0xffffffffu);
+    dtci_huffman_depths(work->weights, n);
+    memset(used, 0, sizeof used);
+    for (i = 0; i < n; i++) {
+        length = work->weights[i] < DTCI_CODE_MAX ? (unsigned)work->weights[i] : DTCI_CODE_MAX;
+        used[length]++;
+        kraft += 1u << (DTCI_CODE_MAX - length);
+    }
+    while (kraft > 1u << DTCI_CODE_MAX) { /* lengthen the longest code that can be, and let a longest one join it */
+        for (length = DTCI_CODE_MAX - 1; !used[length];)
+            length--;
+        used[length]--;
+        used[length + 1] += 2;
+        used[DTCI_CODE_MAX]--;
+        kraft--;
+    }
+    for (i = 0, length = DTCI_CODE_MAX; i < n; i++) { /* the rarest first, the longest first */
+        while (!used[length])
+            length--;
+        used[length]--;
+        lengths[sorted[i] >> 32] = (uint8_t)length;
+    }
+}
+
+/* Code lengths on the wire, each as one of
+ *     0              the same as the last that was not zero (at first: 8)
+ *     10 b           one more (b = 0) or one less (b = 1) than that
+ *     110 llll       l
+ *     111 0…01 x…x   zero n times, n in Elias gamma code: z zeros, a one, then the z bits of n below its highest
+ * The bits of numbers stand low first. Returns the bits, w being NULL to only count them. */
+DTCI_FN size_t dtci_lengths_write(dtci_bit_writer *w, const uint8_t *lengths, size_t symbols) {
+    unsigned last = 8, n;
+    size_t total = 0, i;
+    for (i = 0; i < symbols; i++) {
+        uint64_t bits;
+        if (!lengths[i]) {
+            uint32_t run = 1;
+            unsigned z;
+            for (; i + 1 < symbols && !lengths[i + 1]; i++)
+                run++;
+            z = dtci_bit_width(run) - 1;
+            bits = 7 | (uint64_t)1 << (3 + z) | (uint64_t)(run - (1u << z)) << (4 + z);
+            n = 4 + 2 * z;
+        } else if (lengths[i] == last) {
+            bits = 0;
+            n = 1;
+        } else if (lengths[i] == last + 1 || lengths[i] + 1u == last) {
+            bits = 1 | (lengths[i] < last ? 4u : 0u);
+            n = 3;
+        } else {
+            bits = 3 | (uint64_t)lengths[i] << 3;
+            n = 7;
+        }
+        if (lengths[i]) last = lengths[i];
+        if (w) dtci_bits_put(w, bits, n);
+        total += n;
+    }
+    return total;
+}
+
+/* Reads them back; refuses what is not a complete code. Returns the bytes used, or 0. */
+DTCI_FN size_t dtci_lengths_read(uint8_t *lengths, size_t symbols, const unsigned char *p, size_t size) {
+    dtci_bit_reader r;
+    unsigned last = 8;
+    uint32_t kraft = 0;
+    size_t i = 0;
+    dtci_bits_start(&r, p, size);
+    while (i < symbols) {
+        dtci_bits_refill(&r);
+        if (dtci_bits_used(&r) > size) return 0;
+        if (!dtci_bits_take(&r, 1)) {
+            lengths[i++] = (uint8_t)last;
+        } else if (!dtci_bits_take(&r, 1)) {
+            last = dtci_bits_take(&r, 1) ? last - 1 : last + 1;
+            lengths[i++] = (uint8_t)last;
+        } else if (!dtci_bits_take(&r, 1)) {
+            last = dtci_bits_take(&r, 4);
+            lengths[i++] = (uint8_t)last;
+        } else {
+            unsigned z = 0;
+            size_t run;
+            while (!dtci_bits_take(&r, 1))
+                if (++z > 12) return 0;
+            run = ((size_t)1 << z) + dtci_bits_take(&r, z);
+            if (run > symbols - i) return 0;
+            memset(lengths + i, 0, run);
+            i += run;
+            continue;
+        }
+        if (last < 1 || last > DTCI_CODE_MAX) return 0;
+        kraft += 1u << (DTCI_CODE_MAX - last);
+    }
+    if (kraft != 1u << DTCI_CODE_MAX) return 0;
+    r.size = dtci_bits_used(&r);
+    return r.size <= size && dtci_bits_done(&r) ? r.size : 0;
+}
+
+DTCI_FN uint32_t dtci_reverse(uint32_t code, unsigned length) {
+    uint32_t reversed = 0;
+    for (; length; length--, code >>= 1)
+        reversed = reversed << 1 | (code & 1);
+    return reversed;
+}
+
+/* Codes in canonical order, first bit lowest: codes[s] = code << 4 | length. */
+DTCI_FN void dtci_huffman_codes(uint32_t *codes, const uint8_t *lengths, size_t symbols) {
+    uint32_t next[DTCI_CODE_MAX + 2];
+    size_t i;
+    unsigned length;
+    memset(next, 0, sizeof next);
+    for (i = 0; i < symbols; i++)
+        next[lengths[i] + 1]++;
+    next[1] = 0;
+    for (length = 1; length <= DTCI_CODE_MAX; length++)
+        next[length + 1] = (next[length] + next[length + 1]) << 1;
+    for (i = 0; i < symbols; i++)
+        codes[i] = lengths[i] ? dtci_reverse(next[lengths[i]]++, lengths[i]) << 4 | lengths[i] : 0;
+}
+
+/* A bin as a part of a token: its share of the symbol, and its extra bits. */
+typedef struct dtci_bin_code {
+    uint16_t value, extra_value;
+    uint32_t extra;
+} dtci_bin_code;
+
+DTCI_FN dtci_bin_code dtci_bin_encode(uint32_t bin, uint32_t mode, unsigned precision) {
+    dtci_bin_code code;
+    uint32_t distance = bin < mode ? mode - bin : bin - mode, number;
+    unsigned extra;
+    number = dtci_class(distance, precision, &extra);
+    code.extra = extra;
+    code.value = (uint16_t)(distance ? 2 * number - (bin < mode) : 0);
+    distance &= (1u << extra) - 1;
+    /* a class below the mode is counted from its lowest bin, so that decoding only adds */
+    code.extra_value = (uint16_t)(bin < mode ? ((1u << extra) - 1) - distance : distance);
+    return code;
+}
+
+/* The run of the next token of bins[at..end); runs[0] is 0 where runs are not coded. The last bin is never in a run, so
+ * that every token ends in a bin. */
+DTCI_FN size_t dtci_run(const uint16_t *bins, size_t at, size_t end, uint32_t mode) {
+    size_t stop = end - at > DTCI_RUN_MAX ? at + DTCI_RUN_MAX : end - 1, i = at;
+    while (i < stop && bins[i] == mode)
+        i++;
+    return i - at;
+}
+
+DTCI_FN size_t dtci_stream_count(size_t n) {
+    return n < DTCI_STREAMS_FROM ? 1 : DTCI_STREAMS;
+}
+
+/* Stream j holds bins [j, j+1) * this. */
+DTCI_FN size_t dtci_stream_bins(size_t n) {
+    return dtci_ceil_div(n, dtci_stream_count(n));
+}
+
+/* Scratch of the encoder, for bins of `bits` bits. */
+typedef struct dtci_tokens_work {
+    dtci_huffman_work huffman;
+    uint32_t counts[DTCI_SYMBOLS], codes[DTCI_SYMBOLS];
+    uint8_t lengths[2][DTCI_SYMBOLS];
+} dtci_tokens_work;
+
+typedef struct dtci_tokens_plan {
+    dtci_tokens tokens;
+    uint8_t *lengths;
+    size_t bytes; /* of the payload, at the most: each stream may end in a part of a byte */
+} dtci_tokens_plan;
+
+DTCI_FN size_t dtci_tokens_scratch(unsigned bits) {
+    return dtci_room(sizeof(dtci_tokens_work)) + dtci_room(sizeof(uint32_t) << bits) +
+           dtci_room(sizeof(dtci_bin_code) << bits);
+}
+
+/* Prices one choice of tokens, and keeps it if it is the cheapest so far. */
+DTCI_FN void dtci_tokens_try(dtci_tokens_plan *best, const dtci_tokens *tokens, uint64_t extra_bits, size_t n,
+                             dtci_tokens_work *work) {
+    uint8_t *lengths = best->lengths == work->lengths[0] ? work->lengths[1] : work->lengths[0];
+    size_t symbols = (size_t)tokens->values * tokens->runs, bytes, i;
+    uint64_t bits = extra_bits;
+    dtci_huffman_lengths(lengths, work->counts, symbols, &work->huffman);
+    for (i = 0; i < symbols; i++)
+        bits += (uint64_t)work->counts[i] * lengths[i];
+    bytes = DTCI_TOKENS_HEAD + 4 * (dtci_stream_count(n) - 1) + (dtci_lengths_write(NULL, lengths, symbols) + 7) / 8 +
+            (size_t)(bits / 8) + dtci_stream_count(n);
+    if (best->lengths && bytes >= best->bytes) return;
+    best->tokens = *tokens;
+    best->lengths = lengths;
+    best->bytes = bytes;
+}
+
+/* Without runs. */
+DTCI_FN void dtci_tokens_try_plain(dtci_tokens_plan *best, const uint32_t *histogram, unsigned bits, uint32_t mode,
+                                   unsigned precision, size_t n, dtci_tokens_work *work) {
+    dtci_tokens tokens;
+    uint64_t extra_bits = 0;
+    uint32_t bin;
+    memset(&tokens, 0, sizeof tokens);
+    tokens.mode = mode;
+    tokens.value_precision = precision;
+    tokens.runs = 1;
+    tokens.values = 2;
+    memset(work->counts, 0, sizeof work->counts);
+    for (bin = 0; bin < 1u << bits; bin++) {
+        if (histogram[bin]) {
+            dtci_bin_code code = dtci_bin_encode(bin, mode, precision);
+            work->counts[code.value] += histogram[bin];
+            extra_bits += (uint64_t)code.extra * histogram[bin];
+            if (code.value >= tokens.values) tokens.values = code.value + 1u;
+        }
+    }
+    dtci_tokens_try(best, &tokens, extra_bits, n, work);
+}
+
+/* With runs, in an alphabet of at most `symbols`. */
+DTCI_FN void dtci_tokens_try_runs(dtci_tokens_plan *best, const uint16_t *bins, size_t n, uint32_t largest,
+                                  uint32_t mode, size_t longest, size_t symbols, dtci_tokens_work *work) {
+    size_t stream = dtci_stream_bins(n), at, end;
+    dtci_tokens tokens;
+    uint64_t extra_bits = 0;
+    unsigned extra;
+    tokens.mode = mode;
+    tokens.value_precision = tokens.run_precision = 16;
+    do { /* a class a number where that leaves room for an octave a class of runs, else coarser */
+        tokens.value_precision--;
+        tokens.values = 2 * dtci_class(largest, tokens.value_precision, &extra) + 1;
+    } while (tokens.value_precision && tokens.values * (dtci_class((uint32_t)longest, 0, &extra) + 1) > symbols);
+    do {
+        tokens.run_precision--;
+        tokens.runs = dtci_class((uint32_t)longest, tokens.run_precision, &extra) + 1;
+    } while (tokens.run_precision && (size_t)tokens.values * tokens.runs > symbols);
+    if ((size_t)tokens.values * tokens.runs > DTCI_SYMBOLS) return;
+    memset(work->counts, 0, sizeof work->counts);
+    for (at = 0; at < n; at = end) {
+        end = n - at < stream ? n : at + stream;
+        while (at < end) {
+            size_t run = dtci_run(bins, at, end, mode);
+            dtci_bin_code code = dtci_bin_encode(bins[at + run], mode, tokens.value_precision);
+            uint32_t number = dtci_class((uint32_t)run, tokens.run_precision, &extra);
+            work->counts[number * tokens.values + code.value]++;
+            extra_bits += extra + code.extra;
+            at += run + 1;
+        }
+    }
+    dtci_tokens_try(best, &tokens, extra_bits, n, work);
+}
+
+/* Chooses how to code n > 0 bins below 2^bits, of the given histogram. */
+DTCI_FN dtci_tokens_plan dtci_tokens_choose(const uint16_t *bins, size_t n, const uint32_t *histogram, unsigned bits,
+                                            dtci_tokens_work *work) {
+    uint32_t mode = 0, first = 0, last = 0, bin, largest;
+    size_t symbols = n / 8 < 64 ? 64 : n / 8 < 2048 ? n / 8 : 2048;
+    unsigned precision, extra;
+    dtci_tokens_plan best;
+    memset(&best, 0, sizeof best);
+    for (bin = 0; bin < 1u << bits; bin++) {
+        if (histogram[bin] > histogram[mode]) mode = bin;
+        if (histogram[bin]) last = bin;
+    }
+    while (!histogram[first])
+        first++;
+    largest = last - mode > mode - first ? last - mode : mode - first;
+
+    precision = 15;
+    while (precision && 2 * dtci_class(largest, precision, &extra) + 1 > symbols)
+        precision--;
+    dtci_tokens_try_plain(&best, histogram, bits, mode, precision, n, work);
+    if (precision > 4) dtci_tokens_try_plain(&best, histogram, bits, mode, 4, n, work);
+    if (precision > 2) dtci_tokens_try_plain(&best, histogram, bits, mode, 2, n, work);
+
+    if (histogram[mode] > n / 10 * 3) { /* below, a bin's own code is short enough */
+        size_t stream = dtci_stream_bins(n), longest = 0, tokens = 0, at, end;
+        for (at = 0; at < n; at = end) {
+            end = n - at < stream ? n : at + stream;
+            for (; at < end; tokens++) {
+                size_t run = dtci_run(bins, at, end, mode);
+                if (run > longest) longest = run;
+                at += run + 1;
+            }
+        }
+        symbols = tokens / 8 < 64 ? 64 : tokens / 8 < DTCI_SYMBOLS ? tokens / 8 : DTCI_SYMBOLS;
+        dtci_tokens_try_runs(&best, bins, n, largest, mode, longest, symbols, work);
+        if (symbols > 256) dtci_tokens_try_runs(&best, bins, n, largest, mode, longest, 256, work);
+    }
+    return best;
+}
+
+/* Writes the payload: tokens' head (mode 16 bits; value and run precision 4 bits each; values 16; runs 16), sizes of
+ * all streams but the last (32 each), code lengths, streams. Returns its bytes; 0: capacity. */
+DTCI_FN size_t dtci_tokens_write(unsigned char *to, size_t capacity, const dtci_tokens_plan *plan, const uint16_t *bins,
+                                 size_t n, unsigned bits, dtci_bin_code *bin_codes, dtci_tokens_work *work) {
+    const dtci_tokens *tokens = &plan->tokens;
+    size_t symbols = (size_t)tokens->values * tokens->runs, stream = dtci_stream_bins(n), at, end, j = 0;
+    size_t head = DTCI_TOKENS_HEAD + 4 * (dtci_stream_count(n) - 1);
+    dtci_bit_writer w;
+    uint32_t bin;
+    if (capacity < head) return 0;
+    dtci_put16(to, tokens->mode);
+    to[2] = (unsigned char)(tokens->value_precision | tokens->run_precision << 4);
+    dtci_put16(to + 3, tokens->values);
+    dtci_put16(to + 5, tokens->runs);
+    dtci_bits_open(&w, to + head, capacity - head);
+    dtci_lengths_write(&w, plan->lengths, symbols);
+    dtci_bits_close(&w);
+    dtci_huffman_codes(work->codes, plan->lengths, symbols);
+    for (bin = 0; bin < 1u << bits; bin++)
+        bin_codes[bin] = dtci_bin_encode(bin, tokens->mode, tokens->value_precision);
+    for (at = 0; at < n; at = end, j++) {
+        unsigned char *start = w.p;
+        end = n - at < stream ? n : at + stream;
+        while (at < end) {
+            size_t run = tokens->runs > 1 ? dtci_run(bins, at, end, tokens->mode) : 0;
+            unsigned run_extra, code_bits;
+            uint32_t number = dtci_class((uint32_t)run, tokens->run_precision, &run_extra);
+            const dtci_bin_code *bin_code = &bin_codes[bins[at + run]];
+            uint32_t code = work->codes[number * tokens->values + bin_code->value];
+            uint64_t token = code >> 4;
+            code_bits = code & 15;
+            token |= (uint64_t)(run & (((size_t)1 << run_extra) - 1)) << code_bits;
+            code_bits += run_extra;
+            token |= (uint64_t)bin_code->extra_value << code_bits;
+            dtci_bits_put(&w, token, code_bits + bin_code->extra);
+            at += run + 1;
+        }
+        dtci_bits_close(&w);
+        if (j + 1 < dtci_stream_count(n)) dtci_put32(to + DTCI_TOKENS_HEAD + 4 * j, (uint32_t)(w.p - start));
+    }
+    return w.overflow ? 0 : (size_t)(w.p - to);
+}
+
+/* What a token's symbol stands for. */
+typedef struct dtci_token {
+    int32_t bin;  /* plus the extra bits */
+    uint16_t run; /* plus the extra bits */
+    uint8_t length;
+    uint8_t extra; /* run's low four bits, bin's high four */
+} dtci_token;
+
+/* Scratch of the decoder. */
+typedef struct dtci_decoder {
+    dtci_token lookup[1u << DTCI_LOOKUP_BITS]; /* by the next bits; length 0: the code is longer */
+    dtci_token symbols[DTCI_SYMBOLS];          /* in canonical order */
+    uint32_t used[DTCI_CODE_MAX + 1];          /* codes of each length */
+    uint8_t lengths[DTCI_SYMBOLS];
+} dtci_decoder;
+
+DTCI_FN int dtci_decoder_open(dtci_decoder *decoder, const dtci_tokens *tokens) {
+    size_t symbols = (size_t)tokens->values * tokens->runs, i;
+    uint32_t starts[DTCI_CODE_MAX + 2], code = 0, at = 0;
+    unsigned length, extra;
+    if (dtci_class_start(tokens->values / 2, tokens->value_precision, &extra) > 0xffff ||
+        dtci_class_start(tokens->runs - 1, tokens->run_precision, &extra) > 0xffff)
+        return 0;
+    memset(decoder->used, 0, sizeof decoder->used);
+    for (i = 0; i < symbols; i++)
+        decoder->used[decoder->lengths[i]]++;
+    decoder->used[0] = 0;
+    starts[1] = 0;
+    for (length = 1; length <= DTCI_CODE_MAX; length++)
+        starts[length + 1] = starts[length] + decoder->used[length];
+    for (i = 0; i < symbols; i++) {
+        uint32_t value = (uint32_t)(i % tokens->values), start;
+        dtci_token token;
+        unsigned run_extra;
+        length = decoder->lengths[i];
+        if (!length) continue;
+        token.length = (uint8_t)length;
+        token.run = (uint16_t)dtci_class_start((uint32_t)(i / tokens->values), tokens->run_precision, &run_extra);
+        start = dtci_class_start((value + 1) / 2, tokens->value_precision, &extra);
+        token.bin = value & 1 ? (int32_t)tokens->mode - (int32_t)(start + (1u << extra) - 1)
+                              : (int32_t)tokens->mode + (int32_t)start;
+        token.extra = (uint8_t)(run_extra | extra << 4);
+        decoder->symbols[starts[length]++] = token;
+    }
+    memset(decoder->lookup, 0, sizeof decoder->lookup);
+    for (length = 1; length <= DTCI_LOOKUP_BITS; length++, code <<= 1) {
+        for (i = 0; i < decoder->used[length]; i++, code++, at++) {
+            uint32_t k = dtci_reverse(code, length);
+            for (; k < 1u << DTCI_LOOKUP_BITS; k += 1u << length)
+                decoder->lookup[k] = decoder->symbols[at];
+        }
+    }
+    return 1;
+}
+
+/* Bit by bit: the definition of a canonical code. */
+DTCI_FN dtci_token dtci_decode_long(const dtci_decoder *decoder, uint64_t bits) {
+    uint32_t code = 0, first = 0, index = 0;
+    unsigned length;
+    for (length = 1; length < DTCI_CODE_MAX; length++) {
+        code |= (uint32_t)(bits & 1);
+        bits >>= 1;
+        if (code - first < decoder->used[length]) break;
+        index += decoder->used[length];
+        first = (first + decoder->used[length]) << 1;
+        code <<= 1;
+    }
+    if (length == DTCI_CODE_MAX) code |= (uint32_t)(bits & 1);
+    return decoder->symbols[index + (code - first)];
+}
+
+typedef struct dtci_stream {
+    dtci_bit_reader reader;
+    uint16_t *at, *end;
+    int bad;
+} dtci_stream;
+
+/* One token. */
+DTCI_FN void dtci_stream_step(dtci_stream *s, const dtci_decoder *decoder, uint32_t mode, uint32_t bins) {
+    dtci_token token;
+    uint32_t bin;
+    size_t run;
+    dtci_bits_refill(&s->reader);
+    token = decoder->lookup[s->reader.bits & ((1u << DTCI_LOOKUP_BITS) - 1)];
+    if (!token.length) token = dtci_decode_long(decoder, s->reader.bits);
+    dtci_bits_skip(&s->reader, token.length);
+    run = token.run;
+    if (token.extra & 15) run += dtci_bits_take(&s->reader, token.extra & 15);
+    if (run) {
+        if (run >= (size_t)(s->end - s->at)) {
+            s->bad = 1;
+            s->at = s->end;
+            return;
+        }
+        for (; run; run--)
+            *s->at++ = (uint16_t)mode;
+    }
+    bin = (uint32_t)token.bin;
+    if (token.extra >> 4) bin += dtci_bits_take(&s->reader, token.extra >> 4);
+    s->bad |= bin >= bins;
+    *s->at++ = (uint16_t)(bin & 0xffff);
+}
+
+/* Decodes n > 0 bins, each checked to be below 2^bits. */
+DTCI_FN dtc_status dtci_tokens_read(uint16_t *bins, size_t n, unsigned bits, const unsigned char *p, size_t size,
+                                    dtci_decoder *decoder) {
+    size_t streams = dtci_stream_count(n), stream = dtci_stream_bins(n), used, sizes, j;
+    size_t head = DTCI_TOKENS_HEAD + 4 * (streams - 1);
+    dtci_stream s[DTCI_STREAMS];
+    dtci_tokens tokens;
+    int bad = 0;
+    if (size < head) return DTC_ERROR_PAYLOAD;
+    tokens.mode = dtci_get16(p);
+    tokens.value_precision = p[2] & 15;
+    tokens.run_precision = p[2] >> 4;
+    tokens.values = dtci_get16(p + 3);
+    tokens.runs = dtci_get16(p + 5);
+    if (tokens.mode >> bits || tokens.values < 2 || tokens.runs < 1 ||
+        tokens.values * (uint64_t)tokens.runs > DTCI_SYMBOLS)
+        return DTC_ERROR_PAYLOAD;
+    used = dtci_lengths_read(decoder->lengths, (size_t)tokens.values * tokens.runs, p + head, size - head);
+    if (!used || !dtci_decoder_open(decoder, &tokens)) return DTC_ERROR_PAYLOAD;
+    used += head;
+    for (j = 0; j < streams; j++) {
+        sizes = j + 1 < streams ? dtci_get32(p + DTCI_TOKENS_HEAD + 4 * j) : size - used;
+        if (sizes > size - used) return DTC_ERROR_PAYLOAD;
+        dtci_bits_start(&s[j].reader, p + used, sizes);
+        used += sizes;
+        s[j].at = bins + j * stream;
+        s[j].end = j + 1 < streams ? s[j].at + stream : bins + n;
+        s[j].bad = 0;
+    }
+    if (streams == DTCI_STREAMS) { /* side by side, so that one's look-up hides behind the others' */
+        while (s[0].at < s[0].end && s[1].at < s[1].end && s[2].at < s[2].end && s[3].at < s[3].end) {
+            dtci_stream_step(&s[0], decoder, tokens.mode, 1u << bits);
+            dtci_stream_step(&s[1], decoder, tokens.mode, 1u << bits);
+            dtci_stream_step(&s[2], decoder, tokens.mode, 1u << bits);
+            dtci_stream_step(&s[3], decoder, tokens.mode, 1u << bits);
+        }
+    }
+    for (j = 0; j < streams; j++) {
+        while (s[j].at < s[j].end)
+            dtci_stream_step(&s[j], decoder, tokens.mode, 1u << bits);
+        bad |= s[j].bad | !dtci_bits_done(&s[j].reader);
+    }
+    return bad ? DTC_ERROR_PAYLOAD : DTC_OK;
+}
+
+/* Whether a payload of tokens for n bins is malformed is found by decoding it into scratch; so nothing of a bad packet
+ * reaches the caller's values. */
+DTCI_FN size_t dtci_decoder_scratch(size_t n) {
+    return dtci_room(sizeof(dtci_decoder)) + dtci_room(2 * n);
+}
+
+/* --------------------------------------------------------------------------------------------------------------------
+ * raw: the values themselves, as fp32, or rounded to bf16 or fp16 (nearest, ties to even; finite stays finite)
+ * ------------------------------------------------------------------------------------------------------------------*/
+
+DTCI_FN size_t dtci_raw_bytes(size_t count, uint32_t type) {
+    return type == DTC_FP32 ? 4 * count : 2 * count;
+}
+
+DTCI_FN uint32_t dtci_bf16_from_float(float x) {
+    uint32_t bits = dtci_float_bits(x), rounded = bits + 0x7fffu + (bits >> 16 & 1);
+    if (!dtci_finite(x)) return bits >> 16 | ((bits & 0x7fffffu) && !(bits & 0x7f0000u) ? 1u : 0u); /* NaN stays NaN */
+    if ((rounded & 0x7f800000u) == 0x7f800000u) return bits >> 16; /* not up to infinity */
+    return rounded >> 16;
+}
+
+DTCI_FN float dtci_bf16_to_float(uint32_t half) {
+    return dtci_bits_float(half << 16);
+}
+
+DTCI_FN uint32_t dtci_fp16_from_float(float x) {
+    uint32_t bits = dtci_float_bits(x), sign = bits >> 16 & 0x8000u, magnitude = bits & 0x7fffffffu;
+    uint32_t mantissa, shift, half;
+    if (magnitude >= 0x7f800000u)
+        return sign | 0x7c00u | (magnitude >> 13 & 0x3ffu) | (magnitude > 0x7f800000u && !(magnitude >> 13 & 0x3ffu));
+    if (magnitude >= 0x477fe000u) return sign | 0x7bffu; /* 65504, the largest */
+    if (magnitude < 0x33000000u) return sign;            /* below half the smallest subnormal */
+    mantissa = (magnitude & 0x7fffffu) | 0x800000u;
+    shift = magnitude < 0x38800000u ? 126 - (magnitude >> 23) : 13; /* subnormals keep fewer bits */
+    half = magnitude < 0x38800000u ? 0 : ((magnitude >> 23) - 113) << 10;
+    half += (mantissa >> shift) - (magnitude < 0x38800000u ? 0 : 0x400u);
+    mantissa &= (1u << shift) - 1;
+    if (mantissa > 1u << (shift - 1) || (mantissa == 1u << (shift - 1) && (half & 1))) half++;
+    return sign | half;
+}
+
+DTCI_FN float dtci_fp16_to_float(uint32_t half) {
+    uint32_t sign = (half & 0x8000u) << 16, exponent = half >> 10 & 31, mantissa = half & 0x3ffu;
+    if (exponent == 31) return dtci_bits_float(sign | 0x7f800000u | mantissa << 13);
+    if (exponent) return dtci_bits_float(sign | (exponent + 112) << 23 | mantissa << 13);
+    if (!mantissa) return dtci_bits_float(sign);
+    for (exponent = 113; !(mantissa & 0x400u); exponent--)
+        mantissa <<= 1;
+    return dtci_bits_float(sign | exponent << 23 | (mantissa & 0x3ffu) << 13);
+}
+
+DTCI_FN dtc_status dtci_raw_decode(const dtci_head *head, const unsigned char *from, const dtci_sink *sink) {
+    float chunk[DTCI_CHUNK];
+    size_t first, n, i;
+    for (first = 0; first < head->count; first += n) {
+        n = head->count - first < DTCI_CHUNK ? head->count - first : DTCI_CHUNK;
+        if (head->variant == DTC_FP32)
+            for (i = 0; i < n; i++)
+                chunk[i] = dtci_get_float(from + 4 * (first + i));
+        else if (head->variant == DTC_BF16)
+            for (i = 0; i < n; i++)
+                chunk[i] = dtci_bf16_to_float(dtci_get16(from + 2 * (first + i)));
+        else
+            for (i = 0; i < n; i++)
+                chunk[i] = dtci_fp16_to_float(dtci_get16(from + 2 * (first + i)));
+        dtci_store(sink, first, chunk, n);
+    }
+    return DTC_OK;
+}
+
+/* Also what the other codecs store where they would not shrink, as fp32. */
+DTCI_FN dtc_status dtci_raw_encode(dtc_type type, dtci_head *head, unsigned char *to, size_t capacity, size_t *bytes,
+                                   const dtci_source *source, const dtci_sink *residual) {
+    float chunk[DTCI_CHUNK];
+    size_t first, n, i;
+    head->codec = DTC_RAW;
+    head->variant = (uint32_t)type;
+    head->block = 0;
+    head->seed = 0;
+    *bytes = dtci_raw_bytes(head->count, head->variant);
+    if (capacity < *bytes) return DTC_ERROR_CAPACITY;
+    for (first = 0; first < head->count; first += n) {
+        n = head->count - first < DTCI_CHUNK ? head->count - first : DTCI_CHUNK;
+        dtci_load(chunk, source, first, n);
+        if (type == DTC_FP32)
+            for (i = 0; i < n; i++)
+                dtci_put_float(to + 4 * (first + i), chunk[i]);
+        else if (type == DTC_BF16)
+            for (i = 0; i < n; i++)
+                dtci_put16(to + 2 * (first + i), dtci_bf16_from_float(chunk[i]));
+        else
+            for (i = 0; i < n; i++)
+                dtci_put16(to + 2 * (first + i), dtci_fp16_from_float(chunk[i]));
+    }
+    return residual ? dtci_raw_decode(head, to, residual) : DTC_OK;
+}
+
+/* --------------------------------------------------------------------------------------------------------------------
+ * ternary: TernGrad (Wen et al., NeurIPS 2017): g~ = s * sign(g) * b, b ~ Bernoulli(|g| / s), s = max |g| after
+ * clipping at clip * sigma (section 3). sigma is taken about 0, so that a constant tensor is not clipped to nothing.
+ *
+ * Payload: a scale (fp32) a block; then by variant
+ *     0  five trits a byte
+ *     1  these bytes as tokens
+ *     2  fields that have room for sums: trit + terms
+ *     3  nothing: all is zero
+ * A trit is -1, 0 or 1, a digit the trit + 1. Bytes come in groups of 32 for 160 values in plane order: byte j is
+ * digit[j] + 3 digit[32+j] + 9 digit[64+j] + 27 digit[96+j] + 81 digit[128+j]. A shorter last group of n values has
+ * ceil(n/5) bytes and that stride; digits beyond the end are 1.
+ * ------------------------------------------------------------------------------------------------------------------*/
+
+#ifndef DTC_NO_TERNARY
+
+#define DTCI_TERNARY_BASE3  0u
+#define DTCI_TERNARY_TOKENS 1u
+#define DTCI_TERNARY_FIELDS 2u
+#define DTCI_TERNARY_ZERO   3u
+#define DTCI_TRITS          160u /* of a group */
+
+DTCI_FN unsigned dtci_ternary_field_bits(const dtci_head *head) {
+    return dtci_bit_width(2 * head->workers);
+}
+
+/* Bytes of scales and of what follows them, at the most. */
+DTCI_FN size_t dtci_ternary_bytes(const dtci_head *head) {
+    return 4 * dtci_blocks(head) + (head->variant == DTCI_TERNARY_ZERO ? 0
+                                    : head->variant == DTCI_TERNARY_FIELDS
+                                        ? dtci_fields_bytes(head->count, dtci_ternary_field_bits(head))
+                                        : dtci_ceil_div(head->count, 5));
+}
+
+DTCI_FN size_t dtci_ternary_scratch(size_t count, size_t blocks) {
+    return dtci_room(4 * blocks) + dtci_room(2 * dtci_ceil_div(count, 5)) + dtci_tokens_scratch(8);
+}
+
+/* Digits of values[first..first+n), n <= DTCI_CHUNK; scales as on the wire. */
+DTCI_FN void dtci_ternary_digits(uint32_t *digits, const dtci_head *head, const unsigned char *scales,
+                                 const dtci_random *random, const dtci_source *source, size_t first, size_t n) {
+    size_t block = dtci_block(head), at, stop;
+    float chunk[DTCI_CHUNK];
+    dtci_load(chunk, source, first, n);
+    for (at = 0; at < n; at = stop) {
+        size_t b = (first + at) / block;
+        double scale = (double)dtci_get_float(scales + 4 * b);
+        double chance = scale > 0 ? 16777216.0 / scale : 0.0;
+        stop = (b + 1) * block - first < n ? (b + 1) * block - first : n;
+        for (; at < stop; at++) {
+            double x = (double)chunk[at], magnitude = x < 0 ? -x : x;
+            uint32_t draw = dtci_random_at(random, (uint32_t)(first + at)) >> 8;
+            uint32_t nonzero = (double)(int32_t)draw < magnitude * chance;
+            digits[at] = 1 + (x < 0 ? 0 - nonzero : nonzero);
+        }
+    }
+}
+
+/* One group of n digits, 0 < n <= DTCI_TRITS, as ceil(n/5) bytes. */
+DTCI_FN void dtci_trits_pack(uint16_t *bytes, const uint32_t *digits, size_t n) {
+    size_t stride = dtci_ceil_div(n, 5), j;
+    for (j = 0; j < stride; j++) {
+        uint32_t byte = 0;
+        unsigned k = 5;
+        while (k-- > 0)
+            byte = 3 * byte + (k * stride + j < n ? digits[k * stride + j] : 1);
+        bytes[j] = (uint16_t)byte;
+    }
+}
+
+DTCI_FN void dtci_trits_unpack(uint32_t *digits, const uint16_t *bytes, size_t n) {
+    size_t stride = dtci_ceil_div(n, 5), j;
+    for (j = 0; j < stride; j++) {
+        uint32_t byte = bytes[j];
+        unsigned k;
+        for (k = 0; k < 5; k++, byte /= 3)
+            if (k * stride + j < n) digits[k * stride + j] = byte % 3;
+    }
+}
+
+/* Decodes a payload that cannot fail any more; `bytes` are its bytes of trits where it was tokens. */
+DTCI_FN void dtci_ternary_emit(const dtci_head *head, const unsigned char *payload, const uint16_t *bytes,
+                               const dtci_sink *sink) {
+    const unsigned char *from = payload + 4 * dtci_blocks(head);
+    size_t group = head->variant == DTCI_TERNARY_FIELDS ? 256 : DTCI_TRITS, block = dtci_block(head), first, n, at,
+           stop;
+    unsigned field_bits = dtci_ternary_field_bits(head);
+    uint32_t digits[DTCI_CHUNK];
+    float chunk[DTCI_CHUNK];
+    for (first = 0; first < head->count; first += n) {
+        n = head->count - first < group ? head->count - first : group;
+        if (head->variant == DTCI_TERNARY_FIELDS) {
+            dtci_fields_unpack(digits, from + first / 256 * 32 * field_bits, n, field_bits);
+        } else if (head->variant == DTCI_TERNARY_TOKENS) {
+            dtci_trits_unpack(digits, bytes + first / 5, n);
+        } else if (head->variant == DTCI_TERNARY_BASE3) {
+            uint16_t wide[32];
+            for (at = 0; at < dtci_ceil_div(n, 5); at++)
+                wide[at] = from[first / 5 + at];
+            dtci_trits_unpack(digits, wide, n);
+        } else {
+            for (at = 0; at < n; at++)
+                digits[at] = head->terms;
+        }
+        for (at = 0; at < n; at = stop) {
+            size_t b = (first + at) / block;
+            double scale = (double)dtci_get_float(payload + 4 * b);
+            stop = (b + 1) * block - first < n ? (b + 1) * block - first : n;
+            for (; at < stop; at++) {
+                double x = (double)((int32_t)digits[at] - (int32_t)head->terms) * scale;
+                x = x > (double)FLT_MAX ? (double)FLT_MAX : x < -(double)FLT_MAX ? -(double)FLT_MAX : x;
+                chunk[at] = (float)x;
+            }
+        }
+        dtci_store(sink, first, chunk, n);
+    }
+}
+
+DTCI_FN dtc_status dtci_ternary_encode(const dtc_spec *spec, dtci_head *head, unsigned char *to, size_t capacity,
+                                       size_t *bytes, const dtci_source *source, const dtci_sink *residual,
+                                       dtci_arena *arena) {
+    size_t blocks = dtci_blocks(head), block = dtci_block(head), groups = dtci_ceil_div(head->count, 5), first, n, b, i;
+    double clip = spec->ternary.clip > 0 ? (double)spec->ternary.clip : 2.5;
+    dtci_random random = dtci_random_open(spec->seed);
+    unsigned char *scales = (unsigned char *)dtci_take(arena, 4 * blocks);
+    uint16_t *trit_bytes = (uint16_t *)dtci_take(arena, 2 * groups);
+    uint32_t *histogram = (uint32_t *)dtci_take(arena, 256 * sizeof *histogram);
+    dtci_bin_code *bin_codes = (dtci_bin_code *)dtci_take(arena, 256 * sizeof *bin_codes);
+    dtci_tokens_work *work = (dtci_tokens_work *)dtci_take(arena, sizeof *work);
+    uint32_t digits[DTCI_CHUNK];
+    int zero = 1;
+    if (!scales || !trit_bytes || !histogram || !bin_codes || !work) return DTC_ERROR_SCRATCH;
+    head->variant =
+        head->workers > 1 && spec->ternary.pack == DTC_PACK_BASE3 ? DTCI_TERNARY_FIELDS : DTCI_TERNARY_BASE3;
+    *bytes = dtci_ternary_bytes(head);
+    for (b = 0; b < blocks; b++) {
+        dtci_stats stats;
+        double scale, bound;
+        n = head->count - b * block < block ? head->count - b * block : block;
+        stats = dtci_scan(source, b * block, n);
+        if (!stats.finite) return DTC_ERROR_NONFINITE;
+        scale = (double)(-stats.min > stats.max ? -stats.min : stats.max);
+        bound = clip * sqrt(stats.squares / (double)n);
+        if (bound < scale) scale = bound;
+        if (spec->ternary.scale > 0) scale = (double)spec->ternary.scale;
+        dtci_put_float(scales + 4 * b, dtci_float_up(scale));
+        zero &= !(scale > 0);
+    }
+    if (*bytes > 4 * (size_t)head->count) return dtci_raw_encode(DTC_FP32, head, to, capacity, bytes, source, residual);
+    if (capacity < 4 * blocks) return DTC_ERROR_CAPACITY;
+    memcpy(to, scales, 4 * blocks);
+    if (zero && head->variant != DTCI_TERNARY_FIELDS) { /* fields keep their size, for sums */
+        head->variant = DTCI_TERNARY_ZERO;
+        *bytes = 4 * blocks;
+    } else if (head->variant == DTCI_TERNARY_FIELDS) {
+        unsigned field_bits = dtci_ternary_field_bits(head);
+        if (capacity < *bytes) return DTC_ERROR_CAPACITY;
+        for (first = 0; first < head->count; first += n) {
+            n = head->count - first < 256 ? head->count - first : 256;
+            dtci_ternary_digits(digits, head, scales, &random, source, first, n);
+            dtci_fields_pack(to + 4 * blocks + first / 256 * 32 * field_bits, digits, n, field_bits);
+        }
+    } else {
+        memset(histogram, 0, 256 * sizeof *histogram);
+        for (first = 0; first < head->count; first += n) {
+            n = head->count - first < DTCI_TRITS ? head->count - first : DTCI_TRITS;
+            dtci_ternary_digits(digits, head, scales, &random, source, first, n);
+            dtci_trits_pack(trit_bytes + first / 5, digits, n);
+            for (i = 0; i < dtci_ceil_div(n, 5); i++)
+                histogram[trit_bytes[first / 5 + i]]++;
+        }
+        if (spec->ternary.pack == DTC_PACK_HUFFMAN) {
+            dtci_tokens_plan plan = dtci_tokens_choose(trit_bytes, groups, histogram, 8, work);
+            if (plan.bytes < groups) {
+                size_t size = dtci_tokens_write(to + 4 * blocks, capacity - 4 * blocks, &plan, trit_bytes, groups, 8,
+                                                bin_codes, work);
+                if (!size) return DTC_ERROR_CAPACITY;
+                head->variant = DTCI_TERNARY_TOKENS;
+                *bytes = 4 * blocks + size;
+            }
+        }
+        if (head->variant == DTCI_TERNARY_BASE3) {
+            if (capacity < *bytes) return DTC_ERROR_CAPACITY;
+            for (i = 0; i < groups; i++)
+                to[4 * blocks + i] = (unsigned char)trit_bytes[i];
+        }
+    }
+    if (residual) dtci_ternary_emit(head, to, trit_bytes, residual);
+    return DTC_OK;
+}
+
+/* The size a packet of this head must have; for tokens, the least. */
+DTCI_FN dtc_status dtci_ternary_check(const dtci_head *head) {
+    size_t size = dtci_payload_bytes(head);
+    if (head->variant > DTCI_TERNARY_ZERO || head->seed) return DTC_ERROR_HEAD;
+    if ((head->variant == DTCI_TERNARY_BASE3 || head->variant == DTCI_TERNARY_TOKENS) && head->terms > 1)
+        return DTC_ERROR_HEAD;
+    if (head->variant == DTCI_TERNARY_TOKENS)
+        return size > 4 * dtci_blocks(head) && size < dtci_ternary_bytes(head) ? DTC_OK : DTC_ERROR_SIZE;
+    return size == dtci_ternary_bytes(head) ? DTC_OK : DTC_ERROR_SIZE;
+}
+
+DTCI_FN size_t dtci_ternary_decode_scratch(const dtci_head *head) {
+    return head->variant == DTCI_TERNARY_TOKENS ? dtci_decoder_scratch(dtci_ceil_div(head->count, 5)) : 0;
+}
+
+DTCI_FN dtc_status dtci_ternary_decode(const dtci_head *head, const unsigned char *payload, const dtci_sink *sink,
+                                       dtci_arena *arena) {
+    size_t scales = 4 * dtci_blocks(head), groups = dtci_ceil_div(head->count, 5), i;
+    uint16_t *bytes = NULL;
+    uint32_t bad = 0;
+    for (i = 0; i < scales; i += 4) { /* finite, and not negative */
+        if (dtci_get32(payload + i) >= 0x7f800000u) return DTC_ERROR_PAYLOAD;
+    }
+    if (head->variant == DTCI_TERNARY_TOKENS) {
+        dtci_decoder *decoder = (dtci_decoder *)dtci_take(arena, sizeof *decoder);
+        dtc_status status;
+        bytes = (uint16_t *)dtci_take(arena, 2 * groups);
+        if (!decoder || !bytes) return DTC_ERROR_SCRATCH;
+        status = dtci_tokens_read(bytes, groups, 8, payload + scales, dtci_payload_bytes(head) - scales, decoder);
+        if (status != DTC_OK) return status;
+        for (i = 0; i < groups; i++)
+            bad |= bytes[i] > 242;
+    } else if (head->variant == DTCI_TERNARY_BASE3) {
+        for (i = 0; i < groups; i++)
+            bad |= payload[scales + i] > 242;
+    }
+    if (bad) return DTC_ERROR_PAYLOAD;
+    dtci_ternary_emit(head, payload, bytes, sink);
+    return DTC_OK;
+}
+
+#endif /* DTC_NO_TERNARY */
+
+/* --------------------------------------------------------------------------------------------------------------------
+ * quant: N-bit quantization by entropy, Huffman coded (Oland and Raj, Reducing communication overhead in distributed
+ * learning by an order of magnitude (almost), ICASSP 2015). Stochastic rounding as in QSGD (Alistarh et al., 2017).
+ *
+ * grid=zero: a value is near k * step, k an integer from `lowest` up: one bin is centred on exact 0.
+ * grid=even: a value is in bin k of 2^N over [offset, ...), 2 * half wide; it decodes to the bin's centre.
+ *     stochastic rounding is between centres, so that there the outer centres lie on min and max.
+ * A range too narrow for its distance from 0 to be an int (|lowest| > 2^24) has no bin on 0: the grid is then even, and
+ * so it is for one bit, whose two bins could not both be centred on 0 and cover both sides.
+ *
+ * Payload: a grid a block (zero: step fp32, lowest int32; even: offset fp32, half fp32); then by coding
+ *     0  fields of k - lowest, with room for sums
+ *     1  tokens of k - the lowest of all blocks; so 0 is the same bin in all blocks
+ *     2  nothing: k = lowest everywhere, as in a constant tensor
+ * Variant: bits - 1 (bits 0..3), even (4), coding (5, 6), rotate (7).
+ * ------------------------------------------------------------------------------------------------------------------*/
+
+#ifndef DTC_NO_QUANT
+
+#define DTCI_QUANT_FIELDS   0u
+#define DTCI_QUANT_TOKENS   1u
+#define DTCI_QUANT_CONSTANT 2u
+#define DTCI_QUANT_BITS_MAX 16
+#define DTCI_QUANT_LOWEST   16777216.0  /* |lowest| * workers, at the most: k * step stays exact in double */
+#define DTCI_QUANT_HALVES   268435456.0 /* |offset| * workers / half, at the most: so does offset + k * half */
+
+typedef struct dtci_quant {
+    const dtci_head *head;
+    const unsigned char *grids; /* as on the wire */
+    int even, stochastic;
+    unsigned bits, bin_bits; /* of a field of one term; of a bin, over all blocks: 17 where that is too many */
+    int32_t base;            /* zero: the lowest k of all blocks, terms included */
+} dtci_quant;
+
+typedef struct dtci_grid {
+    double origin, step; /* even: offset, half; zero: 0, step */
+    int32_t lowest;      /* even: 0 */
+} dtci_grid;
+
+DTCI_FN dtci_grid dtci_quant_grid(const dtci_quant *q, size_t b) {
+    const unsigned char *p = q->grids + 8 * b;
+    dtci_grid grid;
+    uint32_t lowest = dtci_get32(p + 4);
+    grid.origin = q->even ? (double)dtci_get_float(p) : 0.0;
+    grid.step = (double)dtci_get_float(q->even ? p + 4 : p);
+    memcpy(&grid.lowest, &lowest, 4);
+    if (q->even) grid.lowest = 0;
+    return grid;
+}
+
+DTCI_FN unsigned dtci_quant_field_bits(const dtci_head *head, unsigned bits) {
+    return dtci_bit_width(head->workers * ((1u << bits) - 1));
+}
+
+/* base and bin_bits, from the grids. */
+DTCI_FN void dtci_quant_bins(dtci_quant *q) {
+    int32_t low = INT32_MAX, high = INT32_MIN, terms = (int32_t)q->head->terms;
+    size_t blocks = dtci_blocks(q->head), b;
+    for (b = 0; b < blocks; b++) {
+        dtci_grid grid = dtci_quant_grid(q, b);
+        if (grid.lowest < low) low = grid.lowest;
+        if (grid.lowest > high) high = grid.lowest;
+    }
+    q->base = blocks ? low * terms : 0;
+    q->bin_bits =
+        blocks ? dtci_bit_width((uint32_t)(high - low) * q->head->terms + ((1u << q->bits) - 1) * q->head->terms) : 0;
+    if (q->bin_bits > DTCI_QUANT_BITS_MAX) q->bin_bits = DTCI_QUANT_BITS_MAX + 1;
+}
+
+/* How fine a grid is wanted: so many bins a range, or so wide. */
+typedef struct dtci_fineness {
+    double levels; /* range / step, or 0 */
+    double step;   /* or 0 */
+    unsigned bits; /* exactly, or 0: as many as it takes */
+} dtci_fineness;
+
+DTCI_FN dtci_fineness dtci_quant_bits(const dtci_quant *q, unsigned bits) {
+    dtci_fineness fineness;
+    fineness.levels = (double)(1u << bits) - (q->even ? 0 : 1) - (q->stochastic ? 1 : 0);
+    fineness.step = 0;
+    fineness.bits = bits;
+    return fineness;
+}
+
+/* Fills in the grids for ranges[2b] = min, ranges[2b+1] = max. 0 where it takes more than 16 bits, or where a grid on
+ * zero is out of reach. */
+DTCI_FN int dtci_quant_make_grids(dtci_quant *q, unsigned char *grids, const float *ranges, dtci_fineness fineness) {
+    size_t blocks = dtci_blocks(q->head), b;
+    double workers = (double)q->head->workers;
+    q->grids = grids;
+    q->bits = fineness.bits ? fineness.bits : 1;
+    for (b = 0; b < blocks; b++) {
+        double min = (double)ranges[2 * b], max = (double)ranges[2 * b + 1], step, low, high;
+        unsigned char *p = grids + 8 * b;
+        step = fineness.step > 0 ? fineness.step : (max - min) / fineness.levels;
+        if (!(min < max)) { /* one value: the first bin is exactly on it */
+            if (q->even) {
+                dtci_put_float(p, ranges[2 * b]);
+                dtci_put_float(p + 4, 0.0f);
+            } else {
+                dtci_put_float(p, min < 0 ? -ranges[2 * b] : min > 0 ? ranges[2 * b] : 0.0f);
+                dtci_put32(p + 4, min < 0 ? 0xffffffffu : min > 0 ? 1 : 0);
+            }
+            continue;
+        }
+        if (q->even) {
+            double reach = -min > max ? -min : max < 0 ? -min : max, half = step / 2;
+            float offset, wire_half;
+            if (half < reach * workers * (2 / DTCI_QUANT_HALVES)) half = reach * workers * (2 / DTCI_QUANT_HALVES);
+            wire_half = fineness.step > 0 ? dtci_float_down(half) : dtci_float_up(half);
+            offset = q->stochastic ? (float)(min - (double)wire_half) : ranges[2 * b];
+            dtci_put_float(p, offset);
+            dtci_put_float(p + 4, wire_half);
+            low = 0;
+            high = floor((max - (double)offset) / (2 * (double)wire_half) + (q->stochastic ? 0.5 : 0.0));
+        } else {
+            float wire_step = fineness.step > 0 ? dtci_float_down(step) : dtci_float_up(step);
+            double inverse = 1 / (double)wire_step;
+            low = q->stochastic ? floor(min * inverse) : floor(min * inverse + 0.5);
+            high = q->stochastic ? ceil(max * inverse) : floor(max * inverse + 0.5);
+            if (low < -DTCI_QUANT_LOWEST / workers || low > DTCI_QUANT_LOWEST / workers) return 0;
+            dtci_put_float(p, wire_step);
+            dtci_put32(p + 4, (uint32_t)(int32_t)low);
+        }
+        if (!fineness.bits) {
+            if (high - low > 65535) return 0;
+            if (dtci_bit_width((uint32_t)(high - low)) > q->bits) q->bits = dtci_bit_width((uint32_t)(high - low));
+        }
+    }
+    dtci_quant_bins(q);
+    return 1;
+}
+
+/* Quantizes values[first..first+n), n <= DTCI_CHUNK: fields of k - lowest, or, as bins, of k - base. */
+DTCI_FN uint32_t dtci_quant_fields(uint32_t *fields, const dtci_quant *q, int as_bins, const dtci_random *random,
+                                   const dtci_source *source, size_t first, size_t n) {
+    size_t block = dtci_block(q->head), at, stop, i;
+    double top = (double)((1u << q->bits) - 1);
+    float chunk[DTCI_CHUNK];
+    uint32_t any = 0;
+    dtci_load(chunk, source, first, n);
+    for (at = 0; at < n; at = stop) {
+        size_t b = (first + at) / block;
+        dtci_grid grid = dtci_quant_grid(q, b);
+        double inverse = grid.step > 0 ? 1 / (q->even ? 2 * grid.step : grid.step) : 0;
+        double bias = q->stochastic ? (q->even ? -0.5 : 0) : (q->even ? 0 : 0.5);
+        uint32_t shift = as_bins ? (uint32_t)(grid.lowest - q->base) : 0;
+        stop = (b + 1) * block - first < n ? (b + 1) * block - first : n;
+        if (!(grid.step > 0)) {
+            for (i = at; i < stop; i++)
+                fields[i] = shift;
+            continue;
+        }
+        bias -= (double)grid.lowest;
+        for (i = at; i < stop; i++) {
+            double t = ((double)chunk[i] - grid.origin) * inverse + bias;
+            if (q->stochastic) t += (double)dtci_random_at(random, (uint32_t)(first + i)) * (1 / 4294967296.0);
+            t = t > 0 ? t : 0;
+            t = t < top ? t : top;
+            fields[i] = (uint32_t)(int32_t)t;
+        }
+        for (i = at; i < stop; i++) {
+            any |= fields[i];
+            fields[i] += shift;
+        }
+    }
+    return any;
+}
+
+/* Values of fields, or of bins. Products are exact in double, and so is their sum with the origin: one rounding. */
+DTCI_FN void dtci_quant_floats(float *chunk, const dtci_quant *q, int as_bins, const uint32_t *fields, size_t first,
+                               size_t n) {
+    size_t block = dtci_block(q->head), at, stop;
+    int32_t terms = (int32_t)q->head->terms;
+    for (at = 0; at < n; at = stop) {
+        size_t b = (first + at) / block;
+        dtci_grid grid = dtci_quant_grid(q, b);
+        double origin = grid.origin * (double)terms;
+        int32_t scale = q->even ? 2 : 1, k0 = q->even ? terms : as_bins ? q->base : grid.lowest * terms;
+        stop = (b + 1) * block - first < n ? (b + 1) * block - first : n;
+        for (; at < stop; at++) {
+            double x = origin + (double)(scale * (int32_t)fields[at] + k0) * grid.step;
+            x = x > (double)FLT_MAX ? (double)FLT_MAX : x < -(double)FLT_MAX ? -(double)FLT_MAX : x;
+            chunk[at] = (float)x;
+        }
+    }
+}
+
+/* Decodes what cannot fail any more: bins, or the payload's fields. */
+DTCI_FN void dtci_quant_emit(const dtci_quant *q, uint32_t coding, const uint16_t *bins, const unsigned char *from,
+                             const dtci_sink *sink) {
+    unsigned field_bits = dtci_quant_field_bits(q->head, q->bits);
+    uint32_t fields[DTCI_CHUNK];
+    float chunk[DTCI_CHUNK];
+    size_t first, n, i;
+    memset(fields, 0, sizeof fields);
+    for (first = 0; first < q->head->count; first += n) {
+        n = q->head->count - first < DTCI_CHUNK ? q->head->count - first : DTCI_CHUNK;
+        if (coding == DTCI_QUANT_TOKENS)
+            for (i = 0; i < n; i++)
+                fields[i] = bins[first + i];
+        else if (coding == DTCI_QUANT_FIELDS)
+            dtci_fields_unpack(fields, from + first / 256 * 32 * field_bits, n, field_bits);
+        dtci_quant_floats(chunk, q, coding == DTCI_QUANT_TOKENS, fields, first, n);
+        dtci_store(sink, first, chunk, n);
+    }
+}
+
+DTCI_FN unsigned dtci_quant_bin_bits_max(const dtc_spec *spec) {
+    return spec->quant.bits && !spec->block ? (unsigned)spec->quant.bits : DTCI_QUANT_BITS_MAX;
+}
+
+DTCI_FN size_t dtci_quant_scratch(const dtc_spec *spec, size_t count, size_t blocks) {
+    return 2 * dtci_room(8 * blocks) + dtci_room(2 * count) + dtci_tokens_scratch(dtci_quant_bin_bits_max(spec));
+}
+
+/* Everything the encoder works in. */
+typedef struct dtci_quant_work {
+    unsigned char *grids;
+    uint16_t *bins;
+    uint32_t *histogram;
+    dtci_bin_code *bin_codes;
+    dtci_tokens_work *tokens;
+} dtci_quant_work;
+
+/* N = H + floor (section 3.1): H is the entropy of a `probe`-bit quantization of a `sample` of the values. */
+DTCI_FN unsigned dtci_quant_auto_bits(const dtc_spec *spec, const dtci_quant *q, const float *ranges,
+                                      const dtci_source *source) {
+    size_t count = q->head->count, block = dtci_block(q->head), stride, i;
+    double sample = spec->quant.sample > 0 ? (double)spec->quant.sample : 0.03;
+    unsigned probe = spec->quant.probe ? (unsigned)spec->quant.probe : 4;
+    unsigned floor_bits = spec->quant.floor ? (unsigned)spec->quant.floor : 6;
+    uint32_t histogram[256], n = 0;
+    uint64_t sum = 0;
+    unsigned bits;
+    stride = (size_t)(1 / sample);
+    if (count / stride < 1024) stride = count / 1024; /* a small tensor is looked at more closely */
+    stride = stride > 1 ? (stride - 1) | 1 : 1;       /* odd, so as not to stay in one column of a matrix */
+    memset(histogram, 0, sizeof histogram);
+    for (i = 0; i < count; i += stride, n++) {
+        double min = (double)ranges[2 * (i / block)], max = (double)ranges[2 * (i / block) + 1], t;
+        float x;
+        dtci_load(&x, source, i, 1);
+        t = min < max ? ((double)x - min) / (max - min) * (double)(1u << probe) : 0;
+        t = t > 0 ? t : 0;
+        t = t < (double)(1u << probe) - 1 ? t : (double)(1u << probe) - 1;
+        histogram[(uint32_t)(int32_t)t]++;
+    }
+    if (!n) return floor_bits;
+    for (i = 0; i < 1u << probe; i++)
+        if (histogram[i]) sum += (uint64_t)histogram[i] * dtci_log2(histogram[i]);
+    bits = (unsigned)((dtci_log2(n) - sum / n + 32768) >> 16) + floor_bits;
+    return bits < DTCI_QUANT_BITS_MAX ? bits : DTCI_QUANT_BITS_MAX;
+}
+
+/* Quantizes everything to bins and prices them; best->bytes is 0 where all of them are lowest. */
+DTCI_FN void dtci_quant_price(dtci_tokens_plan *plan, const dtci_quant *q, const dtci_random *random,
+                              const dtci_source *source, const dtci_quant_work *work) {
+    uint32_t fields[DTCI_CHUNK], any = 0;
+    size_t first, n, i;
+    memset(work->histogram, 0, sizeof(uint32_t) << q->bin_bits);
+    for (first = 0; first < q->head->count; first += n) {
+        n = q->head->count - first < DTCI_CHUNK ? q->head->count - first : DTCI_CHUNK;
+        any |= dtci_quant_fields(fields, q, 1, random, source, first, n);
+        for (i = 0; i < n; i++) {
+            work->bins[first + i] = (uint16_t)fields[i];
+            work->histogram[fields[i]]++;
+        }
+    }
+    memset(plan, 0, sizeof *plan);
+    if (any) *plan = dtci_tokens_choose(work->bins, q->head->count, work->histogram, q->bin_bits, work->tokens);
+}
+
+/* Finds the finest grids whose tokens take at most `budget` bytes, by trial: tokens cost about a bit more for each
+ * doubling of the levels. */
+DTCI_FN void dtci_quant_fit_rate(dtci_quant *q, dtci_tokens_plan *plan, const float *ranges, size_t budget,
+                                 const dtci_random *random, const dtci_source *source, const dtci_quant_work *work) {
+    double count = (double)q->head->count, fits = 0, fails = 0, levels = exp2(8.0 * (double)budget / count) * 4;
+    dtci_fineness fineness;
+    int trial;
+    fineness.step = 0;
+    fineness.bits = 0;
+    for (trial = 0; trial < 40 && levels > 1.0 / 1024; trial++) {
+        double off = 0; /* bits a value below the budget */
+        int fit;
+        fineness.levels = levels = levels < 65000 ? levels : 65000;
+        fit = dtci_quant_make_grids(q, work->grids, ranges, fineness) && q->bin_bits <= DTCI_QUANT_BITS_MAX;
+        if (fit) {
+            dtci_quant_price(plan, q, random, source, work);
+            fit = plan->bytes <= budget;
+            off = 8 * ((double)budget * 0.995 - (double)plan->bytes) / count;
+        }
+        *(fit ? &fits : &fails) = levels;
+        if (fit && ((double)plan->bytes >= 0.99 * (double)budget || levels >= 65000)) return;
+        if (fits > 0 && fails > 0) {
+            if (fails / fits < 1.0001) break;
+            levels = sqrt(fits * fails);
+        } else if (fit) {
+            levels *= exp2(off > 0.02 ? off < 4 ? off : 4 : 0.02);
+        } else {
+            levels *= exp2(off < -0.02 ? off > -4 ? off : -4 : -0.02);
+        }
+    }
+    fineness.levels = fits > 0 ? fits : 1.0 / 1024;
+    (void)dtci_quant_make_grids(q, work->grids, ranges, fineness);
+    dtci_quant_price(plan, q, random, source, work);
+}
+
+DTCI_FN dtc_status dtci_quant_encode(const dtc_spec *spec, dtci_head *head, unsigned char *to, size_t capacity,
+                                     size_t *bytes, const dtci_source *source, const dtci_sink *residual,
+                                     dtci_arena *arena) {
+    size_t blocks = dtci_blocks(head), block = dtci_block(head), first, n, b;
+    unsigned tokens_bits = dtci_quant_bin_bits_max(spec), field_bits;
+    float *ranges = (float *)dtci_take(arena, 8 * blocks);
+    dtci_random random = dtci_random_open(spec->seed);
+    int constant = 1, entropy = spec->quant.entropy == DTC_HUFFMAN;
+    uint32_t coding = DTCI_QUANT_FIELDS;
+    dtci_tokens_plan plan;
+    dtci_fineness fineness;
+    dtci_quant_work work;
+    double reach = 0;
+    dtci_quant q;
+    memset(&q, 0, sizeof q);
+    memset(&plan, 0, sizeof plan);
+    q.head = head;
+    work.grids = (unsigned char *)dtci_take(arena, 8 * blocks);
+    work.bins = (uint16_t *)dtci_take(arena, 2 * (size_t)head->count);
+    work.histogram = (uint32_t *)dtci_take(arena, sizeof(uint32_t) << tokens_bits);
+    work.bin_codes = (dtci_bin_code *)dtci_take(arena, sizeof(dtci_bin_code) << tokens_bits);
+    work.tokens = (dtci_tokens_work *)dtci_take(arena, sizeof(dtci_tokens_work));
+    if (!ranges || !work.grids || !work.bins || !work.histogram || !work.bin_codes || !work.tokens)
+        return DTC_ERROR_SCRATCH;
+    for (b = 0; b < blocks; b++) {
+        float min, max;
+        dtci_stats stats;
+        n = head->count - b * block < block ? head->count - b * block : block;
+        stats = dtci_scan(source, b * block, n);
+        if (!stats.finite) return DTC_ERROR_NONFINITE;
+        min = spec->quant.min_given ? spec->quant.min : stats.min;
+        max = spec->quant.max_given ? spec->quant.max : stats.max;
+        if (max < min && spec->quant.min_given) max = min;
+        if (max < min) min = max;
+        ranges[2 * b] = min;
+        ranges[2 * b + 1] = max;
+        constant &= !(min < max);
+        if ((double)max > reach) reach = (double)max;
+        if (-(double)min > reach) reach = -(double)min;
+    }
+
+    q.stochastic = spec->quant.rounding == DTC_STOCHASTIC;
+    q.even = spec->quant.grid == DTC_GRID_EVEN;
+    if (spec->quant.max_error > 0) {
+        /* less what rounding the decoded value to fp32 adds */
+        double error = (double)spec->quant.max_error;
+        error -= (reach + error) * (1 / 16777216.0) * 1.0001 + 7.1e-46;
+        fineness.step = q.stochastic ? error : 2 * error;
+        fineness.levels = 0;
+        fineness.bits = 0;
+        if (!(dtci_float_down(fineness.step) > 0) ||
+            (!dtci_quant_make_grids(&q, work.grids, ranges, fineness) &&
+             (q.even = 1, !dtci_quant_make_grids(&q, work.grids, ranges, fineness))))
+            return dtci_raw_encode(DTC_FP32, head, to, capacity, bytes, source, residual);
+    } else if (spec->quant.rate > 0) {
+        double budget = floor((double)spec->quant.rate * (double)head->count / 8);
+        size_t around = head->head_bytes + (head->checksum ? 4 : 0) + 8 * blocks;
+        if (budget >= 4 * (double)head->count)
+            return dtci_raw_encode(DTC_FP32, head, to, capacity, bytes, source, residual);
+        if (budget < 4 * (double)around) { /* too short to weigh: its head is most of it */
+            unsigned bits = spec->quant.rate < 2 ? 2 : spec->quant.rate < 16 ? (unsigned)spec->quant.rate : 16;
+            if (!dtci_quant_make_grids(&q, work.grids, ranges, dtci_quant_bits(&q, bits))) {
+                q.even = 1;
+                (void)dtci_quant_make_grids(&q, work.grids, ranges, dtci_quant_bits(&q, bits));
+            }
+        } else {
+            dtci_quant_fit_rate(&q, &plan, ranges, (size_t)budget - around, &random, source, &work);
+            coding = plan.bytes ? DTCI_QUANT_TOKENS : DTCI_QUANT_CONSTANT;
+        }
+    } else {
+        unsigned bits = spec->quant.bits ? (unsigned)spec->quant.bits : dtci_quant_auto_bits(spec, &q, ranges, source);
+        if (bits == 1) q.even = 1;
+        if (!dtci_quant_make_grids(&q, work.grids, ranges, dtci_quant_bits(&q, bits))) {
+            q.even = 1;
+            (void)dtci_quant_make_grids(&q, work.grids, ranges, dtci_quant_bits(&q, bits));
+        }
+    }
+
+    field_bits = dtci_quant_field_bits(head, q.bits);
+    *bytes = 8 * blocks + dtci_fields_bytes(head->count, field_bits);
+    if (constant && (entropy || head->workers == 1)) coding = DTCI_QUANT_CONSTANT;
+    if (coding == DTCI_QUANT_FIELDS && entropy && q.bin_bits <= tokens_bits) {
+        dtci_quant_price(&plan, &q, &random, source, &work);
+        if (!plan.bytes)
+            coding = DTCI_QUANT_CONSTANT;
+        else if (8 * blocks + plan.bytes < *bytes)
+            coding = DTCI_QUANT_TOKENS;
+    }
+    if (coding == DTCI_QUANT_CONSTANT) *bytes = 8 * blocks;
+    if (coding == DTCI_QUANT_TOKENS) *bytes = 8 * blocks + plan.bytes;
+    if (*bytes > 4 * (size_t)head->count) return dtci_raw_encode(DTC_FP32, head, to, capacity, bytes, source, residual);
+
+    head->variant = (q.bits - 1) | (q.even ? 16u : 0) | coding << 5;
+    if (capacity < 8 * blocks) return DTC_ERROR_CAPACITY;
+    memcpy(to, q.grids, 8 * blocks);
+    to += 8 * blocks;
+    capacity -= 8 * blocks;
+    if (coding == DTCI_QUANT_TOKENS) {
+        size_t size =
+            dtci_tokens_write(to, capacity, &plan, work.bins, head->count, q.bin_bits, work.bin_codes, work.tokens);
+        if (!size) return DTC_ERROR_CAPACITY;
+        *bytes = 8 * blocks + size;
+    } else if (coding == DTCI_QUANT_FIELDS) {
+        uint32_t fields[DTCI_CHUNK];
+        if (capacity < *bytes - 8 * blocks) return DTC_ERROR_CAPACITY;
+        for (first = 0; first < head->count; first += n) {
+            n = head->count - first < DTCI_CHUNK ? head->count - first : DTCI_CHUNK;
+            (void)dtci_quant_fields(fields, &q, 0, &random, source, first, n);
+            dtci_fields_pack(to + first / 256 * 32 * field_bits, fields, n, field_bits);
+        }
+    }
+    if (residual) dtci_quant_emit(&q, coding, work.bins, to, residual);
+    return DTC_OK;
+}
+
+DTCI_FN dtc_status dtci_quant_check(const dtci_head *head) {
+    uint32_t coding = head->variant >> 5 & 3;
+    unsigned bits = (head->variant & 15) + 1;
+    size_t size = dtci_payload_bytes(head), grids = 8 * dtci_blocks(head);
+    if (head->variant >> 7 || head->seed) return DTC_ERROR_OPTION;
+    if (coding > DTCI_QUANT_CONSTANT || head->workers > 16777216u >> bits) return DTC_ERROR_HEAD;
+    if (coding == DTCI_QUANT_TOKENS) return size > grids && head->count ? DTC_OK : DTC_ERROR_SIZE;
+    if (coding == DTCI_QUANT_FIELDS) grids += dtci_fields_bytes(head->count, dtci_quant_field_bits(head, bits));
+    return size == grids ? DTC_OK : DTC_ERROR_SIZE;
+}
+
+DTCI_FN size_t dtci_quant_decode_scratch(const dtci_head *head) {
+    return (head->variant >> 5 & 3) == DTCI_QUANT_TOKENS ? dtci_decoder_scratch(head->count) : 0;
+}
+
+DTCI_FN dtc_status dtci_quant_decode(const dtci_head *head, const unsigned char *payload, const dtci_sink *sink,
+                                     dtci_arena *arena) {
+    size_t blocks = dtci_blocks(head), size = dtci_payload_bytes(head) - 8 * blocks, b;
+    uint32_t coding = head->variant >> 5 & 3;
+    uint16_t *bins = NULL;
+    dtci_quant q;
+    memset(&q, 0, sizeof q);
+    q.head = head;
+    q.bits = (head->variant & 15) + 1;
+    q.even = (head->variant & 16) != 0;
+    q.grids = payload;
+    for (b = 0; b < blocks; b++) {
+        const unsigned char *p = payload + 8 * b;
+        double workers = (double)head->workers;
+        dtci_grid grid;
+        if (!dtci_finite(dtci_get_float(p)) || dtci_get32(q.even ? p + 4 : p) >= 0x7f800000u) return DTC_ERROR_PAYLOAD;
+        grid = dtci_quant_grid(&q, b);
+        if ((double)grid.lowest * workers > DTCI_QUANT_LOWEST || (double)grid.lowest * workers < -DTCI_QUANT_LOWEST)
+            return DTC_ERROR_PAYLOAD;
+        if (grid.step > 0 && (grid.origin * workers > grid.step * DTCI_QUANT_HALVES ||
+                              grid.origin * workers < -grid.step * DTCI_QUANT_HALVES))
+            return DTC_ERROR_PAYLOAD;
+    }
+    dtci_quant_bins(&q);
+    payload += 8 * blocks;
+    if (coding == DTCI_QUANT_TOKENS) {
+        dtci_decoder *decoder = (dtci_decoder *)dtci_take(arena, sizeof *decoder);
+        dtc_status status;
+        bins = (uint16_t *)dtci_take(arena, 2 * (size_t)head->count);
+        if (!decoder || !bins) return DTC_ERROR_SCRATCH;
+        if (q.bin_bits > DTCI_QUANT_BITS_MAX) return DTC_ERROR_PAYLOAD;
+        status = dtci_tokens_read(bins, head->count, q.bin_bits, payload, size, decoder);
+        if (status != DTC_OK) return status;
+    } else if (coding == DTCI_QUANT_FIELDS && head->count % 256) {
+        size_t left = (head->count % 256) * dtci_quant_field_bits(head, q.bits) % 8;
+        if (left && payload[size - 1] >> left) return DTC_ERROR_PAYLOAD; /* padding */
+    }
+    dtci_quant_emit(&q, coding, bins, payload, sink);
+    return DTC_OK;
+}
+
+#endif /* DTC_NO_QUANT */
+
+/* --------------------------------------------------------------------------------------------------------------------
+ * Generic entry points
+ * ------------------------------------------------------------------------------------------------------------------*/
+
+DTCI_FN dtc_status dtci_spec_check(const dtc_spec *spec) {
+    if (spec->workers > 65535 || spec->rows > DTCI_COUNT_MAX) return DTC_ERROR_SPEC;
+    switch (spec->codec) {
+    case DTC_RAW:
+        return (unsigned)spec->raw.type > DTC_FP16 ? DTC_ERROR_SPEC : DTC_OK;
+#ifndef DTC_NO_TERNARY
+    case DTC_TERNARY:
+        if (!dtci_finite(spec->ternary.clip) || spec->ternary.clip < 0 || !dtci_finite(spec->ternary.scale) ||
+            spec->ternary.scale < 0 || (unsigned)spec->ternary.pack > DTC_PACK_BASE3)
+            return DTC_ERROR_SPEC;
+        return DTC_OK;
+#endif
+#ifndef DTC_NO_QUANT
+    case DTC_QUANT: {
+        uint32_t workers = spec->workers ? spec->workers : 1;
+        int bits = spec->quant.bits ? spec->quant.bits : DTCI_QUANT_BITS_MAX;
+        if (bits < 1 || bits > DTCI_QUANT_BITS_MAX || workers > 16777216u >> bits) return DTC_ERROR_SPEC;
+        if (spec->quant.floor < 0 || spec->quant.floor > 12 || spec->quant.probe < 0 || spec->quant.probe > 8)
+            return DTC_ERROR_SPEC;
+        if (!dtci_finite(spec->quant.sample) || spec->quant.sample < 0 || spec->quant.sample > 1) return DTC_ERROR_SPEC;
+        if (!dtci_finite(spec->quant.rate) || spec->quant.rate < 0 || spec->quant.rate > 32) return DTC_ERROR_SPEC;
+        if (spec->quant.rate > 0 && (spec->quant.rate < 0.05f || spec->quant.entropy == DTC_NO_ENTROPY))
+            return DTC_ERROR_SPEC;
+        if (!dtci_finite(spec->quant.max_error) || spec->quant.max_error < 0) return DTC_ERROR_SPEC;
+        if ((spec->quant.bits != 0) + (spec->quant.rate > 0) + (spec->quant.max_error > 0) > 1) return DTC_ERROR_SPEC;
+        if ((unsigned)spec->quant.rounding > DTC_STOCHASTIC || (unsigned)spec->quant.entropy > DTC_NO_ENTROPY ||
+            (unsigned)spec->quant.grid > DTC_GRID_EVEN)
+            return DTC_ERROR_SPEC;
+        if (!dtci_finite(spec->quant.min) || !dtci_finite(spec->quant.max) ||
+            (spec->quant.min_given && spec->quant.max_given && !(spec->quant.min < spec->quant.max)))
+            return DTC_ERROR_SPEC;
+        if (spec->quant.max_error > 0 && (spec->quant.min_given || spec->quant.max_given)) return DTC_ERROR_SPEC;
+        return spec->quant.rotate ? DTC_ERROR_OPTION : DTC_OK;
+    }
+#endif
+    default:
+        return DTC_ERROR_CODEC;
+    }
+}
+
+/* The head of a fresh packet, but for its size. */
+DTCI_FN dtc_status dtci_head_open(dtci_head *head, const dtc_spec *spec, size_t count) {
+    dtc_status status = dtci_spec_check(spec);
+    memset(head, 0, sizeof *head);
+    if (status != DTC_OK) return status;
+    if (count > DTCI_COUNT_MAX) return DTC_ERROR_ARGUMENT;
+    if (spec->rows && count % spec->rows) return DTC_ERROR_SPEC;
+    head->codec = spec->codec;
+    head->checksum = !spec->no_checksum;
+    head->count = (uint32_t)count;
+    head->rows = (uint32_t)spec->rows;
+    head->block = spec->codec != DTC_RAW && spec->block < count ? (uint32_t)spec->block : 0;
+    head->workers = spec->workers ? spec->workers : 1;
+    head->terms = 1;
+    head->head_bytes = dtci_head_bytes(head);
+    return DTC_OK;
+}
+
+DTCI_API size_t dtc_encode_bound(const dtc_spec *spec, size_t count) {
+    dtci_head head;
+    if (!spec || dtci_head_open(&head, spec, count) != DTC_OK) return 0;
+    return head.head_bytes + 4 * count + (head.checksum ? 4 : 0);
+}
+
+DTCI_API size_t dtc_encode_scratch(const dtc_spec *spec, size_t count) {
+    dtci_head head;
+    if (!spec || dtci_head_open(&head, spec, count) != DTC_OK) return 0;
+#ifndef DTC_NO_TERNARY
+    if (spec->codec == DTC_TERNARY) return dtci_ternary_scratch(count, dtci_blocks(&head));
+#endif
+#ifndef DTC_NO_QUANT
+    if (spec->codec == DTC_QUANT) return dtci_quant_scratch(spec, count, dtci_blocks(&head));
+#endif
+    return 0;
+}
+
+DTCI_FN dtc_status dtci_encode(const dtc_spec *spec, unsigned char *packet, size_t capacity, size_t *packet_bytes,
+                               const dtci_source *source, const dtci_sink *residual, size_t count, void *scratch,
+                               size_t scratch_bytes) {
+    dtci_head head;
+    dtci_arena arena;
+    unsigned char *payload;
+    size_t bytes = 0, room;
+    dtc_status status = dtci_head_open(&head, spec, count);
+    if (status != DTC_OK) return status;
+    room = head.head_bytes + (head.checksum ? 4 : 0);
+    if (capacity < room) return DTC_ERROR_CAPACITY;
+    room = capacity - room;
+    payload = packet + head.head_bytes;
+    arena.p = (unsigned char *)scratch;
+    arena.left = scratch ? scratch_bytes : 0;
+    switch (spec->codec) {
+#ifndef DTC_NO_TERNARY
+    case DTC_TERNARY:
+        status = dtci_ternary_encode(spec, &head, payload, room, &bytes, source, residual, &arena);
+        break;
+#endif
+#ifndef DTC_NO_QUANT
+    case DTC_QUANT:
+        status = dtci_quant_encode(spec, &head, payload, room, &bytes, source, residual, &arena);
+        break;
+#endif
+    default:
+        if (residual && !dtci_scan(source, 0, count).finite) return DTC_ERROR_NONFINITE;
+        status = dtci_raw_encode(spec->raw.type, &head, payload, room, &bytes, source, residual);
+    }
+    if (status != DTC_OK) return status;
+    if (dtci_head_bytes(&head) < head.head_bytes) { /* stored: raw has no blocks */
+        memmove(packet + dtci_head_bytes(&head), payload, bytes);
+        head.head_bytes = dtci_head_bytes(&head);
+    }
+    bytes += head.head_bytes;
+    head.packet_bytes = (uint32_t)(bytes + (head.checksum ? 4 : 0));
+    dtci_head_write(packet, &head);
+    if (head.checksum) dtci_put32(packet + bytes, dtci_crc32c(packet, bytes));
+    *packet_bytes = head.packet_bytes;
+    return DTC_OK;
+}
+
+DTCI_API dtc_status dtc_encode(const dtc_spec *spec, void *packet, size_t capacity, size_t *packet_bytes,
+                               const float *values, size_t count, void *scratch, size_t scratch_bytes) {
+    dtci_source source;
+    if (packet_bytes) *packet_bytes = 0;
+    if (!spec || !packet_bytes || (!packet && capacity) || (!values && count)) return DTC_ERROR_ARGUMENT;
+    source.values = values;
+    source.residual = NULL;
+    return dtci_encode(spec, (unsigned char *)packet, capacity, packet_bytes, &source, NULL, count, scratch,
+                       scratch_bytes);
+}
+
+DTCI_API dtc_status dtc_encode_residual(const dtc_spec *spec, void *packet, size_t capacity, size_t *packet_bytes,
+                                        const float *values, float *residual, size_t count, void *scratch,
+                                        size_t scratch_bytes) {
+    dtci_source source;
+    dtci_sink sink;
+    if (packet_bytes) *packet_bytes = 0;
+    if (!spec || !packet_bytes || (!packet && capacity) || ((!values || !residual) && count)) return DTC_ERROR_ARGUMENT;
+    source.values = values;
+    source.residual = residual;
+    sink.kind = DTCI_SINK_RESIDUAL;
+    sink.values = residual;
+    sink.addend = values;
+    sink.weight = 0;
+    return dtci_encode(spec, (unsigned char *)packet, capacity, packet_bytes, &source, &sink, count, scratch,
+                       scratch_bytes);
+}
+
+/* The codec's own checks of a head, and what decoding it takes. */
+DTCI_FN dtc_status dtci_head_check(const unsigned char *packet, size_t bytes, dtci_head *head, size_t *scratch) {
+    dtc_status status = dtci_head_read(packet, bytes, head);
+    *scratch = 0;
+    if (status != DTC_OK) return status;
+    switch (head->codec) {
+    case DTC_RAW:
+        if (head->variant > DTC_FP16 || head->block || head->seed) return DTC_ERROR_HEAD;
+        return dtci_payload_bytes(head) == dtci_raw_bytes(head->count, head->variant) ? DTC_OK : DTC_ERROR_SIZE;
+#ifndef DTC_NO_TERNARY
+    case DTC_TERNARY:
+        *scratch = dtci_ternary_decode_scratch(head);
+        return dtci_ternary_check(head);
+#endif
+#ifndef DTC_NO_QUANT
+    case DTC_QUANT:
+        *scratch = dtci_quant_decode_scratch(head);
+        return dtci_quant_check(head);
+#endif
+    default:
+        return DTC_ERROR_CODEC;
+    }
+}
+
+DTCI_API dtc_status dtc_inspect(const void *packet, size_t bytes, dtc_info *info) {
+    dtci_head head;
+    dtc_status status;
+    size_t scratch;
+    if (!info) return DTC_ERROR_ARGUMENT;
+    memset(info, 0, sizeof *info);
+    if (!packet) return DTC_ERROR_ARGUMENT;
+    status = dtci_head_check((const unsigned char *)packet, bytes, &head, &scratch);
+    if (status != DTC_OK) return status;
+    info->codec = info->spec.codec = head.codec;
+    info->count = head.count;
+    info->rows = head.rows ? head.rows : 1;
+    info->columns = head.count / info->rows;
+    info->packet_bytes = head.packet_bytes;
+    info->decode_scratch = scratch;
+    info->workers = head.workers;
+    info->terms = head.terms;
+    info->seed = info->spec.seed = head.seed;
+    info->spec.rows = head.rows;
+    info->spec.block = head.block;
+    info->spec.workers = head.workers > 1 ? head.workers : 0;
+    info->spec.no_checksum = !head.checksum;
+    if (head.codec == DTC_RAW) info->spec.raw.type = (dtc_type)head.variant;
+#ifndef DTC_NO_TERNARY
+    if (head.codec == DTC_TERNARY)
+        info->spec.ternary.pack = head.variant == DTCI_TERNARY_TOKENS || head.variant == DTCI_TERNARY_ZERO
+                                      ? DTC_PACK_HUFFMAN
+                                      : DTC_PACK_BASE3;
+#endif
+#ifndef DTC_NO_QUANT
+    if (head.codec == DTC_QUANT) {
+        info->spec.quant.bits = (int)(head.variant & 15) + 1;
+        info->spec.quant.grid = head.variant & 16 ? DTC_GRID_EVEN : DTC_GRID_ZERO;
+        info->spec.quant.entropy = (head.variant >> 5 & 3) == DTCI_QUANT_FIELDS ? DTC_NO_ENTROPY : DTC_HUFFMAN;
+    }
+#endif
+    return DTC_OK;
+}
+
+DTCI_FN dtc_status dtci_decode(const dtci_sink *sink, size_t count, const unsigned char *packet, size_t packet_bytes,
+                               const dtc_decode_options *options, void *scratch, size_t scratch_bytes) {
+    const unsigned char *payload;
+    dtci_head head;
+    dtci_arena arena;
+    size_t need;
+    dtc_status status = dtci_head_check(packet, packet_bytes, &head, &need);
+    if (status != DTC_OK) return status;
+    if (packet_bytes != head.packet_bytes) return DTC_ERROR_SIZE;
+    if (count != head.count) return DTC_ERROR_COUNT;
+    if (need > (scratch ? scratch_bytes : 0)) return DTC_ERROR_SCRATCH;
+    if (head.checksum && !(options && options->skip_checksum) &&
+        dtci_crc32c(packet, packet_bytes - 4) != dtci_get32(packet + packet_bytes - 4))
+        return DTC_ERROR_CHECKSUM;
+    arena.p = (unsigned char *)scratch;
+    arena.left = scratch_bytes;
+    payload = packet + head.head_bytes;
+    switch (head.codec) {
+#ifndef DTC_NO_TERNARY
+    case DTC_TERNARY:
+        return dtci_ternary_decode(&head, payload, sink, &arena);
+#endif
+#ifndef DTC_NO_QUANT
+    case DTC_QUANT:
+        return dtci_quant_decode(&head, payload, sink, &arena);
+#endif
+    default:
+        return dtci_raw_decode(&head, payload, sink);
+    }
+}
+
+DTCI_API dtc_status dtc_decode(float *values, size_t count, const void *packet, size_t packet_bytes,
+                               const dtc_decode_options *options, void *scratch, size_t scratch_bytes) {
+    dtci_sink sink;
+    if ((!values && count) || !packet) return DTC_ERROR_ARGUMENT;
+    sink.kind = DTCI_SINK_STORE;
+    sink.values = values;
+    sink.addend = NULL;
+    sink.weight = 1;
+    return dtci_decode(&sink, count, (const unsigned char *)packet, packet_bytes, options, scratch, scratch_bytes);
+}
+
+DTCI_API dtc_status dtc_decode_add(float *values, size_t count, float weight, const void *packet, size_t packet_bytes,
+                                   const dtc_decode_options *options, void *scratch, size_t scratch_bytes) {
+    dtci_sink sink;
+    if ((!values && count) || !packet || !dtci_finite(weight)) return DTC_ERROR_ARGUMENT;
+    sink.kind = DTCI_SINK_ADD;
+    sink.values = values;
+    sink.addend = NULL;
+    sink.weight = weight;
+    return dtci_decode(&sink, count, (const unsigned char *)packet, packet_bytes, options, scratch, scratch_bytes);
+}
+
+DTCI_API const char *dtc_status_string(dtc_status status) {
+    switch (status) {
+    case DTC_OK:
+        return "no error";
+    case DTC_ERROR_ARGUMENT:
+        return "an argument is unusable: a null pointer, a count past 2^30 - 256, or a weight that is not finite";
+    case DTC_ERROR_SPEC:
+        return "a field of the spec is out of its range, or excludes another; see dtc_spec";
+    case DTC_ERROR_COUNT:
+        return "count is not the packet's own; ask dtc_inspect for it";
+    case DTC_ERROR_SPEC_CODEC:
+        return "the spec's text does not begin with a codec: raw, ternary or quant";
+    case DTC_ERROR_SPEC_KEY:
+        return "the spec's text has a key that this codec does not know, that was given before, or that another "
+               "excludes";
+    case DTC_ERROR_SPEC_VALUE:
+        return "the spec's text has a value that its key does not take, or out of its range";
+    case DTC_ERROR_CAPACITY:
+        return "the output does not fit into its capacity; dtc_encode_bound tells what is enough";
+    case DTC_ERROR_SCRATCH:
+        return "scratch is too small; ask dtc_encode_scratch, or dtc_inspect for decode_scratch";
+    case DTC_ERROR_TRUNCATED:
+        return "the packet is cut short: fewer bytes than its head says";
+    case DTC_ERROR_MAGIC:
+        return "not a dtcodec packet: the first byte is wrong";
+    case DTC_ERROR_HEAD:
+        return "malformed packet: a field of its head is out of its range";
+    case DTC_ERROR_SIZE:
+        return "malformed packet: its size is not the one that its head implies, or bytes follow it";
+    case DTC_ERROR_CHECKSUM:
+        return "the packet was damaged on its way: its checksum does not match";
+    case DTC_ERROR_PAYLOAD:
+        return "malformed packet: its payload is not one that an encoder makes";
+    case DTC_ERROR_WIRE_VERSION:
+        return "the packet is of another wire version; sender and receiver need the same";
+    case DTC_ERROR_CODEC:
+        return "this codec is unknown to this build, or was left out of it";
+    case DTC_ERROR_OPTION:
+        return "this version does not carry out an option that is asked for";
+    case DTC_ERROR_NONFINITE:
+        return "a value is NaN or infinite; skip the step, or send it with the raw codec";
+    case DTC_ERROR_LIMIT:
+        return "the packet asks for more than this machine or the decode options allow";
+    case DTC_ERROR_INCOMPATIBLE:
+        return "these packets cannot be added exactly";
+    default:
+        return "unknown status";
+    }
+}
+
+/* --------------------------------------------------------------------------------------------------------------------
+ * Specs as text
+ * ------------------------------------------------------------------------------------------------------------------*/
+
+typedef enum dtci_key_kind {
+    DTCI_KEY_WORD,  /* an enum, by the words for 0, 1, 2, … */
+    DTCI_KEY_INT,   /* "auto" is 0 where words is "auto" */
+    DTCI_KEY_FLOAT, /* likewise */
+    DTCI_KEY_GIVEN, /* a float that may be 0, and the int that tells it from auto */
+    DTCI_KEY_U32,
+    DTCI_KEY_SIZE,
+    DTCI_KEY_U64,
+    DTCI_KEY_NOT /* an int that holds the opposite */
+} dtci_key_kind;
+
+typedef struct dtci_key {
+    const char *name;
+    int codec; /* or -1: all */
+    dtci_key_kind kind;
+    size_t offset;
+    const char *words; /* separated by | */
+    double low, high;  /* of numbers */
+    size_t given;      /* DTCI_KEY_GIVEN: the int's offset */
+    unsigned group;    /* keys of one group exclude each other */
+} dtci_key;
+
+#define DTCI_AT(field) offsetof(dtc_spec, field)
+#define DTCI_SIZE_MAX  1073741568.0 /* DTCI_COUNT_MAX */
+
+static const dtci_key dtci_keys[] = {
+    {"type", DTC_RAW, DTCI_KEY_WORD, DTCI_AT(raw.type), "fp32|bf16|fp16", 0, 0, 0, 0},
+    {"clip", DTC_TERNARY, DTCI_KEY_FLOAT, DTCI_AT(ternary.clip), "", 0, 1e30, 0, 0},
+    {"scale", DTC_TERNARY, DTCI_KEY_FLOAT, DTCI_AT(ternary.scale), "auto", 0, 3.4028234e38, 0, 0},
+    {"pack", DTC_TERNARY, DTCI_KEY_WORD, DTCI_AT(ternary.pack), "huffman|base3", 0, 0, 0, 0},
+    {"bits", DTC_QUANT, DTCI_KEY_INT, DTCI_AT(quant.bits), "auto", 1, 16, 0, 1},
+    {"floor", DTC_QUANT, DTCI_KEY_INT, DTCI_AT(quant.floor), "", 1, 12, 0, 0},
+    {"probe", DTC_QUANT, DTCI_KEY_INT, DTCI_AT(quant.probe), "", 1, 8, 0, 0},
+    {"sample", DTC_QUANT, DTCI_KEY_FLOAT, DTCI_AT(quant.sample), "", 0, 1, 0, 0},
+    {"rate", DTC_QUANT, DTCI_KEY_FLOAT, DTCI_AT(quant.rate), "", 0.05, 32, 0, 1},
+    {"max-error", DTC_QUANT, DTCI_KEY_FLOAT, DTCI_AT(quant.max_error), "", 0, 3.4028234e38, 0, 1},
+    {"rounding", DTC_QUANT, DTCI_KEY_WORD, DTCI_AT(quant.rounding), "nearest|stochastic", 0, 0, 0, 0},
+    {"entropy", DTC_QUANT, DTCI_KEY_WORD, DTCI_AT(quant.entropy), "huffman|none", 0, 0, 0, 0},
+    {"grid", DTC_QUANT, DTCI_KEY_WORD, DTCI_AT(quant.grid), "zero|even", 0, 0, 0, 0},
+    {"rotate", DTC_QUANT, DTCI_KEY_WORD, DTCI_AT(quant.rotate), "0|1", 0, 0, 0, 0},
+    {"min", DTC_QUANT, DTCI_KEY_GIVEN, DTCI_AT(quant.min), "auto", -3.4028234e38, 3.4028234e38,
+     DTCI_AT(quant.min_given), 0},
+    {"max", DTC_QUANT, DTCI_KEY_GIVEN, DTCI_AT(quant.max), "auto", -3.4028234e38, 3.4028234e38,
+     DTCI_AT(quant.max_given), 0},
+    {"rows", -1, DTCI_KEY_SIZE, DTCI_AT(rows), "", 1, DTCI_SIZE_MAX, 0, 0},
+    {"seed", -1, DTCI_KEY_U64, DTCI_AT(seed), "", 0, 18446744073709551615.0, 0, 0},
+    {"block", -1, DTCI_KEY_SIZE, DTCI_AT(block), "", 0, DTCI_SIZE_MAX, 0, 0},
+    {"workers", -1, DTCI_KEY_U32, DTCI_AT(workers), "", 1, 65535, 0, 0},
+    {"checksum", -1, DTCI_KEY_NOT, DTCI_AT(no_checksum), "0|1", 0, 0, 0, 0},
+};
+
+#define DTCI_KEYS (sizeof dtci_keys / sizeof dtci_keys[0])
+
+static const char *const dtci_codec_names[] = {"raw", "ternary", "quant"};
+
+#define DTCI_CODECS (sizeof dtci_codec_names / sizeof dtci_codec_names[0])
+
+/* The number of the word text[0..n) among words; -1: none. */
+DTCI_FN int dtci_word(const char *words, const char *text, size_t n) {
+    int number = 0;
+    while (*words) {
+        size_t length = 0;
+        while (words[length] && words[length] != '|')
+            length++;
+        if (length == n && memcmp(words, text, n) == 0) return number;
+        words += length + (words[length] == '|');
+        number++;
+    }
+    return -1;
+}
+
+/* 10^e for any e a float may need; exact to 10^22, then within a few units in the last place of double. */
+DTCI_FN double dtci_power10(int e) {
+    double power = 1, base = 10;
+    unsigned n = e < 0 ? 0u - (unsigned)e : (unsigned)e;
+    for (; n; n >>= 1, base *= base)
+        if (n & 1) power *= base;
+    return e < 0 ? 1 / power : power;
+}
+
+/* digits * 10^e, by one multiplication or division with a power that is exact up to 10^22. */
+DTCI_FN double dtci_decimal(uint64_t digits, int e) {
+    return e < 0 ? (double)digits / dtci_power10(-e) : (double)digits * dtci_power10(e);
+}
+
+/* Reads text[0..n), all of it, as an unsigned integer. */
+DTCI_FN int dtci_read_integer(const char *text, size_t n, uint64_t *value) {
+    size_t i;
+    *value = 0;
+    for (i = 0; i < n; i++) {
+        uint64_t digit = (uint64_t)(unsigned char)text[i] - '0';
+        if (digit > 9 || *value > (UINT64_MAX - digit) / 10) return 0;
+        *value = *value * 10 + digit;
+    }
+    return n > 0;
+}
+
+/* Reads text[0..n), all of it, as [-]digits[.digits][e[+|-]digits]. */
+DTCI_FN int dtci_read_number(const char *text, size_t n, double *value) {
+    uint64_t digits = 0, power = 0;
+    int e = 0, any = 0, negative = n && text[0] == '-', point = 0;
+    size_t i = (size_t)negative;
+    for (; i < n && (text[i] == '.' || (text[i] >= '0' && text[i] <= '9')); i++) {
+        if (text[i] == '.') {
+            if (point++) return 0;
+            continue;
+        }
+        any = 1;
+        if (digits < 100000000000000000u) {
+            digits = digits * 10 + (uint64_t)(text[i] - '0');
+            e -= point;
+        } else {
+            e += !point;
+        }
+    }
+    if (!any) return 0;
+    if (i < n && (text[i] == 'e' || text[i] == 'E')) {
+        int minus = ++i < n && text[i] == '-';
+        if (i < n && (text[i] == '-' || text[i] == '+')) i++;
+        if (!dtci_read_integer(text + i, n - i, &power) || power > 400) return 0;
+        e += minus ? -(int)power : (int)power;
+        i = n;
+    }
+    if (i < n || e > 60 || e < -100) return 0;
+    *value = dtci_decimal(digits, e);
+    if (negative) *value = -*value;
+    return 1;
+}
+
+DTCI_FN int dtci_key_read(const dtci_key *key, const char *text, size_t n, dtc_spec *spec) {
+    char *field = (char *)spec + key->offset;
+    int is_auto = n == 4 && memcmp(text, "auto", 4) == 0 && key->words[0] == 'a';
+    uint64_t integer = 0;
+    double number = 0;
+    uint32_t u32;
+    size_t size;
+    float real;
+    int word;
+    switch (key->kind) {
+    case DTCI_KEY_WORD:
+    case DTCI_KEY_NOT:
+        word = dtci_word(key->words, text, n);
+        if (word < 0) return 0;
+        if (key->kind == DTCI_KEY_NOT) word = !word;
+        memcpy(field, &word, sizeof word);
+        return 1;
+    case DTCI_KEY_FLOAT:
+    case DTCI_KEY_GIVEN:
+        if (is_auto) return 1;
+        if (!dtci_read_number(text, n, &number) || number < key->low || number > key->high) return 0;
+        real = (float)number;
+        if (key->kind == DTCI_KEY_FLOAT && !(real > 0)) return 0; /* 0 would be the default */
+        memcpy(field, &real, sizeof real);
+        word = 1;
+        if (key->kind == DTCI_KEY_GIVEN) memcpy((char *)spec + key->given, &word, sizeof word);
+        return 1;
+    default:
+        if (is_auto) return 1;
+        if (!dtci_read_integer(text, n, &integer)) return 0;
+        if ((double)integer < key->low || (double)integer > key->high) return 0;
+        word = (int)(integer & 0x7fffffff);
+        u32 = (uint32_t)(integer & 0xffffffffu);
+        size = (size_t)integer;
+        if (key->kind == DTCI_KEY_INT) memcpy(field, &word, sizeof word);
+        if (key->kind == DTCI_KEY_U32) memcpy(field, &u32, sizeof u32);
+        if (key->kind == DTCI_KEY_SIZE) memcpy(field, &size, sizeof size);
+        if (key->kind == DTCI_KEY_U64) memcpy(field, &integer, sizeof integer);
+        return 1;
+    }
+}
+
+DTCI_API dtc_status dtc_spec_parse(const char *text, dtc_spec *spec, const char **error_at) {
+    const char *at = text;
+    uint32_t seen = 0, groups = 0;
+    dtc_spec parsed;
+    dtc_status status = DTC_OK;
+    size_t i, n = 0;
+    if (error_at) *error_at = text;
+    if (!spec) return DTC_ERROR_ARGUMENT;
+    memset(spec, 0, sizeof *spec);
+    if (!text) return DTC_ERROR_ARGUMENT;
+    memset(&parsed, 0, sizeof parsed);
+    while (at[n] && at[n] != ':')
+        n++;
+    for (i = 0; i < DTCI_CODECS; i++)
+        if (strlen(dtci_codec_names[i]) == n && memcmp(dtci_codec_names[i], at, n) == 0) break;
+    if (i == DTCI_CODECS) return DTC_ERROR_SPEC_CODEC;
+    parsed.codec = (dtc_codec)i;
+    at += n;
+    while (status == DTC_OK && *at) { /* at a colon or a comma */
+        const dtci_key *key = NULL;
+        const char *value;
+        at++;
+        for (n = 0; at[n] && at[n] != '=' && at[n] != ','; n++) {
+        }
+        for (i = 0; i < DTCI_KEYS && !key; i++)
+            if ((dtci_keys[i].codec < 0 || dtci_keys[i].codec == (int)parsed.codec) && strlen(dtci_keys[i].name) == n &&
+                memcmp(dtci_keys[i].name, at, n) == 0)
+                key = &dtci_keys[i];
+        if (!key || seen >> (key - dtci_keys) & 1 || (key->group && groups >> key->group & 1)) {
+            status = DTC_ERROR_SPEC_KEY;
+            break;
+        }
+        seen |= 1u << (key - dtci_keys);
+        groups |= 1u << key->group;
+        value = at + n + (at[n] == '=');
+        for (n = 0; value[n] && value[n] != ','; n++) {
+        }
+        at = value;
+        if (!dtci_key_read(key, value, n, &parsed))
+            status = DTC_ERROR_SPEC_VALUE;
+        else
+            at += n;
+    }
+    if (status == DTC_OK) {
+        dtc_status check = dtci_spec_check(&parsed);
+        if (check == DTC_ERROR_SPEC) { /* each value is in its range: two of them exclude each other */
+            status = DTC_ERROR_SPEC_VALUE;
+            while (at > text && at[-1] != '=')
+                at--;
+        }
+    }
+    if (error_at) *error_at = at;
+    if (status == DTC_OK) *spec = parsed;
+    return status;
+}
+
+/* Text that grows up to a capacity. */
+typedef struct dtci_text {
+    char *text;
+    size_t length, capacity;
+} dtci_text;
+
+DTCI_FN void dtci_text_add(dtci_text *to, const char *text, size_t n) {
+    if (to->length + n < to->capacity) memcpy(to->text + to->length, text, n);
+    to->length += n;
+}
+
+DTCI_FN void dtci_text_integer(dtci_text *to, uint64_t value) {
+    char digits[20];
+    size_t n = sizeof digits;
+    do
+        digits[--n] = (char)('0' + value % 10);
+    while (value /= 10);
+    dtci_text_add(to, digits + n, sizeof digits - n);
+}
+
+/* The fewest digits that read back to the same float. */
+DTCI_FN void dtci_text_float(dtci_text *to, float value) {
+    double magnitude = (double)(value < 0 ? -value : value);
+    uint64_t digits = 0;
+    int places, e = 0;
+    if (value < 0) dtci_text_add(to, "-", 1);
+    for (places = 1; places <= 12 && magnitude > 0; places++) {
+        double scaled;
+        e = -60;
+        while (dtci_decimal(1, e + places) <= magnitude)
+            e++; /* 10^(e+places-1) <= magnitude < 10^(e+places) */
+        scaled = e < 0 ? magnitude * dtci_power10(-e) : magnitude / dtci_power10(e);
+        digits = (uint64_t)(scaled + 0.5);
+        if ((float)dtci_decimal(digits, e) == (float)magnitude) break;
+    }
+    while (digits && digits % 10 == 0) {
+        digits /= 10;
+        e++;
+    }
+    if (e >= 0 && e < 6) {
+        for (; e > 0; e--)
+            digits *= 10;
+        dtci_text_integer(to, digits);
+    } else if (e < 0 && e >= -8) { /* a decimal point, with zeros before the digits where needed */
+        uint64_t power = 1;
+        int i;
+        for (i = 0; i < -e; i++)
+            power *= 10;
+        dtci_text_integer(to, digits / power);
+        dtci_text_add(to, ".", 1);
+        for (digits %= power; power > 1;) {
+            char digit;
+            power /= 10;
+            digit = (char)('0' + digits / power);
+            dtci_text_add(to, &digit, 1);
+            digits %= power;
+        }
+    } else {
+        dtci_text_integer(to, digits);
+        dtci_text_add(to, e < 0 ? "e-" : "e", e < 0 ? 2 : 1);
+        dtci_text_integer(to, (uint64_t)(e < 0 ? -e : e));
+    }
+}
+
+DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t capacity) {
+    dtci_text to;
+    dtc_status status;
+    size_t i;
+    char separator = ':';
+    if (!spec || (!text && capacity)) return DTC_ERROR_ARGUMENT;
+    if (capacity) text[0] = 0;
+    status = dtci_spec_check(spec);
+    if (status != DTC_OK && status != DTC_ERROR_OPTION) return status;
+    to.text = text;
+    to.length = 0;
+    to.capacity = capacity;
+    dtci_text_add(&to, dtci_codec_names[spec->codec], strlen(dtci_codec_names[spec->codec]));
+    for (i = 0; i < DTCI_KEYS; i++) {
+        const dtci_key *key = &dtci_keys[i];
+        const char *field = (const char *)spec + key->offset;
+        uint64_t integer = 0;
+        float real = 0;
+        int word = 0, given = 0;
+        if (key->codec >= 0 && key->codec != (int)spec->codec) continue;
+        switch (key->kind) {
+        case DTCI_KEY_WORD:
+        case DTCI_KEY_NOT:
+        case DTCI_KEY_INT:
+            memcpy(&word, field, sizeof word);
+            integer = (uint64_t)(unsigned)word;
+            given = word != 0;
+            break;
+        case DTCI_KEY_FLOAT:
+        case DTCI_KEY_GIVEN:
+            memcpy(&real, field, sizeof real);
+            given = real > 0;
+            if (key->kind == DTCI_KEY_GIVEN) memcpy(&given, (const char *)spec + key->given, sizeof given);
+            break;
+        case DTCI_KEY_U32:
+            integer = spec->workers;
+            given = integer != 0;
+            break;
+        case DTCI_KEY_SIZE: {
+            size_t size;
+            memcpy(&size, field, sizeof size);
+            integer = size;
+            given = size != 0;
+            break;
+        }
+        case DTCI_KEY_U64:
+            memcpy(&integer, field, sizeof integer);
+            given = integer != 0;
+            break;
+        }
+        if (!given) continue;
+        dtci_text_add(&to, &separator, 1);
+        separator = ',';
+        dtci_text_add(&to, key->name, strlen(key->name));
+        dtci_text_add(&to, "=", 1);
+        if (key->kind == DTCI_KEY_WORD) {
+            const char *from = key->words;
+            size_t n = 0;
+            for (; integer; integer--) {
+                while (*from != '|')
+                    from++;
+                from++;
+            }
+            while (from[n] && from[n] != '|')
+                n++;
+            dtci_text_add(&to, from, n);
+        } else if (key->kind == DTCI_KEY_FLOAT || key->kind == DTCI_KEY_GIVEN) {
+            dtci_text_float(&to, real);
+        } else {
+            dtci_text_integer(&to, key->kind == DTCI_KEY_NOT ? 0 : integer);
+        }
+    }
+    if (to.length >= capacity) {
+        if (capacity) text[0] = 0;
+        return DTC_ERROR_CAPACITY;
+    }
+    text[to.length] = 0;
+    return DTC_OK;
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+/* Nothing internal is left behind but the mark that the implementation was there. */
+#undef DTCI_ALIGN
+#undef DTCI_API
+#undef DTCI_AT
+#undef DTCI_CHUNK
+#undef DTCI_CODECS
+#undef DTCI_CODE_MAX
+#undef DTCI_COUNT_MAX
+#undef DTCI_CRC_ARM
+#undef DTCI_CRC_X86
+#undef DTCI_FLAG_BLOCK
+#undef DTCI_FLAG_CHECKSUM
+#undef DTCI_FLAG_ROWS
+#undef DTCI_FLAG_SEED
+#undef DTCI_FLAG_WORKERS
+#undef DTCI_FN
+#undef DTCI_HEAD_MAX
+#undef DTCI_KEYS
+#undef DTCI_LOOKUP_BITS
+#undef DTCI_MAGIC
+#undef DTCI_QUANT_BITS_MAX
+#undef DTCI_QUANT_CONSTANT
+#undef DTCI_QUANT_FIELDS
+#undef DTCI_QUANT_HALVES
+#undef DTCI_QUANT_LOWEST
+#undef DTCI_QUANT_TOKENS
+#undef DTCI_RUN_MAX
+#undef DTCI_SIZE_MAX
+#undef DTCI_STREAMS
+#undef DTCI_STREAMS_FROM
+#undef DTCI_SYMBOLS
+#undef DTCI_TABLE_BYTES
+#undef DTCI_TERNARY_BASE3
+#undef DTCI_TERNARY_FIELDS
+#undef DTCI_TERNARY_TOKENS
+#undef DTCI_TERNARY_ZERO
+#undef DTCI_TOKENS_HEAD
+#undef DTCI_TRITS
+
+#endif /* implementation */
