@@ -12,6 +12,8 @@ BASE_CFLAGS := -std=c99 -D_POSIX_C_SOURCE=200809L $(C_WARNINGS) -I. $(CFLAGS)
 
 HEADERS := dtcodec.h
 COMMON := $(wildcard examples/common/*.c)
+COMMON_OBJECTS := $(patsubst examples/%.c,build/examples/%.o,$(COMMON))
+COMMON_LIBRARY := build/examples/libcommon.a
 COMMON_HEADERS := $(wildcard examples/common/*.h)
 EXAMPLES := $(patsubst examples/%.c,build/examples/%,$(wildcard examples/*.c))
 TESTS := $(patsubst tests/%.c,build/tests/%,$(wildcard tests/test_*.c))
@@ -20,12 +22,21 @@ all: examples
 
 examples: $(EXAMPLES)
 
-build/examples/%: examples/%.c $(COMMON) $(COMMON_HEADERS) $(HEADERS)
+# -O3 for the codecs and the net; no fused multiply-add, so that replicas on different machines compute the same bits
+build/examples/common/%.o: examples/common/%.c $(COMMON_HEADERS) $(HEADERS)
 	@mkdir -p $(@D)
-	$(CC) $(BASE_CFLAGS) $< $(COMMON) -o $@ -lopenblas -lz -lm
+	$(CC) $(BASE_CFLAGS) -O3 -ffp-contract=off -c $< -o $@
 
-build/tests/%: tests/%.c $(wildcard tests/*.h) $(COMMON) $(COMMON_HEADERS) $(HEADERS)
+$(COMMON_LIBRARY): $(COMMON_OBJECTS)
+	@rm -f $@
+	ar rcs $@ $^
+
+build/examples/%: examples/%.c $(COMMON_LIBRARY)
 	@mkdir -p $(@D)
-	$(CC) $(BASE_CFLAGS) $< $(COMMON) -o $@ -lcmocka -lopenblas -lz -lm
+	$(CC) $(BASE_CFLAGS) $< $(COMMON_LIBRARY) -o $@ -lopenblas -lz -lm
+
+build/tests/%: tests/%.c $(wildcard tests/*.h) $(COMMON_LIBRARY) $(COMMON_HEADERS) $(HEADERS)
+	@mkdir -p $(@D)
+	$(CC) $(BASE_CFLAGS) $< $(COMMON_LIBRARY) -o $@ -lcmocka -lopenblas -lz -lm
 
 .PHONY: all examples

@@ -12,6 +12,18 @@ bool fail(struct error *error, const char *format, ...) {
     return false;
 }
 
+void say(size_t worker, const char *format, ...) {
+    char text[768], name[32] = "server";
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    for (char *c = text; *c; c++)
+        if (*c < 32 || *c > 126) *c = '?'; /* part of it may come from a stranger */
+    if (worker) snprintf(name, sizeof name, "worker %zu", worker);
+    fprintf(stderr, "%s: %s\n", name, text); /* one call, one line: processes share the terminal */
+}
+
 void *allocate(size_t count, size_t size) {
     void *memory = calloc(count ? count : 1, size ? size : 1);
     if (!memory) {

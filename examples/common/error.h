@@ -21,6 +21,9 @@ struct error {
 /* Formats the sentence; always false, so that a function can `return fail(error, ...)`. */
 bool fail(struct error *error, const char *format, ...) PRINTF_LIKE(2, 3);
 
+/* Prints a line on standard error, headed by who says it: worker 1, 2, … or, for 0, the server. */
+void say(size_t worker, const char *format, ...) PRINTF_LIKE(2, 3);
+
 /* count * size zeroed bytes, to be freed by the caller. Never NULL: without memory the program ends with a message. */
 void *allocate(size_t count, size_t size);
 

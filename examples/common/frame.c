@@ -1,0 +1,243 @@
+#include "frame.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "bytes.h"
+#include "metrics.h"
+
+enum { PIECE_BYTES = 16384 }; /* paced sending hands the kernel so much at a time */
+
+static void name_address(const struct sockaddr *address, socklen_t bytes, char *name) {
+    char host[54] = "?", port[16] = "?";
+    getnameinfo(address, bytes, host, sizeof host, port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV);
+    snprintf(name, CONNECTION_NAME_BYTES, strchr(host, ':') ? "[%s]:%s" : "%s:%s", host, port);
+}
+
+static struct addrinfo *resolve(const char *host, const char *port, int flags, struct error *error) {
+    struct addrinfo hints, *found = NULL;
+    memset(&hints, 0, sizeof hints);
+    hints.ai_socktype = SOCK_STREAM;
+    hints.ai_flags = flags;
+    int failure = getaddrinfo(host, port, &hints, &found);
+    if (failure) fail(error, "--host %s --port %s: %s", host, port, gai_strerror(failure));
+    return failure ? NULL : found;
+}
+
+static void prepare(int fd) {
+    int yes = 1;
+    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+}
+
+int tcp_listen(const char *host, const char *port, char *name, struct error *error) {
+    struct addrinfo *address = resolve(host, port, AI_PASSIVE, error);
+    if (!address) return -1;
+    int yes = 1, fd = socket(address->ai_family, address->ai_socktype, address->ai_protocol);
+    if (fd >= 0) setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+    struct sockaddr_storage bound;
+    socklen_t bound_bytes = sizeof bound;
+    if (fd < 0 || bind(fd, address->ai_addr, address->ai_addrlen) != 0 || listen(fd, 64) != 0 ||
+        getsockname(fd, (struct sockaddr *)&bound, &bound_bytes) != 0) {
+        fail(error, "--host %s --port %s: cannot listen there: %s", host, port, strerror(errno));
+        if (fd >= 0) close(fd);
+        fd = -1;
+    } else {
+        prepare(fd);
+        name_address((struct sockaddr *)&bound, bound_bytes, name);
+    }
+    freeaddrinfo(address);
+    return fd;
+}
+
+bool tcp_accept(int listener, struct connection *connection) {
+    struct sockaddr_storage address;
+    socklen_t bytes = sizeof address;
+    memset(connection, 0, sizeof *connection);
+    connection->fd = accept(listener, (struct sockaddr *)&address, &bytes);
+    if (connection->fd < 0) return false;
+    prepare(connection->fd);
+    name_address((struct sockaddr *)&address, bytes, connection->name);
+    return true;
+}
+
+/* Waits until the socket can be read or written; false when the deadline is past. */
+static bool wait_for(int fd, short events, double deadline) {
+    for (;;) {
+        struct pollfd poll_fd = {fd, events, 0};
+        double left = deadline - clock_seconds();
+        int ready = poll(&poll_fd, 1, left > 0.0 ? (int)(left * 1000.0) + 1 : 0);
+        if (ready > 0) return true;
+        if (ready == 0 && left <= 0.0) return false;
+    }
+}
+
+static bool connect_address(const struct addrinfo *address, double deadline, struct connection *connection) {
+    int failure = 0;
+    socklen_t bytes = sizeof failure;
+    connection->fd = socket(address->ai_family, address->ai_socktype, address->ai_protocol);
+    if (connection->fd < 0) return false;
+    prepare(connection->fd);
+    name_address(address->ai_addr, address->ai_addrlen, connection->name);
+    if (connect(connection->fd, address->ai_addr, address->ai_addrlen) == 0) return true;
+    if (errno == EINPROGRESS) {
+        if (!wait_for(connection->fd, POLLOUT, deadline))
+            errno = ETIMEDOUT;
+        else if (getsockopt(connection->fd, SOL_SOCKET, SO_ERROR, &failure, &bytes) == 0 && failure == 0)
+            return true;
+        else
+            errno = failure;
+    }
+    failure = errno;
+    close(connection->fd);
+    errno = failure;
+    return false;
+}
+
+bool tcp_connect(const char *host, const char *port, double seconds, struct connection *connection,
+                 struct error *error) {
+    double deadline = clock_seconds() + seconds;
+    memset(connection, 0, sizeof *connection);
+    struct addrinfo *addresses = resolve(host, port, 0, error);
+    if (!addresses) return false;
+    bool good = false;
+    for (const struct addrinfo *address = addresses; address && !good; address = address->ai_next)
+        good = connect_address(address, deadline, connection);
+    if (!good) fail(error, "no server at %s:%s: %s", host, port, strerror(errno));
+    freeaddrinfo(addresses);
+    return good;
+}
+
+void connection_close(struct connection *connection) {
+    close(connection->fd);
+    free(connection->buffer);
+    memset(connection, 0, sizeof *connection);
+}
+
+void connection_limit(struct connection *connection, size_t payload_bytes) {
+    free(connection->buffer);
+    connection->capacity = FRAME_HEAD_BYTES + payload_bytes;
+    connection->buffer = (uint8_t *)allocate(connection->capacity, 1);
+}
+
+/* Checks the head that has arrived and returns the frame's whole size; 0 on failure. */
+static size_t check_head(const struct connection *connection, struct error *error) {
+    const uint8_t *head = connection->buffer;
+    size_t size = FRAME_HEAD_BYTES + (size_t)get_u32(head + 12);
+    if (memcmp(head, "DTCT", 4) != 0)
+        fail(error, "sends garbage (%02x%02x%02x%02x is not the head of a frame)", head[0], head[1], head[2], head[3]);
+    else if (head[4] != FRAME_PROTOCOL)
+        fail(error, "speaks protocol version %d, not %d: use the same version of the program", head[4], FRAME_PROTOCOL);
+    else if (head[6] || head[7])
+        fail(error, "sends garbage (reserved bytes of a frame's head are not zero)");
+    else if (size > connection->capacity)
+        fail(error, "announces %zu bytes where at most %zu can come", size, connection->capacity);
+    else
+        return size;
+    return 0;
+}
+
+enum frame_state frame_read(struct connection *connection, struct frame *frame, struct error *error) {
+    for (;;) {
+        size_t size = FRAME_HEAD_BYTES;
+        if (connection->have >= FRAME_HEAD_BYTES && !(size = check_head(connection, error))) return FRAME_FAILED;
+        if (connection->have >= FRAME_HEAD_BYTES && connection->have == size) {
+            frame->type = connection->buffer[5];
+            frame->round = get_u32(connection->buffer + 8);
+            frame->payload = connection->buffer + FRAME_HEAD_BYTES;
+            frame->bytes = size - FRAME_HEAD_BYTES;
+            return FRAME_WHOLE;
+        }
+        ssize_t got = recv(connection->fd, connection->buffer + connection->have, size - connection->have, 0);
+        if (got > 0) {
+            connection->have += (size_t)got;
+        } else if (got == 0) {
+            fail(error, connection->have ? "closed the connection after %zu bytes of a frame" : "closed the connection",
+                 connection->have);
+            return FRAME_FAILED;
+        } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+            return FRAME_PARTIAL;
+        } else if (errno != EINTR) {
+            fail(error, "connection lost: %s", strerror(errno));
+            return FRAME_FAILED;
+        }
+    }
+}
+
+bool frame_wait(struct connection *connection, double seconds, struct frame *frame, struct error *error) {
+    double deadline = clock_seconds() + seconds;
+    for (;;) {
+        enum frame_state state = frame_read(connection, frame, error);
+        if (state != FRAME_PARTIAL) return state == FRAME_WHOLE;
+        if (!wait_for(connection->fd, POLLIN, deadline)) return fail(error, "nothing came for %.0f s", seconds);
+    }
+}
+
+bool connection_idle(struct connection *connection, struct error *error) {
+    uint8_t byte;
+    ssize_t got = recv(connection->fd, &byte, 1, MSG_PEEK);
+    if (got > 0) return fail(error, "sends out of turn");
+    if (got == 0) return fail(error, "closed the connection");
+    return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ||
+           fail(error, "connection lost: %s", strerror(errno));
+}
+
+void frame_done(struct connection *connection) {
+    connection->have = 0;
+}
+
+/* Sleeps until the link is free, then occupies it for so many bytes. */
+static void pace_sleep(struct pace *pace, size_t bytes) {
+    double now = clock_seconds(), wait = pace->free_at - now;
+    if (wait > 0.0) {
+        struct timespec pause = {(time_t)wait, (long)((wait - (double)(time_t)wait) * 1e9)};
+        while (nanosleep(&pause, &pause) != 0 && errno == EINTR)
+            continue;
+    }
+    pace->free_at = (wait > 0.0 ? pace->free_at : now) + (double)bytes / pace->bytes_per_second;
+}
+
+static bool send_bytes(struct connection *connection, struct pace *pace, const uint8_t *bytes, size_t size,
+                       double seconds, struct error *error) {
+    double deadline = clock_seconds() + seconds;
+    bool paced = pace->bytes_per_second > 0.0;
+    while (size) {
+        size_t piece = paced && size > PIECE_BYTES ? PIECE_BYTES : size;
+        if (paced) {
+            double before = clock_seconds();
+            pace_sleep(pace, piece);
+            deadline += clock_seconds() - before;
+        }
+        for (size_t sent = 0; sent < piece;) {
+            ssize_t now = send(connection->fd, bytes + sent, piece - sent, MSG_NOSIGNAL);
+            if (now >= 0)
+                sent += (size_t)now;
+            else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
+                return fail(error, "connection lost: %s", strerror(errno));
+            else if (!wait_for(connection->fd, POLLOUT, deadline))
+                return fail(error, "took nothing for %.0f s", seconds);
+        }
+        bytes += piece;
+        size -= piece;
+    }
+    return true;
+}
+
+bool frame_send(struct connection *connection, struct pace *pace, uint8_t type, uint32_t round, const uint8_t *payload,
+                size_t bytes, double seconds, struct error *error) {
+    uint8_t head[FRAME_HEAD_BYTES] = {'D', 'T', 'C', 'T', FRAME_PROTOCOL, type, 0, 0};
+    put_u32(head + 8, round);
+    put_u32(head + 12, (uint32_t)bytes);
+    return send_bytes(connection, pace, head, sizeof head, seconds, error) &&
+           send_bytes(connection, pace, payload, bytes, seconds, error);
+}

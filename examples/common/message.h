@@ -1,0 +1,49 @@
+/* Tensors as messages: one packet for each tensor, one after the other; dtc_inspect's packet_bytes walks them. */
+#ifndef EXAMPLES_MESSAGE_H
+#define EXAMPLES_MESSAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dtcodec.h"
+#include "error.h"
+#include "tensors.h"
+
+/* Bytes that are enough for any message of this shape under this spec. */
+size_t message_bound(const dtc_spec *spec, const struct tensors *model);
+
+/* What decodes anywhere and loses nothing: raw fp32. */
+dtc_spec raw_spec(void);
+
+/* Encodes messages of one shape under one spec. */
+struct encoder {
+    dtc_spec spec;
+    struct tensors residual; /* of error feedback; empty without it. The trainer's state: goes into checkpoints */
+    uint8_t *message;        /* the last message */
+    size_t bytes, capacity;  /* of it; no message of this shape and spec is larger than the capacity */
+    uint8_t *scratch;
+    size_t scratch_bytes;
+};
+
+/* Free with encoder_free. */
+struct encoder encoder_create(const dtc_spec *spec, bool residual, const struct tensors *model);
+
+void encoder_free(struct encoder *encoder);
+
+/* Encodes `values` into encoder->message. `seed` must be new for every message. Values that are NaN or infinite
+ * are refused, whatever the codec, before anything has changed. */
+bool encoder_encode(struct encoder *encoder, const struct tensors *values, uint64_t seed, struct error *error);
+
+/* Scratch of decoding, which grows as packets ask for it; all zero at first, free the pointer at last. */
+struct decoder {
+    uint8_t *scratch;
+    size_t scratch_bytes;
+};
+
+/* sum += weight * the tensors in message[0..bytes), which must be all there is in it. The message is trusted in
+ * nothing; on failure part of it may have been added. */
+bool decoder_add(struct decoder *decoder, struct tensors *sum, float weight, const uint8_t *message, size_t bytes,
+                 struct error *error);
+
+#endif

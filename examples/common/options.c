@@ -1,0 +1,286 @@
+#include "options.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { VALUE_BYTES = 320 };
+
+static const char *const dataset_dirs[] = {"/usr/share/datasets/fashion-mnist", "build/data/mnist"};
+
+#define FIELD(name) offsetof(struct trainer_settings, name)
+#define NO_RANGE    0.0, 0.0
+
+static const struct option trainer_option[] = {
+    {"dataset", OPTION_CHOICE, FIELD(dataset), ROLE_ANY, true, NO_RANGE, "fashion-mnist|mnist", "what to train on"},
+    {"data", OPTION_TEXT, FIELD(data), ROLE_ANY, false, NO_RANGE, NULL,
+     "directory of its four IDX files, gzipped or not (without it: where `make data` puts them)"},
+    {"limit", OPTION_COUNT, FIELD(limit), ROLE_ANY, true, 0, 1e9, NULL, "train on the first so many samples; 0: all"},
+    {"layers", OPTION_WIDTHS, FIELD(layers), ROLE_ANY, true, NO_RANGE, NULL, "inputs, hidden units, classes"},
+    {"activation", OPTION_CHOICE, FIELD(activation), ROLE_ANY, true, NO_RANGE, "relu|tanh", "between the layers"},
+    {"codec", OPTION_CODEC, FIELD(codec), ROLE_ANY, true, NO_RANGE, NULL, "of what the workers send"},
+    {"down-codec", OPTION_CODEC, FIELD(down_codec), ROLE_ANY, true, NO_RANGE, NULL, "of what they get back"},
+    {"exchange", OPTION_CHOICE, FIELD(exchange), ROLE_ANY, true, NO_RANGE, "gradients|parameters",
+     "average gradients every step, or parameters every so many epochs"},
+    {"every", OPTION_COUNT, FIELD(every), ROLE_ANY, true, 1, 1e6, NULL,
+     "epochs from one --exchange parameters to the next"},
+    {"residual", OPTION_FLAG, FIELD(residual), ROLE_ANY, true, NO_RANGE, NULL,
+     "error feedback: what a packet loses is added to the next gradient, both ways"},
+    {"workers", OPTION_COUNT, FIELD(workers), ROLE_ANY, true, 1, 1024, NULL, "how many"},
+    {"epochs", OPTION_COUNT, FIELD(epochs), ROLE_SERVER | ROLE_LOCAL, false, 1, 1e6, NULL,
+     "passes over the data, in all"},
+    {"batch", OPTION_COUNT, FIELD(batch), ROLE_ANY, true, 1, 1e6, NULL, "samples a step and worker"},
+    {"seed", OPTION_COUNT, FIELD(seed), ROLE_ANY, true, 0, 9e15, NULL,
+     "of parameters, shuffling and stochastic codecs"},
+    {"lr", OPTION_REAL, FIELD(rate), ROLE_ANY, true, 1e-9, 1e9, NULL, "learning rate"},
+    {"lr-decay", OPTION_REAL, FIELD(rate_decay), ROLE_ANY, true, 1e-3, 1, NULL, "factor on it after every epoch"},
+    {"momentum", OPTION_REAL, FIELD(momentum), ROLE_ANY, true, 0, 0.9999, NULL, "of SGD; 0: none"},
+    {"metrics", OPTION_TEXT, FIELD(metrics), ROLE_SERVER | ROLE_LOCAL, false, NO_RANGE, NULL,
+     "CSV file to write, a row an epoch and worker"},
+    {"save", OPTION_TEXT, FIELD(save), ROLE_ANY, false, NO_RANGE, NULL,
+     "checkpoint to write as epochs end; worker N writes FILE.workerN"},
+    {"resume", OPTION_TEXT, FIELD(resume), ROLE_ANY, false, NO_RANGE, NULL, "checkpoint to go on from"},
+};
+
+void trainer_defaults(struct trainer_settings *settings) {
+    static const struct net_widths layers = {4, {784, 392, 50, 10}};
+    memset(settings, 0, sizeof *settings);
+    settings->layers = layers;
+    settings->every = 1;
+    settings->workers = 4;
+    settings->epochs = 10;
+    settings->batch = 64;
+    settings->seed = 1;
+    settings->rate = 0.1;
+    settings->rate_decay = 0.7;
+    settings->momentum = 0.9;
+}
+
+struct option_table trainer_options(struct trainer_settings *settings) {
+    struct option_table table = {trainer_option, sizeof trainer_option / sizeof *trainer_option, settings};
+    return table;
+}
+
+bool trainer_check(const struct trainer_settings *settings, struct error *error) {
+    if (settings->exchange == EXCHANGE_GRADIENTS && settings->every != 1)
+        return fail(error, "--every %llu: gradients are exchanged every step: use it with --exchange parameters",
+                    (unsigned long long)settings->every);
+    if (settings->exchange == EXCHANGE_PARAMETERS && settings->residual)
+        return fail(error, "--residual: error feedback is for sums of gradients: use it with --exchange gradients");
+    return true;
+}
+
+const char *trainer_data_dir(const struct trainer_settings *settings) {
+    return settings->data ? settings->data : dataset_dirs[settings->dataset];
+}
+
+static void *field_of(const struct option_table *table, const struct option *option) {
+    return (char *)table->settings + option->field;
+}
+
+static bool parse_count(const struct option *option, const char *text, uint64_t *value, struct error *error) {
+    char *end;
+    errno = 0;
+    unsigned long long number = strtoull(text, &end, 10);
+    if (text[0] < '0' || text[0] > '9' || *end || errno || (double)number < option->least ||
+        (double)number > option->most)
+        return fail(error, "--%s %s: not a whole number from %.0f to %.0f", option->name, text, option->least,
+                    option->most);
+    *value = number;
+    return true;
+}
+
+static bool parse_real(const struct option *option, const char *text, double *value, struct error *error) {
+    char *end;
+    *value = strtod(text, &end);
+    if (end == text || *end || !(*value >= option->least && *value <= option->most))
+        return fail(error, "--%s %s: not a number from %g to %g", option->name, text, option->least, option->most);
+    return true;
+}
+
+/* Copies the choice at *at and moves *at past it; false at the end. */
+static bool next_choice(const char **at, char *choice) {
+    size_t length = strcspn(*at, "|");
+    memcpy(choice, *at, length);
+    choice[length] = 0;
+    *at += length + ((*at)[length] == '|');
+    return length > 0;
+}
+
+static bool parse_choice(const struct option *option, const char *text, int *value, struct error *error) {
+    char choice[VALUE_BYTES];
+    const char *at = option->choices;
+    for (int i = 0; next_choice(&at, choice); i++)
+        if (strcmp(choice, text) == 0) {
+            *value = i;
+            return true;
+        }
+    return fail(error, "--%s %s: not one of %s", option->name, text, option->choices);
+}
+
+static bool parse_codec(const struct option *option, const char *text, dtc_spec *value, struct error *error) {
+    const char *at;
+    dtc_status status = dtc_spec_parse(text, value, &at);
+    if (status != DTC_OK)
+        return fail(error, "--%s %.*s >>> %s: %s", option->name, (int)(at - text), text, at, dtc_status_string(status));
+    if (value->seed)
+        return fail(error, "--%s %s: every packet has a seed of its own, derived from --seed: leave seed out",
+                    option->name, text);
+    if (!dtc_encode_bound(value, 1)) return fail(error, "--%s %s: not carried out by this version", option->name, text);
+    return true;
+}
+
+static bool parse_widths(const struct option *option, const char *text, struct net_widths *value, struct error *error) {
+    const char *at = text;
+    for (value->count = 0; value->count < NET_MAX_WIDTHS;) {
+        char *end;
+        unsigned long width = *at >= '0' && *at <= '9' ? strtoul(at, &end, 10) : 0;
+        if (width < 1 || width > 65536) break;
+        value->width[value->count++] = width;
+        if (*end == 0 && value->count >= 2 && width <= 256) return true;
+        if (*end != '-') break;
+        at = end + 1;
+    }
+    return fail(error,
+                "--%s %s: not two to %d widths from 1 to 65536 (the last: classes, at most 256), as in 784-50-10",
+                option->name, text, NET_MAX_WIDTHS);
+}
+
+static bool parse_value(const struct option *option, const char *text, void *field, struct error *error) {
+    switch (option->kind) {
+    case OPTION_COUNT:
+        return parse_count(option, text, (uint64_t *)field, error);
+    case OPTION_REAL:
+        return parse_real(option, text, (double *)field, error);
+    case OPTION_CHOICE:
+        return parse_choice(option, text, (int *)field, error);
+    case OPTION_CODEC:
+        return parse_codec(option, text, (dtc_spec *)field, error);
+    case OPTION_WIDTHS:
+        return parse_widths(option, text, (struct net_widths *)field, error);
+    case OPTION_FLAG:
+        *(bool *)field = true;
+        return true;
+    case OPTION_TEXT:
+        break;
+    }
+    *(const char **)field = text;
+    return *text || fail(error, "--%s: its value is empty", option->name);
+}
+
+static void format_value(const struct option *option, const void *field, char *text) {
+    switch (option->kind) {
+    case OPTION_TEXT: {
+        const char *value = *(const char *const *)field;
+        snprintf(text, VALUE_BYTES, "%s", value ? value : "");
+        break;
+    }
+    case OPTION_COUNT:
+        snprintf(text, VALUE_BYTES, "%llu", (unsigned long long)*(const uint64_t *)field);
+        break;
+    case OPTION_REAL:
+        snprintf(text, VALUE_BYTES, "%.17g", *(const double *)field);
+        break;
+    case OPTION_FLAG:
+        snprintf(text, VALUE_BYTES, "%s", *(const bool *)field ? "on" : "off");
+        break;
+    case OPTION_CHOICE: {
+        const char *at = option->choices;
+        for (int i = 0; i <= *(const int *)field; i++)
+            next_choice(&at, text);
+        break;
+    }
+    case OPTION_CODEC:
+        dtc_spec_format((const dtc_spec *)field, text, VALUE_BYTES);
+        break;
+    case OPTION_WIDTHS: {
+        const struct net_widths *widths = (const struct net_widths *)field;
+        size_t length = 0;
+        for (size_t i = 0; i < widths->count; i++)
+            length += (size_t)snprintf(text + length, VALUE_BYTES - length, i ? "-%zu" : "%zu", widths->width[i]);
+        break;
+    }
+    }
+}
+
+static const struct option *find_option(const struct option_table *tables, size_t table_count, const char *name,
+                                        size_t length, void **field) {
+    for (size_t t = 0; t < table_count; t++)
+        for (size_t i = 0; i < tables[t].count; i++) {
+            const struct option *option = &tables[t].option[i];
+            if (strlen(option->name) != length || memcmp(option->name, name, length) != 0) continue;
+            *field = field_of(&tables[t], option);
+            return option;
+        }
+    return NULL;
+}
+
+bool options_parse(const struct option_table *tables, size_t table_count, unsigned role, int argc, char **argv,
+                   struct error *error) {
+    for (int i = 0; i < argc; i++) {
+        if (strncmp(argv[i], "--", 2) != 0) return fail(error, "%s: not an option: see --help", argv[i]);
+        const char *name = argv[i] + 2;
+        size_t length = strcspn(name, "=");
+        void *field;
+        const struct option *option = find_option(tables, table_count, name, length, &field);
+        if (!option) return fail(error, "%s: no such option: see --help", argv[i]);
+        if (!(option->roles & role))
+            return fail(error, "--%s: not an option of this sub-command: see --help", option->name);
+        const char *value = "";
+        if (name[length] == '=') {
+            if (option->kind == OPTION_FLAG) return fail(error, "--%s takes no value", option->name);
+            value = name + length + 1;
+        } else if (option->kind != OPTION_FLAG) {
+            if (i + 1 == argc) return fail(error, "--%s: its value is missing", option->name);
+            value = argv[++i];
+        }
+        if (!parse_value(option, value, field, error)) return false;
+    }
+    return true;
+}
+
+void options_help(const struct option_table *tables, size_t table_count) {
+    for (size_t t = 0; t < table_count; t++)
+        for (size_t i = 0; i < tables[t].count; i++) {
+            const struct option *option = &tables[t].option[i];
+            char value[VALUE_BYTES];
+            format_value(option, field_of(&tables[t], option), value);
+            printf("  --%-12s %s", option->name, option->help);
+            if (option->choices) printf(": %s", option->choices);
+            printf(*value ? " [%s]\n" : "\n", value);
+        }
+}
+
+void options_shared_text(const struct option_table *tables, size_t table_count, char *text, size_t capacity) {
+    size_t length = 0;
+    for (size_t t = 0; t < table_count; t++)
+        for (size_t i = 0; i < tables[t].count; i++) {
+            const struct option *option = &tables[t].option[i];
+            char value[VALUE_BYTES];
+            if (!option->shared || length >= capacity) continue;
+            format_value(option, field_of(&tables[t], option), value);
+            length +=
+                (size_t)snprintf(text + length, capacity - length, "%s--%s %s", length ? " " : "", option->name, value);
+        }
+}
+
+/* Copies the option at *at, up to the next " --", and moves *at past it. */
+static void next_option(const char **at, char option[256]) {
+    const char *end = strstr(*at, " --");
+    size_t length = end ? (size_t)(end - *at) : strlen(*at);
+    snprintf(option, 256, "%.*s", (int)(length < 255 ? length : 255), *at);
+    *at += length + (end != NULL);
+}
+
+void options_difference(const char *a, const char *b, char a_option[256], char b_option[256]) {
+    do {
+        next_option(&a, a_option);
+        next_option(&b, b_option);
+    } while (strcmp(a_option, b_option) == 0 && (*a || *b));
+    if (strcmp(a_option, b_option) == 0) a_option[0] = b_option[0] = 0;
+}
+
+#undef FIELD
+#undef NO_RANGE

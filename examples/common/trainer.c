@@ -1,0 +1,149 @@
+#include "trainer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "random.h"
+
+/* What random numbers are drawn for, so that no two uses share them. */
+enum { SEED_PARAMETERS, SEED_SHUFFLE, SEED_CODEC };
+
+bool trainer_load(struct trainer *trainer, const struct option_table *tables, size_t table_count, struct error *error) {
+    struct trainer_settings *settings = &trainer->settings;
+    const char *dir = trainer_data_dir(settings);
+    size_t inputs = settings->layers.width[0], classes = settings->layers.width[settings->layers.count - 1];
+    if (!trainer_check(settings, error) ||
+        !images_read(&trainer->train, dir, "train", (size_t)settings->limit, classes, error) ||
+        !images_read(&trainer->test, dir, "t10k", 0, classes, error))
+        return false;
+    if (trainer->train.pixels != inputs || trainer->test.pixels != inputs)
+        return fail(error, "--layers: %zu inputs, but an image of %s has %zu pixels in training and %zu in testing",
+                    inputs, dir, trainer->train.pixels, trainer->test.pixels);
+    trainer->steps = trainer->train.count / (settings->batch * settings->workers);
+    if (trainer->steps == 0)
+        return fail(error, "--batch %llu: %llu workers need %llu samples a step, but there are %zu",
+                    (unsigned long long)settings->batch, (unsigned long long)settings->workers,
+                    (unsigned long long)(settings->batch * settings->workers), trainer->train.count);
+    settings->limit = trainer->train.count; /* peers with other data shall not join */
+    trainer->report_rounds = settings->exchange == EXCHANGE_GRADIENTS ? trainer->steps : 1;
+    trainer->report_epochs = settings->every;
+    options_shared_text(tables, table_count, trainer->shared, sizeof trainer->shared);
+    return true;
+}
+
+void trainer_start(struct trainer *trainer, const dtc_spec *codec, size_t batch) {
+    const struct trainer_settings *settings = &trainer->settings;
+    trainer->net = net_create(&settings->layers, (enum activation)settings->activation, batch);
+    trainer->parameters = net_parameters(&trainer->net, random_bits(settings->seed, SEED_PARAMETERS));
+    trainer->velocity = tensors_like(&trainer->parameters);
+    trainer->values = tensors_like(&trainer->parameters);
+    trainer->encoder = encoder_create(codec, settings->residual, &trainer->parameters);
+    trainer->inputs = (float *)allocate(batch * trainer->train.pixels, sizeof(float));
+    trainer->labels = (uint8_t *)allocate(batch, 1);
+    trainer->order = (size_t *)allocate(trainer->train.count + trainer->test.count, sizeof(size_t));
+    trainer->order_epoch = UINT64_MAX;
+}
+
+void trainer_free(struct trainer *trainer) {
+    images_free(&trainer->train);
+    images_free(&trainer->test);
+    net_free(&trainer->net);
+    tensors_free(&trainer->parameters);
+    tensors_free(&trainer->velocity);
+    tensors_free(&trainer->values);
+    encoder_free(&trainer->encoder);
+    free(trainer->decoder.scratch);
+    free(trainer->inputs);
+    free(trainer->labels);
+    free(trainer->order);
+    memset(trainer, 0, sizeof *trainer);
+}
+
+/* The gradient of one step's batch. The samples of an epoch, in an order of its own, are dealt to all workers in turn.
+ */
+static void compute_gradient(struct trainer *trainer, uint64_t epoch, uint64_t step) {
+    const struct trainer_settings *settings = &trainer->settings;
+    size_t batch = (size_t)settings->batch;
+    if (epoch != trainer->order_epoch) {
+        uint64_t key = random_bits(settings->seed, SEED_SHUFFLE);
+        random_permutation(trainer->order, trainer->train.count, random_bits(key, epoch));
+        trainer->order_epoch = epoch;
+    }
+    const size_t *samples = trainer->order + (step * settings->workers + trainer->id - 1) * batch;
+    images_batch(&trainer->train, samples, batch, trainer->inputs, trainer->labels);
+    trainer->loss_sum +=
+        net_gradient(&trainer->net, &trainer->parameters, trainer->inputs, trainer->labels, batch, &trainer->values);
+    trainer->loss_steps++;
+}
+
+/* One step of SGD along trainer->values. */
+static void take_step(struct trainer *trainer, uint64_t epoch) {
+    double rate = trainer->settings.rate;
+    for (uint64_t e = 0; e < epoch; e++) /* not pow(): it may differ between machines, and replicas must not */
+        rate *= trainer->settings.rate_decay;
+    sgd_step(&trainer->parameters, &trainer->velocity, &trainer->values, (float)rate,
+             (float)trainer->settings.momentum);
+}
+
+void trainer_compute(struct trainer *trainer, uint64_t round) {
+    uint64_t every = trainer->settings.every, steps = trainer->steps;
+    double start = clock_seconds();
+    if (trainer->settings.exchange == EXCHANGE_GRADIENTS) {
+        compute_gradient(trainer, round / steps, round % steps);
+    } else {
+        for (uint64_t i = round * every * steps; i < (round + 1) * every * steps; i++) {
+            compute_gradient(trainer, i / steps, i % steps);
+            take_step(trainer, i / steps);
+        }
+        tensors_copy(&trainer->values, &trainer->parameters);
+    }
+    trainer->meter.compute_s += clock_seconds() - start;
+}
+
+bool trainer_encode(struct trainer *trainer, uint64_t round, struct error *error) {
+    double start = clock_seconds();
+    uint64_t key = random_bits(random_bits(trainer->settings.seed, SEED_CODEC), round);
+    bool good = encoder_encode(&trainer->encoder, &trainer->values, random_bits(key, trainer->id), error);
+    trainer->meter.encode_s += clock_seconds() - start;
+    return good;
+}
+
+bool trainer_apply(struct trainer *trainer, uint64_t round, const uint8_t *update, size_t bytes, struct error *error) {
+    if (bytes == 0) return true;
+    double start = clock_seconds();
+    tensors_clear(&trainer->values);
+    bool good = decoder_add(&trainer->decoder, &trainer->values, 1.0f, update, bytes, error);
+    trainer->meter.decode_s += clock_seconds() - start;
+    if (!good) return false;
+    start = clock_seconds();
+    if (trainer->settings.exchange == EXCHANGE_GRADIENTS)
+        take_step(trainer, round / trainer->steps);
+    else
+        tensors_copy(&trainer->parameters, &trainer->values);
+    trainer->meter.compute_s += clock_seconds() - start;
+    return true;
+}
+
+struct meter trainer_take_meter(struct trainer *trainer) {
+    struct meter meter = trainer->meter;
+    meter.loss = trainer->loss_steps ? trainer->loss_sum / (double)trainer->loss_steps : 0.0;
+    memset(&trainer->meter, 0, sizeof trainer->meter);
+    trainer->loss_sum = 0.0;
+    trainer->loss_steps = 0;
+    return meter;
+}
+
+double trainer_accuracy(struct trainer *trainer) {
+    double start = clock_seconds();
+    size_t correct = 0, batch = trainer->net.batch, count;
+    for (size_t i = 0; i < trainer->test.count; i++)
+        trainer->order[i] = i;
+    trainer->order_epoch = UINT64_MAX;
+    for (size_t first = 0; first < trainer->test.count; first += count) {
+        count = trainer->test.count - first < batch ? trainer->test.count - first : batch;
+        images_batch(&trainer->test, trainer->order + first, count, trainer->inputs, trainer->labels);
+        correct += net_correct(&trainer->net, &trainer->parameters, trainer->inputs, trainer->labels, count);
+    }
+    trainer->meter.compute_s += clock_seconds() - start;
+    return (double)correct / (double)trainer->test.count;
+}

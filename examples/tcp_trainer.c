@@ -1,0 +1,525 @@
+/* tcp_trainer: trains a neural net on several machines, a parameter server and its workers, over TCP.
+ *
+ * Every process holds a replica of the parameters. In each round each worker sends one message, its gradient (or, with
+ * --exchange parameters, the parameters it has trained for some epochs) as one packet a tensor. The server adds up what
+ * the messages decode to, encodes the mean as an update, and sends it to all; then everyone, the server too, decodes
+ * that same update and applies it. So the replicas stay equal to the bit, which a CRC checks at every report.
+ *
+ *   worker:  HELLO (number, settings)                 server:  WELCOME (number), STATE (parameters), STATE (momentum)
+ *            MESSAGE (packets; none: skipped)                  UPDATE, UPDATE_REPORT or UPDATE_LAST (packets; none)
+ *            REPORT (CRC, meter), after the last two           REFUSED (text), in place of any
+ *
+ * A worker that fails, or sends what it should not, is dropped, and the others go on. It may come back in any round:
+ * whoever joins is sent the state as it is.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <signal.h>
+#include <sys/types.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/bytes.h"
+#include "common/checkpoint.h"
+#include "common/error.h"
+#include "common/frame.h"
+#include "common/message.h"
+#include "common/metrics.h"
+#include "common/options.h"
+#include "common/peers.h"
+#include "common/tensors.h"
+#include "common/trainer.h"
+
+enum { REPORT_BYTES = 4 + METER_BYTES, TEST_BATCH = 1000, PATH_BYTES = 4096 };
+
+struct tcp_settings {
+    const char *host;
+    uint64_t port, worker_id;
+    double timeout, link_mbps;
+};
+
+/* ---- Worker ---------------------------------------------------------------------------------------------------- */
+
+struct worker {
+    struct trainer *trainer;
+    const struct tcp_settings *tcp;
+    struct connection server;
+    struct pace pace;
+    bool resume; /* the next join goes on from a checkpoint */
+};
+
+/* Waits for a frame of one type (UPDATE: of any kind). The server may be waiting for every other worker in turn. */
+static bool expect(struct worker *worker, enum frame_type type, struct frame *frame, struct error *error) {
+    double seconds = worker->tcp->timeout * (double)(worker->trainer->settings.workers + 2);
+    if (!frame_wait(&worker->server, seconds, frame, error)) return false;
+    if (frame->type == REFUSED) {
+        say(worker->trainer->id, "the server at %s refuses: %.*s", worker->server.name, (int)frame->bytes,
+            (const char *)frame->payload);
+        exit(1);
+    }
+    return frame->type == type || (type == UPDATE && (frame->type == UPDATE_REPORT || frame->type == UPDATE_LAST)) ||
+           fail(error, "sends a frame of type %d out of turn", frame->type);
+}
+
+static bool send_frame(struct worker *worker, enum frame_type type, uint64_t round, const uint8_t *payload,
+                       size_t bytes, struct error *error) {
+    return frame_send(&worker->server, &worker->pace, (uint8_t)type, (uint32_t)round, payload, bytes,
+                      worker->tcp->timeout, error);
+}
+
+static bool receive_state(struct worker *worker, struct tensors *state, struct error *error) {
+    struct frame frame;
+    if (!expect(worker, STATE, &frame, error)) return false;
+    tensors_clear(state);
+    bool good = decoder_add(&worker->trainer->decoder, state, 1.0f, frame.payload, frame.bytes, error);
+    frame_done(&worker->server);
+    return good;
+}
+
+static void worker_file(const struct worker *worker, const char *file, char path[PATH_BYTES]) {
+    snprintf(path, PATH_BYTES, "%s.worker%zu", file, worker->trainer->id);
+}
+
+/* Takes momentum and residual from the worker's own checkpoint, which must be of this round. */
+static void resume_worker(struct worker *worker, uint64_t round) {
+    struct trainer *trainer = worker->trainer;
+    struct tensors *sets[] = {&trainer->velocity, &trainer->encoder.residual};
+    char path[PATH_BYTES];
+    uint64_t saved_round;
+    struct error error;
+    worker_file(worker, trainer->settings.resume, path);
+    bool good = checkpoint_read(path, trainer->shared, &saved_round, sets, 2, &error);
+    if (good && saved_round != round)
+        good = fail(&error, "checkpoint %.300s: of round %llu, but the server is in round %llu: leave out --resume",
+                    path, (unsigned long long)saved_round, (unsigned long long)round);
+    if (good) return;
+    say(trainer->id, "%s", error.text);
+    exit(1);
+}
+
+/* Says who it is and takes over the server's state. */
+static bool join(struct worker *worker, uint64_t *round, struct error *error) {
+    struct trainer *trainer = worker->trainer;
+    uint8_t hello[HELLO_BYTES];
+    size_t text_bytes = strlen(trainer->shared);
+    struct frame frame;
+    put_u32(hello, (uint32_t)trainer->id);
+    memcpy(hello + 4, trainer->shared, text_bytes);
+    if (!send_frame(worker, HELLO, 0, hello, 4 + text_bytes, error) || !expect(worker, WELCOME, &frame, error))
+        return false;
+    if (frame.bytes != 4 || get_u32(frame.payload) - 1 >= trainer->settings.workers)
+        return fail(error, "sends a bad welcome");
+    trainer->id = get_u32(frame.payload);
+    *round = frame.round;
+    frame_done(&worker->server);
+    if (!receive_state(worker, &trainer->parameters, error) || !receive_state(worker, &trainer->velocity, error))
+        return false;
+    if (worker->resume) resume_worker(worker, *round);
+    worker->resume = false;
+    return true;
+}
+
+static bool report(struct worker *worker, uint64_t round, struct error *error) {
+    struct trainer *trainer = worker->trainer;
+    struct meter meter = trainer_take_meter(trainer);
+    uint8_t payload[REPORT_BYTES];
+    if (trainer->settings.save) {
+        const struct tensors *sets[] = {&trainer->velocity, &trainer->encoder.residual};
+        char path[PATH_BYTES];
+        worker_file(worker, trainer->settings.save, path);
+        if (!checkpoint_write(path, trainer->shared, round + 1, sets, 2, error)) say(trainer->id, "%s", error->text);
+    }
+    put_u32(payload, tensors_crc(&trainer->parameters));
+    meter_put(payload + 4, &meter);
+    return send_frame(worker, REPORT, round, payload, sizeof payload, error);
+}
+
+/* Computes and exchanges one round; `type` tells what kind of update ended it. */
+static bool work_round(struct worker *worker, uint64_t round, enum frame_type *type, struct error *error) {
+    struct trainer *trainer = worker->trainer;
+    struct meter *meter = &trainer->meter;
+    struct frame update;
+    trainer_compute(trainer, round);
+    if (trainer_encode(trainer, round, error))
+        meter->values += trainer->values.values;
+    else
+        say(trainer->id, "skips round %llu: %s", (unsigned long long)round, error->text);
+
+    double start = clock_seconds();
+    if (!send_frame(worker, MESSAGE, round, trainer->encoder.message, trainer->encoder.bytes, error) ||
+        !expect(worker, UPDATE, &update, error))
+        return false;
+    meter->transfer_s += clock_seconds() - start;
+    meter->bytes_up += FRAME_HEAD_BYTES + trainer->encoder.bytes;
+    meter->bytes_down += FRAME_HEAD_BYTES + update.bytes;
+
+    if (update.round != round)
+        return fail(error, "sends an update of round %u in round %llu", update.round, (unsigned long long)round);
+    if (!trainer_apply(trainer, round, update.payload, update.bytes, error)) return false;
+    *type = (enum frame_type)update.type;
+    frame_done(&worker->server);
+    return *type == UPDATE || report(worker, round, error);
+}
+
+/* Works until the server is done (true) or lost. */
+static bool work(struct worker *worker, struct error *error) {
+    const dtc_spec raw = raw_spec(), *specs[] = {&worker->trainer->settings.down_codec, &raw};
+    size_t limit = 0;
+    for (size_t i = 0; i < 2; i++) {
+        size_t bound = message_bound(specs[i], &worker->trainer->parameters);
+        if (bound > limit) limit = bound;
+    }
+    connection_limit(&worker->server, limit);
+    uint64_t round = 0;
+    enum frame_type type = UPDATE;
+    if (!join(worker, &round, error)) return false;
+    for (; type != UPDATE_LAST; round++)
+        if (!work_round(worker, round, &type, error)) return false;
+    return true;
+}
+
+/* A worker's whole life. It connects again to a server that it has lost, until there is none for --timeout seconds. */
+static bool run_worker(struct trainer *trainer, const struct tcp_settings *tcp, struct error *error) {
+    struct worker worker;
+    char port[16];
+    memset(&worker, 0, sizeof worker);
+    worker.trainer = trainer;
+    worker.tcp = tcp;
+    worker.pace.bytes_per_second = tcp->link_mbps * 1e6 / 8.0;
+    worker.resume = trainer->settings.resume != NULL;
+    trainer_start(trainer, &trainer->settings.codec, (size_t)trainer->settings.batch);
+    snprintf(port, sizeof port, "%llu", (unsigned long long)tcp->port);
+
+    bool done = false;
+    double give_up = clock_seconds() + tcp->timeout;
+    while (!done && clock_seconds() < give_up) {
+        const struct timespec pause = {0, 200000000};
+        if (tcp_connect(tcp->host, port, tcp->timeout, &worker.server, error)) {
+            done = work(&worker, error);
+            if (!done) say(trainer->id, "lost the server at %s: it %s", worker.server.name, error->text);
+            connection_close(&worker.server);
+            give_up = clock_seconds() + tcp->timeout;
+        }
+        if (!done) nanosleep(&pause, NULL);
+    }
+    return done;
+}
+
+/* ---- Server ---------------------------------------------------------------------------------------------------- */
+
+struct server {
+    struct trainer *trainer;
+    struct peers peers;
+    struct metrics metrics;
+    struct pace pace;
+    uint64_t round, first_round;
+    bool drifted; /* a replica was found to differ */
+};
+
+static bool send_to(struct server *server, struct peer *peer, enum frame_type type, const uint8_t *payload,
+                    size_t bytes) {
+    struct error error;
+    if (frame_send(&peer->connection, &server->pace, (uint8_t)type, (uint32_t)server->round, payload, bytes,
+                   server->peers.timeout, &error))
+        return true;
+    peers_drop(&server->peers, peer, false, error.text);
+    return false;
+}
+
+static bool send_state(struct server *server, struct peer *peer, const struct tensors *state) {
+    dtc_spec raw = raw_spec();
+    struct encoder encoder = encoder_create(&raw, false, state);
+    struct error error;
+    bool good = encoder_encode(&encoder, state, 0, &error);
+    if (!good) peers_drop(&server->peers, peer, true, error.text);
+    good = good && send_to(server, peer, STATE, encoder.message, encoder.bytes);
+    encoder_free(&encoder);
+    return good;
+}
+
+/* Puts those who wait to work, once there are workers: all of them for the first round, at least one later. */
+static bool muster(struct server *server, struct error *error) {
+    struct peers *peers = &server->peers;
+    bool first = server->round == server->first_round;
+    size_t wanted = first ? peers->workers : 1;
+    double deadline = clock_seconds() + peers->timeout;
+    while (peers_here(peers) < wanted && clock_seconds() < deadline)
+        peers_pump(peers, deadline);
+    if (peers_here(peers) == 0) return fail(error, "no worker for %g s (--timeout): giving up", peers->timeout);
+    if (peers_here(peers) < wanted)
+        say(0, "starts with %zu of %zu workers; the others may join later", peers_here(peers), wanted);
+
+    for (size_t i = 0; i < peers->slots; i++) {
+        struct peer *peer = &peers->peer[i];
+        uint8_t welcome[4];
+        if (peer->stage != PEER_WAITING) continue;
+        put_u32(welcome, (uint32_t)peer->id);
+        peer->stage = PEER_ACTIVE;
+        if (send_to(server, peer, WELCOME, welcome, sizeof welcome) &&
+            send_state(server, peer, &server->trainer->parameters) &&
+            send_state(server, peer, &server->trainer->velocity) && !first)
+            say(0, "worker %zu (%s) joined in round %llu", peer->id, peer->connection.name,
+                (unsigned long long)server->round);
+    }
+    return true;
+}
+
+/* Leaves the mean of the delivered messages in trainer->values, summed in the order of the workers' numbers, and
+ * returns how many went into it. A message that does not decode costs its sender the place, and the sum starts anew. */
+static size_t average(struct server *server) {
+    struct trainer *trainer = server->trainer;
+    struct peers *peers = &server->peers;
+    double start = clock_seconds();
+    size_t messages, added;
+    do {
+        messages = added = 0;
+        for (size_t i = 0; i < peers->slots; i++)
+            messages += peers->peer[i].stage == PEER_ACTIVE && peers->peer[i].frame.bytes > 0;
+        tensors_clear(&trainer->values);
+        for (size_t id = 1; id <= peers->workers && added < messages; id++) {
+            struct peer *peer = peers_find(peers, id, PEER_ACTIVE);
+            struct error error;
+            if (!peer || peer->frame.bytes == 0) continue;
+            if (!decoder_add(&trainer->decoder, &trainer->values, 1.0f / (float)messages, peer->frame.payload,
+                             peer->frame.bytes, &error)) {
+                peers_drop(peers, peer, true, error.text);
+                break;
+            }
+            added++;
+            trainer->meter.bytes_up += FRAME_HEAD_BYTES + peer->frame.bytes;
+        }
+    } while (added < messages);
+    trainer->meter.values += added * trainer->values.values;
+    trainer->meter.decode_s += clock_seconds() - start;
+    return added;
+}
+
+static void send_update(struct server *server, enum frame_type type) {
+    const struct encoder *encoder = &server->trainer->encoder;
+    struct peers *peers = &server->peers;
+    for (size_t i = 0; i < peers->slots; i++)
+        if (peers->peer[i].stage == PEER_ACTIVE &&
+            send_to(server, &peers->peer[i], type, encoder->message, encoder->bytes))
+            server->trainer->meter.bytes_down += FRAME_HEAD_BYTES + encoder->bytes;
+}
+
+/* One round with the workers that are here. */
+static bool serve_round(struct server *server, enum frame_type type, struct error *error) {
+    struct trainer *trainer = server->trainer;
+    struct peers *peers = &server->peers;
+    double start = clock_seconds();
+    peers->round = (uint32_t)server->round;
+    peers_collect(peers, MESSAGE, 0);
+    trainer->meter.transfer_s += clock_seconds() - start;
+    size_t messages = average(server);
+    peers_release(peers);
+
+    bool usable = messages && tensors_finite(&trainer->values);
+    if (!usable)
+        say(0, "round %llu is skipped: %s", (unsigned long long)server->round,
+            messages ? "the workers' mean is not finite" : "there is no worker's message");
+    if (!usable && trainer->settings.exchange == EXCHANGE_PARAMETERS) {
+        tensors_copy(&trainer->values, &trainer->parameters); /* where the workers go back to */
+        usable = true;
+    }
+    trainer->encoder.bytes = 0;
+    if (usable && !trainer_encode(trainer, server->round, error)) return false;
+    start = clock_seconds();
+    send_update(server, type);
+    trainer->meter.transfer_s += clock_seconds() - start;
+    return trainer_apply(trainer, server->round, trainer->encoder.message, trainer->encoder.bytes, error);
+}
+
+/* Collects the workers' reports, checks their replicas and books the epoch; returns the accuracy. */
+static double end_epoch(struct server *server, uint64_t epoch) {
+    struct trainer *trainer = server->trainer;
+    struct peers *peers = &server->peers;
+    struct meter *meters = (struct meter *)allocate(peers->workers, sizeof *meters), meter;
+    size_t *ids = (size_t *)allocate(peers->workers, sizeof *ids), reports = 0;
+    uint32_t crc = tensors_crc(&trainer->parameters);
+    double accuracy = trainer_accuracy(trainer);
+    peers_collect(peers, REPORT, REPORT_BYTES);
+    for (size_t id = 1; id <= peers->workers; id++) {
+        struct peer *peer = peers_find(peers, id, PEER_ACTIVE);
+        if (!peer) continue;
+        if (get_u32(peer->frame.payload) != crc) {
+            server->drifted = true;
+            peers_drop(peers, peer, true, "REPLICAS DRIFT: its parameters are not the server's");
+            continue;
+        }
+        ids[reports] = id;
+        meters[reports++] = meter_get(peer->frame.payload + 4);
+    }
+    peers_release(peers);
+    meter = trainer_take_meter(trainer);
+    metrics_epoch(&server->metrics, epoch, trainer->settings.epochs, meters, ids, reports, &meter, accuracy);
+    free(meters);
+    free(ids);
+    return accuracy;
+}
+
+/* All rounds that are left. */
+static bool serve(struct server *server, struct error *error) {
+    struct trainer *trainer = server->trainer;
+    const struct trainer_settings *settings = &trainer->settings;
+    const struct tensors *sets[] = {&trainer->parameters, &trainer->velocity, &trainer->encoder.residual};
+    uint64_t rounds = settings->epochs / trainer->report_epochs * trainer->report_rounds;
+    double accuracy = 0.0;
+    if (settings->epochs % trainer->report_epochs)
+        return fail(error, "--epochs %llu: not a multiple of --every %llu", (unsigned long long)settings->epochs,
+                    (unsigned long long)settings->every);
+    if (server->round >= rounds)
+        return fail(error, "--epochs %llu: the checkpoint has done as many", (unsigned long long)settings->epochs);
+    for (; server->round < rounds; server->round++) {
+        uint64_t done = server->round + 1, epoch = done / trainer->report_rounds * trainer->report_epochs;
+        bool reports = done % trainer->report_rounds == 0;
+        if (!muster(server, error) || !serve_round(server,
+                                                   done == rounds ? UPDATE_LAST
+                                                   : reports      ? UPDATE_REPORT
+                                                                  : UPDATE,
+                                                   error))
+            return false;
+        metrics_progress(&server->metrics, done, rounds);
+        if (!reports) continue;
+        accuracy = end_epoch(server, epoch);
+        if (settings->save && !checkpoint_write(settings->save, trainer->shared, done, sets, 3, error)) return false;
+    }
+    if (!metrics_close(&server->metrics, accuracy, error)) return false;
+    printf("parameters of CRC-32 %08x in every replica\n", tensors_crc(&trainer->parameters));
+    return !server->drifted || fail(error, "replicas drifted, see above: this must not happen");
+}
+
+/* Serves those who come to the listening socket. */
+static bool run_server(struct trainer *trainer, const struct tcp_settings *tcp, int listener, struct error *error) {
+    const struct trainer_settings *settings = &trainer->settings;
+    struct server server;
+    memset(&server, 0, sizeof server);
+    trainer_start(trainer, &settings->down_codec, TEST_BATCH);
+    struct tensors *sets[] = {&trainer->parameters, &trainer->velocity, &trainer->encoder.residual};
+    peers_create(&server.peers, (size_t)settings->workers);
+    server.peers.listener = listener;
+    server.peers.shared = trainer->shared;
+    server.peers.timeout = tcp->timeout;
+    server.peers.frame_limit = REPORT_BYTES + message_bound(&settings->codec, &trainer->parameters);
+    server.trainer = trainer;
+    server.pace.bytes_per_second = tcp->link_mbps * 1e6 / 8.0;
+    bool resume = settings->resume != NULL;
+    bool good =
+        (!resume || checkpoint_read(settings->resume, trainer->shared, &server.round, sets, 3, error)) &&
+        metrics_open(&server.metrics, settings->metrics, resume, &settings->codec, &settings->down_codec, error);
+    server.first_round = server.round;
+    good = good && serve(&server, error);
+    peers_free(&server.peers);
+    return good;
+}
+
+/* ---- Command line ---------------------------------------------------------------------------------------------- */
+
+#define FIELD(name) offsetof(struct tcp_settings, name)
+
+static const struct option tcp_option[] = {
+    {"host", OPTION_TEXT, FIELD(host), ROLE_ANY, false, 0, 0, NULL,
+     "server: address to listen at (0.0.0.0: any); worker: where the server is"},
+    {"port", OPTION_COUNT, FIELD(port), ROLE_ANY, false, 0, 65535, NULL, "of the server; local: 0 is any that is free"},
+    {"worker-id", OPTION_COUNT, FIELD(worker_id), ROLE_WORKER, false, 0, 1024, NULL,
+     "which worker to be, from 1 to --workers; 0: any that is free"},
+    {"timeout", OPTION_REAL, FIELD(timeout), ROLE_ANY, false, 0.1, 1e6, NULL, "seconds until a silent peer is lost"},
+    {"link-mbps", OPTION_REAL, FIELD(link_mbps), ROLE_ANY, false, 0, 1e6, NULL,
+     "each process sends so many Mbit/s at most; 0: no limit"},
+};
+
+static void help(const struct option_table tables[2]) {
+    printf("tcp_trainer: trains a neural net with a parameter server and workers over TCP\n\n"
+           "  tcp_trainer local  [options]    a server and --workers workers on this machine\n"
+           "  tcp_trainer server [options]    waits for workers; keeps the epochs, metrics and table\n"
+           "  tcp_trainer worker [options]    works for the server at --host and --port; same options as there\n\n"
+           "Options, with their defaults in brackets (--worker-id is for workers alone, --epochs and --metrics not for "
+           "them):\n");
+    options_help(tables, 2);
+    printf(
+        "\nCodecs, for example: raw:type=fp32|bf16|fp16, ternary:clip=2.5, quant:bits=auto|1..16,rounding=stochastic;\n"
+        "the manual in dtcodec.h has all. A worker that was lost comes back by being started again.\n"
+        "Exit codes: 0 done, 1 failed, 2 wrong options or data.\n");
+}
+
+/* Starts the workers of `local` as processes of their own: false in the parent, true in each of them. */
+static bool start_workers(struct trainer *trainer, int listener, pid_t *worker) {
+    for (size_t i = 0; i < trainer->settings.workers; i++) {
+        worker[i] = fork();
+        if (worker[i] == 0) {
+            close(listener);
+            trainer->id = i + 1;
+            return true;
+        }
+        if (worker[i] < 0) say(0, "worker %zu could not be started", i + 1);
+    }
+    return false;
+}
+
+/* Ends with the workers of `local`; whether all of them did well. */
+static bool end_workers(const pid_t *worker, size_t workers, bool good) {
+    for (size_t i = 0; i < workers; i++) {
+        int status;
+        if (worker[i] < 0) continue;
+        if (!good) kill(worker[i], SIGTERM);
+        good &= waitpid(worker[i], &status, 0) == worker[i] && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    }
+    return good;
+}
+
+static bool run(struct trainer *trainer, struct tcp_settings *tcp, unsigned role, struct error *error) {
+    char address[CONNECTION_NAME_BYTES], port[16];
+    snprintf(port, sizeof port, "%llu", (unsigned long long)tcp->port);
+    trainer->id = (size_t)tcp->worker_id;
+    if (role == ROLE_WORKER) return run_worker(trainer, tcp, error);
+
+    int listener = tcp_listen(tcp->host, port, address, error);
+    if (listener < 0) return false;
+    printf("listening at %s for %llu workers\n", address, (unsigned long long)trainer->settings.workers);
+    fflush(stdout);
+    tcp->port = strtoul(strrchr(address, ':') + 1, NULL, 10);
+    size_t workers = role == ROLE_LOCAL ? (size_t)trainer->settings.workers : 0;
+    pid_t *worker = (pid_t *)allocate(workers, sizeof *worker);
+    bool good;
+    if (workers && start_workers(trainer, listener, worker)) {
+        good = run_worker(trainer, tcp, error);
+    } else {
+        good = run_server(trainer, tcp, listener, error);
+        close(listener);
+        bool workers_good = end_workers(worker, workers, good);
+        if (good && !workers_good) good = fail(error, "a worker failed, see above; the others finished");
+    }
+    free(worker);
+    return good;
+}
+
+int main(int argc, char **argv) {
+    static const char *const role_names[] = {"server", "worker", "local"};
+    static const unsigned roles[] = {ROLE_SERVER, ROLE_WORKER, ROLE_LOCAL};
+    struct trainer trainer;
+    struct tcp_settings tcp = {"127.0.0.1", 7420, 0, 60.0, 0.0};
+    struct error error;
+    memset(&trainer, 0, sizeof trainer);
+    trainer_defaults(&trainer.settings);
+    const struct option_table tables[] = {trainer_options(&trainer.settings),
+                                          {tcp_option, sizeof tcp_option / sizeof *tcp_option, &tcp}};
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], "--help") == 0) {
+            help(tables);
+            return 0;
+        }
+    unsigned role = 0;
+    for (size_t i = 0; i < 3 && argc > 1; i++)
+        if (strcmp(argv[1], role_names[i]) == 0) role = roles[i];
+    if (role == ROLE_LOCAL) tcp.port = 0;
+    bool good =
+        role ? options_parse(tables, 2, role, argc - 2, argv + 2, &error) && trainer_load(&trainer, tables, 2, &error)
+             : fail(&error, "the first argument must be local, server or worker: see --help");
+    int code = good ? 0 : 2;
+    if (good && !run(&trainer, &tcp, role, &error)) code = 1;
+    if (code) say(trainer.id, "%s", error.text);
+    trainer_free(&trainer);
+    return code;
+}
