@@ -3,27 +3,43 @@
 CC ?= cc
 CXX ?= c++
 CLANG ?= clang
+CLANG_FORMAT ?= clang-format
+PREFIX ?= /usr/local
 OPTIMIZE ?= -O2
 WARNINGS := -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow -Wundef -Wdouble-promotion -Wcast-align \
             -Werror
 C_WARNINGS := $(WARNINGS) -Wc++-compat -Wstrict-prototypes -Wmissing-prototypes
 CFLAGS ?= $(OPTIMIZE) -g
-BASE_CFLAGS := -std=c99 -D_POSIX_C_SOURCE=200809L $(C_WARNINGS) -I. $(CFLAGS)
+BASE_CFLAGS = -std=c99 -D_POSIX_C_SOURCE=200809L $(C_WARNINGS) -I. $(CFLAGS)
 
-HEADERS := dtcodec.h
+# Installs packages; SETUP=true on a machine that is no Debian and has them.
+SETUP ?= tests/setup
+PACKAGES := gcc g++ make clang clang-format libcmocka-dev libopenblas-dev zlib1g-dev binutils file
+
+# Where to build; the sanitizers build the same again elsewhere.
+B ?= build
+
+HEADERS := $(wildcard dtcodec.h dtcodec_fft.h)
 COMMON := $(wildcard examples/common/*.c)
-COMMON_OBJECTS := $(patsubst examples/%.c,build/examples/%.o,$(COMMON))
-COMMON_LIBRARY := build/examples/libcommon.a
+COMMON_OBJECTS := $(patsubst examples/%.c,$(B)/examples/%.o,$(COMMON))
+COMMON_LIBRARY := $(B)/examples/libcommon.a
 COMMON_HEADERS := $(wildcard examples/common/*.h)
-EXAMPLES := $(patsubst examples/%.c,build/examples/%,$(wildcard examples/*.c))
-TESTS := $(patsubst tests/%.c,build/tests/%,$(wildcard tests/test_*.c))
+EXAMPLES := $(patsubst examples/%.c,$(B)/examples/%,$(wildcard examples/*.c))
+TESTS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/test_*.c))
+SCRIPTS := $(wildcard tests/test_*.sh)
+BENCHES := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/bench/*.c))
+TARGETS := $(filter-out replay seeds,$(patsubst fuzz/%.c,%,$(wildcard fuzz/*.c)))
+SOURCES := $(wildcard $(addsuffix /*.[ch],. examples examples/common tests tests/header tests/bench fuzz))
 
-all: examples
+all: examples ## build the example trainers
+
+help: ## list the targets
+	@awk -F ':.* ## ' '/^[a-z-]+:.* ## / {printf "    make %-14s %s\n", $$1, $$2}' Makefile
 
 examples: $(EXAMPLES)
 
 # -O3 for the codecs and the net; no fused multiply-add, so that replicas on different machines compute the same bits
-build/examples/common/%.o: examples/common/%.c $(COMMON_HEADERS) $(HEADERS)
+$(B)/examples/common/%.o: examples/common/%.c $(COMMON_HEADERS) $(HEADERS)
 	@mkdir -p $(@D)
 	$(CC) $(BASE_CFLAGS) -O3 -ffp-contract=off -c $< -o $@
 
@@ -31,12 +47,110 @@ $(COMMON_LIBRARY): $(COMMON_OBJECTS)
 	@rm -f $@
 	ar rcs $@ $^
 
-build/examples/%: examples/%.c $(COMMON_LIBRARY)
+$(B)/examples/%: examples/%.c $(COMMON_LIBRARY) $(COMMON_HEADERS) $(HEADERS)
 	@mkdir -p $(@D)
 	$(CC) $(BASE_CFLAGS) $< $(COMMON_LIBRARY) -o $@ -lopenblas -lz -lm
 
-build/tests/%: tests/%.c $(wildcard tests/*.h) $(COMMON_LIBRARY) $(COMMON_HEADERS) $(HEADERS)
+$(B)/tests/%: tests/%.c $(wildcard tests/*.h) $(COMMON_LIBRARY) $(COMMON_HEADERS) $(HEADERS)
 	@mkdir -p $(@D)
 	$(CC) $(BASE_CFLAGS) $< $(COMMON_LIBRARY) -o $@ -lcmocka -lopenblas -lz -lm
 
-.PHONY: all examples
+# ---- tests
+
+test: setup ## run everything that CI runs; sets up what it needs
+	@$(MAKE) --no-print-directory check
+
+setup: build/packages
+
+build/packages: Makefile tests/setup
+	@mkdir -p $(@D)
+	@$(SETUP) $(PACKAGES)
+	@touch $@
+
+check: $(TESTS) $(EXAMPLES) build-replay ## run the tests, where the packages are known to be there
+	@CC='$(CC)' CXX='$(CXX)' CLANG='$(CLANG)' CLANG_FORMAT='$(CLANG_FORMAT)' tests/run $(TESTS) $(SCRIPTS)
+
+cmocka: $(TESTS)
+	@tests/run $(TESTS)
+
+asan: setup ## run the C tests under AddressSanitizer
+	@$(MAKE) --no-print-directory cmocka B=build/asan CFLAGS='-O1 -g -fsanitize=address -fno-omit-frame-pointer'
+
+ubsan: setup ## run the C tests under UndefinedBehaviorSanitizer
+	@$(MAKE) --no-print-directory cmocka B=build/ubsan \
+	    CFLAGS='-O1 -g -fsanitize=undefined,float-cast-overflow -fno-sanitize-recover=all'
+
+tsan: setup ## run the C tests under ThreadSanitizer
+	@$(MAKE) --no-print-directory cmocka B=build/tsan CFLAGS='-O1 -g -fsanitize=thread'
+
+# cmocka and OpenBLAS would have to be built with it, too; the fuzz targets need neither
+msan: setup ## replay the fuzz corpora under MemorySanitizer
+	@$(MAKE) --no-print-directory replay B=build/msan CC='$(CLANG)' \
+	    REPLAY_CFLAGS='-O1 -g -fsanitize=memory -fno-omit-frame-pointer'
+
+cross: ## compare packets and values with big-endian s390x and 32-bit x86, under qemu
+	@$(SETUP) qemu-user-static gcc-s390x-linux-gnu libc6-dev-s390x-cross gcc-$$(gcc -dumpversion)-multilib
+	@$(MAKE) --no-print-directory build-replay B=build/s390x CC=s390x-linux-gnu-gcc REPLAY_CFLAGS='-O2 -static'
+	@$(MAKE) --no-print-directory build-replay B=build/i386 CC='$(CC) -m32' REPLAY_CFLAGS=-O2
+	@tests/run tests/cross.sh
+
+bench: $(BENCHES) ## measure; writes build/bench.csv
+	@[ -n '$(BENCHES)' ] || { echo 'tests/bench holds no benchmark'; exit 1; }
+	@set -e; for bench in $(BENCHES); do $$bench; done
+
+# ---- fuzzing
+
+REPLAY_CFLAGS ?= -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all
+FUZZ_FLAGS := -O2 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
+CORPUS := build/fuzz/corpus/$(TARGET)
+
+fuzz: ## TARGET=t TIME=s: fuzz one target of fuzz/ for so many seconds
+	@case ' $(TARGETS) ' in *' $(or $(TARGET),none) '*) ;; *) echo 'TARGET is one of: $(TARGETS)'; exit 2 ;; esac
+	@$(SETUP) clang libclang-rt-$$($(CLANG) -dumpversion | cut -d. -f1)-dev
+	@$(MAKE) --no-print-directory build/fuzz/$(TARGET) build/fuzz/seeded
+	@mkdir -p $(CORPUS)
+	cd build/fuzz && ./$(TARGET) -max_total_time=$(or $(TIME),60) -max_len=4096 -print_final_stats=1 \
+	    $(abspath $(CORPUS) build/fuzz/seeds/$(TARGET) $(wildcard fuzz/regressions/$(TARGET)))
+
+build-fuzz: $(addprefix build/fuzz/,$(TARGETS)) build/fuzz/seeded
+
+build/fuzz/%: fuzz/%.c fuzz/fuzz.h dtcodec.h
+	@mkdir -p $(@D)
+	$(CLANG) $(BASE_CFLAGS) $(FUZZ_FLAGS) $< -o $@ -lm
+
+build/fuzz/write_seeds: fuzz/seeds.c dtcodec.h
+	@mkdir -p $(@D)
+	$(CC) $(BASE_CFLAGS) $< -o $@ -lm
+
+build/fuzz/seeded: build/fuzz/write_seeds
+	@rm -rf build/fuzz/seeds
+	@mkdir -p $(addprefix build/fuzz/seeds/,$(TARGETS))
+	cd build/fuzz/seeds && ../write_seeds
+	@touch $@
+
+replay: build-replay ## run the fuzz targets' seeds and regressions through plain gcc
+	@B='$(B)' tests/run tests/test_replay.sh
+
+build-replay: $(addprefix $(B)/replay/,$(TARGETS)) build/fuzz/seeded
+
+$(B)/replay/%: fuzz/%.c fuzz/replay.c fuzz/fuzz.h dtcodec.h
+	@mkdir -p $(@D)
+	$(CC) $(BASE_CFLAGS) $(REPLAY_CFLAGS) $< fuzz/replay.c -o $@ -lm
+
+# ---- the rest
+
+install: ## install the headers under PREFIX (/usr/local), within DESTDIR
+	install -d '$(DESTDIR)$(PREFIX)/include'
+	install -m 644 $(HEADERS) '$(DESTDIR)$(PREFIX)/include'
+
+format: ## format the sources
+	$(CLANG_FORMAT) -i $(SOURCES)
+
+format-check: ## tell whether the sources are formatted
+	$(CLANG_FORMAT) --dry-run --Werror $(SOURCES)
+
+clean: ## remove what was built
+	rm -rf build
+
+.PHONY: all help examples test setup check cmocka asan ubsan tsan msan cross bench fuzz build-fuzz replay build-replay \
+        install format format-check clean
