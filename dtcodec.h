@@ -217,6 +217,14 @@ extern "C" {
 
 #define DTCI_FN static inline
 
+#if defined(__GNUC__)
+#define DTCI_INLINE                                                                                  \
+    static inline __attribute__((always_inline)) /* inner loops' parts, which must stay in registers \
+                                                  */
+#else
+#define DTCI_INLINE static inline
+#endif
+
 #ifdef DTC_STATIC
 #define DTCI_API static inline
 #else
@@ -1079,24 +1087,25 @@ DTCI_FN void dtci_huffman_codes(uint32_t *codes, const uint8_t *lengths, size_t 
 
 /* A bin as a part of a token: its share of the symbol, and its extra bits. */
 typedef struct dtci_bin_code {
-    uint16_t value, extra_value;
-    uint32_t extra;
+    uint32_t bits;
+    uint16_t value;
+    uint16_t extra; /* how many bits */
 } dtci_bin_code;
 
 DTCI_FN dtci_bin_code dtci_bin_encode(uint32_t bin, uint32_t mode, unsigned precision) {
     dtci_bin_code code;
-    uint32_t distance = bin < mode ? mode - bin : bin - mode, number;
+    uint32_t distance = bin < mode ? mode - bin : bin - mode, number, mask;
     unsigned extra;
     number = dtci_class(distance, precision, &extra);
-    code.extra = extra;
+    mask = (1u << extra) - 1;
+    code.extra = (uint16_t)extra;
     code.value = (uint16_t)(distance ? 2 * number - (bin < mode) : 0);
-    distance &= (1u << extra) - 1;
     /* a class below the mode is counted from its lowest bin, so that decoding only adds */
-    code.extra_value = (uint16_t)(bin < mode ? ((1u << extra) - 1) - distance : distance);
+    code.bits = bin < mode ? mask - (distance & mask) : distance & mask;
     return code;
 }
 
-/* The run of the next token of bins[at..end); runs[0] is 0 where runs are not coded. The last bin is never in a run, so
+/* The run of the next token of bins[at..end). The last bin is never in a run, so
  * that every token ends in a bin. */
 DTCI_FN size_t dtci_run(const uint16_t *bins, size_t at, size_t end, uint32_t mode) {
     size_t stop = end - at > DTCI_RUN_MAX ? at + DTCI_RUN_MAX : end - 1, i = at;
@@ -1265,22 +1274,34 @@ DTCI_FN size_t dtci_tokens_write(unsigned char *to, size_t capacity, const dtci_
     dtci_huffman_codes(work->codes, plan->lengths, symbols);
     for (bin = 0; bin < 1u << bits; bin++)
         bin_codes[bin] = dtci_bin_encode(bin, tokens->mode, tokens->value_precision);
+    if (tokens->runs == 1) { /* a bin is then its whole token: join its code and extra bits beforehand */
+        for (bin = 0; bin < 1u << bits; bin++) {
+            uint32_t code = work->codes[bin_codes[bin].value];
+            bin_codes[bin].bits = code >> 4 | bin_codes[bin].bits << (code & 15);
+            bin_codes[bin].extra = (uint16_t)(bin_codes[bin].extra + (code & 15));
+        }
+    }
     for (at = 0; at < n; at = end, j++) {
         unsigned char *start = w.p;
         end = n - at < stream ? n : at + stream;
-        while (at < end) {
-            size_t run = tokens->runs > 1 ? dtci_run(bins, at, end, tokens->mode) : 0;
-            unsigned run_extra, code_bits;
-            uint32_t number = dtci_class((uint32_t)run, tokens->run_precision, &run_extra);
-            const dtci_bin_code *bin_code = &bin_codes[bins[at + run]];
-            uint32_t code = work->codes[number * tokens->values + bin_code->value];
-            uint64_t token = code >> 4;
-            code_bits = code & 15;
-            token |= (uint64_t)(run & (((size_t)1 << run_extra) - 1)) << code_bits;
-            code_bits += run_extra;
-            token |= (uint64_t)bin_code->extra_value << code_bits;
-            dtci_bits_put(&w, token, code_bits + bin_code->extra);
-            at += run + 1;
+        if (tokens->runs == 1) {
+            for (; at < end; at++)
+                dtci_bits_put(&w, bin_codes[bins[at]].bits, bin_codes[bins[at]].extra);
+        } else {
+            while (at < end) {
+                size_t run = dtci_run(bins, at, end, tokens->mode);
+                unsigned run_extra, token_bits;
+                uint32_t number = dtci_class((uint32_t)run, tokens->run_precision, &run_extra);
+                const dtci_bin_code *bin_code = &bin_codes[bins[at + run]];
+                uint32_t code = work->codes[number * tokens->values + bin_code->value];
+                uint64_t token = code >> 4;
+                token_bits = code & 15;
+                token |= (uint64_t)(run & (((size_t)1 << run_extra) - 1)) << token_bits;
+                token_bits += run_extra;
+                token |= (uint64_t)bin_code->bits << token_bits;
+                dtci_bits_put(&w, token, token_bits + bin_code->extra);
+                at += run + 1;
+            }
         }
         dtci_bits_close(&w);
         if (j + 1 < dtci_stream_count(n)) dtci_put32(to + DTCI_TOKENS_HEAD + 4 * j, (uint32_t)(w.p - start));
@@ -1346,49 +1367,104 @@ DTCI_FN int dtci_decoder_open(dtci_decoder *decoder, const dtci_tokens *tokens) 
 /* Bit by bit: the definition of a canonical code. */
 DTCI_FN dtci_token dtci_decode_long(const dtci_decoder *decoder, uint64_t bits) {
     uint32_t code = 0, first = 0, index = 0;
-    unsigned length;
-    for (length = 1; length < DTCI_CODE_MAX; length++) {
+    unsigned length = 1;
+    for (;; length++, bits >>= 1) {
         code |= (uint32_t)(bits & 1);
-        bits >>= 1;
-        if (code - first < decoder->used[length]) break;
+        if (code - first < decoder->used[length] || length == DTCI_CODE_MAX) break;
         index += decoder->used[length];
         first = (first + decoder->used[length]) << 1;
         code <<= 1;
     }
-    if (length == DTCI_CODE_MAX) code |= (uint32_t)(bits & 1);
     return decoder->symbols[index + (code - first)];
+}
+
+/* The token at the reader's next bits, of which there must be DTCI_CODE_MAX. */
+DTCI_FN dtci_token dtci_token_at(const dtci_decoder *decoder, uint64_t bits) {
+    dtci_token token = decoder->lookup[bits & ((1u << DTCI_LOOKUP_BITS) - 1)];
+    return token.length ? token : dtci_decode_long(decoder, bits);
 }
 
 typedef struct dtci_stream {
     dtci_bit_reader reader;
     uint16_t *at, *end;
-    int bad;
+    uint32_t bad; /* some bin or run was out of range */
 } dtci_stream;
 
 /* One token. */
-DTCI_FN void dtci_stream_step(dtci_stream *s, const dtci_decoder *decoder, uint32_t mode, uint32_t bins) {
+DTCI_FN void dtci_stream_step(dtci_stream *s, const dtci_decoder *decoder, uint32_t mode, uint32_t top) {
     dtci_token token;
     uint32_t bin;
-    size_t run;
+    size_t run, left = (size_t)(s->end - s->at);
     dtci_bits_refill(&s->reader);
-    token = decoder->lookup[s->reader.bits & ((1u << DTCI_LOOKUP_BITS) - 1)];
-    if (!token.length) token = dtci_decode_long(decoder, s->reader.bits);
+    token = dtci_token_at(decoder, s->reader.bits);
     dtci_bits_skip(&s->reader, token.length);
-    run = token.run;
-    if (token.extra & 15) run += dtci_bits_take(&s->reader, token.extra & 15);
-    if (run) {
-        if (run >= (size_t)(s->end - s->at)) {
-            s->bad = 1;
-            s->at = s->end;
-            return;
-        }
-        for (; run; run--)
-            *s->at++ = (uint16_t)mode;
+    run = token.run + dtci_bits_take(&s->reader, token.extra & 15);
+    bin = (uint32_t)token.bin + dtci_bits_take(&s->reader, token.extra >> 4);
+    s->bad |= (bin > top) | (run >= left);
+    if (run >= left) run = left - 1;
+    if (run <= 8 && left > 8) { /* short runs without a loop: what is too much is overwritten */
+        unsigned k;
+        for (k = 0; k < 8; k++)
+            s->at[k] = (uint16_t)mode;
+    } else {
+        size_t k;
+        for (k = 0; k < run; k++)
+            s->at[k] = (uint16_t)mode;
     }
-    bin = (uint32_t)token.bin;
-    if (token.extra >> 4) bin += dtci_bits_take(&s->reader, token.extra >> 4);
-    s->bad |= bin >= bins;
+    s->at += run;
     *s->at++ = (uint16_t)(bin & 0xffff);
+}
+
+/* A stream without runs, while eight bytes can be read beyond its place. */
+typedef struct dtci_fast {
+    uint64_t bits;
+    const unsigned char *p;
+    unsigned n;
+} dtci_fast;
+
+DTCI_INLINE uint32_t dtci_fast_step(dtci_fast *f, const dtci_decoder *decoder, uint16_t *to) {
+    dtci_token token;
+    uint32_t bin;
+    f->bits |= dtci_get64(f->p) << f->n;
+    f->p += (63 - f->n) >> 3;
+    f->n |= 56;
+    token = dtci_token_at(decoder, f->bits);
+    f->bits >>= token.length;
+    bin = (uint32_t)token.bin + (uint32_t)(f->bits & ((1u << (token.extra >> 4)) - 1));
+    f->bits >>= token.extra >> 4;
+    f->n -= token.length + (unsigned)(token.extra >> 4);
+    *to = (uint16_t)(bin & 0xffff);
+    return bin;
+}
+
+/* Four streams side by side, so that one's look-ups hide behind the others', to where one of them comes near `end`. */
+DTCI_FN void dtci_streams_fast(dtci_stream *s, const dtci_decoder *decoder, uint32_t top, const unsigned char *end) {
+    size_t n = (size_t)(s[3].end - s[3].at), i;
+    dtci_fast f0, f1, f2, f3;
+    uint32_t bad = 0;
+    memset(&f0, 0, sizeof f0);
+    f1 = f2 = f3 = f0;
+    f0.p = s[0].reader.data;
+    f1.p = s[1].reader.data;
+    f2.p = s[2].reader.data;
+    f3.p = s[3].reader.data;
+    if (end - f0.p < 8) return;
+    end -= 8;
+    for (i = 0; i < n && f0.p <= end && f1.p <= end && f2.p <= end && f3.p <= end; i++) {
+        uint32_t b0 = dtci_fast_step(&f0, decoder, s[0].at + i);
+        uint32_t b1 = dtci_fast_step(&f1, decoder, s[1].at + i);
+        uint32_t b2 = dtci_fast_step(&f2, decoder, s[2].at + i);
+        uint32_t b3 = dtci_fast_step(&f3, decoder, s[3].at + i);
+        bad |= (b0 > top) | (b1 > top) | (b2 > top) | (b3 > top);
+    }
+    s[0].bad = bad;
+    for (n = 0; n < 4; n++) {
+        const dtci_fast *f = n == 0 ? &f0 : n == 1 ? &f1 : n == 2 ? &f2 : &f3;
+        s[n].at += i;
+        s[n].reader.at = (size_t)(f->p - s[n].reader.data);
+        s[n].reader.n = f->n;
+        s[n].reader.bits = f->bits & (((uint64_t)1 << f->n) - 1); /* nothing of the next stream */
+    }
 }
 
 /* Decodes n > 0 bins, each checked to be below 2^bits. */
@@ -1398,7 +1474,7 @@ DTCI_FN dtc_status dtci_tokens_read(uint16_t *bins, size_t n, unsigned bits, con
     size_t head = DTCI_TOKENS_HEAD + 4 * (streams - 1);
     dtci_stream s[DTCI_STREAMS];
     dtci_tokens tokens;
-    int bad = 0;
+    uint32_t top = (1u << bits) - 1, bad = 0;
     if (size < head) return DTC_ERROR_PAYLOAD;
     tokens.mode = dtci_get16(p);
     tokens.value_precision = p[2] & 15;
@@ -1420,18 +1496,17 @@ DTCI_FN dtc_status dtci_tokens_read(uint16_t *bins, size_t n, unsigned bits, con
         s[j].end = j + 1 < streams ? s[j].at + stream : bins + n;
         s[j].bad = 0;
     }
-    if (streams == DTCI_STREAMS) { /* side by side, so that one's look-up hides behind the others' */
-        while (s[0].at < s[0].end && s[1].at < s[1].end && s[2].at < s[2].end && s[3].at < s[3].end) {
-            dtci_stream_step(&s[0], decoder, tokens.mode, 1u << bits);
-            dtci_stream_step(&s[1], decoder, tokens.mode, 1u << bits);
-            dtci_stream_step(&s[2], decoder, tokens.mode, 1u << bits);
-            dtci_stream_step(&s[3], decoder, tokens.mode, 1u << bits);
-        }
+    if (streams == DTCI_STREAMS && tokens.runs == 1) {
+        dtci_streams_fast(s, decoder, top, p + size);
+    } else if (streams == DTCI_STREAMS) {
+        while (s[0].at < s[0].end && s[1].at < s[1].end && s[2].at < s[2].end && s[3].at < s[3].end)
+            for (j = 0; j < DTCI_STREAMS; j++)
+                dtci_stream_step(&s[j], decoder, tokens.mode, top);
     }
     for (j = 0; j < streams; j++) {
         while (s[j].at < s[j].end)
-            dtci_stream_step(&s[j], decoder, tokens.mode, 1u << bits);
-        bad |= s[j].bad | !dtci_bits_done(&s[j].reader);
+            dtci_stream_step(&s[j], decoder, tokens.mode, top);
+        bad |= s[j].bad | (uint32_t)!dtci_bits_done(&s[j].reader);
     }
     return bad ? DTC_ERROR_PAYLOAD : DTC_OK;
 }
@@ -1471,7 +1546,7 @@ DTCI_FN uint32_t dtci_fp16_from_float(float x) {
     mantissa = (magnitude & 0x7fffffu) | 0x800000u;
     shift = magnitude < 0x38800000u ? 126 - (magnitude >> 23) : 13; /* subnormals keep fewer bits */
     half = magnitude < 0x38800000u ? 0 : ((magnitude >> 23) - 113) << 10;
-    half += (mantissa >> shift) - (magnitude < 0x38800000u ? 0 : 0x400u);
+    half += mantissa >> shift; /* a normal number's leading one carries into the exponent */
     mantissa &= (1u << shift) - 1;
     if (mantissa > 1u << (shift - 1) || (mantissa == 1u << (shift - 1) && (half & 1))) half++;
     return sign | half;
@@ -1506,24 +1581,29 @@ DTCI_FN dtc_status dtci_raw_decode(const dtci_head *head, const unsigned char *f
     return DTC_OK;
 }
 
-/* Also what the other codecs store where they would not shrink, as fp32. */
-DTCI_FN dtc_status dtci_raw_encode(dtc_type type, dtci_head *head, unsigned char *to, size_t capacity, size_t *bytes,
+/* What does not shrink is stored: how the other codecs hand their values over to raw, as fp32. */
+DTCI_FN dtc_status dtci_store_instead(dtci_head *head) {
+    head->codec = DTC_RAW;
+    head->variant = DTC_FP32;
+    head->block = 0;
+    head->head_bytes = dtci_head_bytes(head);
+    return DTC_OK;
+}
+
+/* head->variant is the type. */
+DTCI_FN dtc_status dtci_raw_encode(const dtci_head *head, unsigned char *to, size_t capacity, size_t *bytes,
                                    const dtci_source *source, const dtci_sink *residual) {
     float chunk[DTCI_CHUNK];
     size_t first, n, i;
-    head->codec = DTC_RAW;
-    head->variant = (uint32_t)type;
-    head->block = 0;
-    head->seed = 0;
     *bytes = dtci_raw_bytes(head->count, head->variant);
     if (capacity < *bytes) return DTC_ERROR_CAPACITY;
     for (first = 0; first < head->count; first += n) {
         n = head->count - first < DTCI_CHUNK ? head->count - first : DTCI_CHUNK;
         dtci_load(chunk, source, first, n);
-        if (type == DTC_FP32)
+        if (head->variant == DTC_FP32)
             for (i = 0; i < n; i++)
                 dtci_put_float(to + 4 * (first + i), chunk[i]);
-        else if (type == DTC_BF16)
+        else if (head->variant == DTC_BF16)
             for (i = 0; i < n; i++)
                 dtci_put16(to + 2 * (first + i), dtci_bf16_from_float(chunk[i]));
         else
@@ -1681,7 +1761,7 @@ DTCI_FN dtc_status dtci_ternary_encode(const dtc_spec *spec, dtci_head *head, un
         dtci_put_float(scales + 4 * b, dtci_float_up(scale));
         zero &= !(scale > 0);
     }
-    if (*bytes > 4 * (size_t)head->count) return dtci_raw_encode(DTC_FP32, head, to, capacity, bytes, source, residual);
+    if (*bytes > 4 * (size_t)head->count) return dtci_store_instead(head);
     if (capacity < 4 * blocks) return DTC_ERROR_CAPACITY;
     memcpy(to, scales, 4 * blocks);
     if (zero && head->variant != DTCI_TERNARY_FIELDS) { /* fields keep their size, for sums */
@@ -2044,30 +2124,39 @@ DTCI_FN void dtci_quant_price(dtci_tokens_plan *plan, const dtci_quant *q, const
  * doubling of the levels. */
 DTCI_FN void dtci_quant_fit_rate(dtci_quant *q, dtci_tokens_plan *plan, const float *ranges, size_t budget,
                                  const dtci_random *random, const dtci_source *source, const dtci_quant_work *work) {
-    double count = (double)q->head->count, fits = 0, fails = 0, levels = exp2(8.0 * (double)budget / count) * 4;
+    double count = (double)q->head->count, fits = 0, fails = 0, slope = 1, last_levels = 0, last_bits = 0;
+    double levels = exp2(8.0 * (double)budget / count) * 4;
     dtci_fineness fineness;
     int trial;
     fineness.step = 0;
     fineness.bits = 0;
     for (trial = 0; trial < 40 && levels > 1.0 / 1024; trial++) {
-        double off = 0; /* bits a value below the budget */
+        double step = -1; /* of log2(levels) */
         int fit;
         fineness.levels = levels = levels < 65000 ? levels : 65000;
         fit = dtci_quant_make_grids(q, work->grids, ranges, fineness) && q->bin_bits <= DTCI_QUANT_BITS_MAX;
         if (fit) {
+            double bits;
             dtci_quant_price(plan, q, random, source, work);
             fit = plan->bytes <= budget;
-            off = 8 * ((double)budget * 0.995 - (double)plan->bytes) / count;
+            bits = 8 * (double)plan->bytes / count;
+            if (last_levels > 0) slope = (bits - last_bits) / log2(levels / last_levels);
+            slope = slope > 1.0 / 256 ? slope < 2 ? slope : 2 : 1.0 / 256;
+            last_levels = levels;
+            last_bits = bits;
+            step = (8 * 0.995 * (double)budget / count - bits) / slope;
+            step = step > -4 ? step < 4 ? step : 4 : -4;
         }
         *(fit ? &fits : &fails) = levels;
         if (fit && ((double)plan->bytes >= 0.99 * (double)budget || levels >= 65000)) return;
         if (fits > 0 && fails > 0) {
             if (fails / fits < 1.0001) break;
-            levels = sqrt(fits * fails);
+            levels *= exp2(step);
+            if (trial % 3 == 2 || !(levels > fits && levels < fails)) levels = sqrt(fits * fails);
         } else if (fit) {
-            levels *= exp2(off > 0.02 ? off < 4 ? off : 4 : 0.02);
+            levels *= exp2(step > 0.02 ? step : 0.02);
         } else {
-            levels *= exp2(off < -0.02 ? off > -4 ? off : -4 : -0.02);
+            levels *= exp2(step < -0.02 ? step : -0.02);
         }
     }
     fineness.levels = fits > 0 ? fits : 1.0 / 1024;
@@ -2128,12 +2217,11 @@ DTCI_FN dtc_status dtci_quant_encode(const dtc_spec *spec, dtci_head *head, unsi
         if (!(dtci_float_down(fineness.step) > 0) ||
             (!dtci_quant_make_grids(&q, work.grids, ranges, fineness) &&
              (q.even = 1, !dtci_quant_make_grids(&q, work.grids, ranges, fineness))))
-            return dtci_raw_encode(DTC_FP32, head, to, capacity, bytes, source, residual);
+            return dtci_store_instead(head);
     } else if (spec->quant.rate > 0) {
         double budget = floor((double)spec->quant.rate * (double)head->count / 8);
         size_t around = head->head_bytes + (head->checksum ? 4 : 0) + 8 * blocks;
-        if (budget >= 4 * (double)head->count)
-            return dtci_raw_encode(DTC_FP32, head, to, capacity, bytes, source, residual);
+        if (budget >= 4 * (double)head->count) return dtci_store_instead(head);
         if (budget < 4 * (double)around) { /* too short to weigh: its head is most of it */
             unsigned bits = spec->quant.rate < 2 ? 2 : spec->quant.rate < 16 ? (unsigned)spec->quant.rate : 16;
             if (!dtci_quant_make_grids(&q, work.grids, ranges, dtci_quant_bits(&q, bits))) {
@@ -2165,7 +2253,7 @@ DTCI_FN dtc_status dtci_quant_encode(const dtc_spec *spec, dtci_head *head, unsi
     }
     if (coding == DTCI_QUANT_CONSTANT) *bytes = 8 * blocks;
     if (coding == DTCI_QUANT_TOKENS) *bytes = 8 * blocks + plan.bytes;
-    if (*bytes > 4 * (size_t)head->count) return dtci_raw_encode(DTC_FP32, head, to, capacity, bytes, source, residual);
+    if (*bytes > 4 * (size_t)head->count) return dtci_store_instead(head);
 
     head->variant = (q.bits - 1) | (q.even ? 16u : 0) | coding << 5;
     if (capacity < 8 * blocks) return DTC_ERROR_CAPACITY;
@@ -2333,36 +2421,34 @@ DTCI_FN dtc_status dtci_encode(const dtc_spec *spec, unsigned char *packet, size
                                size_t scratch_bytes) {
     dtci_head head;
     dtci_arena arena;
-    unsigned char *payload;
     size_t bytes = 0, room;
     dtc_status status = dtci_head_open(&head, spec, count);
     if (status != DTC_OK) return status;
     room = head.head_bytes + (head.checksum ? 4 : 0);
     if (capacity < room) return DTC_ERROR_CAPACITY;
     room = capacity - room;
-    payload = packet + head.head_bytes;
     arena.p = (unsigned char *)scratch;
     arena.left = scratch ? scratch_bytes : 0;
     switch (spec->codec) {
 #ifndef DTC_NO_TERNARY
     case DTC_TERNARY:
-        status = dtci_ternary_encode(spec, &head, payload, room, &bytes, source, residual, &arena);
+        status = dtci_ternary_encode(spec, &head, packet + head.head_bytes, room, &bytes, source, residual, &arena);
         break;
 #endif
 #ifndef DTC_NO_QUANT
     case DTC_QUANT:
-        status = dtci_quant_encode(spec, &head, payload, room, &bytes, source, residual, &arena);
+        status = dtci_quant_encode(spec, &head, packet + head.head_bytes, room, &bytes, source, residual, &arena);
         break;
 #endif
     default:
-        if (residual && !dtci_scan(source, 0, count).finite) return DTC_ERROR_NONFINITE;
-        status = dtci_raw_encode(spec->raw.type, &head, payload, room, &bytes, source, residual);
+        head.variant = (uint32_t)spec->raw.type;
+        if (residual && !dtci_scan(source, 0, count).finite) status = DTC_ERROR_NONFINITE;
+    }
+    if (status == DTC_OK && head.codec == DTC_RAW) {
+        room = capacity - head.head_bytes - (head.checksum ? 4 : 0);
+        status = dtci_raw_encode(&head, packet + head.head_bytes, room, &bytes, source, residual);
     }
     if (status != DTC_OK) return status;
-    if (dtci_head_bytes(&head) < head.head_bytes) { /* stored: raw has no blocks */
-        memmove(packet + dtci_head_bytes(&head), payload, bytes);
-        head.head_bytes = dtci_head_bytes(&head);
-    }
     bytes += head.head_bytes;
     head.packet_bytes = (uint32_t)(bytes + (head.checksum ? 4 : 0));
     dtci_head_write(packet, &head);
@@ -2960,6 +3046,7 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
 #undef DTCI_FLAG_SEED
 #undef DTCI_FLAG_WORKERS
 #undef DTCI_FN
+#undef DTCI_INLINE
 #undef DTCI_HEAD_MAX
 #undef DTCI_KEYS
 #undef DTCI_LOOKUP_BITS
