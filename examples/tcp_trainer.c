@@ -519,7 +519,8 @@ int main(int argc, char **argv) {
              : fail(&error, "the first argument must be local, server or worker: see --help");
     int code = good ? 0 : 2;
     if (good && !run(&trainer, &tcp, role, &error)) code = 1;
-    if (code) say(trainer.id, "%s", error.text);
+    if (code == 1) say(trainer.id, "%s", error.text);
+    if (code == 2) fprintf(stderr, "tcp_trainer: %s\n", error.text);
     trainer_free(&trainer);
     return code;
 }

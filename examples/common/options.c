@@ -124,12 +124,17 @@ static bool parse_codec(const struct option *option, const char *text, dtc_spec 
     const char *at;
     dtc_status status = dtc_spec_parse(text, value, &at);
     if (status != DTC_OK)
-        return fail(error, "--%s %.*s >>> %s: %s", option->name, (int)(at - text), text, at, dtc_status_string(status));
+        return fail(error, "--%s %s: at \"%s\": %s", option->name, text, at, dtc_status_string(status));
     if (value->seed)
         return fail(error, "--%s %s: every packet has a seed of its own, derived from --seed: leave seed out",
                     option->name, text);
-    if (!dtc_encode_bound(value, 1)) return fail(error, "--%s %s: not carried out by this version", option->name, text);
-    return true;
+    uint8_t packet[64];
+    const float zero = 0.0f;
+    size_t bytes, scratch_bytes = dtc_encode_scratch(value, 1);
+    void *scratch = allocate(scratch_bytes, 1);
+    status = dtc_encode(value, packet, sizeof packet, &bytes, &zero, 1, scratch, scratch_bytes);
+    free(scratch);
+    return status == DTC_OK || fail(error, "--%s %s: %s", option->name, text, dtc_status_string(status));
 }
 
 static bool parse_widths(const struct option *option, const char *text, struct net_widths *value, struct error *error) {
@@ -181,7 +186,10 @@ static void format_value(const struct option *option, const void *field, char *t
         snprintf(text, VALUE_BYTES, "%llu", (unsigned long long)*(const uint64_t *)field);
         break;
     case OPTION_REAL:
-        snprintf(text, VALUE_BYTES, "%.17g", *(const double *)field);
+        for (int digits = 1; digits <= 17; digits++) { /* the fewest that read back as the same number */
+            snprintf(text, VALUE_BYTES, "%.*g", digits, *(const double *)field);
+            if (strtod(text, NULL) == *(const double *)field) break;
+        }
         break;
     case OPTION_FLAG:
         snprintf(text, VALUE_BYTES, "%s", *(const bool *)field ? "on" : "off");
