@@ -2667,50 +2667,67 @@ typedef enum dtci_key_kind {
 } dtci_key_kind;
 
 typedef struct dtci_key {
-    const char *name;
-    int codec; /* or -1: all */
+    char name[12];  /* arrays, so that the table holds no addresses and stays read-only wherever it is loaded */
+    char words[20]; /* separated by | */
+    int codec;      /* or -1: all */
     dtci_key_kind kind;
     size_t offset;
-    const char *words; /* separated by | */
-    double low, high;  /* of numbers */
-    size_t given;      /* DTCI_KEY_GIVEN: the int's offset */
-    unsigned group;    /* keys of one group exclude each other */
+    double low, high; /* of numbers */
+    size_t given;     /* DTCI_KEY_GIVEN: the int's offset */
+    unsigned group;   /* keys of one group exclude each other */
 } dtci_key;
 
 #define DTCI_AT(field) offsetof(dtc_spec, field)
 #define DTCI_SIZE_MAX  1073741568.0 /* DTCI_COUNT_MAX */
 
 static const dtci_key dtci_keys[] = {
-    {"type", DTC_RAW, DTCI_KEY_WORD, DTCI_AT(raw.type), "fp32|bf16|fp16", 0, 0, 0, 0},
-    {"clip", DTC_TERNARY, DTCI_KEY_FLOAT, DTCI_AT(ternary.clip), "", 0, 1e30, 0, 0},
-    {"scale", DTC_TERNARY, DTCI_KEY_FLOAT, DTCI_AT(ternary.scale), "auto", 0, 3.4028234e38, 0, 0},
-    {"pack", DTC_TERNARY, DTCI_KEY_WORD, DTCI_AT(ternary.pack), "huffman|base3", 0, 0, 0, 0},
-    {"bits", DTC_QUANT, DTCI_KEY_INT, DTCI_AT(quant.bits), "auto", 1, 16, 0, 1},
-    {"floor", DTC_QUANT, DTCI_KEY_INT, DTCI_AT(quant.floor), "", 1, 12, 0, 0},
-    {"probe", DTC_QUANT, DTCI_KEY_INT, DTCI_AT(quant.probe), "", 1, 8, 0, 0},
-    {"sample", DTC_QUANT, DTCI_KEY_FLOAT, DTCI_AT(quant.sample), "", 0, 1, 0, 0},
-    {"rate", DTC_QUANT, DTCI_KEY_FLOAT, DTCI_AT(quant.rate), "", 0.05, 32, 0, 1},
-    {"max-error", DTC_QUANT, DTCI_KEY_FLOAT, DTCI_AT(quant.max_error), "", 0, 3.4028234e38, 0, 1},
-    {"rounding", DTC_QUANT, DTCI_KEY_WORD, DTCI_AT(quant.rounding), "nearest|stochastic", 0, 0, 0, 0},
-    {"entropy", DTC_QUANT, DTCI_KEY_WORD, DTCI_AT(quant.entropy), "huffman|none", 0, 0, 0, 0},
-    {"grid", DTC_QUANT, DTCI_KEY_WORD, DTCI_AT(quant.grid), "zero|even", 0, 0, 0, 0},
-    {"rotate", DTC_QUANT, DTCI_KEY_WORD, DTCI_AT(quant.rotate), "0|1", 0, 0, 0, 0},
-    {"min", DTC_QUANT, DTCI_KEY_GIVEN, DTCI_AT(quant.min), "auto", -3.4028234e38, 3.4028234e38,
+    {"type", "fp32|bf16|fp16", DTC_RAW, DTCI_KEY_WORD, DTCI_AT(raw.type), 0, 0, 0, 0},
+    {"clip", "", DTC_TERNARY, DTCI_KEY_FLOAT, DTCI_AT(ternary.clip), 0, 1e30, 0, 0},
+    {"scale", "auto", DTC_TERNARY, DTCI_KEY_FLOAT, DTCI_AT(ternary.scale), 0, 3.4028234e38, 0, 0},
+    {"pack", "huffman|base3", DTC_TERNARY, DTCI_KEY_WORD, DTCI_AT(ternary.pack), 0, 0, 0, 0},
+    {"bits", "auto", DTC_QUANT, DTCI_KEY_INT, DTCI_AT(quant.bits), 1, 16, 0, 1},
+    {"floor", "", DTC_QUANT, DTCI_KEY_INT, DTCI_AT(quant.floor), 1, 12, 0, 0},
+    {"probe", "", DTC_QUANT, DTCI_KEY_INT, DTCI_AT(quant.probe), 1, 8, 0, 0},
+    {"sample", "", DTC_QUANT, DTCI_KEY_FLOAT, DTCI_AT(quant.sample), 0, 1, 0, 0},
+    {"rate", "", DTC_QUANT, DTCI_KEY_FLOAT, DTCI_AT(quant.rate), 0.05, 32, 0, 1},
+    {"max-error", "", DTC_QUANT, DTCI_KEY_FLOAT, DTCI_AT(quant.max_error), 0, 3.4028234e38, 0, 1},
+    {"rounding", "nearest|stochastic", DTC_QUANT, DTCI_KEY_WORD, DTCI_AT(quant.rounding), 0, 0, 0, 0},
+    {"entropy", "huffman|none", DTC_QUANT, DTCI_KEY_WORD, DTCI_AT(quant.entropy), 0, 0, 0, 0},
+    {"grid", "zero|even", DTC_QUANT, DTCI_KEY_WORD, DTCI_AT(quant.grid), 0, 0, 0, 0},
+    {"rotate", "0|1", DTC_QUANT, DTCI_KEY_WORD, DTCI_AT(quant.rotate), 0, 0, 0, 0},
+    {"min", "auto", DTC_QUANT, DTCI_KEY_GIVEN, DTCI_AT(quant.min), -3.4028234e38, 3.4028234e38,
      DTCI_AT(quant.min_given), 0},
-    {"max", DTC_QUANT, DTCI_KEY_GIVEN, DTCI_AT(quant.max), "auto", -3.4028234e38, 3.4028234e38,
+    {"max", "auto", DTC_QUANT, DTCI_KEY_GIVEN, DTCI_AT(quant.max), -3.4028234e38, 3.4028234e38,
      DTCI_AT(quant.max_given), 0},
-    {"rows", -1, DTCI_KEY_SIZE, DTCI_AT(rows), "", 1, DTCI_SIZE_MAX, 0, 0},
-    {"seed", -1, DTCI_KEY_U64, DTCI_AT(seed), "", 0, 18446744073709551615.0, 0, 0},
-    {"block", -1, DTCI_KEY_SIZE, DTCI_AT(block), "", 0, DTCI_SIZE_MAX, 0, 0},
-    {"workers", -1, DTCI_KEY_U32, DTCI_AT(workers), "", 1, 65535, 0, 0},
-    {"checksum", -1, DTCI_KEY_NOT, DTCI_AT(no_checksum), "0|1", 0, 0, 0, 0},
+    {"rows", "", -1, DTCI_KEY_SIZE, DTCI_AT(rows), 1, DTCI_SIZE_MAX, 0, 0},
+    {"seed", "", -1, DTCI_KEY_U64, DTCI_AT(seed), 0, 18446744073709551615.0, 0, 0},
+    {"block", "", -1, DTCI_KEY_SIZE, DTCI_AT(block), 0, DTCI_SIZE_MAX, 0, 0},
+    {"workers", "", -1, DTCI_KEY_U32, DTCI_AT(workers), 1, 65535, 0, 0},
+    {"checksum", "0|1", -1, DTCI_KEY_NOT, DTCI_AT(no_checksum), 0, 0, 0, 0},
 };
 
 #define DTCI_KEYS (sizeof dtci_keys / sizeof dtci_keys[0])
 
-static const char *const dtci_codec_names[] = {"raw", "ternary", "quant"};
+static const char dtci_codec_names[] = "raw|ternary|quant"; /* in the order of dtc_codec */
 
-#define DTCI_CODECS (sizeof dtci_codec_names / sizeof dtci_codec_names[0])
+DTCI_FN size_t dtci_length(const char *text) {
+    size_t n = 0;
+    while (text[n])
+        n++;
+    return n;
+}
+
+/* The word of that number among words, and its length. */
+DTCI_FN const char *dtci_word_at(const char *words, uint64_t number, size_t *n) {
+    for (; number; number--) {
+        while (*words != '|')
+            words++;
+        words++;
+    }
+    for (*n = 0; words[*n] && words[*n] != '|';)
+        ++*n;
+    return words;
+}
 
 /* The number of the word text[0..n) among words; -1: none. */
 DTCI_FN int dtci_word(const char *words, const char *text, size_t n) {
@@ -2832,6 +2849,7 @@ DTCI_API dtc_status dtc_spec_parse(const char *text, dtc_spec *spec, const char 
     dtc_spec parsed;
     dtc_status status = DTC_OK;
     size_t i, n = 0;
+    int codec;
     if (error_at) *error_at = text;
     if (!spec) return DTC_ERROR_ARGUMENT;
     memset(spec, 0, sizeof *spec);
@@ -2839,10 +2857,9 @@ DTCI_API dtc_status dtc_spec_parse(const char *text, dtc_spec *spec, const char 
     memset(&parsed, 0, sizeof parsed);
     while (at[n] && at[n] != ':')
         n++;
-    for (i = 0; i < DTCI_CODECS; i++)
-        if (strlen(dtci_codec_names[i]) == n && memcmp(dtci_codec_names[i], at, n) == 0) break;
-    if (i == DTCI_CODECS) return DTC_ERROR_SPEC_CODEC;
-    parsed.codec = (dtc_codec)i;
+    codec = dtci_word(dtci_codec_names, at, n);
+    if (codec < 0) return DTC_ERROR_SPEC_CODEC;
+    parsed.codec = (dtc_codec)codec;
     at += n;
     while (status == DTC_OK && *at) { /* at a colon or a comma */
         const dtci_key *key = NULL;
@@ -2851,8 +2868,8 @@ DTCI_API dtc_status dtc_spec_parse(const char *text, dtc_spec *spec, const char 
         for (n = 0; at[n] && at[n] != '=' && at[n] != ','; n++) {
         }
         for (i = 0; i < DTCI_KEYS && !key; i++)
-            if ((dtci_keys[i].codec < 0 || dtci_keys[i].codec == (int)parsed.codec) && strlen(dtci_keys[i].name) == n &&
-                memcmp(dtci_keys[i].name, at, n) == 0)
+            if ((dtci_keys[i].codec < 0 || dtci_keys[i].codec == (int)parsed.codec) &&
+                dtci_length(dtci_keys[i].name) == n && memcmp(dtci_keys[i].name, at, n) == 0)
                 key = &dtci_keys[i];
         if (!key || seen >> (key - dtci_keys) & 1 || (key->group && groups >> key->group & 1)) {
             status = DTC_ERROR_SPEC_KEY;
@@ -2947,9 +2964,10 @@ DTCI_FN void dtci_text_float(dtci_text *to, float value) {
 }
 
 DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t capacity) {
+    const char *word_text;
     dtci_text to;
     dtc_status status;
-    size_t i;
+    size_t i, n;
     char separator = ':';
     if (!spec || (!text && capacity)) return DTC_ERROR_ARGUMENT;
     if (capacity) text[0] = 0;
@@ -2958,7 +2976,8 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
     to.text = text;
     to.length = 0;
     to.capacity = capacity;
-    dtci_text_add(&to, dtci_codec_names[spec->codec], strlen(dtci_codec_names[spec->codec]));
+    word_text = dtci_word_at(dtci_codec_names, (uint64_t)spec->codec, &n);
+    dtci_text_add(&to, word_text, n);
     for (i = 0; i < DTCI_KEYS; i++) {
         const dtci_key *key = &dtci_keys[i];
         const char *field = (const char *)spec + key->offset;
@@ -2999,19 +3018,11 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
         if (!given) continue;
         dtci_text_add(&to, &separator, 1);
         separator = ',';
-        dtci_text_add(&to, key->name, strlen(key->name));
+        dtci_text_add(&to, key->name, dtci_length(key->name));
         dtci_text_add(&to, "=", 1);
         if (key->kind == DTCI_KEY_WORD) {
-            const char *from = key->words;
-            size_t n = 0;
-            for (; integer; integer--) {
-                while (*from != '|')
-                    from++;
-                from++;
-            }
-            while (from[n] && from[n] != '|')
-                n++;
-            dtci_text_add(&to, from, n);
+            word_text = dtci_word_at(key->words, integer, &n);
+            dtci_text_add(&to, word_text, n);
         } else if (key->kind == DTCI_KEY_FLOAT || key->kind == DTCI_KEY_GIVEN) {
             dtci_text_float(&to, real);
         } else {
@@ -3035,7 +3046,6 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
 #undef DTCI_API
 #undef DTCI_AT
 #undef DTCI_CHUNK
-#undef DTCI_CODECS
 #undef DTCI_CODE_MAX
 #undef DTCI_COUNT_MAX
 #undef DTCI_CRC_ARM
