@@ -60,7 +60,7 @@ static bool expect(struct worker *worker, enum frame_type type, struct frame *fr
         exit(1);
     }
     return frame->type == type || (type == UPDATE && (frame->type == UPDATE_REPORT || frame->type == UPDATE_LAST)) ||
-           fail(error, "sends a frame of type %d out of turn", frame->type);
+           set_error(error, "sends a frame of type %d out of turn", frame->type);
 }
 
 static bool send_frame(struct worker *worker, enum frame_type type, uint64_t round, const uint8_t *payload,
@@ -92,8 +92,9 @@ static void resume_worker(struct worker *worker, uint64_t round) {
     worker_file(worker, trainer->settings.resume, path);
     bool good = checkpoint_read(path, trainer->shared, &saved_round, sets, 2, &error);
     if (good && saved_round != round)
-        good = fail(&error, "checkpoint %.300s: of round %llu, but the server is in round %llu: leave out --resume",
-                    path, (unsigned long long)saved_round, (unsigned long long)round);
+        good =
+            set_error(&error, "checkpoint %.300s: of round %llu, but the server is in round %llu: leave out --resume",
+                      path, (unsigned long long)saved_round, (unsigned long long)round);
     if (good) return;
     say(trainer->id, "%s", error.text);
     exit(1);
@@ -110,7 +111,7 @@ static bool join(struct worker *worker, uint64_t *round, struct error *error) {
     if (!send_frame(worker, HELLO, 0, hello, 4 + text_bytes, error) || !expect(worker, WELCOME, &frame, error))
         return false;
     if (frame.bytes != 4 || get_u32(frame.payload) - 1 >= trainer->settings.workers)
-        return fail(error, "sends a bad welcome");
+        return set_error(error, "sends a bad welcome");
     trainer->id = get_u32(frame.payload);
     *round = frame.round;
     frame_done(&worker->server);
@@ -156,7 +157,7 @@ static bool work_round(struct worker *worker, uint64_t round, enum frame_type *t
     meter->bytes_down += FRAME_HEAD_BYTES + update.bytes;
 
     if (update.round != round)
-        return fail(error, "sends an update of round %u in round %llu", update.round, (unsigned long long)round);
+        return set_error(error, "sends an update of round %u in round %llu", update.round, (unsigned long long)round);
     if (!trainer_apply(trainer, round, update.payload, update.bytes, error)) return false;
     *type = (enum frame_type)update.type;
     frame_done(&worker->server);
@@ -247,7 +248,7 @@ static bool muster(struct server *server, struct error *error) {
     double deadline = clock_seconds() + peers->timeout;
     while (peers_here(peers) < wanted && clock_seconds() < deadline)
         peers_pump(peers, deadline);
-    if (peers_here(peers) == 0) return fail(error, "no worker for %g s (--timeout): giving up", peers->timeout);
+    if (peers_here(peers) == 0) return set_error(error, "no worker for %g s (--timeout): giving up", peers->timeout);
     if (peers_here(peers) < wanted)
         say(0, "starts with %zu of %zu workers; the others may join later", peers_here(peers), wanted);
 
@@ -368,10 +369,10 @@ static bool serve(struct server *server, struct error *error) {
     uint64_t rounds = settings->epochs / trainer->report_epochs * trainer->report_rounds;
     double accuracy = 0.0;
     if (settings->epochs % trainer->report_epochs)
-        return fail(error, "--epochs %llu: not a multiple of --every %llu", (unsigned long long)settings->epochs,
-                    (unsigned long long)settings->every);
+        return set_error(error, "--epochs %llu: not a multiple of --every %llu", (unsigned long long)settings->epochs,
+                         (unsigned long long)settings->every);
     if (server->round >= rounds)
-        return fail(error, "--epochs %llu: the checkpoint has done as many", (unsigned long long)settings->epochs);
+        return set_error(error, "--epochs %llu: the checkpoint has done as many", (unsigned long long)settings->epochs);
     for (; server->round < rounds; server->round++) {
         uint64_t done = server->round + 1, epoch = done / trainer->report_rounds * trainer->report_epochs;
         bool reports = done % trainer->report_rounds == 0;
@@ -388,7 +389,7 @@ static bool serve(struct server *server, struct error *error) {
     }
     if (!metrics_close(&server->metrics, accuracy, error)) return false;
     printf("parameters of CRC-32 %08x in every replica\n", tensors_crc(&trainer->parameters));
-    return !server->drifted || fail(error, "replicas drifted, see above: this must not happen");
+    return !server->drifted || set_error(error, "replicas drifted, see above: this must not happen");
 }
 
 /* Serves those who come to the listening socket. */
@@ -489,7 +490,7 @@ static bool run(struct trainer *trainer, struct tcp_settings *tcp, unsigned role
         good = run_server(trainer, tcp, listener, error);
         close(listener);
         bool workers_good = end_workers(worker, workers, good);
-        if (good && !workers_good) good = fail(error, "a worker failed, see above; the others finished");
+        if (good && !workers_good) good = set_error(error, "a worker failed, see above; the others finished");
     }
     free(worker);
     return good;
@@ -516,7 +517,7 @@ int main(int argc, char **argv) {
     if (role == ROLE_LOCAL) tcp.port = 0;
     bool good =
         role ? options_parse(tables, 2, role, argc - 2, argv + 2, &error) && trainer_load(&trainer, tables, 2, &error)
-             : fail(&error, "the first argument must be local, server or worker: see --help");
+             : set_error(&error, "the first argument must be local, server or worker: see --help");
     int code = good ? 0 : 2;
     if (good && !run(&trainer, &tcp, role, &error)) code = 1;
     if (code == 1) say(trainer.id, "%s", error.text);

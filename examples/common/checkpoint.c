@@ -19,9 +19,10 @@ enum { CHECKPOINT_VERSION = 1, HEAD_BYTES = 20, CRC_BYTES = 4 };
 static bool write_file(const char *path, const uint8_t *bytes, size_t size, struct error *error) {
     char beside[4096];
     int length = snprintf(beside, sizeof beside, "%s.new", path);
-    if (length < 0 || (size_t)length >= sizeof beside) return fail(error, "checkpoint %s: its path is too long", path);
+    if (length < 0 || (size_t)length >= sizeof beside)
+        return set_error(error, "checkpoint %s: its path is too long", path);
     FILE *file = fopen(beside, "wb");
-    if (!file) return fail(error, "checkpoint %s: cannot be written: %s", beside, strerror(errno));
+    if (!file) return set_error(error, "checkpoint %s: cannot be written: %s", beside, strerror(errno));
     bool good = fwrite(bytes, 1, size, file) == size && fflush(file) == 0 && fsync(fileno(file)) == 0;
     int cause = errno;
     if (fclose(file) != 0 && good) {
@@ -31,7 +32,7 @@ static bool write_file(const char *path, const uint8_t *bytes, size_t size, stru
     if (good && rename(beside, path) == 0) return true;
     if (good) cause = errno;
     unlink(beside);
-    return fail(error, "checkpoint %s: cannot be written: %s", path, strerror(cause));
+    return set_error(error, "checkpoint %s: cannot be written: %s", path, strerror(cause));
 }
 
 bool checkpoint_write(const char *path, const char *settings, uint64_t round, const struct tensors *const *sets,
@@ -67,7 +68,7 @@ static uint8_t *read_file(const char *path, size_t *size, struct error *error) {
     struct stat status;
     FILE *file = fopen(path, "rb");
     if (!file || fstat(fileno(file), &status) != 0) {
-        fail(error, "checkpoint %s: cannot be read: %s", path, strerror(errno));
+        set_error(error, "checkpoint %s: cannot be read: %s", path, strerror(errno));
         if (file) fclose(file);
         return NULL;
     }
@@ -80,38 +81,39 @@ static uint8_t *read_file(const char *path, size_t *size, struct error *error) {
 static bool parse(const char *path, const uint8_t *bytes, size_t size, const char *settings, uint64_t *round,
                   struct tensors *const *sets, size_t set_count, struct error *error) {
     if (size < HEAD_BYTES + CRC_BYTES || memcmp(bytes, "DTCK", 4) != 0)
-        return fail(error, "checkpoint %s: not a checkpoint of these trainers", path);
+        return set_error(error, "checkpoint %s: not a checkpoint of these trainers", path);
     if (get_u32(bytes + 4) != CHECKPOINT_VERSION)
-        return fail(error, "checkpoint %s: of version %u, this program reads version %d", path, get_u32(bytes + 4),
-                    CHECKPOINT_VERSION);
+        return set_error(error, "checkpoint %s: of version %u, this program reads version %d", path, get_u32(bytes + 4),
+                         CHECKPOINT_VERSION);
     size -= CRC_BYTES;
     if (crc32_z(0, bytes, size) != get_u32(bytes + size))
-        return fail(error, "checkpoint %s: damaged (its CRC does not match): resume from another one", path);
+        return set_error(error, "checkpoint %s: damaged (its CRC does not match): resume from another one", path);
     size_t settings_bytes = get_u32(bytes + 16), at = HEAD_BYTES + settings_bytes;
     char *theirs = (char *)allocate(settings_bytes + 1, 1), option[256], their_option[256];
     memcpy(theirs, bytes + HEAD_BYTES, at <= size ? settings_bytes : 0);
     options_difference(settings, theirs, option, their_option);
     free(theirs);
     if (*option)
-        return fail(error, "checkpoint %s: made with %s, not %s: resume with the same options", path, their_option,
-                    option);
+        return set_error(error, "checkpoint %s: made with %s, not %s: resume with the same options", path, their_option,
+                         option);
     *round = get_u64(bytes + 8);
     struct decoder decoder = {NULL, 0};
     bool good = true;
     for (size_t i = 0; i < set_count && good; i++) {
         uint64_t message = size - at >= 8 ? get_u64(bytes + at) : 0;
         if (size - at < 8 || message > size - at - 8) {
-            good = fail(error, "checkpoint %s: holds %zu sets of tensors, not %zu", path, i, set_count);
+            good = set_error(error, "checkpoint %s: holds %zu sets of tensors, not %zu", path, i, set_count);
             break;
         }
         struct error cause;
         tensors_clear(sets[i]);
         if (!decoder_add(&decoder, sets[i], 1.0f, bytes + at + 8, (size_t)message, &cause))
-            good = fail(error, "checkpoint %s: %.400s", path, cause.text);
+            good = set_error(error, "checkpoint %s: %.400s", path, cause.text);
         at += 8 + (size_t)message;
     }
     free(decoder.scratch);
-    if (good && at != size) return fail(error, "checkpoint %s: holds more than %zu sets of tensors", path, set_count);
+    if (good && at != size)
+        return set_error(error, "checkpoint %s: holds more than %zu sets of tensors", path, set_count);
     return good;
 }
 

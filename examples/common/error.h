@@ -18,8 +18,8 @@ struct error {
 #define PRINTF_LIKE(format_at, arguments_at)
 #endif
 
-/* Formats the sentence; always false, so that a function can `return fail(error, ...)`. */
-bool fail(struct error *error, const char *format, ...) PRINTF_LIKE(2, 3);
+/* Formats the sentence; always false, so that a function can `return set_error(error, ...)`. */
+bool set_error(struct error *error, const char *format, ...) PRINTF_LIKE(2, 3);
 
 /* Prints a line on standard error, headed by who says it: worker 1, 2, … or, for 0, the server. */
 void say(size_t worker, const char *format, ...) PRINTF_LIKE(2, 3);

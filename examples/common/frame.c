@@ -30,7 +30,7 @@ static struct addrinfo *resolve(const char *host, const char *port, int flags, s
     hints.ai_socktype = SOCK_STREAM;
     hints.ai_flags = flags;
     int failure = getaddrinfo(host, port, &hints, &found);
-    if (failure) fail(error, "--host %s --port %s: %s", host, port, gai_strerror(failure));
+    if (failure) set_error(error, "--host %s --port %s: %s", host, port, gai_strerror(failure));
     return failure ? NULL : found;
 }
 
@@ -49,7 +49,7 @@ int tcp_listen(const char *host, const char *port, char *name, struct error *err
     socklen_t bound_bytes = sizeof bound;
     if (fd < 0 || bind(fd, address->ai_addr, address->ai_addrlen) != 0 || listen(fd, 64) != 0 ||
         getsockname(fd, (struct sockaddr *)&bound, &bound_bytes) != 0) {
-        fail(error, "--host %s --port %s: cannot listen there: %s", host, port, strerror(errno));
+        set_error(error, "--host %s --port %s: cannot listen there: %s", host, port, strerror(errno));
         if (fd >= 0) close(fd);
         fd = -1;
     } else {
@@ -113,7 +113,7 @@ bool tcp_connect(const char *host, const char *port, double seconds, struct conn
     bool good = false;
     for (const struct addrinfo *address = addresses; address && !good; address = address->ai_next)
         good = connect_address(address, deadline, connection);
-    if (!good) fail(error, "no server at %s:%s: %s", host, port, strerror(errno));
+    if (!good) set_error(error, "no server at %s:%s: %s", host, port, strerror(errno));
     freeaddrinfo(addresses);
     return good;
 }
@@ -135,13 +135,15 @@ static size_t check_head(const struct connection *connection, struct error *erro
     const uint8_t *head = connection->buffer;
     size_t size = FRAME_HEAD_BYTES + (size_t)get_u32(head + 12);
     if (memcmp(head, "DTCT", 4) != 0)
-        fail(error, "sends garbage (%02x%02x%02x%02x is not the head of a frame)", head[0], head[1], head[2], head[3]);
+        set_error(error, "sends garbage (%02x%02x%02x%02x is not the head of a frame)", head[0], head[1], head[2],
+                  head[3]);
     else if (head[4] != FRAME_PROTOCOL)
-        fail(error, "speaks protocol version %d, not %d: use the same version of the program", head[4], FRAME_PROTOCOL);
+        set_error(error, "speaks protocol version %d, not %d: use the same version of the program", head[4],
+                  FRAME_PROTOCOL);
     else if (head[6] || head[7])
-        fail(error, "sends garbage (reserved bytes of a frame's head are not zero)");
+        set_error(error, "sends garbage (reserved bytes of a frame's head are not zero)");
     else if (size > connection->capacity)
-        fail(error, "announces %zu bytes where at most %zu can come", size, connection->capacity);
+        set_error(error, "announces %zu bytes where at most %zu can come", size, connection->capacity);
     else
         return size;
     return 0;
@@ -162,13 +164,14 @@ enum frame_state frame_read(struct connection *connection, struct frame *frame, 
         if (got > 0) {
             connection->have += (size_t)got;
         } else if (got == 0) {
-            fail(error, connection->have ? "closed the connection after %zu bytes of a frame" : "closed the connection",
-                 connection->have);
+            set_error(error,
+                      connection->have ? "closed the connection after %zu bytes of a frame" : "closed the connection",
+                      connection->have);
             return FRAME_FAILED;
         } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
             return FRAME_PARTIAL;
         } else if (errno != EINTR) {
-            fail(error, "connection lost: %s", strerror(errno));
+            set_error(error, "connection lost: %s", strerror(errno));
             return FRAME_FAILED;
         }
     }
@@ -179,17 +182,17 @@ bool frame_wait(struct connection *connection, double seconds, struct frame *fra
     for (;;) {
         enum frame_state state = frame_read(connection, frame, error);
         if (state != FRAME_PARTIAL) return state == FRAME_WHOLE;
-        if (!wait_for(connection->fd, POLLIN, deadline)) return fail(error, "nothing came for %.0f s", seconds);
+        if (!wait_for(connection->fd, POLLIN, deadline)) return set_error(error, "nothing came for %.0f s", seconds);
     }
 }
 
 bool connection_idle(struct connection *connection, struct error *error) {
     uint8_t byte;
     ssize_t got = recv(connection->fd, &byte, 1, MSG_PEEK);
-    if (got > 0) return fail(error, "sends out of turn");
-    if (got == 0) return fail(error, "closed the connection");
+    if (got > 0) return set_error(error, "sends out of turn");
+    if (got == 0) return set_error(error, "closed the connection");
     return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ||
-           fail(error, "connection lost: %s", strerror(errno));
+           set_error(error, "connection lost: %s", strerror(errno));
 }
 
 void frame_done(struct connection *connection) {
@@ -223,9 +226,9 @@ static bool send_bytes(struct connection *connection, struct pace *pace, const u
             if (now >= 0)
                 sent += (size_t)now;
             else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
-                return fail(error, "connection lost: %s", strerror(errno));
+                return set_error(error, "connection lost: %s", strerror(errno));
             else if (!wait_for(connection->fd, POLLOUT, deadline))
-                return fail(error, "took nothing for %.0f s", seconds);
+                return set_error(error, "took nothing for %.0f s", seconds);
         }
         bytes += piece;
         size -= piece;

@@ -20,14 +20,14 @@ static bool open_idx(struct idx_file *idx, const char *dir, const char *name, st
     for (size_t i = 0; i < 2; i++) {
         int length = snprintf(idx->path, sizeof idx->path, "%s/%s%s", dir, name, endings[i]);
         if (length < 0 || (size_t)length >= sizeof idx->path)
-            return fail(error, "--data: the path %s is too long", dir);
+            return set_error(error, "--data: the path %s is too long", dir);
         if (access(idx->path, F_OK) != 0) continue;
         idx->file = gzopen(idx->path, "rb");
-        if (!idx->file) return fail(error, "%s: cannot be opened: %s", idx->path, strerror(errno));
+        if (!idx->file) return set_error(error, "%s: cannot be opened: %s", idx->path, strerror(errno));
         return true;
     }
-    return fail(error, "%s/%s: no such file, nor with .gz: run `make data`, or name another directory by --data", dir,
-                name);
+    return set_error(error, "%s/%s: no such file, nor with .gz: run `make data`, or name another directory by --data",
+                     dir, name);
 }
 
 static bool read_bytes(struct idx_file *idx, uint8_t *bytes, size_t size, const char *what, struct error *error) {
@@ -37,11 +37,11 @@ static bool read_bytes(struct idx_file *idx, uint8_t *bytes, size_t size, const 
         int got = gzread(idx->file, bytes + have, (unsigned)piece);
         if (got < 0) {
             int code;
-            return fail(error, "%s: damaged: %s: fetch the file again", idx->path, gzerror(idx->file, &code));
+            return set_error(error, "%s: damaged: %s: fetch the file again", idx->path, gzerror(idx->file, &code));
         }
         if (got == 0)
-            return fail(error, "%s: truncated: %zu of %zu bytes of %s: fetch the file again", idx->path, have, size,
-                        what);
+            return set_error(error, "%s: truncated: %zu of %zu bytes of %s: fetch the file again", idx->path, have,
+                             size, what);
         have += (size_t)got;
     }
     return true;
@@ -52,16 +52,16 @@ static bool read_head(struct idx_file *idx, size_t *sizes, size_t dimensions, st
     uint8_t head[4 + 4 * 3];
     if (!read_bytes(idx, head, 4 + 4 * dimensions, "head", error)) return false;
     if (head[0] != 0 || head[1] != 0 || head[2] != 8 || head[3] != dimensions)
-        return fail(error,
-                    "%s: begins with %02x%02x%02x%02x, not 000008%02zx: not an IDX file of bytes in %zu dimensions",
-                    idx->path, head[0], head[1], head[2], head[3], dimensions, dimensions);
+        return set_error(
+            error, "%s: begins with %02x%02x%02x%02x, not 000008%02zx: not an IDX file of bytes in %zu dimensions",
+            idx->path, head[0], head[1], head[2], head[3], dimensions, dimensions);
     for (size_t i = 0; i < dimensions; i++) {
         const uint8_t *size = head + 4 + 4 * i;
         size_t limit = i == 0 ? MAX_IMAGES : MAX_SIDE;
         sizes[i] = (size_t)size[0] << 24 | (size_t)size[1] << 16 | (size_t)size[2] << 8 | size[3];
         if (sizes[i] == 0 || sizes[i] > limit)
-            return fail(error, "%s: dimension %zu is %zu, not 1 to %zu: the file is damaged", idx->path, i, sizes[i],
-                        limit);
+            return set_error(error, "%s: dimension %zu is %zu, not 1 to %zu: the file is damaged", idx->path, i,
+                             sizes[i], limit);
     }
     return true;
 }
@@ -76,7 +76,7 @@ static bool read_images(struct images *images, struct idx_file *idx, size_t limi
     for (size_t have = 0; have < images->count;) {
         size_t now = images->count - have < chunk ? images->count - have : chunk;
         uint8_t *grown = (uint8_t *)realloc(images->pixel, (have + now) * images->pixels);
-        if (!grown) return fail(error, "%s: no memory for %zu images", idx->path, have + now);
+        if (!grown) return set_error(error, "%s: no memory for %zu images", idx->path, have + now);
         images->pixel = grown;
         if (!read_bytes(idx, grown + have * images->pixels, now * images->pixels, "images", error)) return false;
         have += now;
@@ -90,14 +90,14 @@ static bool read_labels(struct images *images, struct idx_file *idx, size_t limi
     if (!read_head(idx, &labels, 1, error)) return false;
     if (limit && limit < labels) labels = limit;
     if (labels != images->count)
-        return fail(error, "%s: %zu labels for %zu images: the two files are not of one set", idx->path, labels,
-                    images->count);
+        return set_error(error, "%s: %zu labels for %zu images: the two files are not of one set", idx->path, labels,
+                         images->count);
     images->label = (uint8_t *)allocate(labels, 1);
     if (!read_bytes(idx, images->label, labels, "labels", error)) return false;
     for (size_t i = 0; i < labels; i++)
         if (images->label[i] >= classes)
-            return fail(error, "%s: label %zu is %d, not 0 to %zu: does the net have an output for each class?",
-                        idx->path, i, images->label[i], classes - 1);
+            return set_error(error, "%s: label %zu is %d, not 0 to %zu: does the net have an output for each class?",
+                             idx->path, i, images->label[i], classes - 1);
     return true;
 }
 

@@ -42,7 +42,7 @@ void encoder_free(struct encoder *encoder) {
 
 bool encoder_encode(struct encoder *encoder, const struct tensors *values, uint64_t seed, struct error *error) {
     encoder->bytes = 0;
-    if (!tensors_finite(values)) return fail(error, "%s", dtc_status_string(DTC_ERROR_NONFINITE));
+    if (!tensors_finite(values)) return set_error(error, "%s", dtc_status_string(DTC_ERROR_NONFINITE));
     for (size_t i = 0; i < values->count; i++) {
         const struct tensor *tensor = &values->tensor[i];
         size_t count = tensor->rows * tensor->columns, bytes, left = encoder->capacity - encoder->bytes;
@@ -56,7 +56,7 @@ bool encoder_encode(struct encoder *encoder, const struct tensors *values, uint6
                                              encoder->scratch, encoder->scratch_bytes);
         if (status != DTC_OK) {
             encoder->bytes = 0;
-            return fail(error, "tensor %zu: %s", i, dtc_status_string(status));
+            return set_error(error, "tensor %zu: %s", i, dtc_status_string(status));
         }
         encoder->bytes += bytes;
     }
@@ -86,8 +86,8 @@ bool decoder_add(struct decoder *decoder, struct tensors *sum, float weight, con
     size_t at = 0, packet_bytes = 0;
     for (size_t i = 0; i < sum->count; i++, at += packet_bytes) {
         dtc_status status = add_packet(decoder, &sum->tensor[i], weight, message + at, bytes - at, &packet_bytes);
-        if (status != DTC_OK) return fail(error, "packet %zu of the message: %s", i, dtc_status_string(status));
+        if (status != DTC_OK) return set_error(error, "packet %zu of the message: %s", i, dtc_status_string(status));
     }
-    if (at != bytes) return fail(error, "%zu bytes follow the message's %zu packets", bytes - at, sum->count);
+    if (at != bytes) return set_error(error, "%zu bytes follow the message's %zu packets", bytes - at, sum->count);
     return true;
 }

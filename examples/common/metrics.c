@@ -61,7 +61,7 @@ bool metrics_open(struct metrics *metrics, const char *csv_path, bool append, co
     metrics->started = metrics->epoch_started = clock_seconds();
     if (!csv_path) return true;
     metrics->csv = fopen(csv_path, append ? "a" : "w");
-    if (!metrics->csv) return fail(error, "--metrics %s: cannot be written: %s", csv_path, strerror(errno));
+    if (!metrics->csv) return set_error(error, "--metrics %s: cannot be written: %s", csv_path, strerror(errno));
     if (!append)
         fprintf(metrics->csv, "epoch,worker,codec,values,bytes_up,bytes_down,"
                               "compute_s,encode_s,transfer_s,decode_s,loss,accuracy\n");
@@ -136,6 +136,6 @@ bool metrics_close(struct metrics *metrics, double accuracy, struct error *error
     print_seconds("a worker", workers, mean);
     print_seconds("server", &metrics->server, 1.0);
     if (metrics->csv && (ferror(metrics->csv) | fclose(metrics->csv)))
-        return fail(error, "--metrics: the file could not be written in full: is the disk full?");
+        return set_error(error, "--metrics: the file could not be written in full: is the disk full?");
     return true;
 }

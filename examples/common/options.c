@@ -65,10 +65,11 @@ struct option_table trainer_options(struct trainer_settings *settings) {
 
 bool trainer_check(const struct trainer_settings *settings, struct error *error) {
     if (settings->exchange == EXCHANGE_GRADIENTS && settings->every != 1)
-        return fail(error, "--every %llu: gradients are exchanged every step: use it with --exchange parameters",
-                    (unsigned long long)settings->every);
+        return set_error(error, "--every %llu: gradients are exchanged every step: use it with --exchange parameters",
+                         (unsigned long long)settings->every);
     if (settings->exchange == EXCHANGE_PARAMETERS && settings->residual)
-        return fail(error, "--residual: error feedback is for sums of gradients: use it with --exchange gradients");
+        return set_error(error,
+                         "--residual: error feedback is for sums of gradients: use it with --exchange gradients");
     return true;
 }
 
@@ -86,8 +87,8 @@ static bool parse_count(const struct option *option, const char *text, uint64_t 
     unsigned long long number = strtoull(text, &end, 10);
     if (text[0] < '0' || text[0] > '9' || *end || errno || (double)number < option->least ||
         (double)number > option->most)
-        return fail(error, "--%s %s: not a whole number from %.0f to %.0f", option->name, text, option->least,
-                    option->most);
+        return set_error(error, "--%s %s: not a whole number from %.0f to %.0f", option->name, text, option->least,
+                         option->most);
     *value = number;
     return true;
 }
@@ -96,7 +97,7 @@ static bool parse_real(const struct option *option, const char *text, double *va
     char *end;
     *value = strtod(text, &end);
     if (end == text || *end || !(*value >= option->least && *value <= option->most))
-        return fail(error, "--%s %s: not a number from %g to %g", option->name, text, option->least, option->most);
+        return set_error(error, "--%s %s: not a number from %g to %g", option->name, text, option->least, option->most);
     return true;
 }
 
@@ -117,24 +118,24 @@ static bool parse_choice(const struct option *option, const char *text, int *val
             *value = i;
             return true;
         }
-    return fail(error, "--%s %s: not one of %s", option->name, text, option->choices);
+    return set_error(error, "--%s %s: not one of %s", option->name, text, option->choices);
 }
 
 static bool parse_codec(const struct option *option, const char *text, dtc_spec *value, struct error *error) {
     const char *at;
     dtc_status status = dtc_spec_parse(text, value, &at);
     if (status != DTC_OK)
-        return fail(error, "--%s %s: at \"%s\": %s", option->name, text, at, dtc_status_string(status));
+        return set_error(error, "--%s %s: at \"%s\": %s", option->name, text, at, dtc_status_string(status));
     if (value->seed)
-        return fail(error, "--%s %s: every packet has a seed of its own, derived from --seed: leave seed out",
-                    option->name, text);
+        return set_error(error, "--%s %s: every packet has a seed of its own, derived from --seed: leave seed out",
+                         option->name, text);
     uint8_t packet[64];
     const float zero = 0.0f;
     size_t bytes, scratch_bytes = dtc_encode_scratch(value, 1);
     void *scratch = allocate(scratch_bytes, 1);
     status = dtc_encode(value, packet, sizeof packet, &bytes, &zero, 1, scratch, scratch_bytes);
     free(scratch);
-    return status == DTC_OK || fail(error, "--%s %s: %s", option->name, text, dtc_status_string(status));
+    return status == DTC_OK || set_error(error, "--%s %s: %s", option->name, text, dtc_status_string(status));
 }
 
 static bool parse_widths(const struct option *option, const char *text, struct net_widths *value, struct error *error) {
@@ -148,9 +149,9 @@ static bool parse_widths(const struct option *option, const char *text, struct n
         if (*end != '-') break;
         at = end + 1;
     }
-    return fail(error,
-                "--%s %s: not two to %d widths from 1 to 65536 (the last: classes, at most 256), as in 784-50-10",
-                option->name, text, NET_MAX_WIDTHS);
+    return set_error(error,
+                     "--%s %s: not two to %d widths from 1 to 65536 (the last: classes, at most 256), as in 784-50-10",
+                     option->name, text, NET_MAX_WIDTHS);
 }
 
 static bool parse_value(const struct option *option, const char *text, void *field, struct error *error) {
@@ -172,7 +173,7 @@ static bool parse_value(const struct option *option, const char *text, void *fie
         break;
     }
     *(const char **)field = text;
-    return *text || fail(error, "--%s: its value is empty", option->name);
+    return *text || set_error(error, "--%s: its value is empty", option->name);
 }
 
 static void format_value(const struct option *option, const void *field, char *text) {
@@ -228,20 +229,20 @@ static const struct option *find_option(const struct option_table *tables, size_
 bool options_parse(const struct option_table *tables, size_t table_count, unsigned role, int argc, char **argv,
                    struct error *error) {
     for (int i = 0; i < argc; i++) {
-        if (strncmp(argv[i], "--", 2) != 0) return fail(error, "%s: not an option: see --help", argv[i]);
+        if (strncmp(argv[i], "--", 2) != 0) return set_error(error, "%s: not an option: see --help", argv[i]);
         const char *name = argv[i] + 2;
         size_t length = strcspn(name, "=");
         void *field;
         const struct option *option = find_option(tables, table_count, name, length, &field);
-        if (!option) return fail(error, "%s: no such option: see --help", argv[i]);
+        if (!option) return set_error(error, "%s: no such option: see --help", argv[i]);
         if (!(option->roles & role))
-            return fail(error, "--%s: not an option of this sub-command: see --help", option->name);
+            return set_error(error, "--%s: not an option of this sub-command: see --help", option->name);
         const char *value = "";
         if (name[length] == '=') {
-            if (option->kind == OPTION_FLAG) return fail(error, "--%s takes no value", option->name);
+            if (option->kind == OPTION_FLAG) return set_error(error, "--%s takes no value", option->name);
             value = name + length + 1;
         } else if (option->kind != OPTION_FLAG) {
-            if (i + 1 == argc) return fail(error, "--%s: its value is missing", option->name);
+            if (i + 1 == argc) return set_error(error, "--%s: its value is missing", option->name);
             value = argv[++i];
         }
         if (!parse_value(option, value, field, error)) return false;

@@ -72,19 +72,19 @@ static bool greet(struct peers *peers, struct peer *peer, struct error *error) {
     const struct frame *frame = &peer->frame;
     char theirs[SHARED_BYTES], option[256], their_option[256];
     if (frame->type != HELLO || frame->bytes < 4 || frame->bytes >= HELLO_BYTES)
-        return fail(error, "does not begin with a hello");
+        return set_error(error, "does not begin with a hello");
     memcpy(theirs, frame->payload + 4, frame->bytes - 4);
     theirs[frame->bytes - 4] = 0;
     options_difference(peers->shared, theirs, option, their_option);
-    if (*option) return fail(error, "the server runs with %s, the worker with %s", option, their_option);
+    if (*option) return set_error(error, "the server runs with %s, the worker with %s", option, their_option);
 
     size_t id = get_u32(frame->payload);
-    if (id > peers->workers) return fail(error, "wants to be worker %zu of %zu", id, peers->workers);
-    if (id && peers_find(peers, id, PEER_WAITING)) return fail(error, "there is a worker %zu already", id);
+    if (id > peers->workers) return set_error(error, "wants to be worker %zu of %zu", id, peers->workers);
+    if (id && peers_find(peers, id, PEER_WAITING)) return set_error(error, "there is a worker %zu already", id);
     if (id == 0)
         while (++id <= peers->workers && peers_find(peers, id, PEER_WAITING))
             continue;
-    if (id > peers->workers) return fail(error, "all %zu workers are here already", peers->workers);
+    if (id > peers->workers) return set_error(error, "all %zu workers are here already", peers->workers);
     peer->id = id;
     peer->stage = PEER_WAITING;
     frame_done(&peer->connection);
@@ -135,10 +135,10 @@ void peers_pump(struct peers *peers, double deadline) {
         if (owes(peer) && clock_seconds() >= peer->deadline) {
             struct error error;
             if (peer->connection.have)
-                fail(&error, "sends half a frame (%zu bytes) and then nothing for %g s (--timeout)",
-                     peer->connection.have, peers->timeout);
+                set_error(&error, "sends half a frame (%zu bytes) and then nothing for %g s (--timeout)",
+                          peer->connection.have, peers->timeout);
             else
-                fail(&error, "sends nothing for %g s (--timeout)", peers->timeout);
+                set_error(&error, "sends nothing for %g s (--timeout)", peers->timeout);
             peers_drop(peers, peer, false, error.text);
         }
     }

@@ -17,13 +17,14 @@ bool trainer_load(struct trainer *trainer, const struct option_table *tables, si
         !images_read(&trainer->test, dir, "t10k", 0, classes, error))
         return false;
     if (trainer->train.pixels != inputs || trainer->test.pixels != inputs)
-        return fail(error, "--layers: %zu inputs, but an image of %s has %zu pixels in training and %zu in testing",
-                    inputs, dir, trainer->train.pixels, trainer->test.pixels);
+        return set_error(error,
+                         "--layers: %zu inputs, but an image of %s has %zu pixels in training and %zu in testing",
+                         inputs, dir, trainer->train.pixels, trainer->test.pixels);
     trainer->steps = trainer->train.count / (settings->batch * settings->workers);
     if (trainer->steps == 0)
-        return fail(error, "--batch %llu: %llu workers need %llu samples a step, but there are %zu",
-                    (unsigned long long)settings->batch, (unsigned long long)settings->workers,
-                    (unsigned long long)(settings->batch * settings->workers), trainer->train.count);
+        return set_error(error, "--batch %llu: %llu workers need %llu samples a step, but there are %zu",
+                         (unsigned long long)settings->batch, (unsigned long long)settings->workers,
+                         (unsigned long long)(settings->batch * settings->workers), trainer->train.count);
     settings->limit = trainer->train.count; /* peers with other data shall not join */
     trainer->report_rounds = settings->exchange == EXCHANGE_GRADIENTS ? trainer->steps : 1;
     trainer->report_epochs = settings->every;
