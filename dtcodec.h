@@ -325,8 +325,7 @@ DTCI_FN size_t dtci_ceil_div(size_t a, size_t b) {
 /* Bits that hold 0..x. */
 DTCI_FN unsigned dtci_bit_width(uint32_t x) {
     unsigned n = 0;
-    for (; x; x >>= 1)
-        n++;
+    for (; x; x >>= 1) n++;
     return n;
 }
 
@@ -389,15 +388,11 @@ static const uint32_t dtci_crc_table[8][256] = {DTCI_CRC_256(0xf26b8303u, 0xe13b
 DTCI_FN uint32_t dtci_crc32c(const unsigned char *p, size_t bytes) {
     uint32_t crc = 0xffffffffu;
 #if defined(DTCI_CRC_X86)
-    for (; bytes >= 8; p += 8, bytes -= 8)
-        crc = (uint32_t)_mm_crc32_u64(crc, dtci_get64(p));
-    for (; bytes; p++, bytes--)
-        crc = _mm_crc32_u8(crc, *p);
+    for (; bytes >= 8; p += 8, bytes -= 8) crc = (uint32_t)_mm_crc32_u64(crc, dtci_get64(p));
+    for (; bytes; p++, bytes--) crc = _mm_crc32_u8(crc, *p);
 #elif defined(DTCI_CRC_ARM)
-    for (; bytes >= 8; p += 8, bytes -= 8)
-        crc = __crc32cd(crc, dtci_get64(p));
-    for (; bytes; p++, bytes--)
-        crc = __crc32cb(crc, *p);
+    for (; bytes >= 8; p += 8, bytes -= 8) crc = __crc32cd(crc, dtci_get64(p));
+    for (; bytes; p++, bytes--) crc = __crc32cb(crc, *p);
 #else
     for (; bytes >= 8; p += 8, bytes -= 8) {
         uint32_t low = dtci_get32(p) ^ crc;
@@ -405,8 +400,7 @@ DTCI_FN uint32_t dtci_crc32c(const unsigned char *p, size_t bytes) {
               dtci_crc_table[4][low >> 24] ^ dtci_crc_table[3][p[4]] ^ dtci_crc_table[2][p[5]] ^
               dtci_crc_table[1][p[6]] ^ dtci_crc_table[0][p[7]];
     }
-    for (; bytes; p++, bytes--)
-        crc = crc >> 8 ^ dtci_crc_table[0][(crc ^ *p) & 255];
+    for (; bytes; p++, bytes--) crc = crc >> 8 ^ dtci_crc_table[0][(crc ^ *p) & 255];
 #endif
     return ~crc;
 }
@@ -424,8 +418,7 @@ DTCI_FN void dtci_load(float *chunk, const dtci_source *source, size_t first, si
         float addend[DTCI_CHUNK];
         size_t i;
         memcpy(addend, (const char *)source->residual + 4 * first, 4 * n);
-        for (i = 0; i < n; i++)
-            chunk[i] += addend[i];
+        for (i = 0; i < n; i++) chunk[i] += addend[i];
     }
 }
 
@@ -448,15 +441,13 @@ DTCI_FN void dtci_store(const dtci_sink *sink, size_t first, const float *chunk,
     }
     if (sink->kind == DTCI_SINK_ADD) {
         memcpy(sum, to, 4 * n);
-        for (i = 0; i < n; i++)
-            sum[i] = (float)((double)sum[i] + (double)sink->weight * (double)chunk[i]);
+        for (i = 0; i < n; i++) sum[i] = (float)((double)sum[i] + (double)sink->weight * (double)chunk[i]);
     } else {
         dtci_source encoded;
         encoded.values = sink->addend;
         encoded.residual = sink->values;
         dtci_load(sum, &encoded, first, n);
-        for (i = 0; i < n; i++)
-            sum[i] -= chunk[i];
+        for (i = 0; i < n; i++) sum[i] -= chunk[i];
     }
     memcpy(to, sum, 4 * n);
 }
@@ -623,8 +614,7 @@ DTCI_FN void dtci_fields_pack(unsigned char *to, const uint32_t *fields, size_t 
     if (n < 256) {
         dtci_bit_writer w;
         dtci_bits_open(&w, to, dtci_fields_bytes(n, bits));
-        for (j = 0; j < n; j++)
-            dtci_bits_put(&w, fields[j], bits);
+        for (j = 0; j < n; j++) dtci_bits_put(&w, fields[j], bits);
         dtci_bits_close(&w);
         return;
     }
@@ -634,8 +624,7 @@ DTCI_FN void dtci_fields_pack(unsigned char *to, const uint32_t *fields, size_t 
         plane = 32 * (size_t)part;
         for (j = 0; j < plane; j++) {
             uint32_t byte = 0;
-            for (k = 0; k < 8 / part; k++)
-                byte |= (fields[k * plane + j] >> shift & ((1u << part) - 1)) << k * part;
+            for (k = 0; k < 8 / part; k++) byte |= (fields[k * plane + j] >> shift & ((1u << part) - 1)) << k * part;
             to[j] = (unsigned char)byte;
         }
         to += plane;
@@ -861,8 +850,7 @@ DTCI_FN dtc_status dtci_head_read(const unsigned char *p, size_t bytes, dtci_hea
 /* The class of m: its number, how many extra bits follow, and the smallest member is m less the extra bits' value. */
 DTCI_FN uint32_t dtci_class(uint32_t m, unsigned precision, unsigned *extra) {
     unsigned shift = 0;
-    while (m >> shift >> precision > 1)
-        shift++;
+    while (m >> shift >> precision > 1) shift++;
     *extra = shift;
     return ((uint32_t)shift << precision) + (m >> shift);
 }
@@ -889,15 +877,13 @@ DTCI_FN uint64_t *dtci_radix_sort(uint64_t *keys, uint64_t *spare, size_t n, uin
         uint64_t *sorted = spare;
         size_t i;
         memset(starts, 0, sizeof starts);
-        for (i = 0; i < n; i++)
-            starts[keys[i] >> shift & 255]++;
+        for (i = 0; i < n; i++) starts[keys[i] >> shift & 255]++;
         for (i = 0; i < 256; i++) {
             uint32_t here = starts[i];
             starts[i] = sum;
             sum += here;
         }
-        for (i = 0; i < n; i++)
-            sorted[starts[keys[i] >> shift & 255]++] = keys[i];
+        for (i = 0; i < n; i++) sorted[starts[keys[i] >> shift & 255]++] = keys[i];
         spare = keys;
         keys = sorted;
     }
@@ -926,15 +912,12 @@ DTCI_FN void dtci_huffman_depths(uint32_t *a, size_t n) {
         a[next] = weight;
     }
     a[n - 2] = 0;
-    for (next = n - 2; next-- > 0;)
-        a[next] = a[a[next]] + 1; /* parents to depths of joined nodes */
+    for (next = n - 2; next-- > 0;) a[next] = a[a[next]] + 1; /* parents to depths of joined nodes */
     next = n;
     for (at = n - 1; open > 0; depth++) { /* what is open at a depth and not joined there is a leaf */
         size_t joined = 0;
-        for (; at > 0 && a[at - 1] == depth; at--)
-            joined++;
-        for (; open > joined; open--)
-            a[--next] = (uint32_t)depth;
+        for (; at > 0 && a[at - 1] == depth; at--) joined++;
+        for (; open > joined; open--) a[--next] = (uint32_t)depth;
         open = 2 * joined;
     }
 }
@@ -965,8 +948,7 @@ DTCI_FN void dtci_huffman_lengths(uint8_t *lengths, const uint32_t *counts, size
         return;
     }
     sorted = dtci_radix_sort(work->keys[0], work->keys[1], n, largest);
-    for (i = 0; i < n; i++)
-        work->weights[i] = (uint32_t)(sorted[i] & 0xffffffffu);
+    for (i = 0; i < n; i++) work->weights[i] = (uint32_t)(sorted[i] & 0xffffffffu);
     dtci_huffman_depths(work->weights, n);
     memset(used, 0, sizeof used);
     for (i = 0; i < n; i++) {
@@ -975,16 +957,14 @@ DTCI_FN void dtci_huffman_lengths(uint8_t *lengths, const uint32_t *counts, size
         kraft += 1u << (DTCI_CODE_MAX - length);
     }
     while (kraft > 1u << DTCI_CODE_MAX) { /* lengthen the longest code that can be, and let a longest one join it */
-        for (length = DTCI_CODE_MAX - 1; !used[length];)
-            length--;
+        for (length = DTCI_CODE_MAX - 1; !used[length];) length--;
         used[length]--;
         used[length + 1] += 2;
         used[DTCI_CODE_MAX]--;
         kraft--;
     }
     for (i = 0, length = DTCI_CODE_MAX; i < n; i++) { /* the rarest first, the longest first */
-        while (!used[length])
-            length--;
+        while (!used[length]) length--;
         used[length]--;
         lengths[sorted[i] >> 32] = (uint8_t)length;
     }
@@ -1004,8 +984,7 @@ DTCI_FN size_t dtci_lengths_write(dtci_bit_writer *w, const uint8_t *lengths, si
         if (!lengths[i]) {
             uint32_t run = 1;
             unsigned z;
-            for (; i + 1 < symbols && !lengths[i + 1]; i++)
-                run++;
+            for (; i + 1 < symbols && !lengths[i + 1]; i++) run++;
             z = dtci_bit_width(run) - 1;
             bits = 7 | (uint64_t)1 << (3 + z) | (uint64_t)(run - (1u << z)) << (4 + z);
             n = 4 + 2 * z;
@@ -1065,8 +1044,7 @@ DTCI_FN size_t dtci_lengths_read(uint8_t *lengths, size_t symbols, const unsigne
 
 DTCI_FN uint32_t dtci_reverse(uint32_t code, unsigned length) {
     uint32_t reversed = 0;
-    for (; length; length--, code >>= 1)
-        reversed = reversed << 1 | (code & 1);
+    for (; length; length--, code >>= 1) reversed = reversed << 1 | (code & 1);
     return reversed;
 }
 
@@ -1076,11 +1054,9 @@ DTCI_FN void dtci_huffman_codes(uint32_t *codes, const uint8_t *lengths, size_t 
     size_t i;
     unsigned length;
     memset(next, 0, sizeof next);
-    for (i = 0; i < symbols; i++)
-        next[lengths[i] + 1]++;
+    for (i = 0; i < symbols; i++) next[lengths[i] + 1]++;
     next[1] = 0;
-    for (length = 1; length <= DTCI_CODE_MAX; length++)
-        next[length + 1] = (next[length] + next[length + 1]) << 1;
+    for (length = 1; length <= DTCI_CODE_MAX; length++) next[length + 1] = (next[length] + next[length + 1]) << 1;
     for (i = 0; i < symbols; i++)
         codes[i] = lengths[i] ? dtci_reverse(next[lengths[i]]++, lengths[i]) << 4 | lengths[i] : 0;
 }
@@ -1109,8 +1085,7 @@ DTCI_FN dtci_bin_code dtci_bin_encode(uint32_t bin, uint32_t mode, unsigned prec
  * that every token ends in a bin. */
 DTCI_FN size_t dtci_run(const uint16_t *bins, size_t at, size_t end, uint32_t mode) {
     size_t stop = end - at > DTCI_RUN_MAX ? at + DTCI_RUN_MAX : end - 1, i = at;
-    while (i < stop && bins[i] == mode)
-        i++;
+    while (i < stop && bins[i] == mode) i++;
     return i - at;
 }
 
@@ -1148,8 +1123,7 @@ DTCI_FN void dtci_tokens_try(dtci_tokens_plan *best, const dtci_tokens *tokens, 
     size_t symbols = (size_t)tokens->values * tokens->runs, bytes, i;
     uint64_t bits = extra_bits;
     dtci_huffman_lengths(lengths, work->counts, symbols, &work->huffman);
-    for (i = 0; i < symbols; i++)
-        bits += (uint64_t)work->counts[i] * lengths[i];
+    for (i = 0; i < symbols; i++) bits += (uint64_t)work->counts[i] * lengths[i];
     bytes = DTCI_TOKENS_HEAD + 4 * (dtci_stream_count(n) - 1) + (dtci_lengths_write(NULL, lengths, symbols) + 7) / 8 +
             (size_t)(bits / 8) + dtci_stream_count(n);
     if (best->lengths && bytes >= best->bytes) return;
@@ -1226,13 +1200,11 @@ DTCI_FN dtci_tokens_plan dtci_tokens_choose(const uint16_t *bins, size_t n, cons
         if (histogram[bin] > histogram[mode]) mode = bin;
         if (histogram[bin]) last = bin;
     }
-    while (!histogram[first])
-        first++;
+    while (!histogram[first]) first++;
     largest = last - mode > mode - first ? last - mode : mode - first;
 
     precision = 15;
-    while (precision && 2 * dtci_class(largest, precision, &extra) + 1 > symbols)
-        precision--;
+    while (precision && 2 * dtci_class(largest, precision, &extra) + 1 > symbols) precision--;
     dtci_tokens_try_plain(&best, histogram, bits, mode, precision, n, work);
     if (precision > 4) dtci_tokens_try_plain(&best, histogram, bits, mode, 4, n, work);
     if (precision > 2) dtci_tokens_try_plain(&best, histogram, bits, mode, 2, n, work);
@@ -1272,8 +1244,7 @@ DTCI_FN size_t dtci_tokens_write(unsigned char *to, size_t capacity, const dtci_
     dtci_lengths_write(&w, plan->lengths, symbols);
     dtci_bits_close(&w);
     dtci_huffman_codes(work->codes, plan->lengths, symbols);
-    for (bin = 0; bin < 1u << bits; bin++)
-        bin_codes[bin] = dtci_bin_encode(bin, tokens->mode, tokens->value_precision);
+    for (bin = 0; bin < 1u << bits; bin++) bin_codes[bin] = dtci_bin_encode(bin, tokens->mode, tokens->value_precision);
     if (tokens->runs == 1) { /* a bin is then its whole token: join its code and extra bits beforehand */
         for (bin = 0; bin < 1u << bits; bin++) {
             uint32_t code = work->codes[bin_codes[bin].value];
@@ -1285,8 +1256,7 @@ DTCI_FN size_t dtci_tokens_write(unsigned char *to, size_t capacity, const dtci_
         unsigned char *start = w.p;
         end = n - at < stream ? n : at + stream;
         if (tokens->runs == 1) {
-            for (; at < end; at++)
-                dtci_bits_put(&w, bin_codes[bins[at]].bits, bin_codes[bins[at]].extra);
+            for (; at < end; at++) dtci_bits_put(&w, bin_codes[bins[at]].bits, bin_codes[bins[at]].extra);
         } else {
             while (at < end) {
                 size_t run = dtci_run(bins, at, end, tokens->mode);
@@ -1333,12 +1303,10 @@ DTCI_FN int dtci_decoder_open(dtci_decoder *decoder, const dtci_tokens *tokens) 
         dtci_class_start(tokens->runs - 1, tokens->run_precision, &extra) > 0xffff)
         return 0;
     memset(decoder->used, 0, sizeof decoder->used);
-    for (i = 0; i < symbols; i++)
-        decoder->used[decoder->lengths[i]]++;
+    for (i = 0; i < symbols; i++) decoder->used[decoder->lengths[i]]++;
     decoder->used[0] = 0;
     starts[1] = 0;
-    for (length = 1; length <= DTCI_CODE_MAX; length++)
-        starts[length + 1] = starts[length] + decoder->used[length];
+    for (length = 1; length <= DTCI_CODE_MAX; length++) starts[length + 1] = starts[length] + decoder->used[length];
     for (i = 0; i < symbols; i++) {
         uint32_t value = (uint32_t)(i % tokens->values), start;
         dtci_token token;
@@ -1357,8 +1325,7 @@ DTCI_FN int dtci_decoder_open(dtci_decoder *decoder, const dtci_tokens *tokens) 
     for (length = 1; length <= DTCI_LOOKUP_BITS; length++, code <<= 1) {
         for (i = 0; i < decoder->used[length]; i++, code++, at++) {
             uint32_t k = dtci_reverse(code, length);
-            for (; k < 1u << DTCI_LOOKUP_BITS; k += 1u << length)
-                decoder->lookup[k] = decoder->symbols[at];
+            for (; k < 1u << DTCI_LOOKUP_BITS; k += 1u << length) decoder->lookup[k] = decoder->symbols[at];
         }
     }
     return 1;
@@ -1404,12 +1371,10 @@ DTCI_FN void dtci_stream_step(dtci_stream *s, const dtci_decoder *decoder, uint3
     if (run >= left) run = left - 1;
     if (run <= 8 && left > 8) { /* short runs without a loop: what is too much is overwritten */
         unsigned k;
-        for (k = 0; k < 8; k++)
-            s->at[k] = (uint16_t)mode;
+        for (k = 0; k < 8; k++) s->at[k] = (uint16_t)mode;
     } else {
         size_t k;
-        for (k = 0; k < run; k++)
-            s->at[k] = (uint16_t)mode;
+        for (k = 0; k < run; k++) s->at[k] = (uint16_t)mode;
     }
     s->at += run;
     *s->at++ = (uint16_t)(bin & 0xffff);
@@ -1500,12 +1465,10 @@ DTCI_FN dtc_status dtci_tokens_read(uint16_t *bins, size_t n, unsigned bits, con
         dtci_streams_fast(s, decoder, top, p + size);
     } else if (streams == DTCI_STREAMS) {
         while (s[0].at < s[0].end && s[1].at < s[1].end && s[2].at < s[2].end && s[3].at < s[3].end)
-            for (j = 0; j < DTCI_STREAMS; j++)
-                dtci_stream_step(&s[j], decoder, tokens.mode, top);
+            for (j = 0; j < DTCI_STREAMS; j++) dtci_stream_step(&s[j], decoder, tokens.mode, top);
     }
     for (j = 0; j < streams; j++) {
-        while (s[j].at < s[j].end)
-            dtci_stream_step(&s[j], decoder, tokens.mode, top);
+        while (s[j].at < s[j].end) dtci_stream_step(&s[j], decoder, tokens.mode, top);
         bad |= s[j].bad | (uint32_t)!dtci_bits_done(&s[j].reader);
     }
     return bad ? DTC_ERROR_PAYLOAD : DTC_OK;
@@ -1557,8 +1520,7 @@ DTCI_FN float dtci_fp16_to_float(uint32_t half) {
     if (exponent == 31) return dtci_bits_float(sign | 0x7f800000u | mantissa << 13);
     if (exponent) return dtci_bits_float(sign | (exponent + 112) << 23 | mantissa << 13);
     if (!mantissa) return dtci_bits_float(sign);
-    for (exponent = 113; !(mantissa & 0x400u); exponent--)
-        mantissa <<= 1;
+    for (exponent = 113; !(mantissa & 0x400u); exponent--) mantissa <<= 1;
     return dtci_bits_float(sign | exponent << 23 | (mantissa & 0x3ffu) << 13);
 }
 
@@ -1568,14 +1530,11 @@ DTCI_FN dtc_status dtci_raw_decode(const dtci_head *head, const unsigned char *f
     for (first = 0; first < head->count; first += n) {
         n = head->count - first < DTCI_CHUNK ? head->count - first : DTCI_CHUNK;
         if (head->variant == DTC_FP32)
-            for (i = 0; i < n; i++)
-                chunk[i] = dtci_get_float(from + 4 * (first + i));
+            for (i = 0; i < n; i++) chunk[i] = dtci_get_float(from + 4 * (first + i));
         else if (head->variant == DTC_BF16)
-            for (i = 0; i < n; i++)
-                chunk[i] = dtci_bf16_to_float(dtci_get16(from + 2 * (first + i)));
+            for (i = 0; i < n; i++) chunk[i] = dtci_bf16_to_float(dtci_get16(from + 2 * (first + i)));
         else
-            for (i = 0; i < n; i++)
-                chunk[i] = dtci_fp16_to_float(dtci_get16(from + 2 * (first + i)));
+            for (i = 0; i < n; i++) chunk[i] = dtci_fp16_to_float(dtci_get16(from + 2 * (first + i)));
         dtci_store(sink, first, chunk, n);
     }
     return DTC_OK;
@@ -1601,14 +1560,11 @@ DTCI_FN dtc_status dtci_raw_encode(const dtci_head *head, unsigned char *to, siz
         n = head->count - first < DTCI_CHUNK ? head->count - first : DTCI_CHUNK;
         dtci_load(chunk, source, first, n);
         if (head->variant == DTC_FP32)
-            for (i = 0; i < n; i++)
-                dtci_put_float(to + 4 * (first + i), chunk[i]);
+            for (i = 0; i < n; i++) dtci_put_float(to + 4 * (first + i), chunk[i]);
         else if (head->variant == DTC_BF16)
-            for (i = 0; i < n; i++)
-                dtci_put16(to + 2 * (first + i), dtci_bf16_from_float(chunk[i]));
+            for (i = 0; i < n; i++) dtci_put16(to + 2 * (first + i), dtci_bf16_from_float(chunk[i]));
         else
-            for (i = 0; i < n; i++)
-                dtci_put16(to + 2 * (first + i), dtci_fp16_from_float(chunk[i]));
+            for (i = 0; i < n; i++) dtci_put16(to + 2 * (first + i), dtci_fp16_from_float(chunk[i]));
     }
     return residual ? dtci_raw_decode(head, to, residual) : DTC_OK;
 }
@@ -1677,8 +1633,7 @@ DTCI_FN void dtci_trits_pack(uint16_t *bytes, const uint32_t *digits, size_t n) 
     for (j = 0; j < stride; j++) {
         uint32_t byte = 0;
         unsigned k = 5;
-        while (k-- > 0)
-            byte = 3 * byte + (k * stride + j < n ? digits[k * stride + j] : 1);
+        while (k-- > 0) byte = 3 * byte + (k * stride + j < n ? digits[k * stride + j] : 1);
         bytes[j] = (uint16_t)byte;
     }
 }
@@ -1710,12 +1665,10 @@ DTCI_FN void dtci_ternary_emit(const dtci_head *head, const unsigned char *paylo
             dtci_trits_unpack(digits, bytes + first / 5, n);
         } else if (head->variant == DTCI_TERNARY_BASE3) {
             uint16_t wide[32];
-            for (at = 0; at < dtci_ceil_div(n, 5); at++)
-                wide[at] = from[first / 5 + at];
+            for (at = 0; at < dtci_ceil_div(n, 5); at++) wide[at] = from[first / 5 + at];
             dtci_trits_unpack(digits, wide, n);
         } else {
-            for (at = 0; at < n; at++)
-                digits[at] = head->terms;
+            for (at = 0; at < n; at++) digits[at] = head->terms;
         }
         for (at = 0; at < n; at = stop) {
             size_t b = (first + at) / block;
@@ -1781,8 +1734,7 @@ DTCI_FN dtc_status dtci_ternary_encode(const dtc_spec *spec, dtci_head *head, un
             n = head->count - first < DTCI_TRITS ? head->count - first : DTCI_TRITS;
             dtci_ternary_digits(digits, head, scales, &random, source, first, n);
             dtci_trits_pack(trit_bytes + first / 5, digits, n);
-            for (i = 0; i < dtci_ceil_div(n, 5); i++)
-                histogram[trit_bytes[first / 5 + i]]++;
+            for (i = 0; i < dtci_ceil_div(n, 5); i++) histogram[trit_bytes[first / 5 + i]]++;
         }
         if (spec->ternary.pack == DTC_PACK_HUFFMAN) {
             dtci_tokens_plan plan = dtci_tokens_choose(trit_bytes, groups, histogram, 8, work);
@@ -1796,8 +1748,7 @@ DTCI_FN dtc_status dtci_ternary_encode(const dtc_spec *spec, dtci_head *head, un
         }
         if (head->variant == DTCI_TERNARY_BASE3) {
             if (capacity < *bytes) return DTC_ERROR_CAPACITY;
-            for (i = 0; i < groups; i++)
-                to[4 * blocks + i] = (unsigned char)trit_bytes[i];
+            for (i = 0; i < groups; i++) to[4 * blocks + i] = (unsigned char)trit_bytes[i];
         }
     }
     if (residual) dtci_ternary_emit(head, to, trit_bytes, residual);
@@ -1834,11 +1785,9 @@ DTCI_FN dtc_status dtci_ternary_decode(const dtci_head *head, const unsigned cha
         if (!decoder || !bytes) return DTC_ERROR_SCRATCH;
         status = dtci_tokens_read(bytes, groups, 8, payload + scales, dtci_payload_bytes(head) - scales, decoder);
         if (status != DTC_OK) return status;
-        for (i = 0; i < groups; i++)
-            bad |= bytes[i] > 242;
+        for (i = 0; i < groups; i++) bad |= bytes[i] > 242;
     } else if (head->variant == DTCI_TERNARY_BASE3) {
-        for (i = 0; i < groups; i++)
-            bad |= payload[scales + i] > 242;
+        for (i = 0; i < groups; i++) bad |= payload[scales + i] > 242;
     }
     if (bad) return DTC_ERROR_PAYLOAD;
     dtci_ternary_emit(head, payload, bytes, sink);
@@ -1996,8 +1945,7 @@ DTCI_FN uint32_t dtci_quant_fields(uint32_t *fields, const dtci_quant *q, int as
         uint32_t shift = as_bins ? (uint32_t)(grid.lowest - q->base) : 0;
         stop = (b + 1) * block - first < n ? (b + 1) * block - first : n;
         if (!(grid.step > 0)) {
-            for (i = at; i < stop; i++)
-                fields[i] = shift;
+            for (i = at; i < stop; i++) fields[i] = shift;
             continue;
         }
         bias -= (double)grid.lowest;
@@ -2046,8 +1994,7 @@ DTCI_FN void dtci_quant_emit(const dtci_quant *q, uint32_t coding, const uint16_
     for (first = 0; first < q->head->count; first += n) {
         n = q->head->count - first < DTCI_CHUNK ? q->head->count - first : DTCI_CHUNK;
         if (coding == DTCI_QUANT_TOKENS)
-            for (i = 0; i < n; i++)
-                fields[i] = bins[first + i];
+            for (i = 0; i < n; i++) fields[i] = bins[first + i];
         else if (coding == DTCI_QUANT_FIELDS)
             dtci_fields_unpack(fields, from + first / 256 * 32 * field_bits, n, field_bits);
         dtci_quant_floats(chunk, q, coding == DTCI_QUANT_TOKENS, fields, first, n);
@@ -2710,23 +2657,27 @@ static const dtci_key dtci_keys[] = {
 
 static const char dtci_codec_names[] = "raw|ternary|quant"; /* in the order of dtc_codec */
 
-DTCI_FN size_t dtci_length(const char *text) {
+/* The length of a name in an array; bounded, or compilers make a call of it. */
+DTCI_FN size_t dtci_length(const char name[12]) {
     size_t n = 0;
-    while (text[n])
-        n++;
+    while (n < 12 && name[n]) n++;
     return n;
 }
 
 /* The word of that number among words, and its length. */
 DTCI_FN const char *dtci_word_at(const char *words, uint64_t number, size_t *n) {
     for (; number; number--) {
-        while (*words != '|')
-            words++;
+        while (*words != '|') words++;
         words++;
     }
-    for (*n = 0; words[*n] && words[*n] != '|';)
-        ++*n;
+    for (*n = 0; words[*n] && words[*n] != '|';) ++*n;
     return words;
+}
+
+/* Not memcmp: some compilers import bcmp for it. */
+DTCI_FN int dtci_same(const char *a, const char *b, size_t n) {
+    while (n && *a == *b) a++, b++, n--;
+    return n == 0;
 }
 
 /* The number of the word text[0..n) among words; -1: none. */
@@ -2734,9 +2685,8 @@ DTCI_FN int dtci_word(const char *words, const char *text, size_t n) {
     int number = 0;
     while (*words) {
         size_t length = 0;
-        while (words[length] && words[length] != '|')
-            length++;
-        if (length == n && memcmp(words, text, n) == 0) return number;
+        while (words[length] && words[length] != '|') length++;
+        if (length == n && dtci_same(words, text, n)) return number;
         words += length + (words[length] == '|');
         number++;
     }
@@ -2803,7 +2753,7 @@ DTCI_FN int dtci_read_number(const char *text, size_t n, double *value) {
 
 DTCI_FN int dtci_key_read(const dtci_key *key, const char *text, size_t n, dtc_spec *spec) {
     char *field = (char *)spec + key->offset;
-    int is_auto = n == 4 && memcmp(text, "auto", 4) == 0 && key->words[0] == 'a';
+    int is_auto = n == 4 && dtci_same(text, "auto", 4) && key->words[0] == 'a';
     uint64_t integer = 0;
     double number = 0;
     uint32_t u32;
@@ -2855,8 +2805,7 @@ DTCI_API dtc_status dtc_spec_parse(const char *text, dtc_spec *spec, const char 
     memset(spec, 0, sizeof *spec);
     if (!text) return DTC_ERROR_ARGUMENT;
     memset(&parsed, 0, sizeof parsed);
-    while (at[n] && at[n] != ':')
-        n++;
+    while (at[n] && at[n] != ':') n++;
     codec = dtci_word(dtci_codec_names, at, n);
     if (codec < 0) return DTC_ERROR_SPEC_CODEC;
     parsed.codec = (dtc_codec)codec;
@@ -2869,7 +2818,7 @@ DTCI_API dtc_status dtc_spec_parse(const char *text, dtc_spec *spec, const char 
         }
         for (i = 0; i < DTCI_KEYS && !key; i++)
             if ((dtci_keys[i].codec < 0 || dtci_keys[i].codec == (int)parsed.codec) &&
-                dtci_length(dtci_keys[i].name) == n && memcmp(dtci_keys[i].name, at, n) == 0)
+                dtci_length(dtci_keys[i].name) == n && dtci_same(dtci_keys[i].name, at, n))
                 key = &dtci_keys[i];
         if (!key || seen >> (key - dtci_keys) & 1 || (key->group && groups >> key->group & 1)) {
             status = DTC_ERROR_SPEC_KEY;
@@ -2890,8 +2839,7 @@ DTCI_API dtc_status dtc_spec_parse(const char *text, dtc_spec *spec, const char 
         dtc_status check = dtci_spec_check(&parsed);
         if (check == DTC_ERROR_SPEC) { /* each value is in its range: two of them exclude each other */
             status = DTC_ERROR_SPEC_VALUE;
-            while (at > text && at[-1] != '=')
-                at--;
+            while (at > text && at[-1] != '=') at--;
         }
     }
     if (error_at) *error_at = at;
@@ -2913,8 +2861,7 @@ DTCI_FN void dtci_text_add(dtci_text *to, const char *text, size_t n) {
 DTCI_FN void dtci_text_integer(dtci_text *to, uint64_t value) {
     char digits[20];
     size_t n = sizeof digits;
-    do
-        digits[--n] = (char)('0' + value % 10);
+    do digits[--n] = (char)('0' + value % 10);
     while (value /= 10);
     dtci_text_add(to, digits + n, sizeof digits - n);
 }
@@ -2928,8 +2875,7 @@ DTCI_FN void dtci_text_float(dtci_text *to, float value) {
     for (places = 1; places <= 12 && magnitude > 0; places++) {
         double scaled;
         e = -60;
-        while (dtci_decimal(1, e + places) <= magnitude)
-            e++; /* 10^(e+places-1) <= magnitude < 10^(e+places) */
+        while (dtci_decimal(1, e + places) <= magnitude) e++; /* 10^(e+places-1) <= magnitude < 10^(e+places) */
         scaled = e < 0 ? magnitude * dtci_power10(-e) : magnitude / dtci_power10(e);
         digits = (uint64_t)(scaled + 0.5);
         if ((float)dtci_decimal(digits, e) == (float)magnitude) break;
@@ -2939,14 +2885,12 @@ DTCI_FN void dtci_text_float(dtci_text *to, float value) {
         e++;
     }
     if (e >= 0 && e < 6) {
-        for (; e > 0; e--)
-            digits *= 10;
+        for (; e > 0; e--) digits *= 10;
         dtci_text_integer(to, digits);
     } else if (e < 0 && e >= -8) { /* a decimal point, with zeros before the digits where needed */
         uint64_t power = 1;
         int i;
-        for (i = 0; i < -e; i++)
-            power *= 10;
+        for (i = 0; i < -e; i++) power *= 10;
         dtci_text_integer(to, digits / power);
         dtci_text_add(to, ".", 1);
         for (digits %= power; power > 1;) {
