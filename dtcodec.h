@@ -7,6 +7,232 @@
  */
 
 /* ====================================================================================================================
+ * MANUAL
+ * ====================================================================================================================
+ *
+ * FIRST USE
+ *
+ * In exactly one file of the program:
+ *
+ *     #define DTCODEC_IMPLEMENTATION
+ *     #include "dtcodec.h"
+ *
+ * and in every other one the #include alone. (Or, with DTC_STATIC defined before it, in any file: each then has a copy
+ * of its own.) To send:
+ *
+ *     dtc_spec spec;
+ *     dtc_spec_parse("quant:bits=auto", &spec, NULL);
+ *     size_t capacity = dtc_encode_bound(&spec, count), scratch_bytes = dtc_encode_scratch(&spec, count), bytes;
+ *     void *packet = malloc(capacity), *scratch = malloc(scratch_bytes);
+ *     dtc_status status = dtc_encode(&spec, packet, capacity, &bytes, gradient, count, scratch, scratch_bytes);
+ *
+ * and to receive:
+ *
+ *     dtc_info info;
+ *     status = dtc_inspect(packet, bytes, &info);
+ *     void *scratch = malloc(info.decode_scratch);
+ *     status = dtc_decode_add(sum, count, 1.0f / workers, packet, bytes, NULL, scratch, info.decode_scratch);
+ *
+ * Buffers may be kept from step to step: the bound, and scratch for encoding, depend on the spec and the count alone.
+ *
+ * WHICH CODEC
+ *
+ *     raw         no loss as fp32; bf16 and fp16 halve the bytes with hardly any. NaN and infinity pass unchanged.
+ *     ternary     1.0 to 1.6 bits a value, unbiased, noisy: for gradients, with dtc_encode_residual.
+ *     quant       1 to 16 bits on a grid, entropy coded. bits=auto where you do not want to think: gradients or
+ *                 parameters, about 3 to 5 bits. bits=N with a residual for less. max-error=E where every value
+ *                 counts; rate=B where the bytes do; min=,max= where workers must share one grid.
+ *
+ * Spec text is CODEC[:KEY=VALUE[,KEY=VALUE]...]. Every key can be left out:
+ *
+ *     raw         type=fp32|bf16|fp16
+ *     ternary     clip=2.5  scale=auto|S  pack=huffman|base3
+ *     quant       bits=auto|1..16  floor=6  probe=4  sample=0.03  rate=BITS  max-error=E  rounding=nearest|stochastic
+ *                 entropy=huffman|none  grid=zero|even  rotate=0|1  min=auto|X  max=auto|X
+ *     all         rows=M  seed=S  block=N  workers=K  checksum=1|0
+ *
+ * Of bits, rate and max-error, give one at the most; dtc_spec, below, tells what each means, and its range.
+ * rotate=1 is reserved: encoding with it returns DTC_ERROR_OPTION.
+ *
+ * GLOSSARY
+ *
+ *     value       one float of the array to be sent
+ *     packet      what encoding makes of an array: head, payload, checksum. It tells its own size, so that packets can
+ *                 be written one after another and walked with dtc_inspect
+ *     spec        how to encode; also as text
+ *     bin         one interval of a quantizer, and its number
+ *     scale       what a packet's integers are multiplied with
+ *     block       consecutive values that share one scale
+ *     residual    what has not been sent yet; added to the next values (error feedback)
+ *     workers     how many packets a sum may have room for; terms: how many are in it
+ *     scratch     working memory of one call, the caller's
+ *
+ * CONTRACTS
+ *
+ *   - Nothing is allocated, no state is kept, nothing is read but the arguments: the same call gives the same bytes, in
+ *     any thread. Random numbers are a hash of the seed and the value's index: give every tensor of every step and
+ *     worker a seed of its own, or their errors are the same.
+ *   - Scratch, packets and values may have any alignment. Inputs and outputs must not overlap.
+ *   - On failure *packet_bytes is 0, nothing outside the stated capacity was written, and `values` and `residual` are
+ *     untouched: a payload is found to be sound before the first value is written.
+ *   - A NaN or an infinity to encode is DTC_ERROR_NONFINITE, but for raw without a residual, which carries it.
+ *   - Empty, constant, all-zero and denormal tensors all work. Constant ones cost no payload in quant, all-zero ones
+ *     none in ternary.
+ *   - A packet is never larger than 4 * count + its head: what would not shrink is stored as raw fp32 (dtc_info.codec
+ *     says so). With fixed-width packing (entropy=none, pack=base3) the size depends on the spec and the count alone
+ *     if workers > 1, so that sums have the size of their terms.
+ *   - A packet holds at most 2^30 - 256 values.
+ *   - Decoding gives the same bits on every platform, compiler, optimization and -ffast-math. Two things are the
+ *     processor's: one set to flush denormals gives zeros for them, and x87 arithmetic (32-bit x86 without
+ * -mfpmath=sse) may round the sums of dtc_decode_add otherwise in the last bit.
+ *   - Encoding uses exactly rounded operations throughout but for rate=, which searches with the C library's log2 and
+ *     exp2; and where a compiler fuses a product and a sum in double (FMA), a value at the very border of two bins may
+ *     fall to the other one. Either way every receiver decodes the same packet to the same bits.
+ *   - Decoders trust nothing in a packet. What a packet can cost is bounded by the caller's count and scratch, and
+ *     linear in them.
+ *
+ * CONFIGURATION
+ *
+ *     DTCODEC_IMPLEMENTATION     the functions, in this file
+ *     DTC_STATIC                 the functions, static, in every file that defines it
+ *     DTC_NO_TERNARY DTC_NO_QUANT
+ *                                leave a codec out; it is then DTC_ERROR_CODEC. raw is always there: the others store
+ *                                through it
+ *
+ * ====================================================================================================================
+ * WIRE FORMAT, version 0
+ * ====================================================================================================================
+ *
+ * Integers are little-endian, floats IEEE 754. A decoder refuses a packet at the first violation, with the status
+ * given.
+ *
+ * HEAD
+ *
+ *     offset  size  field                                     range; else
+ *     0       1     magic                                     0xd7; MAGIC
+ *     1       1     codec (bits 0..3), wire version (4..7)    codec 0..5; CODEC. version 0; WIRE_VERSION
+ *     2       1     flags: 1 checksum, 2 rows, 4 block,       bits 5..7 zero; HEAD
+ *                   8 workers, 16 seed
+ *     3       1     variant, the codec's own                  see there; HEAD
+ *     4       4     count                                     at most 0x3fffff00; LIMIT
+ *     8       4     packet_bytes, from magic to checksum      what the fields imply; SIZE. No more than there are;
+ *                                                             TRUNCATED
+ *     12      4     rows, if flagged                          divides count, not 0; HEAD
+ *     +       4     block, if flagged                         1..count-1; HEAD
+ *     +       2+2   workers, terms, if flagged                2..65535, 1..workers; HEAD
+ *     +       8     seed, if flagged                          no codec of this version has one; HEAD
+ *     +       …     payload
+ *     end-4   4     CRC-32C of all before it, if flagged      matches; CHECKSUM
+ *
+ * Without block all values are one block; without workers both are 1. Let blocks = ceil(count / block).
+ *
+ * RAW: variant 0 fp32, 1 bf16, 2 fp16; no block. The payload is the values.
+ *
+ * TERNARY: a value is (digit - terms) * scale. The payload is a scale (fp32, finite, not negative; PAYLOAD) a block,
+ * and by variant
+ *
+ *     0  ceil(count / 5) bytes of five digits 0..2 each: groups of 32 bytes for 160 values, in plane order: byte j is
+ *        d[j] + 3 d[32+j] + 9 d[64+j] + 27 d[96+j] + 81 d[128+j]. The last group may have n < 160 values, then
+ *        ceil(n / 5) bytes and that stride. A byte is at most 242; PAYLOAD. terms is 1; HEAD
+ *     1  the same bytes as TOKENS of 8 bits
+ *     2  FIELDS of the bits that hold 2 * workers
+ *     3  nothing: every digit is terms
+ *
+ * QUANT: variant: bits - 1 (bits 0..3), grid even (4), coding (5..6, at most 2), bit 7 zero. workers * 2^bits is at
+ * most 2^24; HEAD. A block has 8 bytes of grid:
+ *
+ *     zero  step (fp32, finite, not negative), lowest (int32, |lowest| * workers <= 2^24); PAYLOAD.
+ *           A field f decodes to (f + terms * lowest) * step
+ *     even  offset (fp32, finite), half (fp32, finite, not negative; 0 or |offset| * workers <= 2^28 half); PAYLOAD.
+ *           A field f decodes to terms * offset + (2 f + terms) * half
+ *
+ * computed in double, where it is exact, bounded to +-FLT_MAX and rounded to fp32 once. After the grids, by coding
+ *
+ *     0  FIELDS of the bits that hold workers * (2^bits - 1)
+ *     1  TOKENS of bins b = f + terms * (lowest - the least lowest of all blocks), so that equal multiples of equal
+ *        steps are equal bins in every block; of as many bits as hold the largest such b, which must be at most 16;
+ *        PAYLOAD. (even: b = f.)
+ *     2  nothing: every f is 0
+ *
+ * FIELDS are unsigned integers of N bits, 256 to a group. A group's fields are cut into parts of 8, 4, 2 and 1 bits (as
+ * many eights as N holds, then at most one of each), low bits first. Each part of p bits fills 32 p bytes, in plane
+ * order: byte j holds the parts of elements j, 32p + j, 2*32p + j, … from its low bits up. What is left after the last
+ * whole group is a bit stream of N bits each, low bits first, its last byte filled up with zeros; PAYLOAD.
+ *
+ * TOKENS are Huffman-coded bins, n of them, in 1 stream if n < 4096, else in 4 of ceil(n / 4) bins each, the last one
+ * shorter. All bits stand low first.
+ *
+ *     size  field
+ *     2     mode, the commonest bin                           below 2^bits
+ *     1     value precision (bits 0..3), run precision (4..7)
+ *     2     values, 2 or more                                 values * runs <= 4096
+ *     2     runs, 1 or more
+ *     4     bytes of each stream but the last
+ *     …     lengths of values * runs codes, to the end of a byte
+ *     …     streams, each to the end of a byte
+ *
+ * With a precision p, an integer m below 2^(p+1) is its own class and has no extra bits. A larger one, shifted down by
+ * s so that it lies in [2^p, 2^(p+1)), is of class s 2^p + (m >> s), and its s low bits are the extra bits. A token is
+ * a run of r modes followed by one bin b. Its symbol is class(r) * values + v, where v is 0 for the mode, and else,
+ * with c = class(|b - mode|), 2c above the mode and 2c - 1 below it. After the symbol's code follow the extra bits of
+ * r, then those of |b - mode|, the latter inverted below the mode. A stream ends with a token's bin, in its last byte,
+ * the rest of which is zero.
+ *
+ * Code lengths are 1..15, or 0 for a symbol that does not occur, and make a complete canonical code (RFC 1951, 3.2.2;
+ * the code's first bit stands lowest). Each is written as one of
+ *
+ *     0                 the same as the last that was not zero (at first: 8)
+ *     1 0 b             one more (b = 0) or one less (b = 1) than that
+ *     1 1 0 llll        l
+ *     1 1 1 z×0 1 x…x   zero, n times, n = 2^z + x, x of z bits
+ *
+ * Any violation in tokens is PAYLOAD.
+ *
+ * EXAMPLES, each with the spec and the values that make it
+ *
+ * PACKET raw:type=bf16 : 1 -2 0.5
+ *   d7 00 01 01 | magic; raw, version 0; with a checksum; bf16
+ *   03 00 00 00 | count
+ *   16 00 00 00 | packet_bytes
+ *   80 3f 00 c0 00 3f | values
+ *   5c 6c e8 f9 | checksum
+ *
+ * PACKET ternary:pack=base3,seed=7 : 1 -1 1 -1 0 0 1
+ *   d7 01 01 00 | magic; ternary; with a checksum; five digits a byte
+ *   07 00 00 00 | count
+ *   16 00 00 00 | packet_bytes
+ *   00 00 80 3f | scale 1
+ *   98 75 | digits 2 2 1 2 1 and 0 0 1 1 1: of values 0 2 4 6 and 1 3 5, the last ones' fill being 1
+ *   bf 17 ce c1 | checksum
+ *
+ * PACKET quant:bits=3,entropy=none : -3 -2 -1 0 1 2 3 4
+ *   d7 02 01 02 | magic; quant; with a checksum; 3 bits, grid zero, fields
+ *   08 00 00 00 | count
+ *   1b 00 00 00 | packet_bytes
+ *   00 00 80 3f fd ff ff ff | step 1, lowest -3
+ *   88 c6 fa | 0 1 2 3 4 5 6 7, three bits each
+ *   de 00 4c cd | checksum
+ *
+ * PACKET quant:bits=4 : 7 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 -8 0 0 0 0 0 0 0 0 0 0
+ *   d7 02 01 23 | magic; quant; with a checksum; 4 bits, grid zero, tokens
+ *   20 00 00 00 | count
+ *   27 00 00 00 | packet_bytes
+ *   00 00 80 3f f8 ff ff ff | step 1, lowest -8
+ *   08 00 0f | mode 8; values exact, runs not coded
+ *   10 00 01 00 | 16 values, 1 run
+ *   8b 63 03 | lengths: 1, thirteen 0, 2, 2; so 0 is coded 0, 7 is 10 and -8 is 11
+ *   01 00 c0 00 00 | 10, twenty times 0, 11, ten times 0
+ *   9d 28 e3 96 | checksum
+ *
+ * PACKET quant : 2.5 2.5 2.5
+ *   d7 02 01 45 | magic; quant; with a checksum; 6 bits, grid zero, constant
+ *   03 00 00 00 | count
+ *   18 00 00 00 | packet_bytes
+ *   00 00 20 40 01 00 00 00 | step 2.5, lowest 1
+ *   f3 af e3 79 | checksum
+ */
+
+/* ====================================================================================================================
  * DECLARATIONS
  * ==================================================================================================================*/
 
@@ -3025,3 +3251,8 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
 #undef DTCI_TRITS
 
 #endif /* implementation */
+
+/* Change log
+ *
+ * 0.1.0  raw, ternary and quant; wire version 0
+ */
