@@ -1,0 +1,28 @@
+/* dtc_inspect on any bytes, walked as a message of concatenated packets. */
+
+#include "fuzz.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    size_t at = 0;
+    while (at < size) {
+        dtc_info info, zero;
+        dtc_status status = dtc_inspect(data + at, size - at, &info);
+        if (status != DTC_OK) {
+            memset(&zero, 0, sizeof zero);
+            REQUIRE(memcmp(&info, &zero, sizeof info) == 0);
+            REQUIRE(dtc_status_string(status)[0] != 'u' || status == DTC_ERROR_CODEC); /* "unknown status" */
+            break;
+        }
+        REQUIRE(info.packet_bytes > 0 && info.packet_bytes <= size - at);
+        REQUIRE(info.rows * info.columns == info.count);
+        REQUIRE(info.terms >= 1 && info.terms <= info.workers);
+        /* scratch and, but for constants, values are in proportion to the bytes that came */
+        REQUIRE(info.decode_scratch <= 2 * info.count + 131072);
+        REQUIRE(info.codec == info.spec.codec);
+        /* the same answer without the bytes that follow, none with one byte fewer */
+        REQUIRE(dtc_inspect(data + at, info.packet_bytes, &zero) == DTC_OK && !memcmp(&info, &zero, sizeof info));
+        REQUIRE(dtc_inspect(data + at, info.packet_bytes - 1, &zero) != DTC_OK);
+        at += info.packet_bytes;
+    }
+    return 0;
+}

@@ -1,0 +1,51 @@
+/* ternary: every value decodes to 0 or to its sign times its block's scale. */
+
+#include "fuzz.h"
+
+enum { COUNT_MAX = 700 };
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    static float values[COUNT_MAX], decoded[COUNT_MAX];
+    struct fuzz_input input;
+    unsigned options;
+    size_t count, i, j, block;
+    dtc_spec spec;
+    dtc_info info;
+    input.data = data;
+    input.size = size;
+    options = fuzz_byte(&input);
+    memset(&spec, 0, sizeof spec);
+    spec.codec = DTC_TERNARY;
+    spec.ternary.pack = (dtc_pack)(options & 1);
+    spec.no_checksum = options >> 1 & 1;
+    if (options & 4) spec.block = fuzz_byte(&input);
+    if (options & 8) spec.workers = fuzz_byte(&input) * 257u;
+    if (options & 16) spec.rows = fuzz_byte(&input);
+    if (options & 32) spec.ternary.clip = fuzz_float(&input);
+    if (options & 64) spec.ternary.scale = fuzz_float(&input);
+    if (options & 128) spec.seed = fuzz_byte(&input);
+    count = fuzz_values(&input, values, COUNT_MAX);
+    if (!fuzz_roundtrip(&spec, values, count, decoded, &info)) return 0;
+    if (info.codec == DTC_RAW) {
+        REQUIRE(memcmp(values, decoded, 4 * count) == 0);
+        return 0;
+    }
+    block = spec.block ? spec.block : count;
+    for (i = 0; i < count; i += block) {
+        float scale = 0, largest = 0;
+        for (j = i; j < count && j < i + block; j++) {
+            REQUIRE(decoded[j] == 0 || (decoded[j] < 0) == (values[j] < 0));
+            REQUIRE(values[j] != 0 || decoded[j] == 0);
+            if (decoded[j] != 0) {
+                REQUIRE(scale == 0 || scale == fabsf(decoded[j]));
+                scale = fabsf(decoded[j]);
+            }
+            if (fabsf(values[j]) > largest) largest = fabsf(values[j]);
+        }
+        if (spec.ternary.scale > 0) REQUIRE(scale == 0 || scale == spec.ternary.scale);
+        if (!(spec.ternary.scale > 0)) REQUIRE(scale <= largest);
+        /* what reaches the scale is certain to be kept */
+        for (j = i; j < count && j < i + block; j++) REQUIRE(scale == 0 || fabsf(values[j]) < scale || decoded[j] != 0);
+    }
+    return 0;
+}

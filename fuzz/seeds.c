@@ -1,0 +1,127 @@
+/* Writes the seed corpora into the current directory, one directory a target: packets of every codec and coding, texts
+ * of every key, and inputs of the round trips. */
+
+#define DTCODEC_IMPLEMENTATION
+#include "dtcodec.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { COUNT_MAX = 5000, PACKET_MAX = 4 * COUNT_MAX + 100, SCRATCH_BYTES = 2000000 };
+
+static void write_file(const char *target, int number, const void *data, size_t bytes) {
+    char path[64];
+    FILE *file;
+    snprintf(path, sizeof path, "%s/seed%03d", target, number);
+    file = fopen(path, "wb");
+    if (!file || fwrite(data, 1, bytes, file) != bytes || fclose(file)) {
+        perror(path);
+        exit(1);
+    }
+}
+
+static const char *const specs[] = {
+    "raw",
+    "raw:type=bf16,rows=3,seed=7",
+    "raw:type=fp16,checksum=0",
+    "ternary",
+    "ternary:pack=base3,rows=3,workers=2",
+    "ternary:block=31,clip=1e9,seed=18446744073709551615,checksum=0",
+    "ternary:scale=0.5,pack=base3,workers=1000",
+    "ternary:clip=.001,block=100",
+    "quant",
+    "quant:bits=1,checksum=0",
+    "quant:bits=2,entropy=none,grid=even",
+    "quant:bits=3,rounding=stochastic,seed=3",
+    "quant:bits=4,min=-1,max=1,workers=16,block=50",
+    "quant:bits=5,min=-2,max=2,workers=100,entropy=none",
+    "quant:bits=8,grid=even,rounding=stochastic,rows=3",
+    "quant:bits=12,entropy=none,checksum=0",
+    "quant:bits=16,block=64",
+    "quant:bits=auto,floor=2,probe=8,sample=1",
+    "quant:rate=0.5",
+    "quant:rate=6.25,grid=even",
+    "quant:max-error=0.01",
+    "quant:max-error=1e-7,rounding=stochastic,min=auto,max=auto",
+    "quant:rotate=1",
+};
+
+static const char *const bad_specs[] = {
+    "",           "raw:",          "quant:bits=17",      "quant:bits=4,rate=2", "ternary:bits=4", "quant:bits=4,bits=4",
+    "quant:bits", "quant:sample=", "quant:sample=1e-99", "raw:rows=1073741569", "fp32",           "quant:min=1,max=-1",
+};
+
+/* Of one of eight kinds, from a small generator of its own. */
+static void fill(float *values, size_t count, unsigned kind) {
+    uint32_t state = kind + 1;
+    size_t i;
+    for (i = 0; i < count; i++) {
+        double sum = 0;
+        int k;
+        for (k = 0; k < 4; k++) {
+            state = state * 1664525u + 1013904223u;
+            sum += (double)(state >> 8) / 16777216.0 - 0.5;
+        }
+        values[i] = (float)(kind == 0   ? sum
+                            : kind == 1 ? sum * sum * sum
+                            : kind == 2 ? (fabs(sum) < 1 ? 0 : sum)
+                            : kind == 3 ? 0.25
+                            : kind == 4 ? 0
+                            : kind == 5 ? sum * 1e-42
+                            : kind == 6 ? (i % 2 ? -3.4e38 : 3.4e38)
+                                        : 1000 + sum / 1000);
+    }
+}
+
+int main(void) {
+    static const size_t counts[] = {0, 1, 7, 200, 1000, COUNT_MAX};
+    static const char *const roundtrips[] = {"roundtrip_raw", "roundtrip_ternary", "roundtrip_quant"};
+    static float values[COUNT_MAX];
+    static unsigned char packet[PACKET_MAX], scratch[SCRATCH_BYTES], message[2 * PACKET_MAX];
+    size_t message_bytes = 0, bytes, s, c;
+    unsigned kind, i, options;
+    int number = 0, texts = 0;
+    for (s = 0; s < sizeof specs / sizeof *specs; s++) {
+        dtc_spec spec;
+        const char *at;
+        write_file("spec", texts++, specs[s], strlen(specs[s]));
+        if (dtc_spec_parse(specs[s], &spec, &at) != DTC_OK) {
+            fprintf(stderr, "%s: wrong at \"%s\"\n", specs[s], at);
+            return 1;
+        }
+        for (c = 0; c < sizeof counts / sizeof *counts; c++) {
+            size_t count = spec.rows ? counts[c] / spec.rows * spec.rows : counts[c];
+            kind = (unsigned)(s + c) % 8;
+            fill(values, count, kind);
+            if (dtc_encode(&spec, packet, sizeof packet, &bytes, values, count, scratch, sizeof scratch) != DTC_OK)
+                continue; /* an option that this version does not carry out */
+            write_file("inspect", number, packet, bytes);
+            write_file("decode", number, packet, bytes);
+            if (bytes <= 4096) write_file("payload", number, packet, bytes);
+            number++;
+            if (count == 7) { /* small packets make a message */
+                memcpy(message + message_bytes, packet, bytes);
+                message_bytes += bytes;
+            }
+        }
+    }
+    write_file("inspect", number, message, message_bytes);
+    write_file("decode", number, message, message_bytes);
+    for (s = 0; s < sizeof bad_specs / sizeof *bad_specs; s++)
+        write_file("spec", texts++, bad_specs[s], strlen(bad_specs[s]));
+    for (s = 0; s < sizeof roundtrips / sizeof *roundtrips; s++) {
+        for (options = 0; options < 256; options += 5) { /* any bytes are values under some spec */
+            uint32_t state = options;
+            for (i = 0; i < 100; i++) {
+                state = state * 1664525u + 1013904223u;
+                message[i] = (unsigned char)(state >> 24);
+            }
+            message[0] = (unsigned char)options;
+            message[1] = (unsigned char)(options * 7 & 255);
+            write_file(roundtrips[s], (int)options, message, options % 3 ? 100 : 30);
+        }
+    }
+    return 0;
+}
