@@ -85,8 +85,7 @@ typedef double (*noise)(uint64_t *state);
 /* Draws of which a part `zeros` is exact zero. */
 static inline void fill(float *values, size_t count, noise draw, double zeros, uint64_t seed) {
     size_t i;
-    for (i = 0; i < count; i++)
-        values[i] = zeros > 0 && noise_uniform(&seed) < zeros ? 0.0f : (float)draw(&seed);
+    for (i = 0; i < count; i++) values[i] = zeros > 0 && noise_uniform(&seed) < zeros ? 0.0f : (float)draw(&seed);
 }
 
 static inline float *drawn(size_t count, noise draw, double zeros, uint64_t seed) {
@@ -102,6 +101,18 @@ static inline dtc_spec spec_of(const char *text) {
     return spec;
 }
 
+/* Scratch that calls share, so that a test of many small packets does not spend its time in the allocator. */
+static inline unsigned char *workspace(size_t bytes) {
+    static unsigned char *room;
+    static size_t size;
+    if (bytes >= size) {
+        free(room);
+        size = 2 * bytes + 1;
+        room = (unsigned char *)memory(size);
+    }
+    return room;
+}
+
 /* A packet in memory of its very size, so that a sanitizer sees every byte read past it. */
 typedef struct packet {
     unsigned char *bytes;
@@ -110,14 +121,14 @@ typedef struct packet {
 
 static inline packet encode_spec(const dtc_spec *spec, const float *values, size_t count) {
     size_t bound = dtc_encode_bound(spec, count), scratch_bytes = dtc_encode_scratch(spec, count);
-    unsigned char *room = (unsigned char *)memory(bound), *scratch = (unsigned char *)memory(scratch_bytes);
+    unsigned char *room = (unsigned char *)memory(bound);
     packet made;
-    dtc_status status = dtc_encode(spec, room, bound, &made.size, values, count, scratch, scratch_bytes);
+    dtc_status status =
+        dtc_encode(spec, room, bound, &made.size, values, count, workspace(scratch_bytes), scratch_bytes);
     CHECK(status == DTC_OK, "%s, %zu values", dtc_status_string(status), count);
     CHECK(made.size <= bound, "%zu bytes of %zu", made.size, bound);
     made.bytes = (unsigned char *)memory(made.size);
     memcpy(made.bytes, room, made.size);
-    free(scratch);
     free(room);
     return made;
 }
@@ -136,10 +147,9 @@ static inline dtc_info inspect(const packet *made) {
 
 static inline void decode_into(float *values, const packet *made) {
     dtc_info info = inspect(made);
-    unsigned char *scratch = (unsigned char *)memory(info.decode_scratch);
-    dtc_status status = dtc_decode(values, info.count, made->bytes, made->size, NULL, scratch, info.decode_scratch);
+    dtc_status status = dtc_decode(values, info.count, made->bytes, made->size, NULL, workspace(info.decode_scratch),
+                                   info.decode_scratch);
     CHECK(status == DTC_OK, "%s", dtc_status_string(status));
-    free(scratch);
 }
 
 static inline float *decode(const packet *made) {
