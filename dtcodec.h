@@ -2091,64 +2091,57 @@ DTCI_FN void dtci_quant_bins(dtci_quant *q) {
     if (q->bin_bits > DTCI_QUANT_BITS_MAX) q->bin_bits = DTCI_QUANT_BITS_MAX + 1;
 }
 
-/* How fine a grid is wanted: so many bins a range, or so wide. */
+/* How fine a grid is wanted; one of these is not 0. */
 typedef struct dtci_fineness {
-    double levels; /* range / step, or 0 */
-    double step;   /* or 0 */
-    unsigned bits; /* exactly, or 0: as many as it takes */
+    unsigned bits; /* bins: 2^bits a range */
+    double levels; /* steps a range, in as many bits as it takes */
+    double step;   /* as wide as this, or less, in as many bits as it takes */
 } dtci_fineness;
 
-DTCI_FN dtci_fineness dtci_quant_bits(const dtci_quant *q, unsigned bits) {
-    dtci_fineness fineness;
-    fineness.levels = (double)(1u << bits) - (q->even ? 0 : 1) - (q->stochastic ? 1 : 0);
-    fineness.step = 0;
-    fineness.bits = bits;
-    return fineness;
-}
-
-/* Fills in the grids for ranges[2b] = min, ranges[2b+1] = max. 0 where it takes more than 16 bits, or where a grid on
- * zero is out of reach. */
+/* Fills in the grids for ranges[2b] = min, ranges[2b+1] = max; turns to even ones where zero is out of reach. Returns 0
+ * where it takes more than 16 bits. */
 DTCI_FN int dtci_quant_make_grids(dtci_quant *q, unsigned char *grids, const float *ranges, dtci_fineness fineness) {
     size_t blocks = dtci_blocks(q->head), b;
-    double workers = (double)q->head->workers;
+    double workers = (double)q->head->workers, levels = fineness.levels;
+    if (fineness.bits == 1) q->even = 1;
+    if (fineness.bits) levels = (double)(1u << fineness.bits) - (q->even ? 0 : 1) - (q->stochastic ? 1 : 0);
     q->grids = grids;
     q->bits = fineness.bits ? fineness.bits : 1;
     for (b = 0; b < blocks; b++) {
-        double min = (double)ranges[2 * b], max = (double)ranges[2 * b + 1], step, low, high;
+        double min = (double)ranges[2 * b], max = (double)ranges[2 * b + 1], low = 0, high;
+        double step = fineness.step > 0 ? fineness.step : (max - min) / levels;
         unsigned char *p = grids + 8 * b;
-        step = fineness.step > 0 ? fineness.step : (max - min) / fineness.levels;
         if (!(min < max)) { /* one value: the first bin is exactly on it */
-            if (q->even) {
-                dtci_put_float(p, ranges[2 * b]);
-                dtci_put_float(p + 4, 0.0f);
-            } else {
-                dtci_put_float(p, min < 0 ? -ranges[2 * b] : min > 0 ? ranges[2 * b] : 0.0f);
-                dtci_put32(p + 4, min < 0 ? 0xffffffffu : min > 0 ? 1 : 0);
-            }
+            dtci_put_float(p, q->even || min > 0 ? ranges[2 * b] : 0 - ranges[2 * b]);
+            dtci_put32(p + 4, q->even || !(min < 0 || min > 0) ? 0 : min < 0 ? 0xffffffffu : 1);
             continue;
         }
         if (q->even) {
-            double reach = -min > max ? -min : max < 0 ? -min : max, half = step / 2;
-            float offset, wire_half;
-            if (half < reach * workers * (2 / DTCI_QUANT_HALVES)) half = reach * workers * (2 / DTCI_QUANT_HALVES);
-            wire_half = fineness.step > 0 ? dtci_float_down(half) : dtci_float_up(half);
-            offset = q->stochastic ? (float)(min - (double)wire_half) : ranges[2 * b];
-            dtci_put_float(p, offset);
-            dtci_put_float(p + 4, wire_half);
-            low = 0;
-            high = floor((max - (double)offset) / (2 * (double)wire_half) + (q->stochastic ? 0.5 : 0.0));
+            double least = (-min > max ? -min : max > -max ? max : -max) * workers * (2 / DTCI_QUANT_HALVES), offset;
+            float half = fineness.step > 0 ? dtci_float_down(step / 2) : dtci_float_up(step / 2);
+            if ((double)half < least) half = dtci_float_up(least);
+            if (fineness.step > 0 && (double)half > step / 2) return 0;
+            offset = q->stochastic ? min - (double)half : min;
+            offset = offset > -(double)FLT_MAX ? offset : -(double)FLT_MAX;
+            dtci_put_float(p, (float)offset);
+            dtci_put_float(p + 4, half);
+            high = floor((max - offset) / (2 * (double)half) + (q->stochastic ? 0.5 : 0.0));
         } else {
             float wire_step = fineness.step > 0 ? dtci_float_down(step) : dtci_float_up(step);
             double inverse = 1 / (double)wire_step;
             low = q->stochastic ? floor(min * inverse) : floor(min * inverse + 0.5);
             high = q->stochastic ? ceil(max * inverse) : floor(max * inverse + 0.5);
-            if (low < -DTCI_QUANT_LOWEST / workers || low > DTCI_QUANT_LOWEST / workers) return 0;
+            if (low < -DTCI_QUANT_LOWEST / workers || low > DTCI_QUANT_LOWEST / workers) {
+                q->even = 1;
+                return dtci_quant_make_grids(q, grids, ranges, fineness);
+            }
             dtci_put_float(p, wire_step);
             dtci_put32(p + 4, (uint32_t)(int32_t)low);
         }
         if (!fineness.bits) {
-            if (high - low > 65535) return 0;
-            if (dtci_bit_width((uint32_t)(high - low)) > q->bits) q->bits = dtci_bit_width((uint32_t)(high - low));
+            unsigned bits = high - low < 65536 ? dtci_bit_width((uint32_t)(high - low)) : DTCI_QUANT_BITS_MAX + 1;
+            if (bits > DTCI_QUANT_BITS_MAX) return 0;
+            if (bits > q->bits) q->bits = bits;
         }
     }
     dtci_quant_bins(q);
@@ -2294,15 +2287,14 @@ DTCI_FN void dtci_quant_price(dtci_tokens_plan *plan, const dtci_quant *q, const
 }
 
 /* Finds the finest grids whose tokens take at most `budget` bytes, by trial: tokens cost about a bit more for each
- * doubling of the levels. */
-DTCI_FN void dtci_quant_fit_rate(dtci_quant *q, dtci_tokens_plan *plan, const float *ranges, size_t budget,
-                                 const dtci_random *random, const dtci_source *source, const dtci_quant_work *work) {
+ * doubling of the levels. 0: blocks lie too far apart for tokens. */
+DTCI_FN int dtci_quant_fit_rate(dtci_quant *q, dtci_tokens_plan *plan, const float *ranges, size_t budget,
+                                const dtci_random *random, const dtci_source *source, const dtci_quant_work *work) {
     double count = (double)q->head->count, fits = 0, fails = 0, slope = 1, last_levels = 0, last_bits = 0;
     double levels = exp2(8.0 * (double)budget / count) * 4;
     dtci_fineness fineness;
     int trial;
-    fineness.step = 0;
-    fineness.bits = 0;
+    memset(&fineness, 0, sizeof fineness);
     for (trial = 0; trial < 40 && levels > 1.0 / 1024; trial++) {
         double step = -1; /* of log2(levels) */
         int fit;
@@ -2321,7 +2313,7 @@ DTCI_FN void dtci_quant_fit_rate(dtci_quant *q, dtci_tokens_plan *plan, const fl
             step = step > -4 ? step < 4 ? step : 4 : -4;
         }
         *(fit ? &fits : &fails) = levels;
-        if (fit && ((double)plan->bytes >= 0.99 * (double)budget || levels >= 65000)) return;
+        if (fit && ((double)plan->bytes >= 0.99 * (double)budget || levels >= 65000)) return 1;
         if (fits > 0 && fails > 0) {
             if (fails / fits < 1.0001) break;
             levels *= exp2(step);
@@ -2333,8 +2325,9 @@ DTCI_FN void dtci_quant_fit_rate(dtci_quant *q, dtci_tokens_plan *plan, const fl
         }
     }
     fineness.levels = fits > 0 ? fits : 1.0 / 1024;
-    (void)dtci_quant_make_grids(q, work->grids, ranges, fineness);
+    if (!dtci_quant_make_grids(q, work->grids, ranges, fineness) || q->bin_bits > DTCI_QUANT_BITS_MAX) return 0;
     dtci_quant_price(plan, q, random, source, work);
+    return 1;
 }
 
 DTCI_FN dtc_status dtci_quant_encode(const dtc_spec *spec, dtci_head *head, unsigned char *to, size_t capacity,
@@ -2380,39 +2373,27 @@ DTCI_FN dtc_status dtci_quant_encode(const dtc_spec *spec, dtci_head *head, unsi
 
     q.stochastic = spec->quant.rounding == DTC_STOCHASTIC;
     q.even = spec->quant.grid == DTC_GRID_EVEN;
+    memset(&fineness, 0, sizeof fineness);
+    fineness.bits = (unsigned)spec->quant.bits;
     if (spec->quant.max_error > 0) {
-        /* less what rounding the decoded value to fp32 adds */
         double error = (double)spec->quant.max_error;
-        error -= (reach + error) * (1 / 16777216.0) * 1.0001 + 7.1e-46;
+        error -= (reach + error) * (1.0001 / 16777216) + 7.1e-46; /* what rounding a decoded value to fp32 adds */
         fineness.step = q.stochastic ? error : 2 * error;
-        fineness.levels = 0;
-        fineness.bits = 0;
-        if (!(dtci_float_down(fineness.step) > 0) ||
-            (!dtci_quant_make_grids(&q, work.grids, ranges, fineness) &&
-             (q.even = 1, !dtci_quant_make_grids(&q, work.grids, ranges, fineness))))
-            return dtci_store_instead(head);
+        if (!(dtci_float_down(fineness.step) > 0)) return dtci_store_instead(head);
     } else if (spec->quant.rate > 0) {
         double budget = floor((double)spec->quant.rate * (double)head->count / 8);
         size_t around = head->head_bytes + (head->checksum ? 4 : 0) + 8 * blocks;
         if (budget >= 4 * (double)head->count) return dtci_store_instead(head);
-        if (budget < 4 * (double)around) { /* too short to weigh: its head is most of it */
-            unsigned bits = spec->quant.rate < 2 ? 2 : spec->quant.rate < 16 ? (unsigned)spec->quant.rate : 16;
-            if (!dtci_quant_make_grids(&q, work.grids, ranges, dtci_quant_bits(&q, bits))) {
-                q.even = 1;
-                (void)dtci_quant_make_grids(&q, work.grids, ranges, dtci_quant_bits(&q, bits));
-            }
-        } else {
-            dtci_quant_fit_rate(&q, &plan, ranges, (size_t)budget - around, &random, source, &work);
+        if (budget >= 4 * (double)around &&
+            dtci_quant_fit_rate(&q, &plan, ranges, (size_t)budget - around, &random, source, &work))
             coding = plan.bytes ? DTCI_QUANT_TOKENS : DTCI_QUANT_CONSTANT;
-        }
-    } else {
-        unsigned bits = spec->quant.bits ? (unsigned)spec->quant.bits : dtci_quant_auto_bits(spec, &q, ranges, source);
-        if (bits == 1) q.even = 1;
-        if (!dtci_quant_make_grids(&q, work.grids, ranges, dtci_quant_bits(&q, bits))) {
-            q.even = 1;
-            (void)dtci_quant_make_grids(&q, work.grids, ranges, dtci_quant_bits(&q, bits));
-        }
+        else /* where the head is most of so short a packet: weigh the values alone */
+            fineness.bits = spec->quant.rate < 2 ? 2 : spec->quant.rate < 16 ? (unsigned)spec->quant.rate : 16;
+    } else if (!fineness.bits) {
+        fineness.bits = dtci_quant_auto_bits(spec, &q, ranges, source);
     }
+    if (coding == DTCI_QUANT_FIELDS && !dtci_quant_make_grids(&q, work.grids, ranges, fineness))
+        return dtci_store_instead(head);
 
     field_bits = dtci_quant_field_bits(head, q.bits);
     *bytes = 8 * blocks + dtci_fields_bytes(head->count, field_bits);
