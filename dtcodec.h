@@ -1845,10 +1845,10 @@ DTCI_FN void dtci_ternary_digits(uint32_t *digits, const dtci_head *head, const 
         double chance = scale > 0 ? 16777216.0 / scale : 0.0;
         stop = (b + 1) * block - first < n ? (b + 1) * block - first : n;
         for (; at < stop; at++) {
-            double x = (double)chunk[at], magnitude = x < 0 ? -x : x;
-            uint32_t draw = dtci_random_at(random, (uint32_t)(first + at)) >> 8;
-            uint32_t nonzero = (double)(int32_t)draw < magnitude * chance;
-            digits[at] = 1 + (x < 0 ? 0 - nonzero : nonzero);
+            uint32_t bits = dtci_float_bits(chunk[at]), draw = dtci_random_at(random, (uint32_t)(first + at)) >> 8;
+            double magnitude = (double)dtci_bits_float(bits & 0x7fffffffu);
+            uint32_t nonzero = (double)(int32_t)draw < magnitude * chance; /* no branch: it could not be foreseen */
+            digits[at] = 1 + nonzero - 2 * (nonzero & bits >> 31);
         }
     }
 }
