@@ -1,0 +1,169 @@
+/* Packets written down byte by byte: those in dtcodec.h, and those in tests/golden/ which decode alike for ever.
+ *
+ *     PACKET <spec> : <values>           in dtcodec.h each line begins with " * "
+ *     <bytes in hex> | <what they are>   as many lines as it takes
+ *     VALUES <values>                    what it decodes to, where that is not what was encoded
+ *
+ * where x*n among the values is n times x. `test_golden SPEC VALUES` prints a new one. Run from the top directory. */
+#include "helpers.h"
+
+#include <dirent.h>
+
+#define LINE_BYTES  ((size_t)1 << 16)
+#define VALUES_MOST ((size_t)1 << 16)
+
+typedef struct list {
+    float values[VALUES_MOST];
+    size_t count;
+} list;
+
+typedef struct written {
+    char spec[256];
+    list encoded, decoded;
+    unsigned char bytes[LINE_BYTES];
+    size_t size;
+} written;
+
+static void read_values(list *to, const char *text) {
+    char *end;
+    to->count = 0;
+    for (;;) {
+        float value = strtof(text, &end);
+        size_t times = 1;
+        if (end == text) break;
+        text = end;
+        if (*text == '*') {
+            times = strtoul(text + 1, &end, 10);
+            text = end;
+        }
+        for (; times; times--) {
+            assert_true(to->count < VALUES_MOST);
+            to->values[to->count++] = value;
+        }
+    }
+    CHECK(text[strspn(text, " \r\n")] == 0, "not a value: %s", text);
+}
+
+/* Bytes up to the bar. 0 where the line does not begin with some. */
+static int read_bytes(written *to, const char *line) {
+    size_t before = to->size;
+    for (;; line += strspn(line, " ")) {
+        char digits[3] = {line[0], line[0] ? line[1] : (char)0, 0}, *end;
+        unsigned long byte = strtoul(digits, &end, 16);
+        if (end != digits + 2 || (line[2] != ' ' && line[2] != '\n')) break;
+        assert_true(to->size < LINE_BYTES);
+        to->bytes[to->size++] = (unsigned char)byte;
+        line += 2;
+    }
+    return to->size > before && (*line == '|' || *line == '\n');
+}
+
+static void check_packet(const char *path, const written *from, int encodes) {
+    packet made;
+    float *decoded;
+    made.bytes = (unsigned char *)memory(from->size);
+    made.size = from->size;
+    memcpy(made.bytes, from->bytes, from->size);
+    decoded = decode(&made);
+    CHECK(inspect(&made).count == from->decoded.count, "%s, %s: %zu values", path, from->spec, inspect(&made).count);
+    CHECK(memcmp(decoded, from->decoded.values, 4 * from->decoded.count) == 0, "%s, %s", path, from->spec);
+    free(decoded);
+    free(made.bytes);
+    if (encodes) {
+        made = encode(from->spec, from->encoded.values, from->encoded.count);
+        CHECK(made.size == from->size && memcmp(made.bytes, from->bytes, made.size) == 0, "%s, %s", path, from->spec);
+        free(made.bytes);
+    }
+}
+
+/* Checks all packets of a file whose lines have this prefix; returns how many. */
+static int check_file(const char *path, const char *prefix, int encodes) {
+    static char line[LINE_BYTES];
+    static written now;
+    FILE *file = fopen(path, "r");
+    int packets = 0, open = 0, more;
+    CHECK(file != NULL, "%s: is this the top directory?", path);
+    do {
+        const char *text = line;
+        more = fgets(line, sizeof line, file) != NULL;
+        if (more && strncmp(line, prefix, strlen(prefix)) == 0) text += strlen(prefix);
+        text += more ? strspn(text, " ") : 0;
+        if (open && more && strncmp(text, "VALUES ", 7) == 0) {
+            read_values(&now.decoded, text + 7);
+        } else if (open && (!more || !read_bytes(&now, text))) {
+            check_packet(path, &now, encodes);
+            open = 0;
+        }
+        if (more && strncmp(text, "PACKET ", 7) == 0) {
+            const char *colon = strstr(text, " : ");
+            CHECK(colon && colon - text - 7 < (ptrdiff_t)sizeof now.spec, "%s: %s", path, text);
+            memset(now.spec, 0, sizeof now.spec);
+            memcpy(now.spec, text + 7, (size_t)(colon - text - 7));
+            read_values(&now.encoded, colon + 3);
+            now.decoded = now.encoded;
+            now.size = 0;
+            packets++;
+            open = 1;
+        }
+    } while (more);
+    fclose(file);
+    return packets;
+}
+
+static void test_header(void **state) {
+    (void)state;
+    assert_in_range(check_file("dtcodec.h", " * ", 1), 3, 100);
+}
+
+static void test_golden(void **state) {
+    DIR *directory = opendir("tests/golden");
+    const struct dirent *entry;
+    char path[512];
+    int files = 0;
+    (void)state;
+    assert_non_null(directory);
+    while ((entry = readdir(directory)) != NULL) {
+        const char *suffix = strrchr(entry->d_name, '.');
+        if (!suffix || strcmp(suffix, ".hex") != 0) continue;
+        snprintf(path, sizeof path, "tests/golden/%s", entry->d_name);
+        CHECK(check_file(path, "", 0) == 1, "%s", path);
+        files++;
+    }
+    closedir(directory);
+    assert_in_range(files, 20, 1000);
+}
+
+static void print_values(const float *values, size_t count) {
+    size_t i, n;
+    for (i = 0; i < count; i += n) {
+        for (n = 1; i + n < count && float_bits(values[i + n]) == float_bits(values[i]); n++) {
+        }
+        printf(n > 1 ? " %.9g*%zu" : " %.9g", (double)values[i], n);
+    }
+    printf("\n");
+}
+
+static int print_packet(const char *spec, const char *text) {
+    static list values;
+    packet made;
+    float *decoded;
+    size_t i;
+    read_values(&values, text);
+    made = encode(spec, values.values, values.count);
+    decoded = decode(&made);
+    printf("PACKET %s :", spec);
+    print_values(values.values, values.count);
+    for (i = 0; i < made.size; i++)
+        printf("%02x%c", (unsigned)made.bytes[i], i % 32 == 31 || i + 1 == made.size ? '\n' : ' ');
+    printf("VALUES");
+    print_values(decoded, values.count);
+    free(decoded);
+    free(made.bytes);
+    return 0;
+}
+
+int main(int argc, char **argv) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_header), cmocka_unit_test(test_golden)};
+    if (argc == 3) return print_packet(argv[1], argv[2]);
+    return cmocka_run_group_tests_name("golden", tests, NULL, NULL);
+}
