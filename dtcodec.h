@@ -550,9 +550,13 @@ DTCI_FN size_t dtci_ceil_div(size_t a, size_t b) {
 
 /* Bits that hold 0..x. */
 DTCI_FN unsigned dtci_bit_width(uint32_t x) {
+#if defined(__GNUC__)
+    return x ? 32 - (unsigned)__builtin_clz(x) : 0;
+#else
     unsigned n = 0;
     for (; x; x >>= 1) n++;
     return n;
+#endif
 }
 
 /* log2(x) in 1/65536, x >= 1: integers only, so that every platform finds the same. */
@@ -1075,8 +1079,7 @@ DTCI_FN dtc_status dtci_head_read(const unsigned char *p, size_t bytes, dtci_hea
 
 /* The class of m: its number, how many extra bits follow, and the smallest member is m less the extra bits' value. */
 DTCI_FN uint32_t dtci_class(uint32_t m, unsigned precision, unsigned *extra) {
-    unsigned shift = 0;
-    while (m >> shift >> precision > 1) shift++;
+    unsigned width = dtci_bit_width(m), shift = width > precision + 1 ? width - precision - 1 : 0;
     *extra = shift;
     return ((uint32_t)shift << precision) + (m >> shift);
 }
@@ -1307,6 +1310,12 @@ DTCI_FN dtci_bin_code dtci_bin_encode(uint32_t bin, uint32_t mode, unsigned prec
     return code;
 }
 
+/* The same for every bin of `bits` bits. */
+DTCI_FN void dtci_bins_encode(dtci_bin_code *codes, unsigned bits, uint32_t mode, unsigned precision) {
+    uint32_t bin;
+    for (bin = 0; bin < 1u << bits; bin++) codes[bin] = dtci_bin_encode(bin, mode, precision);
+}
+
 /* The run of the next token of bins[at..end). The last bin is never in a run, so
  * that every token ends in a bin. */
 DTCI_FN size_t dtci_run(const uint16_t *bins, size_t at, size_t end, uint32_t mode) {
@@ -1382,8 +1391,9 @@ DTCI_FN void dtci_tokens_try_plain(dtci_tokens_plan *best, const uint32_t *histo
 }
 
 /* With runs, in an alphabet of at most `symbols`. */
-DTCI_FN void dtci_tokens_try_runs(dtci_tokens_plan *best, const uint16_t *bins, size_t n, uint32_t largest,
-                                  uint32_t mode, size_t longest, size_t symbols, dtci_tokens_work *work) {
+DTCI_FN void dtci_tokens_try_runs(dtci_tokens_plan *best, const uint16_t *bins, size_t n, unsigned bits,
+                                  uint32_t largest, uint32_t mode, size_t longest, size_t symbols,
+                                  dtci_bin_code *bin_codes, dtci_tokens_work *work) {
     size_t stream = dtci_stream_bins(n), at, end;
     dtci_tokens tokens;
     uint64_t extra_bits = 0;
@@ -1399,15 +1409,16 @@ DTCI_FN void dtci_tokens_try_runs(dtci_tokens_plan *best, const uint16_t *bins, 
         tokens.runs = dtci_class((uint32_t)longest, tokens.run_precision, &extra) + 1;
     } while (tokens.run_precision && (size_t)tokens.values * tokens.runs > symbols);
     if ((size_t)tokens.values * tokens.runs > DTCI_SYMBOLS) return;
+    dtci_bins_encode(bin_codes, bits, mode, tokens.value_precision);
     memset(work->counts, 0, sizeof work->counts);
     for (at = 0; at < n; at = end) {
         end = n - at < stream ? n : at + stream;
         while (at < end) {
             size_t run = dtci_run(bins, at, end, mode);
-            dtci_bin_code code = dtci_bin_encode(bins[at + run], mode, tokens.value_precision);
+            const dtci_bin_code *code = &bin_codes[bins[at + run]];
             uint32_t number = dtci_class((uint32_t)run, tokens.run_precision, &extra);
-            work->counts[number * tokens.values + code.value]++;
-            extra_bits += extra + code.extra;
+            work->counts[number * tokens.values + code->value]++;
+            extra_bits += extra + code->extra;
             at += run + 1;
         }
     }
@@ -1416,7 +1427,7 @@ DTCI_FN void dtci_tokens_try_runs(dtci_tokens_plan *best, const uint16_t *bins, 
 
 /* Chooses how to code n > 0 bins below 2^bits, of the given histogram. */
 DTCI_FN dtci_tokens_plan dtci_tokens_choose(const uint16_t *bins, size_t n, const uint32_t *histogram, unsigned bits,
-                                            dtci_tokens_work *work) {
+                                            dtci_bin_code *bin_codes, dtci_tokens_work *work) {
     uint32_t mode = 0, first = 0, last = 0, bin, largest;
     size_t symbols = n / 8 < 64 ? 64 : n / 8 < 2048 ? n / 8 : 2048;
     unsigned precision, extra;
@@ -1446,8 +1457,9 @@ DTCI_FN dtci_tokens_plan dtci_tokens_choose(const uint16_t *bins, size_t n, cons
             }
         }
         symbols = tokens / 8 < 64 ? 64 : tokens / 8 < DTCI_SYMBOLS ? tokens / 8 : DTCI_SYMBOLS;
-        dtci_tokens_try_runs(&best, bins, n, largest, mode, longest, symbols, work);
-        if (symbols > 256) dtci_tokens_try_runs(&best, bins, n, largest, mode, longest, 256, work);
+        dtci_tokens_try_runs(&best, bins, n, bits, largest, mode, longest, symbols, bin_codes, work);
+        if (symbols > 256 && tokens < 131072) /* above, a large table hardly weighs */
+            dtci_tokens_try_runs(&best, bins, n, bits, largest, mode, longest, 256, bin_codes, work);
     }
     return best;
 }
@@ -1470,7 +1482,7 @@ DTCI_FN size_t dtci_tokens_write(unsigned char *to, size_t capacity, const dtci_
     dtci_lengths_write(&w, plan->lengths, symbols);
     dtci_bits_close(&w);
     dtci_huffman_codes(work->codes, plan->lengths, symbols);
-    for (bin = 0; bin < 1u << bits; bin++) bin_codes[bin] = dtci_bin_encode(bin, tokens->mode, tokens->value_precision);
+    dtci_bins_encode(bin_codes, bits, tokens->mode, tokens->value_precision);
     if (tokens->runs == 1) { /* a bin is then its whole token: join its code and extra bits beforehand */
         for (bin = 0; bin < 1u << bits; bin++) {
             uint32_t code = work->codes[bin_codes[bin].value];
@@ -1963,7 +1975,7 @@ DTCI_FN dtc_status dtci_ternary_encode(const dtc_spec *spec, dtci_head *head, un
             for (i = 0; i < dtci_ceil_div(n, 5); i++) histogram[trit_bytes[first / 5 + i]]++;
         }
         if (spec->ternary.pack == DTC_PACK_HUFFMAN) {
-            dtci_tokens_plan plan = dtci_tokens_choose(trit_bytes, groups, histogram, 8, work);
+            dtci_tokens_plan plan = dtci_tokens_choose(trit_bytes, groups, histogram, 8, bin_codes, work);
             if (plan.bytes < groups) {
                 size_t size = dtci_tokens_write(to + 4 * blocks, capacity - 4 * blocks, &plan, trit_bytes, groups, 8,
                                                 bin_codes, work);
@@ -2283,7 +2295,9 @@ DTCI_FN void dtci_quant_price(dtci_tokens_plan *plan, const dtci_quant *q, const
         }
     }
     memset(plan, 0, sizeof *plan);
-    if (any) *plan = dtci_tokens_choose(work->bins, q->head->count, work->histogram, q->bin_bits, work->tokens);
+    if (any)
+        *plan =
+            dtci_tokens_choose(work->bins, q->head->count, work->histogram, q->bin_bits, work->bin_codes, work->tokens);
 }
 
 /* Finds the finest grids whose tokens take at most `budget` bytes, by trial: tokens cost about a bit more for each
