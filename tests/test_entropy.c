@@ -17,8 +17,7 @@ static histogram histogram_of(const float *values, size_t count) {
     assert_non_null(counts);
     for (i = 0; i < count; i++) {
         uint32_t key = float_bits(values[i] + 0.0f); /* -0 is 0 */
-        for (slot = key * 2654435769u >> 11; counts[slot] && keys[slot] != key;)
-            slot = (slot + 1) % SLOTS;
+        for (slot = key * 2654435769u >> 11; counts[slot] && keys[slot] != key;) slot = (slot + 1) % SLOTS;
         keys[slot] = key;
         counts[slot]++;
     }
