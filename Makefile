@@ -55,6 +55,8 @@ $(B)/tests/%: tests/%.c $(wildcard tests/*.h) $(COMMON_LIBRARY) $(COMMON_HEADERS
 	@mkdir -p $(@D)
 	$(CC) $(BASE_CFLAGS) $< $(COMMON_LIBRARY) -o $@ -lcmocka -lopenblas -lz -lm
 
+$(B)/tests/test_tcp_trainer: $(B)/examples/tcp_trainer
+
 # ---- tests
 
 test: setup ## run everything that CI runs; sets up what it needs

@@ -199,7 +199,7 @@ static bool run_worker(struct trainer *trainer, const struct tcp_settings *tcp, 
         const struct timespec pause = {0, 200000000};
         if (tcp_connect(tcp->host, port, tcp->timeout, &worker.server, error)) {
             done = work(&worker, error);
-            if (!done) say(trainer->id, "lost the server at %s: it %s", worker.server.name, error->text);
+            if (!done) say(trainer->id, "lost the server at %s: %s", worker.server.name, error->text);
             connection_close(&worker.server);
             give_up = clock_seconds() + tcp->timeout;
         }

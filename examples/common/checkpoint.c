@@ -39,8 +39,7 @@ bool checkpoint_write(const char *path, const char *settings, uint64_t round, co
                       size_t set_count, struct error *error) {
     dtc_spec raw = raw_spec();
     size_t settings_bytes = strlen(settings), capacity = HEAD_BYTES + settings_bytes + CRC_BYTES;
-    for (size_t i = 0; i < set_count; i++)
-        capacity += 8 + message_bound(&raw, sets[i]);
+    for (size_t i = 0; i < set_count; i++) capacity += 8 + message_bound(&raw, sets[i]);
     uint8_t *bytes = (uint8_t *)allocate(capacity, 1);
     memcpy(bytes, "DTCK", 4);
     put_u32(bytes + 4, CHECKPOINT_VERSION);

@@ -204,8 +204,7 @@ static void pace_sleep(struct pace *pace, size_t bytes) {
     double now = clock_seconds(), wait = pace->free_at - now;
     if (wait > 0.0) {
         struct timespec pause = {(time_t)wait, (long)((wait - (double)(time_t)wait) * 1e9)};
-        while (nanosleep(&pause, &pause) != 0 && errno == EINTR)
-            continue;
+        while (nanosleep(&pause, &pause) != 0 && errno == EINTR) continue;
     }
     pace->free_at = (wait > 0.0 ? pace->free_at : now) + (double)bytes / pace->bytes_per_second;
 }

@@ -130,8 +130,7 @@ void images_free(struct images *images) {
 void images_batch(const struct images *images, const size_t *index, size_t count, float *values, uint8_t *labels) {
     for (size_t i = 0; i < count; i++) {
         const uint8_t *pixel = images->pixel + index[i] * images->pixels;
-        for (size_t j = 0; j < images->pixels; j++)
-            *values++ = (float)pixel[j] * (1.0f / 255.0f);
+        for (size_t j = 0; j < images->pixels; j++) *values++ = (float)pixel[j] * (1.0f / 255.0f);
         labels[i] = images->label[index[i]];
     }
 }

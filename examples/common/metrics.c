@@ -86,8 +86,7 @@ void metrics_epoch(struct metrics *metrics, uint64_t epoch, uint64_t epochs, con
                    const size_t *worker, size_t workers, const struct meter *server, double accuracy) {
     struct meter sum, server_row = *server;
     memset(&sum, 0, sizeof sum);
-    for (size_t i = 0; i < workers; i++)
-        add_meter(&sum, &meter[i]);
+    for (size_t i = 0; i < workers; i++) add_meter(&sum, &meter[i]);
     sum.loss /= workers ? (double)workers : 1.0;
     server_row.loss = sum.loss;
     if (metrics->csv) {

@@ -73,8 +73,7 @@ static void dense_backward(const struct tensor *weights, const float *inputs, co
              weight_gradient->values);
     memset(bias_gradient->values, 0, outputs * sizeof(float));
     for (size_t i = 0; i < count; i++)
-        for (size_t j = 0; j < outputs; j++)
-            bias_gradient->values[j] += output_delta[i * outputs + j];
+        for (size_t j = 0; j < outputs; j++) bias_gradient->values[j] += output_delta[i * outputs + j];
     if (input_delta)
         multiply(CblasNoTrans, CblasNoTrans, count, weights->columns, outputs, output_delta, weights->values, 0.0f,
                  input_delta);
@@ -106,11 +105,9 @@ static double softmax_loss(const float *logits, const uint8_t *labels, size_t co
     double loss = 0.0;
     for (size_t i = 0; i < count; i++, logits += classes, delta += classes) {
         float most = logits[0];
-        for (size_t c = 1; c < classes; c++)
-            most = fmaxf(most, logits[c]);
+        for (size_t c = 1; c < classes; c++) most = fmaxf(most, logits[c]);
         double sum = 0.0;
-        for (size_t c = 0; c < classes; c++)
-            sum += exp((double)(logits[c] - most));
+        for (size_t c = 0; c < classes; c++) sum += exp((double)(logits[c] - most));
         loss += log(sum) - (double)(logits[labels[i]] - most);
         for (size_t c = 0; c < classes; c++) {
             double probability = exp((double)(logits[c] - most)) / sum;

@@ -197,8 +197,7 @@ static void format_value(const struct option *option, const void *field, char *t
         break;
     case OPTION_CHOICE: {
         const char *at = option->choices;
-        for (int i = 0; i <= *(const int *)field; i++)
-            next_choice(&at, text);
+        for (int i = 0; i <= *(const int *)field; i++) next_choice(&at, text);
         break;
     }
     case OPTION_CODEC:

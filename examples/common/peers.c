@@ -30,8 +30,7 @@ struct peer *peers_find(const struct peers *peers, size_t id, enum peer_stage le
 
 size_t peers_here(const struct peers *peers) {
     size_t here = 0;
-    for (size_t i = 0; i < peers->slots; i++)
-        here += peers->peer[i].stage >= PEER_WAITING;
+    for (size_t i = 0; i < peers->slots; i++) here += peers->peer[i].stage >= PEER_WAITING;
     return here;
 }
 
@@ -54,8 +53,7 @@ static void accept_peer(struct peers *peers) {
     struct connection connection;
     if (!tcp_accept(peers->listener, &connection)) return;
     struct peer *peer = peers->peer, *end = peers->peer + peers->slots;
-    while (peer < end && peer->stage != PEER_FREE)
-        peer++;
+    while (peer < end && peer->stage != PEER_FREE) peer++;
     if (peer == end) {
         say(0, "dropped %s: %zu peers are here already", connection.name, peers->slots);
         connection_close(&connection);
@@ -82,8 +80,7 @@ static bool greet(struct peers *peers, struct peer *peer, struct error *error) {
     if (id > peers->workers) return set_error(error, "wants to be worker %zu of %zu", id, peers->workers);
     if (id && peers_find(peers, id, PEER_WAITING)) return set_error(error, "there is a worker %zu already", id);
     if (id == 0)
-        while (++id <= peers->workers && peers_find(peers, id, PEER_WAITING))
-            continue;
+        while (++id <= peers->workers && peers_find(peers, id, PEER_WAITING)) continue;
     if (id > peers->workers) return set_error(error, "all %zu workers are here already", peers->workers);
     peer->id = id;
     peer->stage = PEER_WAITING;
@@ -121,7 +118,9 @@ void peers_pump(struct peers *peers, double deadline) {
     struct pollfd *poll_fd = (struct pollfd *)allocate(peers->slots + 1, sizeof *poll_fd);
     for (size_t i = 0; i < peers->slots; i++) {
         const struct peer *peer = &peers->peer[i];
-        poll_fd[i].fd = peer->stage == PEER_FREE ? -1 : peer->connection.fd; /* poll skips -1 */
+        /* who has reported may go on with the next round, and is not heard until then; poll skips -1 */
+        bool deaf = peer->stage == PEER_FREE || (peer->delivered && peers->wanted == REPORT);
+        poll_fd[i].fd = deaf ? -1 : peer->connection.fd;
         poll_fd[i].events = POLLIN;
         if (owes(peer) && peer->deadline < deadline) deadline = peer->deadline;
     }

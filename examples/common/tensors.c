@@ -9,8 +9,7 @@
 
 struct tensors tensors_create(const size_t (*shapes)[2], size_t count) {
     struct tensors tensors = {count, (struct tensor *)allocate(count, sizeof(struct tensor)), 0, NULL};
-    for (size_t i = 0; i < count; i++)
-        tensors.values += shapes[i][0] * shapes[i][1];
+    for (size_t i = 0; i < count; i++) tensors.values += shapes[i][0] * shapes[i][1];
     tensors.all = (float *)allocate(tensors.values, sizeof(float));
     float *values = tensors.all;
     for (size_t i = 0; i < count; i++) {

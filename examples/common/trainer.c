@@ -137,8 +137,7 @@ struct meter trainer_take_meter(struct trainer *trainer) {
 double trainer_accuracy(struct trainer *trainer) {
     double start = clock_seconds();
     size_t correct = 0, batch = trainer->net.batch, count;
-    for (size_t i = 0; i < trainer->test.count; i++)
-        trainer->order[i] = i;
+    for (size_t i = 0; i < trainer->test.count; i++) trainer->order[i] = i;
     trainer->order_epoch = UINT64_MAX;
     for (size_t first = 0; first < trainer->test.count; first += count) {
         count = trainer->test.count - first < batch ? trainer->test.count - first : batch;

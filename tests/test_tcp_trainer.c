@@ -1,0 +1,565 @@
+/* tcp_trainer as a whole: processes that train a small net on small images, stop, resume, fail and meet strangers. */
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "examples/common/bytes.h"
+#include "examples/common/frame.h"
+#include "examples/common/metrics.h"
+#include "examples/common/peers.h"
+#include "examples/common/trainer.h"
+#include "tests/idx_files.h"
+
+enum { MAX_ARGUMENTS = 48, PATIENCE_S = 120 };
+
+static char program[4096]; /* tcp_trainer */
+static char dir[] = "build/test_tcp_XXXXXX";
+static pid_t children[64]; /* that have not ended; 0: none */
+
+/* What every run here is started with. */
+static const char *const net_options[] = {"--layers", "64-16-4", "--batch", "16",        "--workers",
+                                          "2",        "--lr",    "0.05",    "--timeout", "60"};
+enum { NET_OPTIONS = sizeof net_options / sizeof *net_options };
+
+static const char *in_dir(const char *name) {
+    static char path[8][4096];
+    static int next;
+    next = (next + 1) % 8;
+    snprintf(path[next], sizeof path[next], "%s/%s", dir, name);
+    return path[next];
+}
+
+/* The whole file as text, to be freed. */
+static char *text_of(const char *path) {
+    FILE *file = fopen(path, "rb");
+    if (!file) fail_msg("%s: cannot be read", path);
+    fseek(file, 0, SEEK_END);
+    size_t size = (size_t)ftell(file);
+    rewind(file);
+    char *text = (char *)allocate(size + 1, 1);
+    assert_int_equal(fread(text, 1, size, file), size);
+    fclose(file);
+    return text;
+}
+
+/* Starts tcp_trainer ROLE with the common options, then the given words; all it prints goes to the log in `dir`. */
+static pid_t start(const char *log, const char *role, const char *words) {
+    char *argument[MAX_ARGUMENTS], buffer[1024];
+    size_t count = 0;
+    argument[count++] = program;
+    snprintf(buffer, sizeof buffer, "%s --data %s", role, dir);
+    for (char *word = strtok(buffer, " "); word; word = strtok(NULL, " ")) argument[count++] = strdup(word);
+    for (size_t i = 0; i < NET_OPTIONS; i++) argument[count++] = strdup(net_options[i]);
+    snprintf(buffer, sizeof buffer, "%s", words);
+    for (char *word = strtok(buffer, " "); word; word = strtok(NULL, " ")) argument[count++] = strdup(word);
+    assert_true(count < MAX_ARGUMENTS);
+    argument[count] = NULL;
+    unlink(in_dir(log)); /* nobody shall wait for the words of an earlier run */
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        int output = open(in_dir(log), O_WRONLY | O_CREAT | O_TRUNC, 0644);
+        dup2(output, STDOUT_FILENO);
+        dup2(output, STDERR_FILENO);
+        execv(program, argument);
+        _exit(127);
+    }
+    for (size_t i = 1; i < count; i++) free(argument[i]);
+    return child;
+}
+
+static int end_of(pid_t child) {
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    for (size_t i = 0; i < sizeof children / sizeof *children; i++)
+        if (children[i] == child) children[i] = 0;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void kill_child(pid_t child) {
+    kill(child, SIGKILL);
+    end_of(child);
+}
+
+/* After every test, as a failed one leaves them. */
+static int kill_children(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof children / sizeof *children; i++)
+        if (children[i]) kill_child(children[i]);
+    return 0;
+}
+
+/* Runs to the end; the log's text, to be freed, when the exit code is as expected. */
+static char *run(const char *role, const char *words, int expected_code) {
+    int code = end_of(start("run.log", role, words));
+    char *log = text_of(in_dir("run.log"));
+    if (code != expected_code) fail_msg("tcp_trainer %s %s: exit code %d\n%s", role, words, code, log);
+    return log;
+}
+
+static void run_well(const char *words) {
+    free(run("local", words, 0));
+}
+
+static void assert_says(const char *log, const char *words) {
+    if (!strstr(log, words)) fail_msg("not said: %s\n%s", words, log);
+}
+
+static size_t occurrences(const char *text, const char *words) {
+    size_t count = 0;
+    while ((text = strstr(text, words))) {
+        count++;
+        text++;
+    }
+    return count;
+}
+
+/* Waits until the log says the words at least so many times. */
+static void await(const char *log, const char *words, size_t times) {
+    for (double start_s = clock_seconds(); clock_seconds() < start_s + PATIENCE_S;) {
+        char *text = access(in_dir(log), R_OK) == 0 ? text_of(in_dir(log)) : (char *)allocate(1, 1);
+        size_t found = occurrences(text, words);
+        free(text);
+        if (found >= times) return;
+        nanosleep(&(struct timespec){0, 10000000}, NULL);
+    }
+    fail_msg("not said in %d s: %s\n%s", PATIENCE_S, words, text_of(in_dir(log)));
+}
+
+static void await_progress(const char *log) {
+    char *text = text_of(in_dir(log));
+    size_t epochs = occurrences(text, "\nepoch ");
+    free(text);
+    await(log, "\nepoch ", epochs + 2);
+}
+
+static void assert_same_file(const char *a, const char *b) {
+    char command[1024];
+    snprintf(command, sizeof command, "cmp %s %s", in_dir(a), in_dir(b));
+    assert_int_equal(system(command), 0);
+}
+
+static int make_data(void **state) {
+    (void)state;
+    if (!mkdtemp(dir)) return -1;
+    write_images(dir, "train", 512, 8, 4, 0);
+    write_images(dir, "t10k", 128, 8, 4, 1);
+    return 0;
+}
+
+static int remove_data(void **state) {
+    char command[64];
+    (void)state;
+    snprintf(command, sizeof command, "rm -r %s", dir);
+    return system(command);
+}
+
+/* ---- Training -------------------------------------------------------------------------------------------------- */
+
+static double field_after(const char *text, const char *words) {
+    const char *at = strstr(text, words);
+    if (!at) fail_msg("not said: %s\n%s", words, text);
+    return strtod(at + strlen(words), NULL);
+}
+
+static void every_codec_trains(void **state) {
+    (void)state;
+    const char *const runs[] = {
+        "--codec raw",
+        "--codec raw:type=bf16 --down-codec raw:type=fp16 --activation tanh",
+        "--codec ternary --residual --down-codec raw:type=bf16",
+        "--codec quant --down-codec quant:bits=8",
+        "--codec quant:bits=3,rounding=stochastic --residual --down-codec quant:bits=8",
+        "--exchange parameters --codec quant:floor=5 --every 2",
+        "--workers 3 --codec quant:bits=6 --momentum 0 --lr 0.5",
+    };
+    for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) {
+        char words[512];
+        snprintf(words, sizeof words, "%s --epochs 8 --metrics %s", runs[i], in_dir("m.csv"));
+        char *log = run("local", words, 0), *csv = text_of(in_dir("m.csv"));
+        if (!(field_after(log, "accuracy   ") > 90.0)) fail_msg("%s\n%s", runs[i], log);
+        assert_true(strncmp(csv,
+                            "epoch,worker,codec,values,bytes_up,bytes_down,compute_s,encode_s,transfer_s,"
+                            "decode_s,loss,accuracy\n",
+                            95) == 0);
+        size_t workers = strstr(runs[i], "--workers 3") ? 3 : 2, reports = strstr(runs[i], "--every 2") ? 4 : 8;
+        assert_int_equal(occurrences(csv, "\n"), 1 + reports * (workers + 1));
+        assert_int_equal(occurrences(csv, ",server,"), reports);
+        free(log);
+        free(csv);
+    }
+}
+
+static void every_byte_is_counted(void **state) {
+    (void)state;
+    char words[512];
+    snprintf(words, sizeof words, "--epochs 1 --metrics %s", in_dir("m.csv"));
+    run_well(words);
+    char *csv = text_of(in_dir("m.csv"));
+    unsigned long values, up, down;
+    /* 16 rounds of 1108 values; a message has a head of 16 bytes and at most 24 bytes over each packet's 4 a value */
+    assert_int_equal(sscanf(strstr(csv, "\n1,1,"), "\n1,1,\"%*[^\"]\",%lu,%lu,%lu", &values, &up, &down), 3);
+    assert_int_equal(values, 16 * 1108);
+    assert_true(up > 16 * (16 + 4 * 1108) && up <= 16 * (16 + 4 * 1108 + 4 * 24));
+    assert_int_equal(down, up);
+    free(csv);
+}
+
+static void pacing_takes_its_time(void **state) {
+    (void)state;
+    double start_s = clock_seconds();
+    run_well("--epochs 1 --link-mbps 2"); /* the server sends 16 rounds of 4432 bytes to two workers: 0.56 s */
+    assert_true(clock_seconds() - start_s > 0.5);
+}
+
+static void a_gradient_that_is_not_finite_is_skipped_visibly(void **state) {
+    (void)state;
+    const char *const codecs[] = {"raw", "ternary --residual"};
+    for (size_t i = 0; i < 2; i++) {
+        char words[128];
+        snprintf(words, sizeof words, "--lr 1e9 --layers 64-16-16-16-16-4 --epochs 2 --codec %s", codecs[i]);
+        char *log = run("local", words, 0);
+        assert_says(log, ": skips round");
+        assert_says(log, "is skipped: there is no worker's message");
+        free(log);
+    }
+}
+
+/* ---- Checkpoints ----------------------------------------------------------------------------------------------- */
+
+static void a_resumed_run_ends_in_the_same_bits(void **state) {
+    (void)state;
+    const char *const runs[] = {
+        "--codec ternary --residual --down-codec raw:type=bf16",
+        "--codec quant:bits=4,rounding=stochastic --down-codec quant:bits=6,rounding=stochastic --residual",
+        "--codec quant:bits=5,rounding=stochastic --exchange parameters",
+        "--codec raw",
+    };
+    for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) {
+        char words[512];
+        snprintf(words, sizeof words, "%s --epochs 4 --save %s", runs[i], in_dir("straight"));
+        run_well(words);
+        snprintf(words, sizeof words, "%s --epochs 2 --save %s", runs[i], in_dir("stopped"));
+        run_well(words);
+        snprintf(words, sizeof words, "%s --epochs 4 --save %s --resume %s", runs[i], in_dir("stopped"),
+                 in_dir("stopped"));
+        run_well(words);
+        assert_same_file("straight", "stopped");
+        assert_same_file("straight.worker1", "stopped.worker1");
+        assert_same_file("straight.worker2", "stopped.worker2");
+    }
+}
+
+static void a_run_killed_at_any_time_leaves_a_whole_checkpoint(void **state) {
+    (void)state;
+    char words[512];
+    snprintf(words, sizeof words, "--port 0 --epochs 100000 --save %s", in_dir("killed"));
+    pid_t server = start("server.log", "server", words);
+    await("server.log", "listening at 127.0.0.1:", 1);
+    char *log = text_of(in_dir("server.log"));
+    snprintf(words, sizeof words, "--port %.0f", field_after(log, "listening at 127.0.0.1:"));
+    free(log);
+    pid_t worker[2] = {start("a.log", "worker", words), start("b.log", "worker", words)};
+    await("server.log", "\nepoch ", 3);
+    kill_child(server);
+    for (size_t i = 0; i < 2; i++) kill_child(worker[i]);
+    snprintf(words, sizeof words, "--epochs 1 --resume %s", in_dir("killed"));
+    log = run("server", words, 1);
+    assert_says(log, "the checkpoint has done as many"); /* so it was read in full */
+    free(log);
+}
+
+static void other_checkpoints_are_refused(void **state) {
+    (void)state;
+    const char *const others[][2] = {{"--codec ternary", "made with --codec raw, not --codec ternary"},
+                                     {"--layers 64-8-4", "made with --layers 64-16-4, not --layers 64-8-4"},
+                                     {"--workers 3", "made with --workers 2, not --workers 3"},
+                                     {"--seed 2", "made with --seed 1, not --seed 2"}};
+    char words[512];
+    snprintf(words, sizeof words, "--epochs 1 --save %s", in_dir("made"));
+    run_well(words);
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        snprintf(words, sizeof words, "--epochs 2 --resume %s %s", in_dir("made"), others[i][0]);
+        char *log = run("local", words, 1);
+        assert_says(log, others[i][1]);
+        free(log);
+    }
+
+    char *whole = text_of(in_dir("made")); /* of the text the first bytes do */
+    FILE *file = fopen(in_dir("made"), "r+b");
+    fseek(file, 2000, SEEK_SET);
+    fputc('x', file);
+    fclose(file);
+    snprintf(words, sizeof words, "--epochs 2 --resume %s", in_dir("made"));
+    char *log = run("local", words, 1);
+    assert_says(log, "damaged");
+    free(log);
+    write_bytes(dir, "made", (const uint8_t *)whole, 10, 0);
+    log = run("local", words, 1);
+    assert_says(log, "not a checkpoint");
+    free(log);
+    free(whole);
+}
+
+/* ---- Peers ----------------------------------------------------------------------------------------------------- */
+
+/* A server that trains until it is killed, and its workers. */
+struct group {
+    pid_t server, worker[2];
+    char port[16];
+};
+
+static struct group start_group(size_t workers, const char *words) {
+    struct group group;
+    char all[512];
+    snprintf(all, sizeof all, "--port 0 --epochs 1000000 %s", words);
+    group.server = start("server.log", "server", all);
+    await("server.log", "listening at 127.0.0.1:", 1);
+    char *log = text_of(in_dir("server.log"));
+    snprintf(group.port, sizeof group.port, "%.0f", field_after(log, "listening at 127.0.0.1:"));
+    free(log);
+    for (size_t i = 0; i < workers; i++) {
+        snprintf(all, sizeof all, "--port %s --worker-id %zu", group.port, i + 1);
+        group.worker[i] = start(i ? "b.log" : "a.log", "worker", all);
+    }
+    return group;
+}
+
+static struct connection connect_to(const struct group *group) {
+    struct connection connection;
+    struct error error;
+    if (!tcp_connect("127.0.0.1", group->port, PATIENCE_S, &connection, &error)) fail_msg("%s", error.text);
+    connection_limit(&connection, 1 << 20);
+    return connection;
+}
+
+static void send_raw(const struct connection *connection, const void *bytes, size_t size) {
+    assert_int_equal(write(connection->fd, bytes, size), size);
+}
+
+static struct pace unpaced;
+
+static void send_one(struct connection *connection, enum frame_type type, uint32_t round, const void *payload,
+                     size_t bytes) {
+    struct error error;
+    if (!frame_send(connection, &unpaced, (uint8_t)type, round, (const uint8_t *)payload, bytes, PATIENCE_S, &error))
+        fail_msg("%s", error.text);
+}
+
+static struct frame receive_one(struct connection *connection, enum frame_type type) {
+    struct error error;
+    struct frame frame;
+    if (!frame_wait(connection, PATIENCE_S, &frame, &error)) fail_msg("%s", error.text);
+    assert_int_equal(frame.type, type);
+    frame_done(connection);
+    return frame;
+}
+
+static void strangers_are_dropped_and_training_goes_on(void **state) {
+    (void)state;
+    struct group group = start_group(2, "--timeout 5");
+    await("server.log", "\nepoch ", 1);
+    const uint8_t version[16] = {'D', 'T', 'C', 'T', 9, HELLO};
+    const uint8_t huge[16] = {'D', 'T', 'C', 'T', FRAME_PROTOCOL, HELLO, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff};
+    const uint8_t half[20] = {'D', 'T', 'C', 'T', FRAME_PROTOCOL, HELLO, 0, 0, 0, 0, 0, 0, 100};
+    const struct {
+        const void *bytes;
+        size_t size;
+        const char *said;
+    } strangers[] = {
+        {"GET / HTTP/1.1\r\n\r\n", 18, "sends garbage"},
+        {version, sizeof version, "speaks protocol version 9"},
+        {huge, sizeof huge, "announces 4294967311 bytes"},
+        {half, sizeof half, "sends half a frame (20 bytes) and then nothing"},
+        {"", 0, "sends nothing for 5 s"},
+        {"DTCT\1\5\0\0\0\0\0\0\0\0\0", 16, "does not begin with a hello"},
+        {"DTCT\1\1\0\0\0\0\0\0\3\0\0\0hel", 19, "does not begin with a hello"},
+    };
+    struct connection stranger[sizeof strangers / sizeof *strangers];
+    for (size_t i = 0; i < sizeof strangers / sizeof *strangers; i++) {
+        stranger[i] = connect_to(&group);
+        send_raw(&stranger[i], strangers[i].bytes, strangers[i].size);
+        await("server.log", strangers[i].said, i == 6 ? 2 : 1);
+    }
+    char *log = text_of(in_dir("server.log"));
+    assert_int_equal(occurrences(log, "dropped 127.0.0.1:"), sizeof strangers / sizeof *strangers);
+    assert_int_equal(occurrences(log, "dropped worker"), 0);
+    free(log);
+    await_progress("server.log");
+    for (size_t i = 0; i < sizeof strangers / sizeof *strangers; i++) connection_close(&stranger[i]);
+}
+
+/* The settings of this file's runs as a hello tells them. */
+static void shared_settings(char text[SHARED_BYTES]) {
+    struct trainer trainer;
+    struct error error;
+    char data[sizeof dir],
+        *arguments[] = {(char *)"--layers", (char *)"64-16-4",   (char *)"--batch", (char *)"16",     (char *)"--lr",
+                        (char *)"0.05",     (char *)"--workers", (char *)"2",       (char *)"--data", data};
+    memset(&trainer, 0, sizeof trainer);
+    memcpy(data, dir, sizeof dir);
+    trainer_defaults(&trainer.settings);
+    struct option_table table = trainer_options(&trainer.settings);
+    if (!options_parse(&table, 1, ROLE_WORKER, 10, arguments, &error) || !trainer_load(&trainer, &table, 1, &error))
+        fail_msg("%s", error.text);
+    memcpy(text, trainer.shared, SHARED_BYTES);
+    trainer_free(&trainer);
+}
+
+/* Joins as a worker does, and returns the round. */
+static uint32_t join(struct connection *connection) {
+    uint8_t hello[HELLO_BYTES] = {2, 0, 0, 0};
+    shared_settings((char *)hello + 4);
+    send_one(connection, HELLO, 0, hello, 4 + strlen((char *)hello + 4));
+    uint32_t round = receive_one(connection, WELCOME).round;
+    receive_one(connection, STATE);
+    receive_one(connection, STATE);
+    return round;
+}
+
+static void a_worker_that_goes_wrong_is_dropped_and_training_goes_on(void **state) {
+    (void)state;
+    struct group group = start_group(1, "--timeout 5");
+    for (int wrong = 0; wrong < 7; wrong++) {
+        struct connection connection = connect_to(&group);
+        uint32_t round = join(&connection);
+        uint8_t head[16] = {'D', 'T', 'C', 'T', FRAME_PROTOCOL, MESSAGE};
+        put_u32(head + 8, round);
+        switch (wrong) {
+        case 0: /* a message that holds no packets */
+            send_one(&connection, MESSAGE, round, "no packets", 10);
+            await("server.log", "packet 0 of the message", 1);
+            break;
+        case 1: /* of another round */
+            send_one(&connection, MESSAGE, round + 1, "", 0);
+            await("server.log", "sends a frame out of turn", 1);
+            break;
+        case 2:
+            send_raw(&connection, "garbage garbage ", 16);
+            await("server.log", "sends garbage", 1);
+            break;
+        case 3: /* a length that no message has */
+            put_u32(head + 12, 1 << 20);
+            send_raw(&connection, head, 16);
+            await("server.log", "announces 1048592 bytes", 1);
+            break;
+        case 4: /* half a frame, then the end */
+            put_u32(head + 12, 100);
+            send_raw(&connection, head, 16);
+            connection_close(&connection);
+            await("server.log", "closed the connection after 16 bytes of a frame", 1);
+            break;
+        case 5: /* half a frame, then silence */
+            put_u32(head + 12, 100);
+            send_raw(&connection, head, 16);
+            await("server.log", "sends half a frame (16 bytes) and then nothing", 1);
+            break;
+        case 6: /* silence */
+            await("server.log", "sends nothing for 5 s", 1);
+            break;
+        }
+        await("server.log", "dropped worker 2 (127.0.0.1:", (size_t)wrong + 1);
+        await_progress("server.log");
+        if (wrong != 4) connection_close(&connection);
+    }
+}
+
+static void a_worker_with_other_settings_is_refused(void **state) {
+    (void)state;
+    struct group group = start_group(2, "");
+    char words[128];
+    await("server.log", "\nepoch ", 1);
+    snprintf(words, sizeof words, "--port %s --lr 0.06", group.port);
+    char *log = run("worker", words, 1);
+    assert_says(log, "refuses: the server runs with --lr 0.05, the worker with --lr 0.06");
+    free(log);
+    snprintf(words, sizeof words, "--port %s --worker-id 2", group.port);
+    log = run("worker", words, 1);
+    assert_says(log, "refuses: there is a worker 2 already");
+    free(log);
+    await_progress("server.log");
+}
+
+static void a_killed_worker_comes_back(void **state) {
+    (void)state;
+    char words[512];
+    snprintf(words, sizeof words, "--metrics %s", in_dir("back.csv"));
+    struct group group = start_group(2, words);
+    await("server.log", "\nepoch ", 2);
+    kill_child(group.worker[1]);
+    await("server.log", "dropped worker 2 (127.0.0.1:", 1);
+    await_progress("server.log");
+    snprintf(words, sizeof words, "--port %s --worker-id 2", group.port);
+    group.worker[1] = start("b.log", "worker", words);
+    await("server.log", "server: worker 2 (127.0.0.1:", 1);
+    await_progress("server.log");
+    char *log = text_of(in_dir("server.log")), *csv = text_of(in_dir("back.csv"));
+    assert_int_equal(occurrences(log, "DRIFT"), 0);
+    assert_int_equal(occurrences(log, "dropped"), 1);
+    assert_true(occurrences(csv, ",2,\"raw") < occurrences(csv, ",1,\"raw")); /* it was away for some epochs */
+    free(log);
+    free(csv);
+}
+
+static void wrong_options_name_the_flag(void **state) {
+    (void)state;
+    const char *const wrong[][2] = {
+        {"--bogus 1", "--bogus: no such option"},
+        {"--lr fast", "--lr fast: not a number"},
+        {"--batch 0", "--batch 0: not a whole number from 1"},
+        {"--batch 600", "--batch 600: 2 workers need 1200 samples a step, but there are 512"},
+        {"--codec quant:bits=99", "--codec quant:bits=99: at \"99\""},
+        {"--activation sigmoid", "--activation sigmoid: not one of relu|tanh"},
+        {"--layers 63-4", "--layers: 63 inputs, but an image"},
+        {"--layers 64-3", "label 3 is 3, not 0 to 2"},
+        {"--every 2", "--every 2: gradients are exchanged every step"},
+        {"--exchange parameters --residual", "--residual: "},
+        {"--worker-id 1", "--worker-id: not an option of this sub-command"},
+        {"--residual=yes", "--residual takes no value"},
+        {"--seed", "--seed: its value is missing"},
+        {"extra", "extra: not an option"},
+        {"--data /nowhere", "/nowhere/train-images-idx3-ubyte: no such file"},
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        char *log = run("local", wrong[i][0], 2);
+        assert_says(log, wrong[i][1]);
+        free(log);
+    }
+    free(run("train", "", 2));
+    char *log = run("local", "--help", 0);
+    assert_says(log, "--link-mbps");
+    free(log);
+}
+
+int main(int argc, char **argv) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(every_codec_trains, kill_children),
+        cmocka_unit_test_teardown(every_byte_is_counted, kill_children),
+        cmocka_unit_test_teardown(pacing_takes_its_time, kill_children),
+        cmocka_unit_test_teardown(a_gradient_that_is_not_finite_is_skipped_visibly, kill_children),
+        cmocka_unit_test_teardown(a_resumed_run_ends_in_the_same_bits, kill_children),
+        cmocka_unit_test_teardown(a_run_killed_at_any_time_leaves_a_whole_checkpoint, kill_children),
+        cmocka_unit_test_teardown(other_checkpoints_are_refused, kill_children),
+        cmocka_unit_test_teardown(strangers_are_dropped_and_training_goes_on, kill_children),
+        cmocka_unit_test_teardown(a_worker_that_goes_wrong_is_dropped_and_training_goes_on, kill_children),
+        cmocka_unit_test_teardown(a_worker_with_other_settings_is_refused, kill_children),
+        cmocka_unit_test_teardown(a_killed_worker_comes_back, kill_children),
+        cmocka_unit_test_teardown(wrong_options_name_the_flag, kill_children),
+    };
+    /* the program is beside: build/tests/test_tcp_trainer, build/examples/tcp_trainer */
+    const char *slash = argc ? strrchr(argv[0], '/') : NULL;
+    snprintf(program, sizeof program, "%.*s/../examples/tcp_trainer", slash ? (int)(slash - argv[0]) : 1,
+             slash ? argv[0] : ".");
+    return cmocka_run_group_tests(tests, make_data, remove_data);
+}
