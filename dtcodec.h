@@ -85,9 +85,9 @@
  *   - Decoding gives the same bits on every platform, compiler, optimization and -ffast-math. Two things are the
  *     processor's: one set to flush denormals gives zeros for them, and x87 arithmetic (32-bit x86 without
  * -mfpmath=sse) may round the sums of dtc_decode_add otherwise in the last bit.
- *   - Encoding uses exactly rounded operations throughout but for rate=, which searches with the C library's log2 and
- *     exp2; and where a compiler fuses a product and a sum in double (FMA), a value at the very border of two bins may
- *     fall to the other one. Either way every receiver decodes the same packet to the same bits.
+ *   - Encoding uses exactly rounded operations in a fixed order, but for rate=, which searches with the C library's
+ * log2 and exp2. What a compiler is allowed to change of that (FMA, -ffast-math) can move the last bit of a scale, or a
+ *     value at the very border of two bins. Either way every receiver decodes the same packet to the same bits.
  *   - Decoders trust nothing in a packet. What a packet can cost is bounded by the caller's count and scratch, and
  *     linear in them.
  *
@@ -2237,8 +2237,15 @@ DTCI_FN unsigned dtci_quant_bin_bits_max(const dtc_spec *spec) {
     return spec->quant.bits && !spec->block ? (unsigned)spec->quant.bits : DTCI_QUANT_BITS_MAX;
 }
 
-DTCI_FN size_t dtci_quant_scratch(const dtc_spec *spec, size_t count, size_t blocks) {
-    return 2 * dtci_room(8 * blocks) + dtci_room(2 * count) + dtci_tokens_scratch(dtci_quant_bin_bits_max(spec));
+/* Where grids alone would take as much as the values, the values are stored. */
+DTCI_FN int dtci_quant_stores(const dtci_head *head) {
+    return dtci_blocks(head) > head->count / 2;
+}
+
+DTCI_FN size_t dtci_quant_scratch(const dtc_spec *spec, const dtci_head *head) {
+    uint64_t bytes = 2 * (uint64_t)dtci_room(8 * dtci_blocks(head)) + dtci_room(2 * (size_t)head->count) +
+                     dtci_tokens_scratch(dtci_quant_bin_bits_max(spec));
+    return dtci_quant_stores(head) ? 0 : bytes < SIZE_MAX ? (size_t)bytes : SIZE_MAX;
 }
 
 /* Everything the encoder works in. */
@@ -2260,9 +2267,9 @@ DTCI_FN unsigned dtci_quant_auto_bits(const dtc_spec *spec, const dtci_quant *q,
     uint32_t histogram[256], n = 0;
     uint64_t sum = 0;
     unsigned bits;
-    stride = (size_t)(1 / sample);
-    if (count / stride < 1024) stride = count / 1024; /* a small tensor is looked at more closely */
-    stride = stride > 1 ? (stride - 1) | 1 : 1;       /* odd, so as not to stay in one column of a matrix */
+    sample *= (double)count;
+    stride = (size_t)((double)count / (sample > 1024 ? sample : 1024)); /* small tensors are looked at more closely */
+    stride = stride > 1 ? (stride - 1) | 1 : 1; /* odd, so as not to stay in one column of a matrix */
     memset(histogram, 0, sizeof histogram);
     for (i = 0; i < count; i += stride, n++) {
         double min = (double)ranges[2 * (i / block)], max = (double)ranges[2 * (i / block) + 1], t;
@@ -2349,7 +2356,7 @@ DTCI_FN dtc_status dtci_quant_encode(const dtc_spec *spec, dtci_head *head, unsi
                                      dtci_arena *arena) {
     size_t blocks = dtci_blocks(head), block = dtci_block(head), first, n, b;
     unsigned tokens_bits = dtci_quant_bin_bits_max(spec), field_bits;
-    float *ranges = (float *)dtci_take(arena, 8 * blocks);
+    float *ranges;
     dtci_random random = dtci_random_open(spec->seed);
     int constant = 1, entropy = spec->quant.entropy == DTC_HUFFMAN;
     uint32_t coding = DTCI_QUANT_FIELDS;
@@ -2361,6 +2368,9 @@ DTCI_FN dtc_status dtci_quant_encode(const dtc_spec *spec, dtci_head *head, unsi
     memset(&q, 0, sizeof q);
     memset(&plan, 0, sizeof plan);
     q.head = head;
+    if (dtci_quant_stores(head))
+        return dtci_scan(source, 0, head->count).finite ? dtci_store_instead(head) : DTC_ERROR_NONFINITE;
+    ranges = (float *)dtci_take(arena, 8 * blocks);
     work.grids = (unsigned char *)dtci_take(arena, 8 * blocks);
     work.bins = (uint16_t *)dtci_take(arena, 2 * (size_t)head->count);
     work.histogram = (uint32_t *)dtci_take(arena, sizeof(uint32_t) << tokens_bits);
@@ -2449,9 +2459,10 @@ DTCI_FN dtc_status dtci_quant_encode(const dtc_spec *spec, dtci_head *head, unsi
 DTCI_FN dtc_status dtci_quant_check(const dtci_head *head) {
     uint32_t coding = head->variant >> 5 & 3;
     unsigned bits = (head->variant & 15) + 1;
-    size_t size = dtci_payload_bytes(head), grids = 8 * dtci_blocks(head);
+    uint64_t size = dtci_payload_bytes(head), grids = 8 * (uint64_t)dtci_blocks(head);
     if (head->variant >> 7 || head->seed) return DTC_ERROR_OPTION;
-    if (coding > DTCI_QUANT_CONSTANT || head->workers > 16777216u >> bits) return DTC_ERROR_HEAD;
+    if (coding > DTCI_QUANT_CONSTANT || head->workers > 16777216u >> bits || dtci_quant_stores(head))
+        return DTC_ERROR_HEAD;
     if (coding == DTCI_QUANT_TOKENS) return size > grids && head->count ? DTC_OK : DTC_ERROR_SIZE;
     if (coding == DTCI_QUANT_FIELDS) grids += dtci_fields_bytes(head->count, dtci_quant_field_bits(head, bits));
     return size == grids ? DTC_OK : DTC_ERROR_SIZE;
@@ -2579,7 +2590,7 @@ DTCI_API size_t dtc_encode_scratch(const dtc_spec *spec, size_t count) {
     if (spec->codec == DTC_TERNARY) return dtci_ternary_scratch(count, dtci_blocks(&head));
 #endif
 #ifndef DTC_NO_QUANT
-    if (spec->codec == DTC_QUANT) return dtci_quant_scratch(spec, count, dtci_blocks(&head));
+    if (spec->codec == DTC_QUANT) return dtci_quant_scratch(spec, &head);
 #endif
     return 0;
 }
