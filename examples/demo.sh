@@ -1,0 +1,60 @@
+#!/bin/sh
+# demo.sh TRAINER DIR OPTIONS...: trains once under each codec below, everything else (OPTIONS) the same, and prints one
+# table from the metrics, which it leaves in DIR.
+set -eu
+trainer=$1 dir=$2
+shift 2
+
+runs='--codec raw --down-codec raw
+--codec raw:type=bf16 --down-codec raw:type=bf16
+--codec ternary --down-codec raw:type=bf16 --residual
+--codec quant:bits=auto --down-codec raw:type=bf16
+--codec quant:bits=4 --down-codec quant:bits=4 --residual'
+
+mkdir -p "$dir"
+rm -f "$dir"/*.csv
+number=0
+echo "$runs" | while read -r run; do
+    number=$((number + 1))
+    echo
+    echo "== $run"
+    # shellcheck disable=SC2086 # words
+    "$trainer" local --metrics "$dir/$number.csv" $run "$@" </dev/null
+done
+
+echo
+echo "$runs" | awk -v dir="$dir" '
+function ratio(bits) { return sprintf("%.2f (1/%.1f)", bits, 32 / bits) }
+BEGIN {
+    row = "%-18s %-14s %-8s %-14s %-14s %9s %7s %9s %9s %9s %9s\n"
+    printf row, "codec up", "codec down", "residual", "bits up", "bits down", "accuracy", "to fp32", "compute", "encode",
+        "transfer", "decode"
+}
+{
+    file = dir "/" NR ".csv"
+    values = up = down = accuracy = 0
+    split("", seconds)
+    split("", workers)
+    getline line <file
+    while ((getline line <file) > 0) { # the codec is quoted, as it may hold commas: count the fields from the end
+        n = split(line, field, ",")
+        accuracy = field[n]
+        if (field[2] == "server") continue
+        workers[field[2]] = 1
+        values += field[n - 8]
+        up += field[n - 7]
+        down += field[n - 6]
+        for (i = 0; i < 4; i++) seconds[i] += field[n - 5 + i]
+    }
+    close(file)
+    count = 0
+    for (worker in workers) count++
+    if (NR == 1) first = accuracy
+    printf row, $2, $4, /--residual/ ? "yes" : "no", ratio(8 * up / values), ratio(8 * down / values),
+        sprintf("%.2f %%", 100 * accuracy), sprintf("%+.2f", 100 * (accuracy - first)), sprintf("%.1f s", seconds[0] / count),
+        sprintf("%.1f s", seconds[1] / count), sprintf("%.1f s", seconds[2] / count), sprintf("%.1f s", seconds[3] / count)
+}
+END {
+    print "Bits are for each value exchanged, with all heads; in brackets, the part of fp32. Seconds are a worker\x27s;"
+    print "transfer includes waiting for the server and the other workers."
+}'
