@@ -103,7 +103,7 @@ static inline size_t fuzz_values(struct fuzz_input *input, float *values, size_t
     return n;
 }
 
-enum { FUZZ_COUNT_MAX = 1 << 20 }; /* the most values that a fuzzer lets a packet ask for */
+enum { FUZZ_COUNT_MAX = 1 << 13 }; /* the most values that a fuzzer lets a packet ask for */
 
 /* What every decoder promises of any bytes. */
 static inline void fuzz_decode(const uint8_t *packet, size_t size) {

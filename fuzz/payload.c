@@ -12,8 +12,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     packet[0] = 0xd7;
     packet[1] = (unsigned char)(DTC_WIRE_VERSION << 4 | packet[1] % 3);
     for (i = 0; i < 4; i++) packet[8 + i] = (unsigned char)(size >> 8 * i & 255);
-    packet[6] &= 1; /* at most 2^17 values */
-    packet[7] = 0;
+    packet[5] &= 31; /* at most 8191 values */
+    packet[6] = packet[7] = 0;
     fuzz_decode(packet, size);
     if (dtc_inspect(packet, size, &info) == DTC_OK && !info.spec.no_checksum && info.count < 256) {
         float values[256];

@@ -2,7 +2,7 @@
 
 #include "fuzz.h"
 
-enum { COUNT_MAX = 400 };
+enum { COUNT_MAX = 300 };
 
 static float clipped(float x, float min, float max) {
     return x < min ? min : x > max ? max : x;
@@ -16,7 +16,7 @@ static double tolerance(const dtc_spec *spec, const dtc_info *info, float min, f
     double reach = fabs((double)(-min > max ? min : max)), range = (double)max - (double)min;
     double half = range / levels / 2, finest = reach * info->workers * ldexp(1, -27);
     if (range > 0 && half < finest) half = finest;
-    return (stochastic ? 2 : 1) * half * (1 + 1e-6) + ldexp(reach + half, -24) + ldexp(1, -149);
+    return (stochastic ? 2 : 1) * half * (1 + 1e-6) + ldexp(reach + half, -24) + ldexp(1, -148);
 }
 
 static void check_block(const dtc_spec *spec, const dtc_info *info, const float *values, const float *decoded,
@@ -59,14 +59,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (spec.quant.max_given) spec.quant.max = fuzz_float(&input);
     if (options & 64) spec.block = fuzz_byte(&input);
     if (options & 128) spec.workers = fuzz_byte(&input);
-    if (more < 160) {
+    if (more < 144) {
+        spec.quant.bits = (int)(1 + more % 8);
+    } else if (more < 160) { /* few, as they are slow */
         spec.quant.bits = (int)(1 + more % 16);
     } else if (more < 192) {
         spec.quant.floor = (int)(more % 8);
         spec.quant.probe = (int)(more / 8 % 4);
-    } else if (more < 224) {
+    } else if (more < 248) {
         spec.quant.max_error = fuzz_float(&input);
-    } else {
+    } else { /* a search among grids: slower still */
         spec.quant.rate = (float)fuzz_byte(&input) / 8;
     }
     count = fuzz_values(&input, values, COUNT_MAX);
