@@ -246,8 +246,7 @@ static bool muster(struct server *server, struct error *error) {
     bool first = server->round == server->first_round;
     size_t wanted = first ? peers->workers : 1;
     double deadline = clock_seconds() + peers->timeout;
-    while (peers_here(peers) < wanted && clock_seconds() < deadline)
-        peers_pump(peers, deadline);
+    while (peers_here(peers) < wanted && clock_seconds() < deadline) peers_pump(peers, deadline);
     if (peers_here(peers) == 0) return set_error(error, "no worker for %g s (--timeout): giving up", peers->timeout);
     if (peers_here(peers) < wanted)
         say(0, "starts with %zu of %zu workers; the others may join later", peers_here(peers), wanted);

@@ -76,6 +76,9 @@ static pid_t start(const char *log, const char *role, const char *words) {
         _exit(127);
     }
     for (size_t i = 1; i < count; i++) free(argument[i]);
+    size_t slot = 0;
+    while (children[slot]) slot++;
+    children[slot] = child;
     return child;
 }
 
