@@ -138,8 +138,8 @@
  *     2  FIELDS of the bits that hold 2 * workers
  *     3  nothing: every digit is terms
  *
- * QUANT: variant: bits - 1 (bits 0..3), grid even (4), coding (5..6, at most 2), bit 7 zero. workers * 2^bits is at
- * most 2^24; HEAD. A block has 8 bytes of grid:
+ * QUANT: variant: bits - 1 (bits 0..3), grid even (4), coding (5..6, at most 2), bit 7 zero (OPTION).
+ * workers * 2^bits is at most 2^24, blocks at most count / 2; HEAD. A block has 8 bytes of grid:
  *
  *     zero  step (fp32, finite, not negative), lowest (int32, |lowest| * workers <= 2^24); PAYLOAD.
  *           A field f decodes to (f + terms * lowest) * step
@@ -1439,6 +1439,7 @@ DTCI_FN dtci_tokens_plan dtci_tokens_choose(const uint16_t *bins, size_t n, cons
     }
     while (!histogram[first]) first++;
     largest = last - mode > mode - first ? last - mode : mode - first;
+    if (!largest) largest = 1; /* a code has two symbols at least */
 
     precision = 15;
     while (precision && 2 * dtci_class(largest, precision, &extra) + 1 > symbols) precision--;
@@ -2460,8 +2461,8 @@ DTCI_FN dtc_status dtci_quant_check(const dtci_head *head) {
     uint32_t coding = head->variant >> 5 & 3;
     unsigned bits = (head->variant & 15) + 1;
     uint64_t size = dtci_payload_bytes(head), grids = 8 * (uint64_t)dtci_blocks(head);
-    if (head->variant >> 7 || head->seed) return DTC_ERROR_OPTION;
-    if (coding > DTCI_QUANT_CONSTANT || head->workers > 16777216u >> bits || dtci_quant_stores(head))
+    if (head->variant >> 7) return DTC_ERROR_OPTION;
+    if (head->seed || coding > DTCI_QUANT_CONSTANT || head->workers > 16777216u >> bits || dtci_quant_stores(head))
         return DTC_ERROR_HEAD;
     if (coding == DTCI_QUANT_TOKENS) return size > grids && head->count ? DTC_OK : DTC_ERROR_SIZE;
     if (coding == DTCI_QUANT_FIELDS) grids += dtci_fields_bytes(head->count, dtci_quant_field_bits(head, bits));
@@ -2606,8 +2607,9 @@ DTCI_FN dtc_status dtci_encode(const dtc_spec *spec, unsigned char *packet, size
     room = head.head_bytes + (head.checksum ? 4 : 0);
     if (capacity < room) return DTC_ERROR_CAPACITY;
     room = capacity - room;
+    if (dtc_encode_scratch(spec, count) > (scratch ? scratch_bytes : 0)) return DTC_ERROR_SCRATCH;
     arena.p = (unsigned char *)scratch;
-    arena.left = scratch ? scratch_bytes : 0;
+    arena.left = scratch_bytes;
     switch (spec->codec) {
 #ifndef DTC_NO_TERNARY
     case DTC_TERNARY:
@@ -2857,26 +2859,27 @@ typedef struct dtci_key {
 } dtci_key;
 
 #define DTCI_AT(field) offsetof(dtc_spec, field)
-#define DTCI_SIZE_MAX  1073741568.0 /* DTCI_COUNT_MAX */
+#define DTCI_FLOAT_MAX 3.40282356e38 /* whatever rounds to FLT_MAX */
+#define DTCI_SIZE_MAX  1073741568.0  /* DTCI_COUNT_MAX */
 
 static const dtci_key dtci_keys[] = {
     {"type", "fp32|bf16|fp16", DTC_RAW, DTCI_KEY_WORD, DTCI_AT(raw.type), 0, 0, 0, 0},
     {"clip", "", DTC_TERNARY, DTCI_KEY_FLOAT, DTCI_AT(ternary.clip), 0, 1e30, 0, 0},
-    {"scale", "auto", DTC_TERNARY, DTCI_KEY_FLOAT, DTCI_AT(ternary.scale), 0, 3.4028234e38, 0, 0},
+    {"scale", "auto", DTC_TERNARY, DTCI_KEY_FLOAT, DTCI_AT(ternary.scale), 0, DTCI_FLOAT_MAX, 0, 0},
     {"pack", "huffman|base3", DTC_TERNARY, DTCI_KEY_WORD, DTCI_AT(ternary.pack), 0, 0, 0, 0},
     {"bits", "auto", DTC_QUANT, DTCI_KEY_INT, DTCI_AT(quant.bits), 1, 16, 0, 1},
     {"floor", "", DTC_QUANT, DTCI_KEY_INT, DTCI_AT(quant.floor), 1, 12, 0, 0},
     {"probe", "", DTC_QUANT, DTCI_KEY_INT, DTCI_AT(quant.probe), 1, 8, 0, 0},
     {"sample", "", DTC_QUANT, DTCI_KEY_FLOAT, DTCI_AT(quant.sample), 0, 1, 0, 0},
     {"rate", "", DTC_QUANT, DTCI_KEY_FLOAT, DTCI_AT(quant.rate), 0.05, 32, 0, 1},
-    {"max-error", "", DTC_QUANT, DTCI_KEY_FLOAT, DTCI_AT(quant.max_error), 0, 3.4028234e38, 0, 1},
+    {"max-error", "", DTC_QUANT, DTCI_KEY_FLOAT, DTCI_AT(quant.max_error), 0, DTCI_FLOAT_MAX, 0, 1},
     {"rounding", "nearest|stochastic", DTC_QUANT, DTCI_KEY_WORD, DTCI_AT(quant.rounding), 0, 0, 0, 0},
     {"entropy", "huffman|none", DTC_QUANT, DTCI_KEY_WORD, DTCI_AT(quant.entropy), 0, 0, 0, 0},
     {"grid", "zero|even", DTC_QUANT, DTCI_KEY_WORD, DTCI_AT(quant.grid), 0, 0, 0, 0},
     {"rotate", "0|1", DTC_QUANT, DTCI_KEY_WORD, DTCI_AT(quant.rotate), 0, 0, 0, 0},
-    {"min", "auto", DTC_QUANT, DTCI_KEY_GIVEN, DTCI_AT(quant.min), -3.4028234e38, 3.4028234e38,
+    {"min", "auto", DTC_QUANT, DTCI_KEY_GIVEN, DTCI_AT(quant.min), -DTCI_FLOAT_MAX, DTCI_FLOAT_MAX,
      DTCI_AT(quant.min_given), 0},
-    {"max", "auto", DTC_QUANT, DTCI_KEY_GIVEN, DTCI_AT(quant.max), -3.4028234e38, 3.4028234e38,
+    {"max", "auto", DTC_QUANT, DTCI_KEY_GIVEN, DTCI_AT(quant.max), -DTCI_FLOAT_MAX, DTCI_FLOAT_MAX,
      DTCI_AT(quant.max_given), 0},
     {"rows", "", -1, DTCI_KEY_SIZE, DTCI_AT(rows), 1, DTCI_SIZE_MAX, 0, 0},
     {"seed", "", -1, DTCI_KEY_U64, DTCI_AT(seed), 0, 18446744073709551615.0, 0, 0},
@@ -3098,13 +3101,28 @@ DTCI_FN void dtci_text_integer(dtci_text *to, uint64_t value) {
     dtci_text_add(to, digits + n, sizeof digits - n);
 }
 
+/* digits / 10^places */
+DTCI_FN void dtci_text_fraction(dtci_text *to, uint64_t digits, int places) {
+    uint64_t power = 1;
+    for (; places > 0; places--) power *= 10;
+    dtci_text_integer(to, digits / power);
+    if (power > 1) dtci_text_add(to, ".", 1);
+    while (power > 1) {
+        char digit;
+        digits %= power;
+        power /= 10;
+        digit = (char)('0' + digits / power);
+        dtci_text_add(to, &digit, 1);
+    }
+}
+
 /* The fewest digits that read back to the same float. */
 DTCI_FN void dtci_text_float(dtci_text *to, float value) {
     double magnitude = (double)(value < 0 ? -value : value);
-    uint64_t digits = 0;
+    uint64_t digits = 0, scale;
     int places, e = 0;
     if (value < 0) dtci_text_add(to, "-", 1);
-    for (places = 1; places <= 12 && magnitude > 0; places++) {
+    for (places = 1; places <= 12 && magnitude > 0; places++) { /* significant ones */
         double scaled;
         e = -60;
         while (dtci_decimal(1, e + places) <= magnitude) e++; /* 10^(e+places-1) <= magnitude < 10^(e+places) */
@@ -3116,24 +3134,15 @@ DTCI_FN void dtci_text_float(dtci_text *to, float value) {
         digits /= 10;
         e++;
     }
-    if (e >= 0 && e < 6) {
+    for (scale = 1, places = 0; digits / scale > 9; places++) scale *= 10; /* digits / scale is the first digit */
+    if (e >= 0 && e + places < 8) {
         for (; e > 0; e--) digits *= 10;
         dtci_text_integer(to, digits);
-    } else if (e < 0 && e >= -8) { /* a decimal point, with zeros before the digits where needed */
-        uint64_t power = 1;
-        int i;
-        for (i = 0; i < -e; i++) power *= 10;
-        dtci_text_integer(to, digits / power);
-        dtci_text_add(to, ".", 1);
-        for (digits %= power; power > 1;) {
-            char digit;
-            power /= 10;
-            digit = (char)('0' + digits / power);
-            dtci_text_add(to, &digit, 1);
-            digits %= power;
-        }
+    } else if (e < 0 && e >= -8) {
+        dtci_text_fraction(to, digits, -e);
     } else {
-        dtci_text_integer(to, digits);
+        e += places;
+        dtci_text_fraction(to, digits, places);
         dtci_text_add(to, e < 0 ? "e-" : "e", e < 0 ? 2 : 1);
         dtci_text_integer(to, (uint64_t)(e < 0 ? -e : e));
     }
@@ -3244,6 +3253,7 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
 #undef DTCI_QUANT_LOWEST
 #undef DTCI_QUANT_TOKENS
 #undef DTCI_RUN_MAX
+#undef DTCI_FLOAT_MAX
 #undef DTCI_SIZE_MAX
 #undef DTCI_STREAMS
 #undef DTCI_STREAMS_FROM
