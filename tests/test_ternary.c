@@ -1,0 +1,225 @@
+/* ternary: what it decodes to, where its digits stand, and that it is unbiased. */
+#include "helpers.h"
+
+static float float_at(const unsigned char *p) {
+    return float_from_bits(get32(p));
+}
+
+/* Largest magnitude and root mean square of values. */
+static void measure(const float *values, size_t count, double *largest, double *sigma) {
+    double squares = 0;
+    size_t i;
+    *largest = 0;
+    for (i = 0; i < count; i++) {
+        *largest = fmax(*largest, fabs((double)values[i]));
+        squares += (double)values[i] * (double)values[i];
+    }
+    *sigma = sqrt(squares / (double)count);
+}
+
+/* Digit i of n, by the wire format's words. */
+static int digit_at(const unsigned char *bytes, size_t i, size_t n) {
+    static const int powers[] = {1, 3, 9, 27, 81};
+    size_t group = i / 160, left = n - 160 * group, stride = left < 160 ? (left + 4) / 5 : 32;
+    i %= 160;
+    return bytes[32 * group + i % stride] / powers[i / stride] % 3;
+}
+
+/* One value is stored, as its scale is no smaller. Else every value is a digit times the scale, has the sign of what
+ * was encoded, or is 0. */
+static void test_wire(void **state) {
+    size_t count, i;
+    (void)state;
+    for (count = 2; count <= 700; count += 1 + count / 50) {
+        float *values = drawn(count, noise_gaussian, 0.1, count), *decoded;
+        packet plain = encode("ternary:pack=base3,seed=3,checksum=0", values, count);
+        packet coded = encode("ternary:seed=3", values, count);
+        float scale = float_at(plain.bytes + 12);
+        assert_int_equal(plain.size, 12 + 4 + (count + 4) / 5);
+        decoded = decode(&plain);
+        for (i = 0; i < count; i++) {
+            assert_true(decoded[i] == scale * (float)(digit_at(plain.bytes + 16, i, count) - 1));
+            assert_true(decoded[i] == 0 || (decoded[i] > 0) == (values[i] > 0));
+        }
+        decode_into(values, &coded); /* packing does not change the values */
+        assert_memory_equal(values, decoded, count * sizeof *values);
+        free(decoded);
+        free(coded.bytes);
+        free(plain.bytes);
+        free(values);
+    }
+}
+
+/* Room for sums: the size depends on the count alone, a field is digit + terms. */
+static void test_fields(void **state) {
+    static const struct {
+        const char *spec;
+        size_t bits;
+    } cases[] = {{"ternary:pack=base3,workers=2,seed=3", 3},   {"ternary:pack=base3,workers=3,seed=3", 3},
+                 {"ternary:pack=base3,workers=4,seed=3", 4},   {"ternary:pack=base3,workers=7,seed=3", 4},
+                 {"ternary:pack=base3,workers=100,seed=3", 8}, {"ternary:pack=base3,workers=65535,seed=3", 17}};
+    float *values = drawn(512, noise_gaussian, 0, 4), *zeros = (float *)calloc(512, sizeof *zeros);
+    float *expected = round_trip("ternary:seed=3", values, 512);
+    size_t c;
+    (void)state;
+    assert_non_null(zeros);
+    for (c = 0; c < LENGTH(cases); c++) {
+        packet made = encode(cases[c].spec, values, 512), empty = encode(cases[c].spec, zeros, 512);
+        float *decoded = decode(&made), *nothing = decode(&empty);
+        assert_int_equal(made.size, 16 + 4 + 4 + 64 * cases[c].bits);
+        assert_int_equal(empty.size, made.size);
+        assert_memory_equal(decoded, expected, 512 * sizeof *decoded);
+        assert_memory_equal(nothing, zeros, 512 * sizeof *zeros);
+        free(nothing);
+        free(decoded);
+        free(empty.bytes);
+        free(made.bytes);
+    }
+    free(expected);
+    free(zeros);
+    free(values);
+}
+
+/* The scale is the largest magnitude after clipping, rounded up by at most a bit; or what is given. */
+static void test_scale(void **state) {
+    static const struct {
+        const char *spec;
+        double clip;
+    } cases[] = {{"ternary", 2.5}, {"ternary:clip=1", 1}, {"ternary:clip=0.1", 0.1}, {"ternary:clip=1e30", 1e30}};
+    static const double magnitudes[] = {1, 1e-30, 1e30, 1e-42};
+    size_t c, m, i;
+    (void)state;
+    for (c = 0; c < LENGTH(cases); c++) {
+        for (m = 0; m < LENGTH(magnitudes); m++) {
+            float *values = drawn(3000, noise_laplace, 0, 5);
+            double largest, sigma, wanted, scale;
+            packet made;
+            for (i = 0; i < 3000; i++) values[i] = (float)((double)values[i] * magnitudes[m]);
+            measure(values, 3000, &largest, &sigma);
+            wanted = fmin(largest, cases[c].clip * sigma);
+            made = encode(cases[c].spec, values, 3000);
+            scale = (double)float_at(made.bytes + 12);
+            CHECK(scale >= wanted * (1 - 1e-12) && scale <= wanted * (1 + 1.3e-7) + 1.5e-45, "%s: %g, not %g",
+                  cases[c].spec, scale, wanted);
+            free(made.bytes);
+            made = encode("ternary:scale=0.7,clip=9", values, 3000);
+            assert_true(float_at(made.bytes + 12) == 0.7f);
+            free(made.bytes);
+            free(values);
+        }
+    }
+}
+
+/* Each block has its scale; a block of zeros stays zero. */
+static void test_blocks(void **state) {
+    float *values = drawn(1000, noise_gaussian, 0, 6), *decoded;
+    packet made;
+    double largest, sigma;
+    size_t i, b;
+    (void)state;
+    for (i = 0; i < 1000; i++) values[i] = i / 70 == 3 ? 0.0f : ldexpf(values[i], (int)(i / 70));
+    made = encode("ternary:block=70,pack=base3", values, 1000);
+    decoded = decode(&made);
+    for (b = 0; b < 15; b++) {
+        size_t n = b < 14 ? 70 : 20;
+        float scale = float_at(made.bytes + 16 + 4 * b);
+        measure(values + 70 * b, n, &largest, &sigma);
+        assert_true(fabs((double)scale - fmin(largest, 2.5 * sigma)) <= 1.3e-7 * (double)scale);
+        for (i = 70 * b; i < 70 * b + n; i++) assert_true(decoded[i] == 0 || fabsf(decoded[i]) == scale);
+    }
+    free(decoded);
+    free(made.bytes);
+    free(values);
+}
+
+static void test_extremes(void **state) {
+    static const float constants[] = {1, -0.3f, FLT_MAX, -FLT_MAX, FLT_MIN, 1e-45f, -3e-44f};
+    float values[300], *decoded;
+    size_t c, i;
+    packet made;
+    (void)state;
+    for (c = 0; c < LENGTH(constants); c++) { /* a constant is its own scale, and never drawn to 0 */
+        for (i = 0; i < 300; i++) values[i] = constants[c];
+        decoded = round_trip("ternary", values, 300);
+        assert_memory_equal(decoded, values, sizeof values);
+        free(decoded);
+    }
+    memset(values, 0, sizeof values);
+    made = encode("ternary", values, 300); /* zeros cost no payload but the scale */
+    assert_int_equal(made.size, 16 + 4);
+    decoded = decode(&made);
+    assert_memory_equal(decoded, values, sizeof values);
+    free(decoded);
+    free(made.bytes);
+}
+
+/* The mean over many seeds is the value, clipped; each within six sigma of its own, all together within six of theirs.
+ */
+static void check_unbiased(const char *text, double bound) {
+    enum { COUNT = 200, SEEDS = 4000 };
+    static double sum[COUNT];
+    float *values = drawn(COUNT, noise_laplace, 0.1, 7), decoded[COUNT];
+    dtc_spec spec = spec_of(text);
+    double total = 0, scale = 0;
+    size_t i, n = 0;
+    memset(sum, 0, sizeof sum);
+    for (spec.seed = 1; spec.seed <= SEEDS; spec.seed++) {
+        packet made = encode_spec(&spec, values, COUNT);
+        decode_into(decoded, &made);
+        scale = (double)float_at(made.bytes + 12);
+        for (i = 0; i < COUNT; i++) sum[i] += (double)decoded[i];
+        free(made.bytes);
+    }
+    assert_true(bound <= 0 || scale <= bound * 1.0001);
+    for (i = 0; i < COUNT; i++) {
+        double x = fmax(-scale, fmin(scale, (double)values[i])), chance = fabs(x) / scale;
+        double deviation = scale * sqrt(chance * (1 - chance) / SEEDS), off = sum[i] / SEEDS - x;
+        if (deviation < 1e-6 * scale) {
+            assert_true(fabs(off) <= 1e-3 * scale);
+            continue;
+        }
+        CHECK(fabs(off) < 6 * deviation, "%s, value %zu: off by %.1f sigma", text, i, off / deviation);
+        total += off * off / deviation / deviation;
+        n++;
+    }
+    assert_true(n > COUNT / 2);
+    CHECK(fabs(total - (double)n) < 6 * sqrt(2.0 * (double)n), "%s: %g over %zu values", text, total, n);
+    free(values);
+}
+
+static void test_unbiased(void **state) {
+    (void)state;
+    check_unbiased("ternary", 0);
+    check_unbiased("ternary:clip=1", 0);
+    check_unbiased("ternary:scale=20,pack=base3", 20);
+}
+
+/* A value's draw depends on the seed and its index alone: not on what else the tensor holds. */
+static void test_seekable(void **state) {
+    float *values = drawn(5000, noise_gaussian, 0, 8);
+    float *all = round_trip("ternary:scale=4,seed=99", values, 5000), *part;
+    float *other = round_trip("ternary:scale=4,seed=100", values, 5000);
+    size_t count;
+    (void)state;
+    assert_memory_not_equal(all, other, 5000 * sizeof *all);
+    for (count = 2; count < 5000; count += 1 + count / 3) {
+        part = round_trip("ternary:scale=4,seed=99", values, count);
+        assert_memory_equal(part, all, count * sizeof *all);
+        free(part);
+        part = round_trip("ternary:scale=4,seed=99,block=13", values, count);
+        assert_memory_equal(part, all, count * sizeof *all);
+        free(part);
+    }
+    free(other);
+    free(all);
+    free(values);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_wire),     cmocka_unit_test(test_fields),   cmocka_unit_test(test_scale),
+        cmocka_unit_test(test_blocks),   cmocka_unit_test(test_extremes), cmocka_unit_test(test_unbiased),
+        cmocka_unit_test(test_seekable),
+    };
+    return cmocka_run_group_tests_name("ternary", tests, NULL, NULL);
+}
