@@ -1,0 +1,404 @@
+/* quant: how far off a value may be, what a packet may cost, and that stochastic rounding is unbiased. */
+#include "helpers.h"
+
+/* The grid of a packet without rows, block, workers: the width of its bins, and where the first one's centre is. */
+typedef struct grid {
+    double step, first;
+    size_t bins;
+} grid;
+
+static grid grid_of(const packet *made) {
+    dtc_info info = inspect(made);
+    double a = (double)float_from_bits(get32(made->bytes + 12)), b = (double)float_from_bits(get32(made->bytes + 16));
+    grid g;
+    assert_int_equal(info.codec, DTC_QUANT);
+    g.bins = (size_t)1 << info.spec.quant.bits;
+    g.step = info.spec.quant.grid == DTC_GRID_EVEN ? 2 * b : a;
+    g.first = info.spec.quant.grid == DTC_GRID_EVEN ? a + b : a * (double)(int32_t)get32(made->bytes + 16);
+    return g;
+}
+
+static void range_of(const float *values, size_t count, double *min, double *max) {
+    size_t i;
+    *min = *max = (double)values[0];
+    for (i = 1; i < count; i++) {
+        *min = fmin(*min, (double)values[i]);
+        *max = fmax(*max, (double)values[i]);
+    }
+}
+
+/* Half the distance between the floats around x, at the most: what rounding the decoded value to fp32 adds. */
+static double half_ulp(double x) {
+    return fabs(x) / 16777216 + 7.1e-46;
+}
+
+static double largest_error(const float *values, const float *decoded, size_t count) {
+    double largest = 0;
+    size_t i;
+    for (i = 0; i < count; i++) largest = fmax(largest, fabs((double)values[i] - (double)decoded[i]));
+    return largest;
+}
+
+/* Nearest rounding: half a bin. The bins are as narrow as their number allows, and values decode to their centres. */
+static void check_half_bin(const char *text, const float *values, size_t count) {
+    packet made = encode(text, values, count);
+    float *decoded = decode(&made);
+    grid g = grid_of(&made);
+    double min, max, levels = (double)g.bins;
+    size_t i;
+    range_of(values, count, &min, &max);
+    if (inspect(&made).spec.quant.grid == DTC_GRID_ZERO) levels -= 1;
+    CHECK(g.step <= (max - min) / levels * (1 + 3e-7) + 3e-45, "%s: bins of %g over %g", text, g.step, max - min);
+    for (i = 0; i < count; i++) {
+        double bin = floor(((double)decoded[i] - g.first) / g.step + 0.5), off = (double)values[i] - (double)decoded[i];
+        CHECK(fabs(off) <= g.step / 2 * (1 + 1e-9) + half_ulp((double)decoded[i]), "%s: %g is off by %g, bins of %g",
+              text, (double)values[i], off, g.step);
+        CHECK(bin >= 0 && bin < (double)g.bins, "%s: bin %g of %zu", text, bin, g.bins);
+        CHECK(fabs((double)decoded[i] - g.first - bin * g.step) <= 2 * half_ulp((double)decoded[i]), "%s: %g", text,
+              (double)decoded[i]);
+    }
+    free(decoded);
+    free(made.bytes);
+}
+
+static void test_half_bin(void **state) {
+    static const char *const rests[] = {"", ",grid=even", ",entropy=none", ",grid=even,entropy=none"};
+    static const double scales[] = {1, 1e-20, 1e30, 3e-43}, offsets[] = {0, 7, -7};
+    char text[64];
+    int bits;
+    size_t r, s, o, i;
+    (void)state;
+    for (s = 0; s < LENGTH(scales); s++) {
+        for (o = 0; o < LENGTH(offsets); o++) {
+            float *values = floats(2000);
+            uint64_t seed = 1;
+            for (i = 0; i < 2000; i++) values[i] = (float)((noise_gaussian(&seed) + offsets[o]) * scales[s]);
+            for (bits = 1; bits <= 16; bits++) {
+                for (r = 0; r < LENGTH(rests); r++) {
+                    snprintf(text, sizeof text, "quant:bits=%d%s", bits, rests[r]);
+                    check_half_bin(text, values, 2000);
+                }
+            }
+            free(values);
+        }
+    }
+}
+
+/* Each block is as fine as its own range. */
+static void test_blocks(void **state) {
+    static const char *const specs[] = {"quant:bits=5,block=100", "quant:bits=5,block=100,grid=even",
+                                        "quant:bits=5,block=100,entropy=none"};
+    float *values = drawn(1050, noise_gaussian, 0, 2), *decoded;
+    size_t s, i, b;
+    (void)state;
+    for (i = 0; i < 1050; i++) values[i] = ldexpf(values[i], (int)(i / 100) * 3);
+    for (s = 0; s < LENGTH(specs); s++) {
+        decoded = round_trip(specs[s], values, 1050);
+        for (b = 0; b < 11; b++) {
+            size_t n = b < 10 ? 100 : 50;
+            double min, max;
+            range_of(values + 100 * b, n, &min, &max);
+            assert_true(largest_error(values + 100 * b, decoded + 100 * b, n) <= (max - min) / 31 / 2 * 1.000001);
+        }
+        free(decoded);
+    }
+}
+
+/* No value is off by more, be the bound far below the values' precision or far above the values. */
+static void test_max_error(void **state) {
+    static const char *const rests[] = {
+        "",         ",grid=even", ",rounding=stochastic", ",grid=even,rounding=stochastic", ",entropy=none,workers=3",
+        ",block=70"};
+    static const double scales[] = {1, 1e-30, 1e30, 1e-42};
+    char text[96];
+    size_t r, s, i;
+    int power, raw = 0, zeros = 0;
+    (void)state;
+    for (s = 0; s < LENGTH(scales); s++) {
+        float *values = drawn(500, noise_laplace, 0.05, 3);
+        for (i = 0; i < 500; i++) values[i] = (float)((double)values[i] * scales[s]);
+        for (power = -33; power <= 9; power++) {
+            double bound = ldexp(1.37 * scales[s], power);
+            if ((float)bound <= 0 || bound > (double)FLT_MAX) continue;
+            for (r = 0; r < LENGTH(rests); r++) {
+                packet made;
+                float *decoded;
+                double off;
+                snprintf(text, sizeof text, "quant:max-error=%.9g%s", bound, rests[r]);
+                bound = (double)spec_of(text).quant.max_error;
+                made = encode(text, values, 500);
+                decoded = decode(&made);
+                off = largest_error(values, decoded, 500);
+                CHECK(off <= bound, "%s: off by %.9g", text, off);
+                raw += inspect(&made).codec == DTC_RAW;
+                if (power == 9 && rests[r][0] == 0) { /* all are 0 */
+                    assert_int_equal(made.size, 24);
+                    for (i = 0; i < 500; i++) assert_true(decoded[i] == 0);
+                    zeros++;
+                }
+                free(decoded);
+                free(made.bytes);
+            }
+        }
+        free(values);
+    }
+    assert_true(raw > 0 && zeros > 0);
+}
+
+/* At most B bits a value and at least 0.98 B, where the data has as much to tell. */
+static void check_rate(noise draw, double zeros, size_t count, double rate, const char *rest, double least) {
+    float *values = drawn(count, draw, zeros, count);
+    char text[64];
+    packet made;
+    double bits;
+    snprintf(text, sizeof text, "quant:rate=%g%s", rate, rest);
+    made = encode(text, values, count);
+    bits = 8.0 * (double)made.size / (double)count;
+    CHECK(bits <= rate * (1 + 1e-7), "%s, %zu values: %.4f bits", text, count, bits);
+    CHECK(bits >= least * rate, "%s, %zu values: %.4f bits", text, count, bits);
+    free(made.bytes);
+    free(values);
+}
+
+static void test_rate(void **state) {
+    static const double rates[] = {0.05, 0.07, 0.1, 0.3, 0.5, 0.9, 1, 1.1, 1.5, 2, 3, 4.7, 6, 8, 10, 12, 13, 14};
+    static const size_t counts[] = {10000, 31623, 100000};
+    static const noise draws[] = {noise_gaussian, noise_laplace};
+    size_t r, c, d;
+    (void)state;
+    for (r = 0; r < LENGTH(rates); r++) {
+        for (c = 0; c < LENGTH(counts); c++)
+            for (d = 0; d < LENGTH(draws); d++) check_rate(draws[d], 0, counts[c], rates[r], "", 0.98);
+        if (r % 3 == 0) check_rate(draws[r % 2], 0, MEBI, rates[r], "", 0.98);
+    }
+    for (d = 0; d < LENGTH(draws); d++) {
+        check_rate(draws[d], 0, 50000, 2.5, ",grid=even", 0.98);
+        check_rate(draws[d], 0, 50000, 2.5, ",rounding=stochastic", 0.98);
+        check_rate(draws[d], 0, 50000, 0.5, ",grid=even,rounding=stochastic", 0.98);
+        check_rate(draws[d], 0, 50000, 3, ",block=1000", 0.98);
+        check_rate(draws[d], 0.9, 50000, 0.6, "", 0.98);
+        check_rate(draws[d], 0.99, 50000, 0.1, "", 0.98);
+    }
+}
+
+/* The ceiling holds for any data, down to where the head alone is above it. */
+static void test_rate_ceiling(void **state) {
+    static const double rates[] = {0.05, 0.2, 1, 3, 8, 16, 20, 31.9, 32};
+    static const double zeros[] = {0, 0.5, 0.99, 0.9999, 1};
+    static const size_t counts[] = {10, 40, 100, 300, 1000, 5000, 20000};
+    size_t r, c, z;
+    (void)state;
+    for (r = 0; r < LENGTH(rates); r++)
+        for (c = 0; c < LENGTH(counts); c++)
+            for (z = 0; z < LENGTH(zeros); z++)
+                if (rates[r] * (double)counts[c] / 8 >= 24)
+                    check_rate(noise_gaussian, zeros[z], counts[c], rates[r], z % 2 ? "" : ",grid=even", 0);
+}
+
+/* Exact zeros stay exact zeros on the default grid, whatever else there is. */
+static void test_zeros(void **state) {
+    static const char *const rests[] = {"", ",rounding=stochastic", ",entropy=none", ",block=33", ",workers=3"};
+    char text[64];
+    int bits;
+    size_t r, i;
+    uint64_t seed = 4;
+    (void)state;
+    for (bits = 2; bits <= 16; bits++) {
+        for (r = 0; r < LENGTH(rests); r++) {
+            float values[500], *decoded;
+            double shift = noise_gaussian(&seed), scale = exp(20 * noise_gaussian(&seed));
+            for (i = 0; i < 500; i++) values[i] = i % 3 ? (float)((noise_gaussian(&seed) + shift) * scale) : 0;
+            snprintf(text, sizeof text, "quant:bits=%d%s", bits, rests[r]);
+            decoded = round_trip(text, values, 500);
+            for (i = 0; i < 500; i += 3) assert_int_equal(float_bits(decoded[i]), 0);
+            free(decoded);
+        }
+    }
+}
+
+/* A constant costs its grid alone, and is exact. */
+static void test_constants(void **state) {
+    static const float constants[] = {0, 1, -0.3f, FLT_MAX, -FLT_MAX, FLT_MIN, 1e-45f, -3e-44f};
+    static const char *const specs[] = {"quant",
+                                        "quant:bits=1",
+                                        "quant:bits=16,grid=even",
+                                        "quant:rounding=stochastic",
+                                        "quant:grid=even,rounding=stochastic",
+                                        "quant:entropy=none",
+                                        "quant:max-error=1e-9",
+                                        "quant:rate=1",
+                                        "quant:rate=5,grid=even"};
+    static const size_t counts[] = {2, 3, 300, 5000};
+    size_t c, s, n, i;
+    (void)state;
+    for (c = 0; c < LENGTH(constants); c++) {
+        for (s = 0; s < LENGTH(specs); s++) {
+            for (n = 0; n < LENGTH(counts); n++) {
+                float *values = floats(counts[n]), *decoded;
+                packet made;
+                for (i = 0; i < counts[n]; i++) values[i] = constants[c];
+                made = encode(specs[s], values, counts[n]);
+                decoded = decode(&made);
+                if (!spec_of(specs[s]).quant.max_error) { /* which may store it */
+                    CHECK(memcmp(decoded, values, 4 * counts[n]) == 0, "%s of %g", specs[s], (double)constants[c]);
+                    CHECK(made.size <= 24, "%s of %g: %zu bytes", specs[s], (double)constants[c], made.size);
+                }
+                assert_true(largest_error(values, decoded, counts[n]) <= 1e-9);
+                free(decoded);
+                free(made.bytes);
+                free(values);
+            }
+        }
+    }
+}
+
+/* bits=auto is the entropy of a quantization by `probe` bits, rounded, plus `floor`. */
+static void test_auto(void **state) {
+    static const noise draws[] = {noise_gaussian, noise_laplace, noise_uniform};
+    size_t d, i, z;
+    int probe, floor_bits;
+    (void)state;
+    for (d = 0; d < LENGTH(draws); d++) {
+        for (z = 0; z < 2; z++) {
+            float *values = drawn(20000, draws[d], z ? 0.7 : 0, 5);
+            double min, max;
+            range_of(values, 20000, &min, &max);
+            for (probe = 1; probe <= 8; probe++) {
+                double counts[256] = {0}, entropy = 0;
+                for (i = 0; i < 20000; i++) {
+                    double bins = (double)(1 << probe), bin = floor(((double)values[i] - min) / (max - min) * bins);
+                    counts[(int)fmin(bin, bins - 1)]++;
+                }
+                for (i = 0; i < 256; i++)
+                    if (counts[i] > 0) entropy -= counts[i] / 20000 * log2(counts[i] / 20000);
+                if (fabs(entropy - floor(entropy) - 0.5) < 0.001) continue; /* either way is right */
+                for (floor_bits = 1; floor_bits <= 12; floor_bits += 5) {
+                    int wanted = (int)floor(entropy + 0.5) + floor_bits;
+                    char text[64];
+                    packet made;
+                    snprintf(text, sizeof text, "quant:sample=1,probe=%d,floor=%d", probe, floor_bits);
+                    made = encode(text, values, 20000);
+                    assert_int_equal(inspect(&made).spec.quant.bits, wanted < 16 ? wanted : 16);
+                    free(made.bytes);
+                    if (probe != 4 || floor_bits != 6) continue;
+                    made = encode("quant", values, 20000); /* a part of them tells nearly the same */
+                    assert_in_range(inspect(&made).spec.quant.bits, wanted - 1, wanted + 1);
+                    free(made.bytes);
+                }
+            }
+            free(values);
+        }
+    }
+}
+
+/* The range given is the grid's, so that packets of different data add; what is outside is clipped to it. */
+static void test_range(void **state) {
+    static const char *const specs[] = {"quant:bits=6,min=-1,max=2", "quant:bits=6,min=-1,max=2,grid=even",
+                                        "quant:bits=6,min=-1,max=2,rounding=stochastic",
+                                        "quant:bits=6,min=-1,max=2,grid=even,rounding=stochastic"};
+    size_t s, i, d;
+    (void)state;
+    for (s = 0; s < LENGTH(specs); s++) {
+        packet first = {NULL, 0};
+        for (d = 0; d < 3; d++) {
+            float *values = drawn(400, noise_gaussian, 0, d), *decoded;
+            packet made;
+            double step;
+            for (i = 0; i < 400; i++) values[i] *= d == 0 ? 1.0f : d == 1 ? 100.0f : 0.01f;
+            made = encode(specs[s], values, 400);
+            step = grid_of(&made).step;
+            decoded = decode(&made);
+            if (d == 0) first = made;
+            assert_memory_equal(made.bytes + 12, first.bytes + 12, 8);
+            assert_int_equal(made.bytes[3] & 31, first.bytes[3] & 31);
+            for (i = 0; i < 400; i++) {
+                double clipped = fmax(-1, fmin(2, (double)values[i]));
+                CHECK(fabs(clipped - (double)decoded[i]) <= step * 1.000001, "%s: %g for %g", specs[s],
+                      (double)decoded[i], (double)values[i]);
+            }
+            free(decoded);
+            if (d) free(made.bytes);
+            free(values);
+        }
+        free(first.bytes);
+    }
+}
+
+/* The mean over many seeds is the value: each within six sigma of its own, all together within six of theirs. */
+static void check_unbiased(const char *text) {
+    enum { COUNT = 200, SEEDS = 3000 };
+    static double sum[COUNT];
+    float *values = drawn(COUNT, noise_gaussian, 0.1, 6), decoded[COUNT];
+    dtc_spec spec = spec_of(text);
+    double total = 0, expected = 0;
+    size_t i;
+    grid g = {0, 0, 0};
+    memset(sum, 0, sizeof sum);
+    for (spec.seed = 1; spec.seed <= SEEDS; spec.seed++) {
+        packet made = encode_spec(&spec, values, COUNT);
+        g = grid_of(&made);
+        decode_into(decoded, &made);
+        for (i = 0; i < COUNT; i++) {
+            CHECK(fabs((double)decoded[i] - (double)values[i]) <= g.step * 1.000001, "%s: %g for %g", text,
+                  (double)decoded[i], (double)values[i]);
+            sum[i] += (double)decoded[i];
+        }
+        free(made.bytes);
+    }
+    for (i = 0; i < COUNT; i++) {
+        double t = ((double)values[i] - g.first) / g.step, part = t - floor(t);
+        double deviation = g.step * sqrt(part * (1 - part) / SEEDS), off = sum[i] / SEEDS - (double)values[i];
+        if (part < 1e-4 || part > 1 - 1e-4) { /* on a bin's centre */
+            CHECK(fabs(off) <= 0.01 * g.step, "%s, value %zu: off by %g", text, i, off);
+            continue;
+        }
+        CHECK(fabs(off) < 6 * deviation, "%s, value %zu: off by %.1f sigma", text, i, off / deviation);
+        total += off * off / deviation / deviation;
+        expected += 1;
+    }
+    assert_true(expected > 150);
+    CHECK(fabs(total - expected) < 6 * sqrt(2 * expected), "%s: %g over %g values", text, total, expected);
+    free(values);
+}
+
+static void test_unbiased(void **state) {
+    (void)state;
+    check_unbiased("quant:bits=2,rounding=stochastic");
+    check_unbiased("quant:bits=4,rounding=stochastic");
+    check_unbiased("quant:bits=1,grid=even,rounding=stochastic");
+    check_unbiased("quant:bits=3,grid=even,rounding=stochastic,entropy=none");
+    check_unbiased("quant:max-error=0.5,rounding=stochastic");
+}
+
+/* Coding does not change values: with and without entropy coding they are the same. */
+static void test_coding(void **state) {
+    static const char *const grids[] = {"", ",grid=even", ",rounding=stochastic,seed=5", ",block=77", ",workers=9"};
+    float *values = drawn(6000, noise_laplace, 0.3, 7);
+    char text[64];
+    size_t g;
+    int bits;
+    (void)state;
+    for (bits = 1; bits <= 12; bits++) {
+        for (g = 0; g < LENGTH(grids); g++) {
+            float *coded, *plain;
+            snprintf(text, sizeof text, "quant:bits=%d%s", bits, grids[g]);
+            coded = round_trip(text, values, 6000);
+            snprintf(text, sizeof text, "quant:bits=%d,entropy=none%s", bits, grids[g]);
+            plain = round_trip(text, values, 6000);
+            CHECK(memcmp(coded, plain, 4 * 6000) == 0, "%s", text);
+            free(plain);
+            free(coded);
+        }
+    }
+    free(values);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_half_bin),  cmocka_unit_test(test_blocks),       cmocka_unit_test(test_max_error),
+        cmocka_unit_test(test_rate),      cmocka_unit_test(test_rate_ceiling), cmocka_unit_test(test_zeros),
+        cmocka_unit_test(test_constants), cmocka_unit_test(test_auto),         cmocka_unit_test(test_range),
+        cmocka_unit_test(test_unbiased),  cmocka_unit_test(test_coding),
+    };
+    return cmocka_run_group_tests_name("quant", tests, NULL, NULL);
+}
