@@ -685,49 +685,50 @@ DTCI_FN void dtci_store(const dtci_sink *sink, size_t first, const float *chunk,
 /* What one pass over values[first..first+n) finds. */
 typedef struct dtci_stats {
     float min, max;
-    double squares; /* sum of squares, in eight interleaved partial sums, so that SIMD finds the same */
+    double squares;
     int finite;
 } dtci_stats;
 
+/* Eight interleaved partial results, so that SIMD finds the same. */
+typedef struct dtci_lanes {
+    float low[8], high[8];
+    double squares[8];
+    uint32_t exponents;
+} dtci_lanes;
+
+DTCI_INLINE void dtci_scan_lane(dtci_lanes *lanes, size_t j, float x) {
+    lanes->exponents |= (dtci_float_bits(x) & 0x7fffffffu) + 0x00800000u; /* bit 31 where the exponent is all ones */
+    lanes->low[j] = x < lanes->low[j] ? x : lanes->low[j];
+    lanes->high[j] = x > lanes->high[j] ? x : lanes->high[j];
+    lanes->squares[j] += (double)x * (double)x;
+}
+
 DTCI_FN dtci_stats dtci_scan(const dtci_source *source, size_t first, size_t n) {
-    float low[8], high[8], chunk[DTCI_CHUNK];
-    double squares[8] = {0, 0, 0, 0, 0, 0, 0, 0};
-    uint32_t exponents = 0;
+    float chunk[DTCI_CHUNK];
+    dtci_lanes lanes;
     dtci_stats stats;
     size_t done, i, j;
     for (j = 0; j < 8; j++) {
-        low[j] = FLT_MAX;
-        high[j] = -FLT_MAX;
+        lanes.low[j] = FLT_MAX;
+        lanes.high[j] = -FLT_MAX;
+        lanes.squares[j] = 0;
     }
+    lanes.exponents = 0;
     for (done = 0; done < n; done += DTCI_CHUNK) {
         size_t m = n - done < DTCI_CHUNK ? n - done : DTCI_CHUNK;
         dtci_load(chunk, source, first + done, m);
-        for (i = 0; i + 8 <= m; i += 8) {
-            for (j = 0; j < 8; j++) {
-                float x = chunk[i + j];
-                /* carries into bit 31 where the exponent is all ones */
-                exponents |= (dtci_float_bits(x) & 0x7fffffffu) + 0x00800000u;
-                low[j] = x < low[j] ? x : low[j];
-                high[j] = x > high[j] ? x : high[j];
-                squares[j] += (double)x * (double)x;
-            }
-        }
-        for (j = 0; i < m; i++, j++) {
-            float x = chunk[i];
-            exponents |= (dtci_float_bits(x) & 0x7fffffffu) + 0x00800000u;
-            low[j] = x < low[j] ? x : low[j];
-            high[j] = x > high[j] ? x : high[j];
-            squares[j] += (double)x * (double)x;
-        }
+        for (i = 0; i + 8 <= m; i += 8)
+            for (j = 0; j < 8; j++) dtci_scan_lane(&lanes, j, chunk[i + j]);
+        for (j = 0; i + j < m; j++) dtci_scan_lane(&lanes, j, chunk[i + j]);
     }
-    stats.finite = !(exponents >> 31);
-    stats.min = low[0];
-    stats.max = high[0];
-    stats.squares = squares[0];
+    stats.finite = !(lanes.exponents >> 31);
+    stats.min = lanes.low[0];
+    stats.max = lanes.high[0];
+    stats.squares = lanes.squares[0];
     for (j = 1; j < 8; j++) {
-        if (low[j] < stats.min) stats.min = low[j];
-        if (high[j] > stats.max) stats.max = high[j];
-        stats.squares += squares[j];
+        if (lanes.low[j] < stats.min) stats.min = lanes.low[j];
+        if (lanes.high[j] > stats.max) stats.max = lanes.high[j];
+        stats.squares += lanes.squares[j];
     }
     return stats;
 }
@@ -932,8 +933,8 @@ DTCI_FN dtci_random dtci_random_open(uint64_t seed) {
     return random;
 }
 
-/* Uniform on 0..2^32-1; a packet has fewer than 2^32 values. A Weyl sequence, without which neighbours are akin, through
- * two rounds of multiplications found by C. Wellons' hash prospector (2018). */
+/* Uniform on 0..2^32-1; a packet has fewer than 2^32 values. A Weyl sequence, without which neighbours are akin,
+ * through two rounds of multiplications found by C. Wellons' hash prospector (2018). */
 DTCI_FN uint32_t dtci_random_at(const dtci_random *random, uint32_t index) {
     uint32_t x = index * 0x9e3779b9u + random->key[0];
     x = (x ^ x >> 16) * 0x7feb352du;
@@ -2162,6 +2163,14 @@ DTCI_FN int dtci_quant_make_grids(dtci_quant *q, unsigned char *grids, const flo
     return 1;
 }
 
+/* Whether every block has but one value. */
+DTCI_FN int dtci_quant_constant(const float *ranges, size_t blocks) {
+    size_t b;
+    for (b = 0; b < blocks; b++)
+        if (ranges[2 * b] < ranges[2 * b + 1]) return 0;
+    return 1;
+}
+
 /* Quantizes values[first..first+n), n <= DTCI_CHUNK: fields of k - lowest, or, as bins, of k - base. */
 DTCI_FN uint32_t dtci_quant_fields(uint32_t *fields, const dtci_quant *q, int as_bins, const dtci_random *random,
                                    const dtci_source *source, size_t first, size_t n) {
@@ -2252,12 +2261,41 @@ DTCI_FN size_t dtci_quant_scratch(const dtc_spec *spec, const dtci_head *head) {
 
 /* Everything the encoder works in. */
 typedef struct dtci_quant_work {
+    float *ranges; /* min and max a block */
     unsigned char *grids;
     uint16_t *bins;
     uint32_t *histogram;
     dtci_bin_code *bin_codes;
     dtci_tokens_work *tokens;
 } dtci_quant_work;
+
+DTCI_FN int dtci_quant_take(dtci_quant_work *work, const dtc_spec *spec, const dtci_head *head, dtci_arena *arena) {
+    unsigned bits = dtci_quant_bin_bits_max(spec);
+    size_t blocks = dtci_blocks(head);
+    work->ranges = (float *)dtci_take(arena, 8 * blocks);
+    work->grids = (unsigned char *)dtci_take(arena, 8 * blocks);
+    work->bins = (uint16_t *)dtci_take(arena, 2 * (size_t)head->count);
+    work->histogram = (uint32_t *)dtci_take(arena, sizeof(uint32_t) << bits);
+    work->bin_codes = (dtci_bin_code *)dtci_take(arena, sizeof(dtci_bin_code) << bits);
+    work->tokens = (dtci_tokens_work *)dtci_take(arena, sizeof(dtci_tokens_work));
+    return work->ranges && work->grids && work->bins && work->histogram && work->bin_codes && work->tokens;
+}
+
+/* The blocks' ranges, found or given. Returns 0 where a value is not finite. */
+DTCI_FN int dtci_quant_ranges(float *ranges, const dtc_spec *spec, const dtci_head *head, const dtci_source *source) {
+    size_t block = dtci_block(head), blocks = dtci_blocks(head), b;
+    for (b = 0; b < blocks; b++) {
+        size_t n = head->count - b * block < block ? head->count - b * block : block;
+        dtci_stats stats = dtci_scan(source, b * block, n);
+        float min = spec->quant.min_given ? spec->quant.min : stats.min;
+        float max = spec->quant.max_given ? spec->quant.max : stats.max;
+        if (!stats.finite) return 0;
+        if (max < min && spec->quant.min_given) max = min;
+        ranges[2 * b] = max < min ? max : min;
+        ranges[2 * b + 1] = max;
+    }
+    return 1;
+}
 
 /* N = H + floor (section 3.1): H is the entropy of a `probe`-bit quantization of a `sample` of the values. */
 DTCI_FN unsigned dtci_quant_auto_bits(const dtc_spec *spec, const dtci_quant *q, const float *ranges,
@@ -2309,10 +2347,25 @@ DTCI_FN void dtci_quant_price(dtci_tokens_plan *plan, const dtci_quant *q, const
             dtci_tokens_choose(work->bins, q->head->count, work->histogram, q->bin_bits, work->bin_codes, work->tokens);
 }
 
+/* What max-error asks for; a step of 0 where fp32 cannot tell so close values apart. */
+DTCI_FN dtci_fineness dtci_quant_max_error(const dtc_spec *spec, const dtci_quant *q, const float *ranges) {
+    size_t blocks = dtci_blocks(q->head), i;
+    double error = (double)spec->quant.max_error, reach = 0;
+    dtci_fineness fineness;
+    memset(&fineness, 0, sizeof fineness);
+    for (i = 0; i < 2 * blocks; i++) {
+        double magnitude = (double)(ranges[i] < 0 ? -ranges[i] : ranges[i]);
+        if (magnitude > reach) reach = magnitude;
+    }
+    error -= (reach + error) * (1.0001 / 16777216) + 7.1e-46; /* what rounding a decoded value to fp32 adds */
+    fineness.step = (double)dtci_float_down(q->stochastic ? error : 2 * error);
+    return fineness;
+}
+
 /* Finds the finest grids whose tokens take at most `budget` bytes, by trial: tokens cost about a bit more for each
  * doubling of the levels. 0: blocks lie too far apart for tokens. */
-DTCI_FN int dtci_quant_fit_rate(dtci_quant *q, dtci_tokens_plan *plan, const float *ranges, size_t budget,
-                                const dtci_random *random, const dtci_source *source, const dtci_quant_work *work) {
+DTCI_FN int dtci_quant_fit_rate(dtci_quant *q, dtci_tokens_plan *plan, size_t budget, const dtci_random *random,
+                                const dtci_source *source, const dtci_quant_work *work) {
     double count = (double)q->head->count, fits = 0, fails = 0, slope = 1, last_levels = 0, last_bits = 0;
     double levels = exp2(8.0 * (double)budget / count) * 4;
     dtci_fineness fineness;
@@ -2322,7 +2375,7 @@ DTCI_FN int dtci_quant_fit_rate(dtci_quant *q, dtci_tokens_plan *plan, const flo
         double step = -1; /* of log2(levels) */
         int fit;
         fineness.levels = levels = levels < 65000 ? levels : 65000;
-        fit = dtci_quant_make_grids(q, work->grids, ranges, fineness) && q->bin_bits <= DTCI_QUANT_BITS_MAX;
+        fit = dtci_quant_make_grids(q, work->grids, work->ranges, fineness) && q->bin_bits <= DTCI_QUANT_BITS_MAX;
         if (fit) {
             double bits;
             dtci_quant_price(plan, q, random, source, work);
@@ -2348,7 +2401,7 @@ DTCI_FN int dtci_quant_fit_rate(dtci_quant *q, dtci_tokens_plan *plan, const flo
         }
     }
     fineness.levels = fits > 0 ? fits : 1.0 / 1024;
-    if (!dtci_quant_make_grids(q, work->grids, ranges, fineness) || q->bin_bits > DTCI_QUANT_BITS_MAX) return 0;
+    if (!dtci_quant_make_grids(q, work->grids, work->ranges, fineness) || q->bin_bits > DTCI_QUANT_BITS_MAX) return 0;
     dtci_quant_price(plan, q, random, source, work);
     return 1;
 }
@@ -2356,98 +2409,72 @@ DTCI_FN int dtci_quant_fit_rate(dtci_quant *q, dtci_tokens_plan *plan, const flo
 DTCI_FN dtc_status dtci_quant_encode(const dtc_spec *spec, dtci_head *head, unsigned char *to, size_t capacity,
                                      size_t *bytes, const dtci_source *source, const dtci_sink *residual,
                                      dtci_arena *arena) {
-    size_t blocks = dtci_blocks(head), block = dtci_block(head), first, n, b;
-    unsigned tokens_bits = dtci_quant_bin_bits_max(spec), field_bits;
-    float *ranges;
+    size_t grids = 8 * dtci_blocks(head), around = head->head_bytes + (head->checksum ? 4 : 0) + grids, first, n;
+    double budget = floor((double)spec->quant.rate * (double)head->count / 8);
+    int entropy = spec->quant.entropy == DTC_HUFFMAN;
     dtci_random random = dtci_random_open(spec->seed);
-    int constant = 1, entropy = spec->quant.entropy == DTC_HUFFMAN;
     uint32_t coding = DTCI_QUANT_FIELDS;
     dtci_tokens_plan plan;
     dtci_fineness fineness;
     dtci_quant_work work;
-    double reach = 0;
+    unsigned field_bits;
     dtci_quant q;
-    memset(&q, 0, sizeof q);
     memset(&plan, 0, sizeof plan);
+    memset(&q, 0, sizeof q);
     q.head = head;
-    if (dtci_quant_stores(head))
-        return dtci_scan(source, 0, head->count).finite ? dtci_store_instead(head) : DTC_ERROR_NONFINITE;
-    ranges = (float *)dtci_take(arena, 8 * blocks);
-    work.grids = (unsigned char *)dtci_take(arena, 8 * blocks);
-    work.bins = (uint16_t *)dtci_take(arena, 2 * (size_t)head->count);
-    work.histogram = (uint32_t *)dtci_take(arena, sizeof(uint32_t) << tokens_bits);
-    work.bin_codes = (dtci_bin_code *)dtci_take(arena, sizeof(dtci_bin_code) << tokens_bits);
-    work.tokens = (dtci_tokens_work *)dtci_take(arena, sizeof(dtci_tokens_work));
-    if (!ranges || !work.grids || !work.bins || !work.histogram || !work.bin_codes || !work.tokens)
-        return DTC_ERROR_SCRATCH;
-    for (b = 0; b < blocks; b++) {
-        float min, max;
-        dtci_stats stats;
-        n = head->count - b * block < block ? head->count - b * block : block;
-        stats = dtci_scan(source, b * block, n);
-        if (!stats.finite) return DTC_ERROR_NONFINITE;
-        min = spec->quant.min_given ? spec->quant.min : stats.min;
-        max = spec->quant.max_given ? spec->quant.max : stats.max;
-        if (max < min && spec->quant.min_given) max = min;
-        if (max < min) min = max;
-        ranges[2 * b] = min;
-        ranges[2 * b + 1] = max;
-        constant &= !(min < max);
-        if ((double)max > reach) reach = (double)max;
-        if (-(double)min > reach) reach = -(double)min;
-    }
-
     q.stochastic = spec->quant.rounding == DTC_STOCHASTIC;
     q.even = spec->quant.grid == DTC_GRID_EVEN;
+    if (dtci_quant_stores(head))
+        return dtci_scan(source, 0, head->count).finite ? dtci_store_instead(head) : DTC_ERROR_NONFINITE;
+    if (!dtci_quant_take(&work, spec, head, arena)) return DTC_ERROR_SCRATCH;
+    if (!dtci_quant_ranges(work.ranges, spec, head, source)) return DTC_ERROR_NONFINITE;
+
     memset(&fineness, 0, sizeof fineness);
     fineness.bits = (unsigned)spec->quant.bits;
     if (spec->quant.max_error > 0) {
-        double error = (double)spec->quant.max_error;
-        error -= (reach + error) * (1.0001 / 16777216) + 7.1e-46; /* what rounding a decoded value to fp32 adds */
-        fineness.step = q.stochastic ? error : 2 * error;
-        if (!(dtci_float_down(fineness.step) > 0)) return dtci_store_instead(head);
+        fineness = dtci_quant_max_error(spec, &q, work.ranges);
+        if (!(fineness.step > 0)) return dtci_store_instead(head);
     } else if (spec->quant.rate > 0) {
-        double budget = floor((double)spec->quant.rate * (double)head->count / 8);
-        size_t around = head->head_bytes + (head->checksum ? 4 : 0) + 8 * blocks;
         if (budget >= 4 * (double)head->count) return dtci_store_instead(head);
         if (budget >= 4 * (double)around &&
-            dtci_quant_fit_rate(&q, &plan, ranges, (size_t)budget - around, &random, source, &work))
+            dtci_quant_fit_rate(&q, &plan, (size_t)budget - around, &random, source, &work))
             coding = plan.bytes ? DTCI_QUANT_TOKENS : DTCI_QUANT_CONSTANT;
         else /* where the head is most of so short a packet: weigh the values alone */
             fineness.bits = spec->quant.rate < 2 ? 2 : spec->quant.rate < 16 ? (unsigned)spec->quant.rate : 16;
     } else if (!fineness.bits) {
-        fineness.bits = dtci_quant_auto_bits(spec, &q, ranges, source);
+        fineness.bits = dtci_quant_auto_bits(spec, &q, work.ranges, source);
     }
-    if (coding == DTCI_QUANT_FIELDS && !dtci_quant_make_grids(&q, work.grids, ranges, fineness))
+    if (coding == DTCI_QUANT_FIELDS && !dtci_quant_make_grids(&q, work.grids, work.ranges, fineness))
         return dtci_store_instead(head);
 
     field_bits = dtci_quant_field_bits(head, q.bits);
-    *bytes = 8 * blocks + dtci_fields_bytes(head->count, field_bits);
-    if (constant && (entropy || head->workers == 1)) coding = DTCI_QUANT_CONSTANT;
-    if (coding == DTCI_QUANT_FIELDS && entropy && q.bin_bits <= tokens_bits) {
+    *bytes = grids + dtci_fields_bytes(head->count, field_bits);
+    if (coding == DTCI_QUANT_FIELDS && entropy && q.bin_bits <= dtci_quant_bin_bits_max(spec)) {
         dtci_quant_price(&plan, &q, &random, source, &work);
         if (!plan.bytes)
             coding = DTCI_QUANT_CONSTANT;
-        else if (8 * blocks + plan.bytes < *bytes)
+        else if (grids + plan.bytes < *bytes)
             coding = DTCI_QUANT_TOKENS;
     }
-    if (coding == DTCI_QUANT_CONSTANT) *bytes = 8 * blocks;
-    if (coding == DTCI_QUANT_TOKENS) *bytes = 8 * blocks + plan.bytes;
+    if (coding == DTCI_QUANT_FIELDS && head->workers == 1 && dtci_quant_constant(work.ranges, dtci_blocks(head)))
+        coding = DTCI_QUANT_CONSTANT;
+    if (coding == DTCI_QUANT_CONSTANT) *bytes = grids;
+    if (coding == DTCI_QUANT_TOKENS) *bytes = grids + plan.bytes;
     if (*bytes > 4 * (size_t)head->count) return dtci_store_instead(head);
 
     head->variant = (q.bits - 1) | (q.even ? 16u : 0) | coding << 5;
-    if (capacity < 8 * blocks) return DTC_ERROR_CAPACITY;
-    memcpy(to, q.grids, 8 * blocks);
-    to += 8 * blocks;
-    capacity -= 8 * blocks;
+    if (capacity < grids) return DTC_ERROR_CAPACITY;
+    memcpy(to, q.grids, grids);
+    to += grids;
+    capacity -= grids;
     if (coding == DTCI_QUANT_TOKENS) {
         size_t size =
             dtci_tokens_write(to, capacity, &plan, work.bins, head->count, q.bin_bits, work.bin_codes, work.tokens);
         if (!size) return DTC_ERROR_CAPACITY;
-        *bytes = 8 * blocks + size;
+        *bytes = grids + size;
     } else if (coding == DTCI_QUANT_FIELDS) {
         uint32_t fields[DTCI_CHUNK];
-        if (capacity < *bytes - 8 * blocks) return DTC_ERROR_CAPACITY;
+        if (capacity < *bytes - grids) return DTC_ERROR_CAPACITY;
         for (first = 0; first < head->count; first += n) {
             n = head->count - first < DTCI_CHUNK ? head->count - first : DTCI_CHUNK;
             (void)dtci_quant_fields(fields, &q, 0, &random, source, first, n);
