@@ -340,7 +340,8 @@ typedef struct dtc_spec {
         int floor;       /* auto: bits on top of the entropy, 1..12; 0: 6 */
         int probe;       /* auto: bits of the quantization whose entropy is taken, 1..8; 0: 4 */
         float sample;    /* auto: part of the values looked at, (0, 1]; 0: 0.03 */
-        float rate;      /* in place of bits: packet bits a value, 0.05..32; 0: unset */
+        float rate;      /* in place of bits: packet bits a value, 0.05..32; 0: unset. Where not even the head fits,
+                          * of the values alone */
         float max_error; /* in place of bits: no value is off by more than this, > 0; 0: unset */
         dtc_rounding rounding;
         dtc_entropy entropy;
@@ -2367,11 +2368,12 @@ DTCI_FN dtci_fineness dtci_quant_max_error(const dtc_spec *spec, const dtci_quan
 DTCI_FN int dtci_quant_fit_rate(dtci_quant *q, dtci_tokens_plan *plan, size_t budget, const dtci_random *random,
                                 const dtci_source *source, const dtci_quant_work *work) {
     double count = (double)q->head->count, fits = 0, fails = 0, slope = 1, last_levels = 0, last_bits = 0;
-    double levels = exp2(8.0 * (double)budget / count) * 4;
+    double levels = exp2(8.0 * (double)budget / count) * 4,
+           least = q->even && !q->stochastic ? 0.9999 : 1.0 / 1024; /* one bin for all */
     dtci_fineness fineness;
     int trial;
     memset(&fineness, 0, sizeof fineness);
-    for (trial = 0; trial < 40 && levels > 1.0 / 1024; trial++) {
+    for (trial = 0; trial < 40 && levels >= least; trial++) {
         double step = -1; /* of log2(levels) */
         int fit;
         fineness.levels = levels = levels < 65000 ? levels : 65000;
@@ -2400,7 +2402,7 @@ DTCI_FN int dtci_quant_fit_rate(dtci_quant *q, dtci_tokens_plan *plan, size_t bu
             levels *= exp2(step < -0.02 ? step : -0.02);
         }
     }
-    fineness.levels = fits > 0 ? fits : 1.0 / 1024;
+    fineness.levels = fits > 0 ? fits : least;
     if (!dtci_quant_make_grids(q, work->grids, work->ranges, fineness) || q->bin_bits > DTCI_QUANT_BITS_MAX) return 0;
     dtci_quant_price(plan, q, random, source, work);
     return 1;
@@ -2436,10 +2438,9 @@ DTCI_FN dtc_status dtci_quant_encode(const dtc_spec *spec, dtci_head *head, unsi
         if (!(fineness.step > 0)) return dtci_store_instead(head);
     } else if (spec->quant.rate > 0) {
         if (budget >= 4 * (double)head->count) return dtci_store_instead(head);
-        if (budget >= 4 * (double)around &&
-            dtci_quant_fit_rate(&q, &plan, (size_t)budget - around, &random, source, &work))
+        if (budget >= (double)around && dtci_quant_fit_rate(&q, &plan, (size_t)budget - around, &random, source, &work))
             coding = plan.bytes ? DTCI_QUANT_TOKENS : DTCI_QUANT_CONSTANT;
-        else /* where the head is most of so short a packet: weigh the values alone */
+        else /* the head alone is above it: weigh the values only */
             fineness.bits = spec->quant.rate < 2 ? 2 : spec->quant.rate < 16 ? (unsigned)spec->quant.rate : 16;
     } else if (!fineness.bits) {
         fineness.bits = dtci_quant_auto_bits(spec, &q, work.ranges, source);
