@@ -42,13 +42,13 @@ static unsigned field_bit(const unsigned char *bytes, size_t e, size_t n, unsign
     unsigned part, shift = 0;
     if (n - 256 * group < 256) {
         size_t place = (e % 256) * bits + bit;
-        return bytes[at + place / 8] >> place % 8 & 1u;
+        return (unsigned)bytes[at + place / 8] >> place % 8 & 1;
     }
     e %= 256;
     for (;; shift += part) {
         part = bits - shift >= 8 ? 8 : bits - shift >= 4 ? 4 : bits - shift >= 2 ? 2 : 1;
         plane = 32 * (size_t)part;
-        if (bit < shift + part) return bytes[at + e % plane] >> (e / plane * part + bit - shift) & 1u;
+        if (bit < shift + part) return (unsigned)bytes[at + e % plane] >> (e / plane * part + bit - shift) & 1;
         at += plane;
     }
 }

@@ -25,8 +25,8 @@ static int digit_at(const unsigned char *bytes, size_t i, size_t n) {
     return bytes[32 * group + i % stride] / powers[i / stride] % 3;
 }
 
-/* Every value is a digit times the scale, has the sign of what was encoded, or is 0. (A single value is stored.) */
-*was encoded, or is 0. * / static void test_wire(void **state) {
+/* Every value is a digit times the scale, and has the sign of what was encoded, or is 0. A single value is stored. */
+static void test_wire(void **state) {
     size_t count, i;
     (void)state;
     for (count = 2; count <= 700; count += 1 + count / 50) {
