@@ -297,8 +297,7 @@ static void test_auto(void **state) {
 static void test_range(void **state) {
     static const char *const specs[] = {"quant:bits=6,min=-1,max=2", "quant:bits=6,min=-1,max=2,grid=even",
                                         "quant:bits=6,min=-1,max=2,rounding=stochastic",
-                                        "quant:bits=6,min=-1,max=2,grid=even,rounding=stochastic",
-                                        "quant:bits=16,min=-1,max=2"}; /* nearly all bins are empty */
+                                        "quant:bits=6,min=-1,max=2,grid=even,rounding=stochastic"};
     size_t s, i, d;
     (void)state;
     for (s = 0; s < LENGTH(specs); s++) {
@@ -324,6 +323,21 @@ static void test_range(void **state) {
             free(values);
         }
         free(first.bytes);
+    }
+}
+
+/* A few bins of very many: tables of symbols end long before the bins do, which a sanitizer watches. */
+static void test_empty_bins(void **state) {
+    static const double spreads[] = {1e-5, 1e-4, 1e-3, 1e-2};
+    size_t s, i;
+    (void)state;
+    for (s = 0; s < LENGTH(spreads); s++) {
+        float *values = drawn(5000, noise_gaussian, s % 2 ? 0.5 : 0, 8), *decoded;
+        for (i = 0; i < 5000; i++) values[i] = (float)((double)values[i] * spreads[s]);
+        decoded = round_trip("quant:bits=16,min=-1,max=1", values, 5000);
+        assert_true(largest_error(values, decoded, 5000) <= 2.0 / 65535 / 2 * 1.000001);
+        free(decoded);
+        free(values);
     }
 }
 
@@ -398,10 +412,10 @@ static void test_coding(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_half_bin),  cmocka_unit_test(test_blocks),       cmocka_unit_test(test_max_error),
-        cmocka_unit_test(test_rate),      cmocka_unit_test(test_rate_ceiling), cmocka_unit_test(test_zeros),
-        cmocka_unit_test(test_constants), cmocka_unit_test(test_auto),         cmocka_unit_test(test_range),
-        cmocka_unit_test(test_unbiased),  cmocka_unit_test(test_coding),
+        cmocka_unit_test(test_half_bin),   cmocka_unit_test(test_blocks),       cmocka_unit_test(test_max_error),
+        cmocka_unit_test(test_rate),       cmocka_unit_test(test_rate_ceiling), cmocka_unit_test(test_zeros),
+        cmocka_unit_test(test_constants),  cmocka_unit_test(test_auto),         cmocka_unit_test(test_range),
+        cmocka_unit_test(test_empty_bins), cmocka_unit_test(test_unbiased),     cmocka_unit_test(test_coding),
     };
     return cmocka_run_group_tests_name("quant", tests, NULL, NULL);
 }
