@@ -70,7 +70,7 @@ build/packages: Makefile tests/setup
 	@touch $@
 
 check: $(TESTS) $(EXAMPLES) build-replay ## run the tests, where the packages are known to be there
-	@CC='$(CC)' CXX='$(CXX)' CLANG='$(CLANG)' CLANG_FORMAT='$(CLANG_FORMAT)' tests/run $(TESTS) $(SCRIPTS)
+	@WARNINGS='$(WARNINGS)' CLANG_FORMAT='$(CLANG_FORMAT)' tests/run $(TESTS) $(SCRIPTS)
 
 cmocka: $(TESTS)
 	@tests/run $(TESTS)
@@ -104,7 +104,7 @@ bench: $(BENCHES) ## measure; writes build/bench.csv
 
 DATASET ?= fashion-mnist
 SEED ?= 1
-DEMO_OPTIONS := --epochs 12 --batch 100 --lr 0.15 --lr-decay 0.8
+DEMO_OPTIONS := --epochs 12 --batch 64 --lr 0.1 --lr-decay 0.8
 REPRODUCE_OPTIONS := --epochs 20 --batch 20 --lr 0.02 --lr-decay 0.9
 
 data: ## fetch DATASET (fashion-mnist or mnist)

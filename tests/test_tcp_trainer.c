@@ -277,7 +277,7 @@ static void a_run_killed_at_any_time_leaves_a_whole_checkpoint(void **state) {
     await("server.log", "\nepoch ", 3);
     kill_child(server);
     for (size_t i = 0; i < 2; i++) kill_child(worker[i]);
-    snprintf(words, sizeof words, "--epochs 1 --resume %s", in_dir("killed"));
+    snprintf(words, sizeof words, "--port 0 --epochs 1 --resume %s", in_dir("killed"));
     log = run("server", words, 1);
     assert_says(log, "the checkpoint has done as many"); /* so it was read in full */
     free(log);

@@ -29,7 +29,7 @@ struct encoder encoder_create(const dtc_spec *spec, bool residual, const struct 
     encoder.capacity = message_bound(spec, model);
     encoder.message = (uint8_t *)allocate(encoder.capacity, 1);
     encoder.scratch = (uint8_t *)allocate(encoder.scratch_bytes, 1);
-    if (residual) encoder.residual = tensors_like(model);
+    encoder.residual = residual ? tensors_like(model) : tensors_create(NULL, 0);
     return encoder;
 }
 
