@@ -95,11 +95,11 @@ static int check_file(const char *path, const char *prefix, int encodes) {
             open = 0;
         }
         if (more && strncmp(text, "PACKET ", 7) == 0) {
-            const char *colon = strstr(text, " : ");
+            const char *colon = strstr(text, " :");
             CHECK(colon && colon - text - 7 < (ptrdiff_t)sizeof now.spec, "%s: %s", path, text);
             memset(now.spec, 0, sizeof now.spec);
             memcpy(now.spec, text + 7, (size_t)(colon - text - 7));
-            read_values(&now.encoded, colon + 3);
+            read_values(&now.encoded, colon + 2);
             now.decoded = now.encoded;
             now.size = 0;
             packets++;
