@@ -1,0 +1,107 @@
+/* What must not depend on compiler, options, or machine:
+ *     digest write FILE    encodes one packet a spec and a kind of values into FILE
+ *     digest read FILE     decodes the packets in FILE and prints a hash of what each gives
+ * Run by two builds, the files must be equal, and so must what is printed of one file.
+ * There are no denormals, which -ffast-math may flush to zero. */
+#define DTCODEC_IMPLEMENTATION
+#include "dtcodec.h"
+
+#include <stdio.h>
+
+enum { COUNT = 10000, KINDS = 4 };
+
+/* Not rate: its search goes by exp2, which is as exact as the C library. */
+static const char *const specs[] = {
+    "raw",
+    "raw:type=bf16",
+    "raw:type=fp16,rows=10",
+    "ternary",
+    "ternary:pack=base3,block=999,seed=5",
+    "ternary:scale=2,workers=7,clip=1",
+    "quant",
+    "quant:bits=1",
+    "quant:bits=3,rounding=stochastic,seed=18446744073709551615",
+    "quant:bits=5,grid=even,rounding=stochastic",
+    "quant:bits=8,block=100",
+    "quant:bits=8,entropy=none,workers=9",
+    "quant:bits=11,grid=even",
+    "quant:bits=16,min=-1,max=1",
+    "quant:max-error=0.001",
+};
+
+/* By integers and powers of two alone, so that all machines have the same. */
+static void fill(float *values, int kind) {
+    uint32_t state = (uint32_t)kind + 1;
+    int i, k;
+    for (i = 0; i < COUNT; i++) {
+        int32_t sum = 0;
+        for (k = 0; k < 4; k++) {
+            state = state * 1664525u + 1013904223u;
+            sum += (int32_t)(state >> 12) - (1 << 19);
+        }
+        values[i] = (float)sum * (1.0f / 1048576);
+        if (kind == 1 && sum < 1000000) values[i] = 0;
+        if (kind == 2) values[i] += 1024;
+        if (kind == 3) values[i] *= values[i] < 0 ? 1.0f / 4096 : 16777216.0f;
+    }
+}
+
+static uint64_t hash(const float *values) {
+    uint64_t sum = 14695981039346656037u;
+    int i;
+    for (i = 0; i < COUNT; i++) {
+        uint32_t bits;
+        memcpy(&bits, &values[i], 4);
+        sum = (sum ^ bits) * 1099511628211u;
+    }
+    return sum;
+}
+
+int main(int argc, char **argv) {
+    static unsigned char packets[4 * COUNT * 60], scratch[4000000];
+    static float values[COUNT], residual[COUNT];
+    size_t size = 0, at, bytes, s;
+    FILE *file = argc == 3 ? fopen(argv[2], argv[1][0] == 'w' ? "wb" : "rb") : NULL;
+    dtc_info info;
+    int kind;
+    if (!file) return 2;
+    if (argv[1][0] == 'w') {
+        for (s = 0; s < sizeof specs / sizeof *specs; s++) {
+            for (kind = 0; kind < KINDS; kind++) {
+                dtc_spec spec;
+                dtc_status status = dtc_spec_parse(specs[s], &spec, NULL);
+                fill(values, kind);
+                fill(residual, (kind + 1) % KINDS);
+                if (status == DTC_OK)
+                    status = dtc_encode_residual(&spec, packets, sizeof packets, &bytes, values, residual, COUNT,
+                                                 scratch, sizeof scratch);
+                if (status != DTC_OK) {
+                    printf("%s: %s\n", specs[s], dtc_status_string(status));
+                    return 1;
+                }
+                fwrite(packets, 1, bytes, file);
+            }
+        }
+        return fclose(file) != 0;
+    }
+    size = fread(packets, 1, sizeof packets, file);
+    for (at = 0; at < size; at += info.packet_bytes) {
+        uint64_t decoded;
+        dtc_status status = dtc_inspect(packets + at, size - at, &info);
+        if (status == DTC_OK)
+            status = dtc_decode(values, COUNT, packets + at, info.packet_bytes, NULL, scratch, sizeof scratch);
+        decoded = hash(values);
+        fill(values, 0);
+        if (status == DTC_OK)
+            status =
+                dtc_decode_add(values, COUNT, 0.7f, packets + at, info.packet_bytes, NULL, scratch, sizeof scratch);
+        if (status != DTC_OK) {
+            printf("at %lu: %s\n", (unsigned long)at, dtc_status_string(status));
+            return 1;
+        }
+        printf("%d %lu %08lx%08lx %08lx%08lx\n", (int)info.codec, (unsigned long)info.packet_bytes,
+               (unsigned long)(decoded >> 32), (unsigned long)(decoded & 0xffffffffu),
+               (unsigned long)(hash(values) >> 32), (unsigned long)(hash(values) & 0xffffffffu));
+    }
+    return at != size || size == 0;
+}

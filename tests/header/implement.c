@@ -1,0 +1,3 @@
+/* The one file with the implementation. */
+#define DTCODEC_IMPLEMENTATION
+#include "dtcodec.h"

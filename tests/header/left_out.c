@@ -1,0 +1,41 @@
+/* What becomes of a codec that is left out: its specs are read, but neither they nor its packets, here of no values,
+ * carried out. */
+#define DTCODEC_IMPLEMENTATION
+#include "dtcodec.h"
+
+#include <stdio.h>
+
+static int check(dtc_codec codec, unsigned char variant, int left_out) {
+    dtc_status expected = left_out ? DTC_ERROR_CODEC : DTC_OK;
+    unsigned char packet[100] = {0xd7, 0, 0, 0, 0, 0, 0, 0, 12, 0, 0, 0};
+    static const char *const names[] = {"raw", "ternary", "quant"};
+    static unsigned char scratch[2000000];
+    const float values[3] = {1, 2, 3};
+    dtc_spec spec;
+    dtc_info info;
+    size_t bytes;
+    int right;
+    packet[1] = (unsigned char)codec;
+    packet[3] = variant;
+    right = dtc_inspect(packet, 12, &info) == expected && dtc_decode(NULL, 0, packet, 12, NULL, NULL, 0) == expected;
+    right &= dtc_spec_parse(names[codec], &spec, NULL) == DTC_OK;
+    right &= dtc_encode(&spec, packet, sizeof packet, &bytes, values, 3, scratch, sizeof scratch) == expected;
+    right &= (dtc_encode_bound(&spec, 3) == 0) == left_out;
+    if (!right) printf("%s is %s, and should not be\n", names[codec], left_out ? "there" : "left out");
+    return right;
+}
+
+int main(void) {
+    int right = check(DTC_RAW, 0, 0);
+#ifdef DTC_NO_TERNARY
+    right &= check(DTC_TERNARY, 3, 1);
+#else
+    right &= check(DTC_TERNARY, 3, 0);
+#endif
+#ifdef DTC_NO_QUANT
+    right &= check(DTC_QUANT, 0x40, 1);
+#else
+    right &= check(DTC_QUANT, 0x40, 0);
+#endif
+    return !right;
+}

@@ -1,0 +1,161 @@
+#!/bin/bash
+# What dtcodec.h promises to whoever includes it. A line a check.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+warnings=${WARNINGS:?comes from the Makefile: run by make check}
+export warnings build=build/header
+mkdir -p $build
+standard=(gcc:c99 gcc:c11 gcc:c17 gcc:c2x clang:c99 clang:c11 clang:c17 clang:c2x
+    g++:c++11 g++:c++14 g++:c++17 g++:c++20 clang++:c++11 clang++:c++14 clang++:c++17 clang++:c++20)
+
+# check NAME COMMAND...: a test that passes where the command succeeds
+check() {
+    local name=$1 output
+    shift
+    if output=$("$@" 2>&1); then
+        echo "ok $name"
+    else
+        echo "not ok $name"$'\n'"$output" | head -n 40
+        return 1
+    fi
+}
+
+# The header, as a user with all warnings on compiles it, by compiler:standard and more options.
+compile() {
+    local compiler=${1%%:*} language=c only_c=-Wc++-compat
+    [[ $compiler != *++ ]] || language=c++ only_c=
+    $compiler -std="${1#*:}" -x $language $warnings $only_c -I. "${@:2}" -c tests/header/implement.c -o /dev/null
+}
+
+build_and_run() {
+    local compiler=$1 program
+    program=$(mktemp -p $build)
+    shift
+    $compiler -std=c99 $warnings -I. "$@" -o "$program" -lm && "$program"
+    local code=$?
+    rm -f "$program"
+    return $code
+}
+
+# Two files that use the header; with more options, or with a third file that implements it.
+link() {
+    local name=$build/link$$-$RANDOM code compiler=$1
+    shift
+    $compiler $warnings -I. -DNAME=main "$@" -c tests/header/use.c -o "$name-main.o" &&
+        $compiler $warnings -I. -DNAME=other "$@" -c tests/header/use.c -o "$name-other.o" &&
+        gcc -std=c99 -I. -c tests/header/implement.c -o "$name-implement.o" &&
+        if [[ $* == *DTC_STATIC* ]]; then
+            $compiler "$name-main.o" "$name-other.o" -o "$name" -lm
+        else
+            $compiler "$name-main.o" "$name-other.o" "$name-implement.o" -o "$name" -lm
+        fi && "$name"
+    code=$?
+    rm -f "$name" "$name"-*.o
+    return $code
+}
+
+# An object in which hardening, which is not the header's, adds no imports of its own.
+object() {
+    $1 -std=c99 "$2" -fno-stack-protector -U_FORTIFY_SOURCE -I. -c tests/header/implement.c -o "$3"
+}
+
+exports() {
+    local object=$build/exports-$1$2.o names
+    object "$1" "$2" "$object" || return 1
+    names=$(nm -g --defined-only "$object" | awk '{print $3}')
+    echo "$names"
+    grep -q '^dtc_encode$' <<<"$names" && ! grep -qv '^dtc_' <<<"$names"
+}
+
+imports() {
+    local object=$build/imports-$1$2.o
+    object "$1" "$2" "$object" || return 1
+    nm -u "$object" | awk '{print $2}' | sort >"$object.names"
+    { nm -D --defined-only "$(gcc -print-file-name=libm.so.6)" | awk '{sub("@.*", "", $3); print $3}'
+        printf '%s\n' memcpy memset memmove memcmp; } | sort -u >"$object.allowed"
+    [ -s "$object.names" ] && ! comm -23 "$object.names" "$object.allowed" | grep .
+}
+
+no_writable_data() {
+    local object=$build/data-$1$2.o
+    object "$1" "$2" "$object" || return 1
+    objdump -h "$object" | awk '$2 ~ /^\.(data|bss|tdata|tbss|sdata|sbss)/ && $2 !~ /^\.data\.rel\.ro/ && $3 !~ /^0+$/ {
+        print; found = 1 } $2 == ".text" {text = 1} END {exit found || !text}'
+}
+
+# Macros that the header adds to those of the standard headers it includes.
+macros_left() {
+    local name=$build/macros$$-$RANDOM include=
+    for header in "${@:2}"; do include+="#include <$header>"$'\n'; done
+    echo "$include" | $1 -dM -E -x c - | sort >"$name-before"
+    { echo "$include"; [ $# -eq 3 ] || echo '#define DTCODEC_IMPLEMENTATION'; echo '#include "dtcodec.h"'; } |
+        $1 -I. -dM -E -x c - | sort >"$name-after"
+    grep -q 'DTC_VERSION_MAJOR' "$name-after" &&
+        ! comm -13 "$name-before" "$name-after" | grep -vE '^#define (DTC_|DTCODEC_|DTCI_IMPLEMENTED )' &&
+        ! comm -23 "$name-before" "$name-after" | grep .
+}
+
+# digest_of NAME COMPILER...: what the build NAME of the digest writes, and what it reads from the file it wrote and
+# from the plain build's.
+digest() {
+    local name=$build/digest-$1
+    shift
+    "$@" -I. tests/header/digest.c -o "$name" -lm && "$name" write "$name.packets" &&
+        "$name" read $build/digest-plain.packets >"$name.read"
+}
+same_packets() { digest "$@" && cmp $build/digest-plain.packets "$build/digest-$1.packets"; }
+same_values() { diff $build/digest-plain.read "$build/digest-$1.read"; }
+
+compile_all() {
+    local standard=$1
+    check "no warning: ${standard/:/ } -O2" compile "$standard" -O2
+}
+export -f check compile compile_all
+
+failed=0
+printf '%s\n' "${standard[@]}" | xargs -P "$(nproc)" -I{} bash -c 'compile_all "$1"' - {} || failed=1
+for compiler in gcc clang; do
+    check "no warning: $compiler -O0" compile $compiler:c99 -O0 || failed=1
+    check "no warning: $compiler -O3 -march=native" compile $compiler:c99 -O3 -march=native || failed=1
+    check "no warning: $compiler -O3 -ffast-math" compile $compiler:c99 -O3 -ffast-math || failed=1
+    for left_out in '' -DDTC_NO_TERNARY -DDTC_NO_QUANT '-DDTC_NO_TERNARY -DDTC_NO_QUANT'; do
+        # shellcheck disable=SC2086 # a list of options
+        check "codecs left out: $compiler ${left_out:-none}" build_and_run $compiler $left_out tests/header/left_out.c ||
+            failed=1
+    done
+    check "two files that use it and one that implements it: $compiler" link $compiler -std=c99 || failed=1
+    check "DTC_STATIC in two files: $compiler" link $compiler -std=c99 -DDTC_STATIC || failed=1
+    check "included twice, with the implementation: $compiler" build_and_run $compiler tests/header/twice.c || failed=1
+    check "NaN and infinity are refused: $compiler -O3 -ffast-math" \
+        build_and_run $compiler -O3 -ffast-math tests/header/nonfinite.c || failed=1
+    for level in -O0 -O2; do
+        check "exports dtc_ only: $compiler $level" exports $compiler $level || failed=1
+        check "imports memcpy, memset, memmove, memcmp and libm only: $compiler $level" imports $compiler $level ||
+            failed=1
+        check "no writable data: $compiler $level" no_writable_data $compiler $level || failed=1
+    done
+    check "no macro left behind by the declarations: $compiler" \
+        macros_left $compiler stddef.h stdint.h || failed=1
+    check "no macro left behind by the implementation: $compiler" \
+        macros_left $compiler stddef.h stdint.h float.h math.h string.h || failed=1
+done
+for compiler in g++ clang++; do
+    check "C++ files that use it and a C file that implements it: $compiler" link $compiler -x c++ || failed=1
+    check "DTC_STATIC in two C++ files: $compiler" link $compiler -x c++ -DDTC_STATIC || failed=1
+done
+
+gcc -O2 -I. tests/header/digest.c -o $build/digest-plain -lm && $build/digest-plain write $build/digest-plain.packets
+check "packets are written and read" digest plain gcc -O2 || failed=1
+while read -r name command; do
+    # shellcheck disable=SC2086 # a list of options
+    check "the same packets: $command" same_packets "$name" $command || failed=1
+    check "the same values: $command" same_values "$name" || failed=1
+done <<'END'
+gcc-O0 gcc -O0
+gcc-fast gcc -O3 -ffast-math
+gcc-native gcc -O3 -march=native
+clang-O2 clang -O2
+clang-fast clang -O3 -ffast-math
+clang-native clang -O3 -march=native
+END
+exit $failed

@@ -1,0 +1,38 @@
+#!/bin/bash
+# What the source tree promises: its layout, its formatting, the README's first program, and what is installed.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+mkdir -p build/tree
+failed=0
+
+check() {
+    local output
+    if output=$("${@:2}" 2>&1); then
+        echo "ok $1"
+    else
+        echo "not ok $1"$'\n'"$output" | head -n 40
+        failed=1
+    fi
+}
+
+top_level() {
+    ! find . -maxdepth 1 -not -name '.*' -printf '%f\n' |
+        grep -vxE 'dtcodec\.h|dtcodec_fft\.h|examples|tests|fuzz|Makefile|README\.md|LICENSE|build'
+}
+
+readme_program() {
+    awk '/^```/ {if (inside) exit; inside = $0 == "```c"; next} inside' README.md >build/tree/readme.c
+    [ -s build/tree/readme.c ] && gcc -std=c99 $WARNINGS -I. build/tree/readme.c -o build/tree/readme -lm &&
+        build/tree/readme
+}
+
+installs() {
+    rm -rf build/tree/root
+    make -s install DESTDIR=build/tree/root PREFIX=/usr && cmp dtcodec.h build/tree/root/usr/include/dtcodec.h
+}
+
+check "the top level holds nothing else" top_level
+check "sources are formatted" make -s format-check
+check "the README's first program compiles and runs" readme_program
+check "make install installs the header" installs
+exit $failed
