@@ -27,8 +27,8 @@ echo "$runs" | awk -v dir="$dir" '
 function ratio(bits) { return sprintf("%.2f (1/%.1f)", bits, 32 / bits) }
 BEGIN {
     row = "%-18s %-14s %-8s %-14s %-14s %9s %7s %9s %9s %9s %9s\n"
-    printf row, "codec up", "codec down", "residual", "bits up", "bits down", "accuracy", "to fp32", "compute", "encode",
-        "transfer", "decode"
+    printf row, "codec up", "codec down", "residual", "bits up", "bits down", "accuracy", "to fp32", "compute",
+        "encode", "transfer", "decode"
 }
 {
     file = dir "/" NR ".csv"
@@ -50,11 +50,13 @@ BEGIN {
     count = 0
     for (worker in workers) count++
     if (NR == 1) first = accuracy
-    printf row, $2, $4, /--residual/ ? "yes" : "no", ratio(8 * up / values), ratio(8 * down / values),
-        sprintf("%.2f %%", 100 * accuracy), sprintf("%+.2f", 100 * (accuracy - first)), sprintf("%.1f s", seconds[0] / count),
-        sprintf("%.1f s", seconds[1] / count), sprintf("%.1f s", seconds[2] / count), sprintf("%.1f s", seconds[3] / count)
+    result = sprintf("%.2f %%", 100 * accuracy)
+    change = sprintf("%+.2f", 100 * (accuracy - first))
+    for (i = 0; i < 4; i++) seconds[i] = sprintf("%.1f s", seconds[i] / count)
+    printf row, $2, $4, /--residual/ ? "yes" : "no", ratio(8 * up / values), ratio(8 * down / values), result, change,
+        seconds[0], seconds[1], seconds[2], seconds[3]
 }
 END {
-    print "Bits are for each value exchanged, with all heads; in brackets, the part of fp32. Seconds are a worker\x27s;"
+    print "Bits are for each value exchanged, with all heads; in brackets, the part of fp32. Seconds are a worker\047s;"
     print "transfer includes waiting for the server and the other workers."
 }'

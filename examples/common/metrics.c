@@ -62,7 +62,8 @@ bool metrics_open(struct metrics *metrics, const char *csv_path, bool append, co
     if (!csv_path) return true;
     metrics->csv = fopen(csv_path, append ? "a" : "w");
     if (!metrics->csv) return set_error(error, "--metrics %s: cannot be written: %s", csv_path, strerror(errno));
-    if (!append)
+    fseek(metrics->csv, 0, SEEK_END);
+    if (ftell(metrics->csv) == 0)
         fprintf(metrics->csv, "epoch,worker,codec,values,bytes_up,bytes_down,"
                               "compute_s,encode_s,transfer_s,decode_s,loss,accuracy\n");
     return true;
