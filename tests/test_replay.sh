@@ -12,7 +12,7 @@ for source in "$here"/../fuzz/*.c; do
         echo "ok replay $target: $(tail -n 1 <<<"$output")"
     else
         echo "not ok replay $target"
-        tail -n 30 <<<"$output"
+        tail -n 3 <<<"$output"
         failed=1
     fi
 done
