@@ -73,9 +73,13 @@ static inline unsigned fuzz_byte(struct fuzz_input *input) {
     return byte;
 }
 
+/* Low byte first, so that an input means the same on every machine. */
 static inline float fuzz_float(struct fuzz_input *input) {
+    uint32_t bits = 0;
     float x;
-    fuzz_take(input, &x, sizeof x);
+    int i;
+    for (i = 0; i < 4; i++) bits |= (uint32_t)fuzz_byte(input) << 8 * i;
+    memcpy(&x, &bits, sizeof x);
     return x;
 }
 

@@ -144,6 +144,12 @@ for compiler in g++ clang++; do
     check "DTC_STATIC in two C++ files: $compiler" link $compiler -x c++ -DDTC_STATIC || failed=1
 done
 
+if echo 'int main(void) { return 0; }' | gcc -m32 -x c - -o $build/m32 2>/dev/null; then
+    check "no warning: gcc -m32" compile gcc:c99 -O2 -m32 || failed=1
+else
+    echo "# no 32-bit libraries here; make cross installs them"
+fi
+
 gcc -O2 -I. tests/header/digest.c -o $build/digest-plain -lm && $build/digest-plain write $build/digest-plain.packets
 check "packets are written and read" digest plain gcc -O2 || failed=1
 while read -r name command; do
