@@ -496,38 +496,73 @@ static void test_arguments(void **state) {
         assert_int_equal(dtc_decode_add(NULL, 10, 1, to, bytes, NULL, scratch, sizeof scratch), DTC_ERROR_ARGUMENT);
         assert_true(all_bytes_are(decoded, sizeof decoded, 0));
     }
+    for (s = DTC_CIRCULANT + 1; s < 100; s += 17) {
+        dtc_spec none;
+        memset(&none, 0, sizeof none);
+        none.codec = (dtc_codec)s;
+        bytes = 99;
+        assert_int_equal(dtc_encode(&none, to, 1000, &bytes, values, 10, scratch, sizeof scratch), DTC_ERROR_CODEC);
+        assert_int_equal(bytes, 0);
+    }
     assert_int_equal(dtc_encode_bound(NULL, 10), 0);
     assert_int_equal(dtc_encode_scratch(NULL, 10), 0);
 }
 
-/* Fields of the head that no encoder writes. */
-static void test_head(void **state) {
-    float values[10] = {1, 2, 3}, decoded[10];
-    packet made = encode("raw:checksum=0", values, 10);
+/* What no encoder writes, in the head and in what the payload begins with. */
+static void test_damage(void **state) {
+    static const char raw[] = "raw:checksum=0", fields[] = "quant:bits=3,entropy=none,checksum=0";
+    static const char even[] = "quant:bits=3,grid=even,entropy=none,checksum=0";
+    static const char ternary[] = "ternary:pack=base3,checksum=0";
+    /* rows at 12, block at 16, workers at 20, terms at 22 */
+    static const char shaped[] = "ternary:pack=base3,rows=2,block=5,workers=4,checksum=0";
     static const struct {
+        const char *spec;
         size_t at;
         unsigned char byte;
         dtc_status status;
     } damages[] = {
-        {0, 0xd6, DTC_ERROR_MAGIC},      {1, 0x10, DTC_ERROR_WIRE_VERSION}, {1, 0xf0, DTC_ERROR_WIRE_VERSION},
-        {1, 0x0f, DTC_ERROR_CODEC},      {1, 0x06, DTC_ERROR_CODEC},        {2, 0x20, DTC_ERROR_HEAD},
-        {2, 0x80, DTC_ERROR_HEAD},       {3, 0x03, DTC_ERROR_HEAD},         {4, 0x0b, DTC_ERROR_SIZE},
-        {7, 0x40, DTC_ERROR_LIMIT},      {7, 0xff, DTC_ERROR_LIMIT},        {8, 0x01, DTC_ERROR_SIZE},
-        {11, 0xff, DTC_ERROR_TRUNCATED},
+        {raw, 0, 0xd6, DTC_ERROR_MAGIC},        {raw, 1, 0x10, DTC_ERROR_WIRE_VERSION},
+        {raw, 1, 0xf0, DTC_ERROR_WIRE_VERSION}, {raw, 1, 0x0f, DTC_ERROR_CODEC},
+        {raw, 1, 0x06, DTC_ERROR_CODEC},        {raw, 2, 0x20, DTC_ERROR_HEAD},
+        {raw, 2, 0x80, DTC_ERROR_HEAD},         {raw, 3, 0x03, DTC_ERROR_HEAD},
+        {raw, 4, 0x0b, DTC_ERROR_SIZE},         {raw, 7, 0x40, DTC_ERROR_LIMIT},
+        {raw, 7, 0xff, DTC_ERROR_LIMIT},        {raw, 8, 0x01, DTC_ERROR_SIZE},
+        {raw, 11, 0xff, DTC_ERROR_TRUNCATED},   {ternary, 3, 4, DTC_ERROR_HEAD},
+        {ternary, 15, 0xbf, DTC_ERROR_PAYLOAD}, /* a negative scale */
+        {ternary, 15, 0xff, DTC_ERROR_PAYLOAD}, /* NaN */
+        {ternary, 16, 243, DTC_ERROR_PAYLOAD},  {shaped, 12, 0, DTC_ERROR_HEAD},
+        {shaped, 12, 3, DTC_ERROR_HEAD},        {shaped, 15, 1, DTC_ERROR_HEAD},
+        {shaped, 16, 0, DTC_ERROR_HEAD},        {shaped, 16, 10, DTC_ERROR_HEAD},
+        {shaped, 19, 0xff, DTC_ERROR_HEAD},     {shaped, 20, 0, DTC_ERROR_HEAD},
+        {shaped, 20, 1, DTC_ERROR_HEAD},        {shaped, 22, 0, DTC_ERROR_HEAD},
+        {shaped, 22, 5, DTC_ERROR_HEAD},        {shaped, 23, 1, DTC_ERROR_HEAD},
+        {fields, 3, 0x62, DTC_ERROR_HEAD},     /* no such coding */
+        {fields, 15, 0xbf, DTC_ERROR_PAYLOAD}, /* a negative step */
+        {fields, 15, 0xff, DTC_ERROR_PAYLOAD}, /* NaN */
+        {fields, 19, 0x7f, DTC_ERROR_PAYLOAD}, /* the first bin is beyond 2^24 steps */
+        {fields, 19, 0x80, DTC_ERROR_PAYLOAD},  {fields, 23, 0xff, DTC_ERROR_PAYLOAD}, /* padding */
+        {even, 15, 0xff, DTC_ERROR_PAYLOAD},                                           /* NaN for an offset */
+        {even, 15, 0x7e, DTC_ERROR_PAYLOAD}, /* an offset beyond 2^28 halves of a bin */
+        {even, 19, 0xbf, DTC_ERROR_PAYLOAD}, /* a negative half */
     };
+    float values[10] = {1, 2, 3, -1};
     size_t i;
     (void)state;
     for (i = 0; i < LENGTH(damages); i++) {
-        unsigned char before = made.bytes[damages[i].at];
-        dtc_status status;
-        dtc_info info;
+        packet made = encode(damages[i].spec, values, 10);
+        guarded decoded = guarded_new(sizeof values, 0);
+        dtc_info info = inspect(&made);
+        dtc_status status, inspected;
+        assert_int_not_equal(made.bytes[damages[i].at], damages[i].byte);
         made.bytes[damages[i].at] = damages[i].byte;
-        status = dtc_decode(decoded, 10, made.bytes, made.size, NULL, NULL, 0);
-        CHECK(status == damages[i].status, "damage %zu: %s", i, dtc_status_string(status));
-        assert_int_equal(dtc_inspect(made.bytes, made.size, &info), damages[i].status);
-        made.bytes[damages[i].at] = before;
+        status = watched_decode(&decoded, 10, made.bytes, made.size, NULL, 0);
+        CHECK(status == damages[i].status, "%s, byte %zu: %s", damages[i].spec, damages[i].at,
+              dtc_status_string(status));
+        inspected = dtc_inspect(made.bytes, made.size, &info);
+        assert_int_equal(inspected, status == DTC_ERROR_PAYLOAD ? DTC_OK : status);
+        guarded_free(&decoded);
+        free(made.bytes);
     }
-    free(made.bytes);
 }
 
 /* Error feedback: the packet is that of values + residual, and the residual what the receiver lacks, to the bit. */
@@ -732,7 +767,7 @@ int main(void) {
         cmocka_unit_test(test_misaligned),
         cmocka_unit_test(test_concatenated),
         cmocka_unit_test(test_arguments),
-        cmocka_unit_test(test_head),
+        cmocka_unit_test(test_damage),
         cmocka_unit_test(test_residual),
         cmocka_unit_test(test_feedback),
         cmocka_unit_test(test_add),
