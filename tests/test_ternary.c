@@ -49,6 +49,28 @@ static void test_wire(void **state) {
     }
 }
 
+/* A coded byte is at most 242: the mode, a field of the tokens, is shifted to where its neighbour is that, or more. */
+static void test_coded_bytes(void **state) {
+    float *values = (float *)calloc(3200, sizeof *values), decoded[3200];
+    static unsigned char scratch[1 << 20];
+    packet made;
+    size_t i;
+    (void)state;
+    assert_non_null(values);
+    for (i = 0; i < 3200; i += 480) values[i] = 1; /* the lowest digits of bytes, which are 122 then, and else 121 */
+    made = encode("ternary:scale=1,checksum=0", values, 3200);
+    assert_int_equal(made.bytes[3], 1);
+    assert_int_equal(made.bytes[16], 121);
+    assert_in_range(inspect(&made).decode_scratch, 1, sizeof scratch);
+    made.bytes[16] = 241;
+    assert_int_equal(dtc_decode(decoded, 3200, made.bytes, made.size, NULL, scratch, sizeof scratch), DTC_OK);
+    made.bytes[16] = 242;
+    assert_int_equal(dtc_decode(decoded, 3200, made.bytes, made.size, NULL, scratch, sizeof scratch),
+                     DTC_ERROR_PAYLOAD);
+    free(made.bytes);
+    free(values);
+}
+
 /* Room for sums: the size depends on the count alone, a field is digit + terms. */
 static void test_fields(void **state) {
     static const struct {
@@ -216,9 +238,9 @@ static void test_seekable(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_wire),     cmocka_unit_test(test_fields),   cmocka_unit_test(test_scale),
-        cmocka_unit_test(test_blocks),   cmocka_unit_test(test_extremes), cmocka_unit_test(test_unbiased),
-        cmocka_unit_test(test_seekable),
+        cmocka_unit_test(test_wire),     cmocka_unit_test(test_coded_bytes), cmocka_unit_test(test_fields),
+        cmocka_unit_test(test_scale),    cmocka_unit_test(test_blocks),      cmocka_unit_test(test_extremes),
+        cmocka_unit_test(test_unbiased), cmocka_unit_test(test_seekable),
     };
     return cmocka_run_group_tests_name("ternary", tests, NULL, NULL);
 }
