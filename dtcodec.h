@@ -1489,7 +1489,7 @@ DTCI_FN size_t dtci_tokens_write(unsigned char *to, size_t capacity, const dtci_
     dtci_bins_encode(bin_codes, bits, tokens->mode, tokens->value_precision);
     if (tokens->runs == 1) { /* a bin is then its whole token: join its code and extra bits beforehand */
         for (bin = 0; bin < 1u << bits; bin++) {
-            uint32_t code = work->codes[bin_codes[bin].value];
+            uint32_t code = bin_codes[bin].value < symbols ? work->codes[bin_codes[bin].value] : 0; /* does not occur */
             bin_codes[bin].bits = code >> 4 | bin_codes[bin].bits << (code & 15);
             bin_codes[bin].extra = (uint16_t)(bin_codes[bin].extra + (code & 15));
         }
@@ -1953,7 +1953,7 @@ DTCI_FN dtc_status dtci_ternary_encode(const dtc_spec *spec, dtci_head *head, un
         bound = clip * sqrt(stats.squares / (double)n);
         if (bound < scale) scale = bound;
         if (spec->ternary.scale > 0) scale = (double)spec->ternary.scale;
-        dtci_put_float(scales + 4 * b, dtci_float_up(scale));
+        dtci_put_float(scales + 4 * b, scale > 0 ? dtci_float_up(scale) : 0.0f); /* not -0 */
         zero &= !(scale > 0);
     }
     if (*bytes > 4 * (size_t)head->count) return dtci_store_instead(head);
@@ -2067,6 +2067,7 @@ DTCI_FN dtc_status dtci_ternary_decode(const dtci_head *head, const unsigned cha
 typedef struct dtci_quant {
     const dtci_head *head;
     const unsigned char *grids; /* as on the wire */
+    const float *ranges;        /* min and max a block; of the encoder alone */
     int even, stochastic;
     unsigned bits, bin_bits; /* of a field of one term; of a bin, over all blocks: 17 where that is too many */
     int32_t base;            /* zero: the lowest k of all blocks, terms included */
@@ -2114,11 +2115,12 @@ typedef struct dtci_fineness {
     double step;   /* as wide as this, or less, in as many bits as it takes */
 } dtci_fineness;
 
-/* Fills in the grids for ranges[2b] = min, ranges[2b+1] = max; turns to even ones where zero is out of reach. Returns 0
+/* Fills in the grids for q->ranges; turns to even ones where zero is out of reach. Returns 0
  * where it takes more than 16 bits. */
-DTCI_FN int dtci_quant_make_grids(dtci_quant *q, unsigned char *grids, const float *ranges, dtci_fineness fineness) {
+DTCI_FN int dtci_quant_make_grids(dtci_quant *q, unsigned char *grids, dtci_fineness fineness) {
     size_t blocks = dtci_blocks(q->head), b;
     double workers = (double)q->head->workers, levels = fineness.levels;
+    const float *ranges = q->ranges;
     if (fineness.bits == 1) q->even = 1;
     if (fineness.bits) levels = (double)(1u << fineness.bits) - (q->even ? 0 : 1) - (q->stochastic ? 1 : 0);
     q->grids = grids;
@@ -2149,7 +2151,7 @@ DTCI_FN int dtci_quant_make_grids(dtci_quant *q, unsigned char *grids, const flo
             high = q->stochastic ? ceil(max * inverse) : floor(max * inverse + 0.5);
             if (low < -DTCI_QUANT_LOWEST / workers || low > DTCI_QUANT_LOWEST / workers) {
                 q->even = 1;
-                return dtci_quant_make_grids(q, grids, ranges, fineness);
+                return dtci_quant_make_grids(q, grids, fineness);
             }
             dtci_put_float(p, wire_step);
             dtci_put32(p + 4, (uint32_t)(int32_t)low);
@@ -2185,6 +2187,7 @@ DTCI_FN uint32_t dtci_quant_fields(uint32_t *fields, const dtci_quant *q, int as
         dtci_grid grid = dtci_quant_grid(q, b);
         double inverse = grid.step > 0 ? 1 / (q->even ? 2 * grid.step : grid.step) : 0;
         double bias = q->stochastic ? (q->even ? -0.5 : 0) : (q->even ? 0 : 0.5);
+        float min = q->ranges[2 * b], max = q->ranges[2 * b + 1];
         uint32_t shift = as_bins ? (uint32_t)(grid.lowest - q->base) : 0;
         stop = (b + 1) * block - first < n ? (b + 1) * block - first : n;
         if (!(grid.step > 0)) {
@@ -2193,10 +2196,10 @@ DTCI_FN uint32_t dtci_quant_fields(uint32_t *fields, const dtci_quant *q, int as
         }
         bias -= (double)grid.lowest;
         for (i = at; i < stop; i++) {
-            double t = ((double)chunk[i] - grid.origin) * inverse + bias;
+            float x = chunk[i] > min ? chunk[i] < max ? chunk[i] : max : min;
+            double t = ((double)x - grid.origin) * inverse + bias;
             if (q->stochastic) t += (double)dtci_random_at(random, (uint32_t)(first + i)) * (1 / 4294967296.0);
-            t = t > 0 ? t : 0;
-            t = t < top ? t : top;
+            t = t < top ? t : top; /* by rounding alone it may be above; or below 0, and come to 0 */
             fields[i] = (uint32_t)(int32_t)t;
         }
         for (i = at; i < stop; i++) {
@@ -2299,8 +2302,7 @@ DTCI_FN int dtci_quant_ranges(float *ranges, const dtc_spec *spec, const dtci_he
 }
 
 /* N = H + floor (section 3.1): H is the entropy of a `probe`-bit quantization of a `sample` of the values. */
-DTCI_FN unsigned dtci_quant_auto_bits(const dtc_spec *spec, const dtci_quant *q, const float *ranges,
-                                      const dtci_source *source) {
+DTCI_FN unsigned dtci_quant_auto_bits(const dtc_spec *spec, const dtci_quant *q, const dtci_source *source) {
     size_t count = q->head->count, block = dtci_block(q->head), stride, i;
     double sample = spec->quant.sample > 0 ? (double)spec->quant.sample : 0.03;
     unsigned probe = spec->quant.probe ? (unsigned)spec->quant.probe : 4;
@@ -2313,7 +2315,7 @@ DTCI_FN unsigned dtci_quant_auto_bits(const dtc_spec *spec, const dtci_quant *q,
     stride = stride > 1 ? (stride - 1) | 1 : 1; /* odd, so as not to stay in one column of a matrix */
     memset(histogram, 0, sizeof histogram);
     for (i = 0; i < count; i += stride, n++) {
-        double min = (double)ranges[2 * (i / block)], max = (double)ranges[2 * (i / block) + 1], t;
+        double min = (double)q->ranges[2 * (i / block)], max = (double)q->ranges[2 * (i / block) + 1], t;
         float x;
         dtci_load(&x, source, i, 1);
         t = min < max ? ((double)x - min) / (max - min) * (double)(1u << probe) : 0;
@@ -2349,13 +2351,13 @@ DTCI_FN void dtci_quant_price(dtci_tokens_plan *plan, const dtci_quant *q, const
 }
 
 /* What max-error asks for; a step of 0 where fp32 cannot tell so close values apart. */
-DTCI_FN dtci_fineness dtci_quant_max_error(const dtc_spec *spec, const dtci_quant *q, const float *ranges) {
+DTCI_FN dtci_fineness dtci_quant_max_error(const dtc_spec *spec, const dtci_quant *q) {
     size_t blocks = dtci_blocks(q->head), i;
     double error = (double)spec->quant.max_error, reach = 0;
     dtci_fineness fineness;
     memset(&fineness, 0, sizeof fineness);
     for (i = 0; i < 2 * blocks; i++) {
-        double magnitude = (double)(ranges[i] < 0 ? -ranges[i] : ranges[i]);
+        double magnitude = (double)(q->ranges[i] < 0 ? -q->ranges[i] : q->ranges[i]);
         if (magnitude > reach) reach = magnitude;
     }
     error -= (reach + error) * (1.0001 / 16777216) + 7.1e-46; /* what rounding a decoded value to fp32 adds */
@@ -2377,7 +2379,7 @@ DTCI_FN int dtci_quant_fit_rate(dtci_quant *q, dtci_tokens_plan *plan, size_t bu
         double step = -1; /* of log2(levels) */
         int fit;
         fineness.levels = levels = levels < 65000 ? levels : 65000;
-        fit = dtci_quant_make_grids(q, work->grids, work->ranges, fineness) && q->bin_bits <= DTCI_QUANT_BITS_MAX;
+        fit = dtci_quant_make_grids(q, work->grids, fineness) && q->bin_bits <= DTCI_QUANT_BITS_MAX;
         if (fit) {
             double bits;
             dtci_quant_price(plan, q, random, source, work);
@@ -2403,7 +2405,7 @@ DTCI_FN int dtci_quant_fit_rate(dtci_quant *q, dtci_tokens_plan *plan, size_t bu
         }
     }
     fineness.levels = fits > 0 ? fits : least;
-    if (!dtci_quant_make_grids(q, work->grids, work->ranges, fineness) || q->bin_bits > DTCI_QUANT_BITS_MAX) return 0;
+    if (!dtci_quant_make_grids(q, work->grids, fineness) || q->bin_bits > DTCI_QUANT_BITS_MAX) return 0;
     dtci_quant_price(plan, q, random, source, work);
     return 1;
 }
@@ -2430,11 +2432,12 @@ DTCI_FN dtc_status dtci_quant_encode(const dtc_spec *spec, dtci_head *head, unsi
         return dtci_scan(source, 0, head->count).finite ? dtci_store_instead(head) : DTC_ERROR_NONFINITE;
     if (!dtci_quant_take(&work, spec, head, arena)) return DTC_ERROR_SCRATCH;
     if (!dtci_quant_ranges(work.ranges, spec, head, source)) return DTC_ERROR_NONFINITE;
+    q.ranges = work.ranges;
 
     memset(&fineness, 0, sizeof fineness);
     fineness.bits = (unsigned)spec->quant.bits;
     if (spec->quant.max_error > 0) {
-        fineness = dtci_quant_max_error(spec, &q, work.ranges);
+        fineness = dtci_quant_max_error(spec, &q);
         if (!(fineness.step > 0)) return dtci_store_instead(head);
     } else if (spec->quant.rate > 0) {
         if (budget >= 4 * (double)head->count) return dtci_store_instead(head);
@@ -2443,9 +2446,9 @@ DTCI_FN dtc_status dtci_quant_encode(const dtc_spec *spec, dtci_head *head, unsi
         else /* the head alone is above it: weigh the values only */
             fineness.bits = spec->quant.rate < 2 ? 2 : spec->quant.rate < 16 ? (unsigned)spec->quant.rate : 16;
     } else if (!fineness.bits) {
-        fineness.bits = dtci_quant_auto_bits(spec, &q, work.ranges, source);
+        fineness.bits = dtci_quant_auto_bits(spec, &q, source);
     }
-    if (coding == DTCI_QUANT_FIELDS && !dtci_quant_make_grids(&q, work.grids, work.ranges, fineness))
+    if (coding == DTCI_QUANT_FIELDS && !dtci_quant_make_grids(&q, work.grids, fineness))
         return dtci_store_instead(head);
 
     field_bits = dtci_quant_field_bits(head, q.bits);
@@ -2550,7 +2553,7 @@ DTCI_FN dtc_status dtci_quant_decode(const dtci_head *head, const unsigned char 
  * ------------------------------------------------------------------------------------------------------------------*/
 
 DTCI_FN dtc_status dtci_spec_check(const dtc_spec *spec) {
-    if (spec->workers > 65535 || spec->rows > DTCI_COUNT_MAX) return DTC_ERROR_SPEC;
+    if (spec->workers > 65535 || spec->rows > DTCI_COUNT_MAX || spec->block > DTCI_COUNT_MAX) return DTC_ERROR_SPEC;
     switch (spec->codec) {
     case DTC_RAW:
         return (unsigned)spec->raw.type > DTC_FP16 ? DTC_ERROR_SPEC : DTC_OK;
@@ -2893,7 +2896,7 @@ typedef struct dtci_key {
 
 static const dtci_key dtci_keys[] = {
     {"type", "fp32|bf16|fp16", DTC_RAW, DTCI_KEY_WORD, DTCI_AT(raw.type), 0, 0, 0, 0},
-    {"clip", "", DTC_TERNARY, DTCI_KEY_FLOAT, DTCI_AT(ternary.clip), 0, 1e30, 0, 0},
+    {"clip", "", DTC_TERNARY, DTCI_KEY_FLOAT, DTCI_AT(ternary.clip), 0, DTCI_FLOAT_MAX, 0, 0},
     {"scale", "auto", DTC_TERNARY, DTCI_KEY_FLOAT, DTCI_AT(ternary.scale), 0, DTCI_FLOAT_MAX, 0, 0},
     {"pack", "huffman|base3", DTC_TERNARY, DTCI_KEY_WORD, DTCI_AT(ternary.pack), 0, 0, 0, 0},
     {"bits", "auto", DTC_QUANT, DTCI_KEY_INT, DTCI_AT(quant.bits), 1, 16, 0, 1},
