@@ -5,6 +5,10 @@
 enum { SYMBOLS = 4096, LONGEST = 15 };
 
 static dtci_huffman_work work;
+static uint32_t histogram[65536];
+static dtci_bin_code bin_codes[65536];
+static dtci_tokens_work tokens_work;
+static dtci_decoder decoder;
 
 static uint64_t cost_of(const uint8_t *lengths, const uint32_t *counts, size_t symbols) {
     uint64_t cost = 0;
@@ -215,7 +219,6 @@ static void test_malformed_table(void **state) {
 /* Canonical codes as RFC 1951, 3.2.2 assigns them, compared bit by bit with what the look-ups find. */
 static void test_codes(void **state) {
     static uint32_t counts[SYMBOLS], codes[SYMBOLS];
-    static dtci_decoder decoder;
     uint64_t seed = 4;
     int i, j;
     (void)state;
@@ -290,14 +293,18 @@ static void test_classes(void **state) {
     }
 }
 
+/* Plans for n bins, counting them first. */
+static dtci_tokens_plan plan_for(const uint16_t *bins, size_t n, unsigned bits) {
+    size_t i;
+    memset(histogram, 0, sizeof histogram);
+    for (i = 0; i < n; i++) histogram[bins[i]]++;
+    return dtci_tokens_choose(bins, n, histogram, bits, bin_codes, &tokens_work);
+}
+
 /* Bins of many shapes: they come back; less memory, or fewer bytes, fail. */
 static void test_tokens(void **state) {
     static const size_t counts[] = {1, 2, 3, 63, 64, 65, 500, 4095, 4096, 4097, 4099, 9000, 70000};
     static uint16_t bins[70000], back[70000];
-    static uint32_t histogram[65536];
-    static dtci_bin_code bin_codes[65536];
-    static dtci_tokens_work tokens_work;
-    static dtci_decoder decoder;
     uint64_t seed = 5;
     unsigned bits;
     size_t c, i;
@@ -310,7 +317,6 @@ static void test_tokens(void **state) {
                 uint32_t top = (1u << bits) - 1, bin = 0;
                 dtci_tokens_plan plan;
                 unsigned char *to, *exact;
-                memset(histogram, 0, sizeof histogram);
                 for (i = 0; i < n; i++) {
                     if (shape == 0) bin = (uint32_t)noise_u64(&seed) & top;
                     if (shape == 1) bin = noise_u64(&seed) % 20 ? top / 3 : (uint32_t)noise_u64(&seed) & top;
@@ -318,9 +324,8 @@ static void test_tokens(void **state) {
                     if (shape == 3) bin = i > n / 2 ? top / 2 : (uint32_t)(i & top);
                     if (shape == 4) bin = (uint32_t)fmin(floor(fabs(noise_laplace(&seed)) * (1 + top / 20)), top);
                     bins[i] = (uint16_t)bin;
-                    histogram[bin]++;
                 }
-                plan = dtci_tokens_choose(bins, n, histogram, bits, bin_codes, &tokens_work);
+                plan = plan_for(bins, n, bits);
                 to = (unsigned char *)memory(plan.bytes);
                 size = dtci_tokens_write(to, plan.bytes, &plan, bins, n, bits, bin_codes, &tokens_work);
                 CHECK(size && size <= plan.bytes && plan.bytes - size <= 4, "%u bits, %zu bins of shape %d", bits, n,
@@ -348,11 +353,38 @@ static void test_tokens(void **state) {
     }
 }
 
+/* Bins and runs that are longer than there is room for are refused, in whichever stream they are. */
+static void test_token_ranges(void **state) {
+    static uint16_t bins[6000], back[6000];
+    static unsigned char to[12000];
+    size_t place, size, i;
+    int sparse;
+    dtci_tokens_plan plan;
+    (void)state;
+    for (sparse = 0; sparse < 2; sparse++) { /* with runs, and without */
+        for (place = 0; place < 6000; place += 599) {
+            for (i = 0; i < 6000; i++) bins[i] = (uint16_t)(sparse ? (i % 50 == 0 ? 6 : 5) : i * i % 61);
+            bins[place] = 200;
+            plan = plan_for(bins, 6000, 8);
+            assert_int_equal(plan.tokens.runs > 1, sparse);
+            size = dtci_tokens_write(to, sizeof to, &plan, bins, 6000, 8, bin_codes, &tokens_work);
+            assert_int_equal(dtci_tokens_read(back, 6000, 8, to, size, &decoder), DTC_OK);
+            assert_int_equal(dtci_tokens_read(back, 6000, 7, to, size, &decoder), DTC_ERROR_PAYLOAD);
+        }
+    }
+    for (i = 0; i < 500; i++) bins[i] = 5;
+    plan = plan_for(bins, 500, 8); /* one run, to the last bin */
+    size = dtci_tokens_write(to, sizeof to, &plan, bins, 500, 8, bin_codes, &tokens_work);
+    assert_int_equal(dtci_tokens_read(back, 500, 8, to, size, &decoder), DTC_OK);
+    assert_int_equal(dtci_tokens_read(back, 400, 8, to, size, &decoder), DTC_ERROR_PAYLOAD);
+    assert_int_equal(dtci_tokens_read(back, 501, 8, to, size, &decoder), DTC_ERROR_PAYLOAD);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lengths), cmocka_unit_test(test_length_limit),    cmocka_unit_test(test_few_symbols),
         cmocka_unit_test(test_table),   cmocka_unit_test(test_malformed_table), cmocka_unit_test(test_codes),
-        cmocka_unit_test(test_classes), cmocka_unit_test(test_tokens),
+        cmocka_unit_test(test_classes), cmocka_unit_test(test_tokens),          cmocka_unit_test(test_token_ranges),
     };
     return cmocka_run_group_tests_name("huffman", tests, NULL, NULL);
 }
