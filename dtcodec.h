@@ -2642,6 +2642,7 @@ DTCI_FN dtc_status dtci_encode(const dtc_spec *spec, unsigned char *packet, size
     if (dtc_encode_scratch(spec, count) > (scratch ? scratch_bytes : 0)) return DTC_ERROR_SCRATCH;
     arena.p = (unsigned char *)scratch;
     arena.left = scratch_bytes;
+    (void)arena; /* where the codecs that work in it are left out */
     switch (spec->codec) {
 #ifndef DTC_NO_TERNARY
     case DTC_TERNARY:
@@ -2777,6 +2778,7 @@ DTCI_FN dtc_status dtci_decode(const dtci_sink *sink, size_t count, const unsign
         return DTC_ERROR_CHECKSUM;
     arena.p = (unsigned char *)scratch;
     arena.left = scratch_bytes;
+    (void)arena; /* where the codecs that work in it are left out */
     payload = packet + head.head_bytes;
     switch (head.codec) {
 #ifndef DTC_NO_TERNARY
