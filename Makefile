@@ -96,9 +96,10 @@ cross: ## compare packets and values with big-endian s390x and 32-bit x86, under
 	@$(MAKE) --no-print-directory build-replay B=build/i386 CC='$(CC) -m32' REPLAY_CFLAGS='-O2 -Wno-error'
 	@WARNINGS='$(C_WARNINGS)' tests/run tests/cross.sh
 
-bench: $(BENCHES) ## measure; writes build/bench.csv
-	@[ -n '$(BENCHES)' ] || { echo 'tests/bench holds no benchmark'; exit 1; }
-	@set -e; for bench in $(BENCHES); do $$bench; done
+bench: setup ## measure bits, error and speed; writes build/bench.csv
+	@$(SETUP) dataset-fashion-mnist util-linux
+	@$(MAKE) --no-print-directory -s $(BENCHES)
+	@set -e; for bench in $(BENCHES); do taskset -c 0 $$bench /usr/share/datasets/fashion-mnist; done
 
 # ---- demonstration: DATASET=fashion-mnist or mnist, SEED=n
 
