@@ -7,7 +7,7 @@ shift 2
 
 runs='--codec raw --down-codec raw
 --codec raw:type=bf16 --down-codec raw:type=bf16
---codec ternary --down-codec raw:type=bf16 --residual
+--codec ternary:block=512 --down-codec raw:type=bf16 --residual
 --codec quant:bits=auto --down-codec raw:type=bf16
 --codec quant:bits=4 --down-codec quant:bits=4 --residual'
 
@@ -26,7 +26,7 @@ echo
 echo "$runs" | awk -v dir="$dir" '
 function ratio(bits) { return sprintf("%.2f (1/%.1f)", bits, 32 / bits) }
 BEGIN {
-    row = "%-18s %-14s %-8s %-14s %-14s %9s %7s %9s %9s %9s %9s\n"
+    row = "%-19s %-14s %-8s %-14s %-14s %9s %7s %9s %9s %9s %9s\n"
     printf row, "codec up", "codec down", "residual", "bits up", "bits down", "accuracy", "to fp32", "compute",
         "encode", "transfer", "decode"
 }
