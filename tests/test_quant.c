@@ -102,6 +102,7 @@ static void test_blocks(void **state) {
         }
         free(decoded);
     }
+    free(values);
 }
 
 /* No value is off by more, be the bound far below the values' precision or far above the values. */
