@@ -1313,14 +1313,7 @@ DTCI_FN dtci_bin_code dtci_bin_encode(uint32_t bin, uint32_t mode, unsigned prec
     return code;
 }
 
-/* The same for every bin of `bits` bits. */
-DTCI_FN void dtci_bins_encode(dtci_bin_code *codes, unsigned bits, uint32_t mode, unsigned precision) {
-    uint32_t bin;
-    for (bin = 0; bin < 1u << bits; bin++) codes[bin] = dtci_bin_encode(bin, mode, precision);
-}
-
-/* The run of the next token of bins[at..end). The last bin is never in a run, so
- * that every token ends in a bin. */
+/* The run of the next token of bins[at..end). The last bin is never in a run, so that every token ends in a bin. */
 DTCI_FN size_t dtci_run(const uint16_t *bins, size_t at, size_t end, uint32_t mode) {
     size_t stop = end - at > DTCI_RUN_MAX ? at + DTCI_RUN_MAX : end - 1, i = at;
     while (i < stop && bins[i] == mode) i++;
@@ -1336,12 +1329,62 @@ DTCI_FN size_t dtci_stream_bins(size_t n) {
     return dtci_ceil_div(n, dtci_stream_count(n));
 }
 
-/* Scratch of the encoder, for bins of `bits` bits. */
 typedef struct dtci_tokens_work {
     dtci_huffman_work huffman;
     uint32_t counts[DTCI_SYMBOLS], codes[DTCI_SYMBOLS];
     uint8_t lengths[2][DTCI_SYMBOLS];
 } dtci_tokens_work;
+
+/* The encoder's side. Its tables span all bins, but only those that occur are gone through, so that a short tensor
+ * costs little whatever its bits. */
+typedef struct dtci_coder {
+    dtci_tokens_work *work;
+    uint32_t *histogram;  /* by bin */
+    dtci_bin_code *codes; /* by bin */
+    uint16_t *used;       /* the bins that occur */
+    size_t used_count;
+    const uint16_t *bins; /* what is coded */
+    size_t n;
+    uint32_t mode, largest; /* distance of a bin from the mode */
+} dtci_coder;
+
+DTCI_FN size_t dtci_coder_scratch(unsigned bits) {
+    return dtci_room(sizeof(dtci_tokens_work)) + dtci_room(sizeof(uint32_t) << bits) +
+           dtci_room(sizeof(dtci_bin_code) << bits) + dtci_room(sizeof(uint16_t) << bits);
+}
+
+/* For bins of up to `bits` bits. 0: not enough scratch. */
+DTCI_FN int dtci_coder_open(dtci_coder *coder, unsigned bits, dtci_arena *arena) {
+    memset(coder, 0, sizeof *coder);
+    coder->work = (dtci_tokens_work *)dtci_take(arena, sizeof(dtci_tokens_work));
+    coder->histogram = (uint32_t *)dtci_take(arena, sizeof(uint32_t) << bits);
+    coder->codes = (dtci_bin_code *)dtci_take(arena, sizeof(dtci_bin_code) << bits);
+    coder->used = (uint16_t *)dtci_take(arena, sizeof(uint16_t) << bits);
+    return coder->work && coder->histogram && coder->codes && coder->used;
+}
+
+/* Counts n > 0 bins below 2^bits. */
+DTCI_FN void dtci_coder_count(dtci_coder *coder, const uint16_t *bins, size_t n, unsigned bits) {
+    uint32_t first = 65535, last = 0;
+    size_t i;
+    coder->bins = bins;
+    coder->n = n;
+    coder->used_count = 0;
+    if (n < (size_t)1 << bits)
+        for (i = 0; i < n; i++) coder->histogram[bins[i]] = 0;
+    else
+        memset(coder->histogram, 0, sizeof(uint32_t) << bits);
+    for (i = 0; i < n; i++)
+        if (!coder->histogram[bins[i]]++) coder->used[coder->used_count++] = bins[i];
+    coder->mode = coder->used[0];
+    for (i = 0; i < coder->used_count; i++) {
+        uint32_t bin = coder->used[i];
+        if (coder->histogram[bin] > coder->histogram[coder->mode]) coder->mode = bin;
+        if (bin < first) first = bin;
+        if (bin > last) last = bin;
+    }
+    coder->largest = last - coder->mode > coder->mode - first ? last - coder->mode : coder->mode - first;
+}
 
 typedef struct dtci_tokens_plan {
     dtci_tokens tokens;
@@ -1349,21 +1392,29 @@ typedef struct dtci_tokens_plan {
     size_t bytes; /* of the payload, at the most: each stream may end in a part of a byte */
 } dtci_tokens_plan;
 
-DTCI_FN size_t dtci_tokens_scratch(unsigned bits) {
-    return dtci_room(sizeof(dtci_tokens_work)) + dtci_room(sizeof(uint32_t) << bits) +
-           dtci_room(sizeof(dtci_bin_code) << bits);
+/* The bins' parts of tokens; in `tokens`, what follows from their precision. */
+DTCI_FN void dtci_coder_classify(dtci_coder *coder, dtci_tokens *tokens, unsigned precision) {
+    size_t i;
+    tokens->mode = coder->mode;
+    tokens->value_precision = precision;
+    tokens->values = 2; /* a code has two symbols at least */
+    for (i = 0; i < coder->used_count; i++) {
+        dtci_bin_code code = dtci_bin_encode(coder->used[i], coder->mode, precision);
+        coder->codes[coder->used[i]] = code;
+        if (code.value >= tokens->values) tokens->values = code.value + 1u;
+    }
 }
 
-/* Prices one choice of tokens, and keeps it if it is the cheapest so far. */
-DTCI_FN void dtci_tokens_try(dtci_tokens_plan *best, const dtci_tokens *tokens, uint64_t extra_bits, size_t n,
-                             dtci_tokens_work *work) {
+/* Prices one choice of tokens by their counts, and keeps it if it is the cheapest so far. */
+DTCI_FN void dtci_coder_try(dtci_coder *coder, dtci_tokens_plan *best, const dtci_tokens *tokens, uint64_t extra_bits) {
+    dtci_tokens_work *work = coder->work;
     uint8_t *lengths = best->lengths == work->lengths[0] ? work->lengths[1] : work->lengths[0];
-    size_t symbols = (size_t)tokens->values * tokens->runs, bytes, i;
+    size_t symbols = (size_t)tokens->values * tokens->runs, streams = dtci_stream_count(coder->n), bytes, i;
     uint64_t bits = extra_bits;
     dtci_huffman_lengths(lengths, work->counts, symbols, &work->huffman);
     for (i = 0; i < symbols; i++) bits += (uint64_t)work->counts[i] * lengths[i];
-    bytes = DTCI_TOKENS_HEAD + 4 * (dtci_stream_count(n) - 1) + (dtci_lengths_write(NULL, lengths, symbols) + 7) / 8 +
-            (size_t)(bits / 8) + dtci_stream_count(n);
+    bytes = DTCI_TOKENS_HEAD + 4 * (streams - 1) + (dtci_lengths_write(NULL, lengths, symbols) + 7) / 8 +
+            (size_t)(bits / 8) + streams;
     if (best->lengths && bytes >= best->bytes) return;
     best->tokens = *tokens;
     best->lengths = lengths;
@@ -1371,141 +1422,120 @@ DTCI_FN void dtci_tokens_try(dtci_tokens_plan *best, const dtci_tokens *tokens, 
 }
 
 /* Without runs. */
-DTCI_FN void dtci_tokens_try_plain(dtci_tokens_plan *best, const uint32_t *histogram, unsigned bits, uint32_t mode,
-                                   unsigned precision, size_t n, dtci_tokens_work *work) {
+DTCI_FN void dtci_coder_try_plain(dtci_coder *coder, dtci_tokens_plan *best, unsigned precision) {
     dtci_tokens tokens;
     uint64_t extra_bits = 0;
-    uint32_t bin;
-    memset(&tokens, 0, sizeof tokens);
-    tokens.mode = mode;
-    tokens.value_precision = precision;
+    size_t i;
+    tokens.run_precision = 0;
     tokens.runs = 1;
-    tokens.values = 2;
-    memset(work->counts, 0, sizeof work->counts);
-    for (bin = 0; bin < 1u << bits; bin++) {
-        if (histogram[bin]) {
-            dtci_bin_code code = dtci_bin_encode(bin, mode, precision);
-            work->counts[code.value] += histogram[bin];
-            extra_bits += (uint64_t)code.extra * histogram[bin];
-            if (code.value >= tokens.values) tokens.values = code.value + 1u;
-        }
+    dtci_coder_classify(coder, &tokens, precision);
+    memset(coder->work->counts, 0, tokens.values * sizeof(uint32_t));
+    for (i = 0; i < coder->used_count; i++) {
+        const dtci_bin_code *code = &coder->codes[coder->used[i]];
+        coder->work->counts[code->value] += coder->histogram[coder->used[i]];
+        extra_bits += (uint64_t)code->extra * coder->histogram[coder->used[i]];
     }
-    dtci_tokens_try(best, &tokens, extra_bits, n, work);
+    dtci_coder_try(coder, best, &tokens, extra_bits);
 }
 
-/* With runs, in an alphabet of at most `symbols`. */
-DTCI_FN void dtci_tokens_try_runs(dtci_tokens_plan *best, const uint16_t *bins, size_t n, unsigned bits,
-                                  uint32_t largest, uint32_t mode, size_t longest, size_t symbols,
-                                  dtci_bin_code *bin_codes, dtci_tokens_work *work) {
-    size_t stream = dtci_stream_bins(n), at, end;
+/* With runs up to `longest`, in an alphabet of at most `symbols`. */
+DTCI_FN void dtci_coder_try_runs(dtci_coder *coder, dtci_tokens_plan *best, uint32_t longest, size_t symbols) {
+    size_t stream = dtci_stream_bins(coder->n), at, end;
+    unsigned extra, precision = 15;
+    uint32_t octaves = dtci_class(longest, 0, &extra) + 1;
     dtci_tokens tokens;
     uint64_t extra_bits = 0;
-    unsigned extra;
-    tokens.mode = mode;
-    tokens.value_precision = tokens.run_precision = 16;
-    do { /* a class a number where that leaves room for an octave a class of runs, else coarser */
-        tokens.value_precision--;
-        tokens.values = 2 * dtci_class(largest, tokens.value_precision, &extra) + 1;
-    } while (tokens.value_precision && tokens.values * (dtci_class((uint32_t)longest, 0, &extra) + 1) > symbols);
-    do {
-        tokens.run_precision--;
-        tokens.runs = dtci_class((uint32_t)longest, tokens.run_precision, &extra) + 1;
-    } while (tokens.run_precision && (size_t)tokens.values * tokens.runs > symbols);
+    /* a class a number where that leaves room for an octave a class of runs, else coarser */
+    while (precision && (2 * dtci_class(coder->largest, precision, &extra) + 1) * octaves > symbols) precision--;
+    dtci_coder_classify(coder, &tokens, precision);
+    for (precision = 16, tokens.runs = 0;
+         precision && (!tokens.runs || (size_t)tokens.values * tokens.runs > symbols);) {
+        tokens.run_precision = --precision;
+        tokens.runs = dtci_class(longest, precision, &extra) + 1;
+    }
     if ((size_t)tokens.values * tokens.runs > DTCI_SYMBOLS) return;
-    dtci_bins_encode(bin_codes, bits, mode, tokens.value_precision);
-    memset(work->counts, 0, sizeof work->counts);
-    for (at = 0; at < n; at = end) {
-        end = n - at < stream ? n : at + stream;
+    memset(coder->work->counts, 0, (size_t)tokens.values * tokens.runs * sizeof(uint32_t));
+    for (at = 0; at < coder->n; at = end) {
+        end = coder->n - at < stream ? coder->n : at + stream;
         while (at < end) {
-            size_t run = dtci_run(bins, at, end, mode);
-            const dtci_bin_code *code = &bin_codes[bins[at + run]];
+            size_t run = dtci_run(coder->bins, at, end, tokens.mode);
+            const dtci_bin_code *code = &coder->codes[coder->bins[at + run]];
             uint32_t number = dtci_class((uint32_t)run, tokens.run_precision, &extra);
-            work->counts[number * tokens.values + code->value]++;
+            coder->work->counts[number * tokens.values + code->value]++;
             extra_bits += extra + code->extra;
             at += run + 1;
         }
     }
-    dtci_tokens_try(best, &tokens, extra_bits, n, work);
+    dtci_coder_try(coder, best, &tokens, extra_bits);
 }
 
-/* Chooses how to code n > 0 bins below 2^bits, of the given histogram. */
-DTCI_FN dtci_tokens_plan dtci_tokens_choose(const uint16_t *bins, size_t n, const uint32_t *histogram, unsigned bits,
-                                            dtci_bin_code *bin_codes, dtci_tokens_work *work) {
-    uint32_t mode = 0, first = 0, last = 0, bin, largest;
-    size_t symbols = n / 8 < 64 ? 64 : n / 8 < 2048 ? n / 8 : 2048;
-    unsigned precision, extra;
+/* Chooses how to code what was counted. */
+DTCI_FN dtci_tokens_plan dtci_coder_choose(dtci_coder *coder) {
+    size_t n = coder->n, symbols = n / 8 < 64 ? 64 : n / 8 < 2048 ? n / 8 : 2048;
+    unsigned precision = 15, extra;
     dtci_tokens_plan best;
     memset(&best, 0, sizeof best);
-    for (bin = 0; bin < 1u << bits; bin++) {
-        if (histogram[bin] > histogram[mode]) mode = bin;
-        if (histogram[bin]) last = bin;
-    }
-    while (!histogram[first]) first++;
-    largest = last - mode > mode - first ? last - mode : mode - first;
-    if (!largest) largest = 1; /* a code has two symbols at least */
-
-    precision = 15;
-    while (precision && 2 * dtci_class(largest, precision, &extra) + 1 > symbols) precision--;
-    dtci_tokens_try_plain(&best, histogram, bits, mode, precision, n, work);
-    if (precision > 4) dtci_tokens_try_plain(&best, histogram, bits, mode, 4, n, work);
-    if (precision > 2) dtci_tokens_try_plain(&best, histogram, bits, mode, 2, n, work);
-
-    if (histogram[mode] > n / 10 * 3) { /* below, a bin's own code is short enough */
+    while (precision && 2 * dtci_class(coder->largest, precision, &extra) + 1 > symbols) precision--;
+    dtci_coder_try_plain(coder, &best, precision);
+    if (precision > 4) dtci_coder_try_plain(coder, &best, 4);
+    if (precision > 2) dtci_coder_try_plain(coder, &best, 2);
+    if (coder->histogram[coder->mode] > n / 10 * 3) { /* below, a bin's own code is short enough */
         size_t stream = dtci_stream_bins(n), longest = 0, tokens = 0, at, end;
         for (at = 0; at < n; at = end) {
             end = n - at < stream ? n : at + stream;
             for (; at < end; tokens++) {
-                size_t run = dtci_run(bins, at, end, mode);
+                size_t run = dtci_run(coder->bins, at, end, coder->mode);
                 if (run > longest) longest = run;
                 at += run + 1;
             }
         }
         symbols = tokens / 8 < 64 ? 64 : tokens / 8 < DTCI_SYMBOLS ? tokens / 8 : DTCI_SYMBOLS;
-        dtci_tokens_try_runs(&best, bins, n, bits, largest, mode, longest, symbols, bin_codes, work);
+        dtci_coder_try_runs(coder, &best, (uint32_t)longest, symbols);
         if (symbols > 256 && tokens < 131072) /* above, a large table hardly weighs */
-            dtci_tokens_try_runs(&best, bins, n, bits, largest, mode, longest, 256, bin_codes, work);
+            dtci_coder_try_runs(coder, &best, (uint32_t)longest, 256);
     }
     return best;
 }
 
 /* Writes the payload: tokens' head (mode 16 bits; value and run precision 4 bits each; values 16; runs 16), sizes of
  * all streams but the last (32 each), code lengths, streams. Returns its bytes; 0: capacity. */
-DTCI_FN size_t dtci_tokens_write(unsigned char *to, size_t capacity, const dtci_tokens_plan *plan, const uint16_t *bins,
-                                 size_t n, unsigned bits, dtci_bin_code *bin_codes, dtci_tokens_work *work) {
-    const dtci_tokens *tokens = &plan->tokens;
-    size_t symbols = (size_t)tokens->values * tokens->runs, stream = dtci_stream_bins(n), at, end, j = 0;
+DTCI_FN size_t dtci_coder_write(dtci_coder *coder, const dtci_tokens_plan *plan, unsigned char *to, size_t capacity) {
+    const uint16_t *bins = coder->bins;
+    const uint32_t *codes = coder->work->codes;
+    dtci_tokens tokens = plan->tokens;
+    size_t symbols = (size_t)tokens.values * tokens.runs, n = coder->n, stream = dtci_stream_bins(n), at, end, i, j = 0;
     size_t head = DTCI_TOKENS_HEAD + 4 * (dtci_stream_count(n) - 1);
     dtci_bit_writer w;
-    uint32_t bin;
     if (capacity < head) return 0;
-    dtci_put16(to, tokens->mode);
-    to[2] = (unsigned char)(tokens->value_precision | tokens->run_precision << 4);
-    dtci_put16(to + 3, tokens->values);
-    dtci_put16(to + 5, tokens->runs);
+    dtci_put16(to, tokens.mode);
+    to[2] = (unsigned char)(tokens.value_precision | tokens.run_precision << 4);
+    dtci_put16(to + 3, tokens.values);
+    dtci_put16(to + 5, tokens.runs);
     dtci_bits_open(&w, to + head, capacity - head);
     dtci_lengths_write(&w, plan->lengths, symbols);
     dtci_bits_close(&w);
-    dtci_huffman_codes(work->codes, plan->lengths, symbols);
-    dtci_bins_encode(bin_codes, bits, tokens->mode, tokens->value_precision);
-    if (tokens->runs == 1) { /* a bin is then its whole token: join its code and extra bits beforehand */
-        for (bin = 0; bin < 1u << bits; bin++) {
-            uint32_t code = bin_codes[bin].value < symbols ? work->codes[bin_codes[bin].value] : 0; /* does not occur */
-            bin_codes[bin].bits = code >> 4 | bin_codes[bin].bits << (code & 15);
-            bin_codes[bin].extra = (uint16_t)(bin_codes[bin].extra + (code & 15));
+    dtci_huffman_codes(coder->work->codes, plan->lengths, symbols);
+    dtci_coder_classify(coder, &tokens, tokens.value_precision);
+    if (tokens.runs == 1) { /* a bin is then its whole token: join its code and extra bits beforehand */
+        for (i = 0; i < coder->used_count; i++) {
+            dtci_bin_code *bin_code = &coder->codes[coder->used[i]];
+            uint32_t code = codes[bin_code->value];
+            bin_code->bits = code >> 4 | bin_code->bits << (code & 15);
+            bin_code->extra = (uint16_t)(bin_code->extra + (code & 15));
         }
     }
     for (at = 0; at < n; at = end, j++) {
         unsigned char *start = w.p;
         end = n - at < stream ? n : at + stream;
-        if (tokens->runs == 1) {
-            for (; at < end; at++) dtci_bits_put(&w, bin_codes[bins[at]].bits, bin_codes[bins[at]].extra);
+        if (tokens.runs == 1) {
+            for (; at < end; at++) dtci_bits_put(&w, coder->codes[bins[at]].bits, coder->codes[bins[at]].extra);
         } else {
             while (at < end) {
-                size_t run = dtci_run(bins, at, end, tokens->mode);
+                size_t run = dtci_run(bins, at, end, tokens.mode);
                 unsigned run_extra, token_bits;
-                uint32_t number = dtci_class((uint32_t)run, tokens->run_precision, &run_extra);
-                const dtci_bin_code *bin_code = &bin_codes[bins[at + run]];
-                uint32_t code = work->codes[number * tokens->values + bin_code->value];
+                uint32_t number = dtci_class((uint32_t)run, tokens.run_precision, &run_extra);
+                const dtci_bin_code *bin_code = &coder->codes[bins[at + run]];
+                uint32_t code = codes[number * tokens.values + bin_code->value];
                 uint64_t token = code >> 4;
                 token_bits = code & 15;
                 token |= (uint64_t)(run & (((size_t)1 << run_extra) - 1)) << token_bits;
@@ -1846,7 +1876,7 @@ DTCI_FN size_t dtci_ternary_bytes(const dtci_head *head) {
 }
 
 DTCI_FN size_t dtci_ternary_scratch(size_t count, size_t blocks) {
-    return dtci_room(4 * blocks) + dtci_room(2 * dtci_ceil_div(count, 5)) + dtci_tokens_scratch(8);
+    return dtci_room(4 * blocks) + dtci_room(2 * dtci_ceil_div(count, 5)) + dtci_coder_scratch(8);
 }
 
 /* Digits of values[first..first+n), n <= DTCI_CHUNK; scales as on the wire. */
@@ -1934,12 +1964,10 @@ DTCI_FN dtc_status dtci_ternary_encode(const dtc_spec *spec, dtci_head *head, un
     dtci_random random = dtci_random_open(spec->seed);
     unsigned char *scales = (unsigned char *)dtci_take(arena, 4 * blocks);
     uint16_t *trit_bytes = (uint16_t *)dtci_take(arena, 2 * groups);
-    uint32_t *histogram = (uint32_t *)dtci_take(arena, 256 * sizeof *histogram);
-    dtci_bin_code *bin_codes = (dtci_bin_code *)dtci_take(arena, 256 * sizeof *bin_codes);
-    dtci_tokens_work *work = (dtci_tokens_work *)dtci_take(arena, sizeof *work);
+    dtci_coder coder;
     uint32_t digits[DTCI_CHUNK];
     int zero = 1;
-    if (!scales || !trit_bytes || !histogram || !bin_codes || !work) return DTC_ERROR_SCRATCH;
+    if (!dtci_coder_open(&coder, 8, arena) || !scales || !trit_bytes) return DTC_ERROR_SCRATCH;
     head->variant =
         head->workers > 1 && spec->ternary.pack == DTC_PACK_BASE3 ? DTCI_TERNARY_FIELDS : DTCI_TERNARY_BASE3;
     *bytes = dtci_ternary_bytes(head);
@@ -1971,18 +1999,17 @@ DTCI_FN dtc_status dtci_ternary_encode(const dtc_spec *spec, dtci_head *head, un
             dtci_fields_pack(to + 4 * blocks + first / 256 * 32 * field_bits, digits, n, field_bits);
         }
     } else {
-        memset(histogram, 0, 256 * sizeof *histogram);
         for (first = 0; first < head->count; first += n) {
             n = head->count - first < DTCI_TRITS ? head->count - first : DTCI_TRITS;
             dtci_ternary_digits(digits, head, scales, &random, source, first, n);
             dtci_trits_pack(trit_bytes + first / 5, digits, n);
-            for (i = 0; i < dtci_ceil_div(n, 5); i++) histogram[trit_bytes[first / 5 + i]]++;
         }
         if (spec->ternary.pack == DTC_PACK_HUFFMAN) {
-            dtci_tokens_plan plan = dtci_tokens_choose(trit_bytes, groups, histogram, 8, bin_codes, work);
+            dtci_tokens_plan plan;
+            dtci_coder_count(&coder, trit_bytes, groups, 8);
+            plan = dtci_coder_choose(&coder);
             if (plan.bytes < groups) {
-                size_t size = dtci_tokens_write(to + 4 * blocks, capacity - 4 * blocks, &plan, trit_bytes, groups, 8,
-                                                bin_codes, work);
+                size_t size = dtci_coder_write(&coder, &plan, to + 4 * blocks, capacity - 4 * blocks);
                 if (!size) return DTC_ERROR_CAPACITY;
                 head->variant = DTCI_TERNARY_TOKENS;
                 *bytes = 4 * blocks + size;
@@ -2259,7 +2286,7 @@ DTCI_FN int dtci_quant_stores(const dtci_head *head) {
 
 DTCI_FN size_t dtci_quant_scratch(const dtc_spec *spec, const dtci_head *head) {
     uint64_t bytes = 2 * (uint64_t)dtci_room(8 * dtci_blocks(head)) + dtci_room(2 * (size_t)head->count) +
-                     dtci_tokens_scratch(dtci_quant_bin_bits_max(spec));
+                     dtci_coder_scratch(dtci_quant_bin_bits_max(spec));
     return dtci_quant_stores(head) ? 0 : bytes < SIZE_MAX ? (size_t)bytes : SIZE_MAX;
 }
 
@@ -2268,9 +2295,7 @@ typedef struct dtci_quant_work {
     float *ranges; /* min and max a block */
     unsigned char *grids;
     uint16_t *bins;
-    uint32_t *histogram;
-    dtci_bin_code *bin_codes;
-    dtci_tokens_work *tokens;
+    dtci_coder coder;
 } dtci_quant_work;
 
 DTCI_FN int dtci_quant_take(dtci_quant_work *work, const dtc_spec *spec, const dtci_head *head, dtci_arena *arena) {
@@ -2279,10 +2304,7 @@ DTCI_FN int dtci_quant_take(dtci_quant_work *work, const dtc_spec *spec, const d
     work->ranges = (float *)dtci_take(arena, 8 * blocks);
     work->grids = (unsigned char *)dtci_take(arena, 8 * blocks);
     work->bins = (uint16_t *)dtci_take(arena, 2 * (size_t)head->count);
-    work->histogram = (uint32_t *)dtci_take(arena, sizeof(uint32_t) << bits);
-    work->bin_codes = (dtci_bin_code *)dtci_take(arena, sizeof(dtci_bin_code) << bits);
-    work->tokens = (dtci_tokens_work *)dtci_take(arena, sizeof(dtci_tokens_work));
-    return work->ranges && work->grids && work->bins && work->histogram && work->bin_codes && work->tokens;
+    return dtci_coder_open(&work->coder, bits, arena) && work->ranges && work->grids && work->bins;
 }
 
 /* The blocks' ranges, found or given. Returns 0 where a value is not finite. */
@@ -2332,22 +2354,18 @@ DTCI_FN unsigned dtci_quant_auto_bits(const dtc_spec *spec, const dtci_quant *q,
 
 /* Quantizes everything to bins and prices them; best->bytes is 0 where all of them are lowest. */
 DTCI_FN void dtci_quant_price(dtci_tokens_plan *plan, const dtci_quant *q, const dtci_random *random,
-                              const dtci_source *source, const dtci_quant_work *work) {
+                              const dtci_source *source, dtci_quant_work *work) {
     uint32_t fields[DTCI_CHUNK], any = 0;
     size_t first, n, i;
-    memset(work->histogram, 0, sizeof(uint32_t) << q->bin_bits);
     for (first = 0; first < q->head->count; first += n) {
         n = q->head->count - first < DTCI_CHUNK ? q->head->count - first : DTCI_CHUNK;
         any |= dtci_quant_fields(fields, q, 1, random, source, first, n);
-        for (i = 0; i < n; i++) {
-            work->bins[first + i] = (uint16_t)fields[i];
-            work->histogram[fields[i]]++;
-        }
+        for (i = 0; i < n; i++) work->bins[first + i] = (uint16_t)fields[i];
     }
     memset(plan, 0, sizeof *plan);
-    if (any)
-        *plan =
-            dtci_tokens_choose(work->bins, q->head->count, work->histogram, q->bin_bits, work->bin_codes, work->tokens);
+    if (!any) return;
+    dtci_coder_count(&work->coder, work->bins, q->head->count, q->bin_bits);
+    *plan = dtci_coder_choose(&work->coder);
 }
 
 /* What max-error asks for; a step of 0 where fp32 cannot tell so close values apart. */
@@ -2368,7 +2386,7 @@ DTCI_FN dtci_fineness dtci_quant_max_error(const dtc_spec *spec, const dtci_quan
 /* Finds the finest grids whose tokens take at most `budget` bytes, by trial: tokens cost about a bit more for each
  * doubling of the levels. 0: blocks lie too far apart for tokens. */
 DTCI_FN int dtci_quant_fit_rate(dtci_quant *q, dtci_tokens_plan *plan, size_t budget, const dtci_random *random,
-                                const dtci_source *source, const dtci_quant_work *work) {
+                                const dtci_source *source, dtci_quant_work *work) {
     double count = (double)q->head->count, fits = 0, fails = 0, slope = 1, last_levels = 0, last_bits = 0;
     double levels = exp2(8.0 * (double)budget / count) * 4,
            least = q->even && !q->stochastic ? 0.9999 : 1.0 / 1024; /* one bin for all */
@@ -2472,8 +2490,7 @@ DTCI_FN dtc_status dtci_quant_encode(const dtc_spec *spec, dtci_head *head, unsi
     to += grids;
     capacity -= grids;
     if (coding == DTCI_QUANT_TOKENS) {
-        size_t size =
-            dtci_tokens_write(to, capacity, &plan, work.bins, head->count, q.bin_bits, work.bin_codes, work.tokens);
+        size_t size = dtci_coder_write(&work.coder, &plan, to, capacity);
         if (!size) return DTC_ERROR_CAPACITY;
         *bytes = grids + size;
     } else if (coding == DTCI_QUANT_FIELDS) {

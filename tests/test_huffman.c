@@ -5,9 +5,7 @@
 enum { SYMBOLS = 4096, LONGEST = 15 };
 
 static dtci_huffman_work work;
-static uint32_t histogram[65536];
-static dtci_bin_code bin_codes[65536];
-static dtci_tokens_work tokens_work;
+static dtci_coder coder;
 static dtci_decoder decoder;
 
 static uint64_t cost_of(const uint8_t *lengths, const uint32_t *counts, size_t symbols) {
@@ -293,12 +291,15 @@ static void test_classes(void **state) {
     }
 }
 
-/* Plans for n bins, counting them first. */
+/* Plans for n bins, counting them first. The coder's tables are full of what the last ones left. */
 static dtci_tokens_plan plan_for(const uint16_t *bins, size_t n, unsigned bits) {
-    size_t i;
-    memset(histogram, 0, sizeof histogram);
-    for (i = 0; i < n; i++) histogram[bins[i]]++;
-    return dtci_tokens_choose(bins, n, histogram, bits, bin_codes, &tokens_work);
+    if (!coder.work) {
+        size_t bytes = dtci_coder_scratch(16);
+        dtci_arena arena = {(unsigned char *)memory(bytes), bytes};
+        assert_true(dtci_coder_open(&coder, 16, &arena));
+    }
+    dtci_coder_count(&coder, bins, n, bits);
+    return dtci_coder_choose(&coder);
 }
 
 /* Bins of many shapes: they come back; less memory, or fewer bytes, fail. */
@@ -327,7 +328,7 @@ static void test_tokens(void **state) {
                 }
                 plan = plan_for(bins, n, bits);
                 to = (unsigned char *)memory(plan.bytes);
-                size = dtci_tokens_write(to, plan.bytes, &plan, bins, n, bits, bin_codes, &tokens_work);
+                size = dtci_coder_write(&coder, &plan, to, plan.bytes);
                 CHECK(size && size <= plan.bytes && plan.bytes - size <= 4, "%u bits, %zu bins of shape %d", bits, n,
                       shape);
                 exact = (unsigned char *)memory(size);
@@ -342,8 +343,7 @@ static void test_tokens(void **state) {
                 free(exact);
                 for (room = 0; room < size; room += room + 9 < size ? 1 + size / 5 : 1) {
                     guarded short_room = guarded_new(room, 0);
-                    assert_int_equal(
-                        dtci_tokens_write(short_room.p, room, &plan, bins, n, bits, bin_codes, &tokens_work), 0);
+                    assert_int_equal(dtci_coder_write(&coder, &plan, short_room.p, room), 0);
                     assert_true(guarded_intact(&short_room, room));
                     guarded_free(&short_room);
                 }
@@ -367,14 +367,14 @@ static void test_token_ranges(void **state) {
             bins[place] = 200;
             plan = plan_for(bins, 6000, 8);
             assert_int_equal(plan.tokens.runs > 1, sparse);
-            size = dtci_tokens_write(to, sizeof to, &plan, bins, 6000, 8, bin_codes, &tokens_work);
+            size = dtci_coder_write(&coder, &plan, to, sizeof to);
             assert_int_equal(dtci_tokens_read(back, 6000, 8, to, size, &decoder), DTC_OK);
             assert_int_equal(dtci_tokens_read(back, 6000, 7, to, size, &decoder), DTC_ERROR_PAYLOAD);
         }
     }
     for (i = 0; i < 500; i++) bins[i] = 5;
     plan = plan_for(bins, 500, 8); /* one run, to the last bin */
-    size = dtci_tokens_write(to, sizeof to, &plan, bins, 500, 8, bin_codes, &tokens_work);
+    size = dtci_coder_write(&coder, &plan, to, sizeof to);
     assert_int_equal(dtci_tokens_read(back, 500, 8, to, size, &decoder), DTC_OK);
     assert_int_equal(dtci_tokens_read(back, 400, 8, to, size, &decoder), DTC_ERROR_PAYLOAD);
     assert_int_equal(dtci_tokens_read(back, 501, 8, to, size, &decoder), DTC_ERROR_PAYLOAD);
