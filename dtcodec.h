@@ -534,13 +534,13 @@ DTCI_FN int dtci_finite(float x) {
 
 /* The smallest float that is no smaller than x >= 0. */
 DTCI_FN float dtci_float_up(double x) {
-    float y = x >= (double)FLT_MAX ? FLT_MAX : (float)x;
-    return (double)y < x && y < FLT_MAX ? dtci_bits_float(dtci_float_bits(y) + 1) : y;
+    float y = (float)(x < (double)FLT_MAX ? x : (double)FLT_MAX);
+    return (double)y < x && (double)y < (double)FLT_MAX ? dtci_bits_float(dtci_float_bits(y) + 1) : y;
 }
 
 /* The largest float that is no larger than x; 0 for x <= 0. */
 DTCI_FN float dtci_float_down(double x) {
-    float y = x >= (double)FLT_MAX ? FLT_MAX : x > 0 ? (float)x : 0.0f;
+    float y = (float)(x < (double)FLT_MAX ? x > 0 ? x : 0 : (double)FLT_MAX);
     return (double)y > x && y > 0 ? dtci_bits_float(dtci_float_bits(y) - 1) : y;
 }
 
@@ -1981,7 +1981,7 @@ DTCI_FN dtc_status dtci_ternary_encode(const dtc_spec *spec, dtci_head *head, un
         bound = clip * sqrt(stats.squares / (double)n);
         if (bound < scale) scale = bound;
         if (spec->ternary.scale > 0) scale = (double)spec->ternary.scale;
-        dtci_put_float(scales + 4 * b, scale > 0 ? dtci_float_up(scale) : 0.0f); /* not -0 */
+        dtci_put_float(scales + 4 * b, dtci_float_up(scale > 0 ? scale : 0)); /* not -0 */
         zero &= !(scale > 0);
     }
     if (*bytes > 4 * (size_t)head->count) return dtci_store_instead(head);
@@ -2157,7 +2157,7 @@ DTCI_FN int dtci_quant_make_grids(dtci_quant *q, unsigned char *grids, dtci_fine
         double step = fineness.step > 0 ? fineness.step : (max - min) / levels;
         unsigned char *p = grids + 8 * b;
         if (!(min < max)) { /* one value: the first bin is exactly on it */
-            dtci_put_float(p, q->even || min > 0 ? ranges[2 * b] : 0 - ranges[2 * b]);
+            dtci_put32(p, dtci_float_bits(ranges[2 * b]) & (q->even ? 0xffffffffu : 0x7fffffffu));
             dtci_put32(p + 4, q->even || !(min < 0 || min > 0) ? 0 : min < 0 ? 0xffffffffu : 1);
             continue;
         }
@@ -2590,7 +2590,7 @@ DTCI_FN dtc_status dtci_spec_check(const dtc_spec *spec) {
             return DTC_ERROR_SPEC;
         if (!dtci_finite(spec->quant.sample) || spec->quant.sample < 0 || spec->quant.sample > 1) return DTC_ERROR_SPEC;
         if (!dtci_finite(spec->quant.rate) || spec->quant.rate < 0 || spec->quant.rate > 32) return DTC_ERROR_SPEC;
-        if (spec->quant.rate > 0 && (spec->quant.rate < 0.05f || spec->quant.entropy == DTC_NO_ENTROPY))
+        if (spec->quant.rate > 0 && ((double)spec->quant.rate < 0.05 || spec->quant.entropy == DTC_NO_ENTROPY))
             return DTC_ERROR_SPEC;
         if (!dtci_finite(spec->quant.max_error) || spec->quant.max_error < 0) return DTC_ERROR_SPEC;
         if ((spec->quant.bits != 0) + (spec->quant.rate > 0) + (spec->quant.max_error > 0) > 1) return DTC_ERROR_SPEC;
