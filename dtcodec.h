@@ -953,7 +953,6 @@ DTCI_FN uint32_t dtci_random_at(const dtci_random *random, uint32_t index) {
 #define DTCI_FLAG_BLOCK    4u
 #define DTCI_FLAG_WORKERS  8u
 #define DTCI_FLAG_SEED     16u
-#define DTCI_HEAD_MAX      (12 + 4 + 4 + 4 + 8)
 
 typedef struct dtci_head {
     dtc_codec codec;
@@ -1065,10 +1064,10 @@ DTCI_FN dtc_status dtci_head_read(const unsigned char *p, size_t bytes, dtci_hea
  *
  * What is coded are bins, 0..2^bits-1. A token is a run of r times the commonest bin (the mode) followed by one bin b;
  * runs spend well under a bit a value where the mode prevails, and where they would not pay r is always 0.
- * r and |b - mode| are each split into a class and raw extra bits, exact below 2^precision and with 2^precision classes
- * an octave above, so that a few hundred symbols serve 65536 bins. A token's symbol joins both classes:
- *     symbol = class(r) * values + (b == mode ? 0 : 2 * class(|b - mode|) - (b < mode))
- * followed by the extra bits of r, then those of b.
+ * r and |b - mode| are each split into a class and raw extra bits, exact below 2^(precision+1), with 2^precision
+ * classes an octave above, so that a few hundred symbols serve 65536 bins. A token's symbol joins both classes: symbol
+ * = class(r) * values + (b == mode ? 0 : 2 * class(|b - mode|) - (b < mode)) followed by the extra bits of r, then
+ * those of b.
  * ------------------------------------------------------------------------------------------------------------------*/
 
 #define DTCI_SYMBOLS      4096u /* of an alphabet, at the most */
@@ -1077,8 +1076,7 @@ DTCI_FN dtc_status dtci_head_read(const unsigned char *p, size_t bytes, dtci_hea
 #define DTCI_RUN_MAX      65535u
 #define DTCI_STREAMS      4u /* of a payload of at least DTCI_STREAMS_FROM bins; below, one */
 #define DTCI_STREAMS_FROM 4096u
-#define DTCI_TOKENS_HEAD  7u                         /* mode, precisions, values, runs */
-#define DTCI_TABLE_BYTES  (DTCI_SYMBOLS * 7 / 8 + 8) /* of written code lengths, at the most: 7 bits each */
+#define DTCI_TOKENS_HEAD  7u /* mode, precisions, values, runs */
 
 /* The class of m: its number, how many extra bits follow, and the smallest member is m less the extra bits' value. */
 DTCI_FN uint32_t dtci_class(uint32_t m, unsigned precision, unsigned *extra) {
@@ -2323,7 +2321,7 @@ DTCI_FN int dtci_quant_ranges(float *ranges, const dtc_spec *spec, const dtci_he
     return 1;
 }
 
-/* N = H + floor (section 3.1): H is the entropy of a `probe`-bit quantization of a `sample` of the values. */
+/* N = H + floor: H is the entropy of a `probe`-bit quantization of a `sample` of the values. */
 DTCI_FN unsigned dtci_quant_auto_bits(const dtc_spec *spec, const dtci_quant *q, const dtci_source *source) {
     size_t count = q->head->count, block = dtci_block(q->head), stride, i;
     double sample = spec->quant.sample > 0 ? (double)spec->quant.sample : 0.03;
@@ -3293,7 +3291,6 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
 #undef DTCI_FLAG_WORKERS
 #undef DTCI_FN
 #undef DTCI_INLINE
-#undef DTCI_HEAD_MAX
 #undef DTCI_KEYS
 #undef DTCI_LOOKUP_BITS
 #undef DTCI_MAGIC
@@ -3309,7 +3306,6 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
 #undef DTCI_STREAMS
 #undef DTCI_STREAMS_FROM
 #undef DTCI_SYMBOLS
-#undef DTCI_TABLE_BYTES
 #undef DTCI_TERNARY_BASE3
 #undef DTCI_TERNARY_FIELDS
 #undef DTCI_TERNARY_TOKENS
