@@ -27,8 +27,8 @@ readme_program() {
 }
 
 installs() {
-    rm -rf build/tree/root
-    make -s install DESTDIR=build/tree/root PREFIX=/usr && cmp dtcodec.h build/tree/root/usr/include/dtcodec.h
+    rm -rf build/tree/installed
+    make -s install DESTDIR=build/tree/installed PREFIX=/usr && cmp dtcodec.h build/tree/installed/usr/include/dtcodec.h
 }
 
 check "the top level holds nothing else" top_level
