@@ -413,12 +413,38 @@ static void test_coding(void **state) {
     free(values);
 }
 
+/* Reserved until there is a rotation: refused by the encoder, and in a packet by the decoder. */
+static void test_rotate_is_unsupported(void **state) {
+    dtc_spec spec = spec_of("quant:bits=4,rotate=1");
+    const float values[4] = {1, 2, 3, 4};
+    float decoded[4];
+    unsigned char bytes[64];
+    size_t size = 1;
+    (void)state;
+    assert_int_equal(dtc_encode(&spec, bytes, sizeof bytes, &size, values, 4, NULL, 0), DTC_ERROR_OPTION);
+    assert_int_equal(size, 0);
+    assert_int_equal(dtc_encode_bound(&spec, 4), 0);
+    packet made = encode("quant:bits=4,entropy=none,checksum=0", values, 4);
+    made.bytes[3] |= 128;
+    assert_int_equal(dtc_decode(decoded, 4, made.bytes, made.size, NULL, NULL, 0), DTC_ERROR_OPTION);
+    free(made.bytes);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_half_bin),   cmocka_unit_test(test_blocks),       cmocka_unit_test(test_max_error),
-        cmocka_unit_test(test_rate),       cmocka_unit_test(test_rate_ceiling), cmocka_unit_test(test_zeros),
-        cmocka_unit_test(test_constants),  cmocka_unit_test(test_auto),         cmocka_unit_test(test_range),
-        cmocka_unit_test(test_empty_bins), cmocka_unit_test(test_unbiased),     cmocka_unit_test(test_coding),
+        cmocka_unit_test(test_rotate_is_unsupported),
+        cmocka_unit_test(test_half_bin),
+        cmocka_unit_test(test_blocks),
+        cmocka_unit_test(test_max_error),
+        cmocka_unit_test(test_rate),
+        cmocka_unit_test(test_rate_ceiling),
+        cmocka_unit_test(test_zeros),
+        cmocka_unit_test(test_constants),
+        cmocka_unit_test(test_auto),
+        cmocka_unit_test(test_range),
+        cmocka_unit_test(test_empty_bins),
+        cmocka_unit_test(test_unbiased),
+        cmocka_unit_test(test_coding),
     };
     return cmocka_run_group_tests_name("quant", tests, NULL, NULL);
 }
