@@ -1,6 +1,8 @@
 # dtcodec: `make help` lists the targets. Build products go under build/ only.
 
 CC ?= cc
+# for what runs here while CC compiles for another machine
+HOST_CC ?= cc
 CXX ?= c++
 CLANG ?= clang
 CLANG_FORMAT ?= clang-format
@@ -156,7 +158,7 @@ build/fuzz/%: fuzz/%.c fuzz/fuzz.h dtcodec.h
 
 build/fuzz/write_seeds: fuzz/seeds.c dtcodec.h
 	@mkdir -p $(@D)
-	$(CC) $(BASE_CFLAGS) $< -o $@ -lm
+	$(HOST_CC) $(BASE_CFLAGS) $< -o $@ -lm
 
 build/fuzz/seeded: build/fuzz/write_seeds
 	@rm -rf build/fuzz/seeds
