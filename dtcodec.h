@@ -273,7 +273,7 @@ typedef enum dtc_status {
     DTC_OK = 0,
 
     /* misuse: the call itself is wrong */
-    DTC_ERROR_ARGUMENT = 10,   /* a null pointer where one is needed, or a non-finite weight */
+    DTC_ERROR_ARGUMENT = 10,   /* a null pointer, a count past 2^30 - 256, or a weight that is not finite */
     DTC_ERROR_SPEC = 11,       /* a field of dtc_spec is out of its range */
     DTC_ERROR_COUNT = 12,      /* the caller's count is not the packet's */
     DTC_ERROR_SPEC_CODEC = 13, /* spec text: no such codec */
@@ -346,7 +346,7 @@ typedef struct dtc_spec {
         dtc_rounding rounding;
         dtc_entropy entropy;
         dtc_grid grid;
-        int rotate;    /* nonzero: randomized Hadamard transform first */
+        int rotate;    /* reserved for a randomized Hadamard transform first: nonzero is DTC_ERROR_OPTION */
         int min_given; /* nonzero: the range starts at min, and values below are clipped to it */
         int max_given;
         float min;
@@ -2350,7 +2350,7 @@ DTCI_FN unsigned dtci_quant_auto_bits(const dtc_spec *spec, const dtci_quant *q,
     return bits < DTCI_QUANT_BITS_MAX ? bits : DTCI_QUANT_BITS_MAX;
 }
 
-/* Quantizes everything to bins and prices them; best->bytes is 0 where all of them are lowest. */
+/* Quantizes everything to bins and prices them; plan->bytes is 0 where all of them are lowest. */
 DTCI_FN void dtci_quant_price(dtci_tokens_plan *plan, const dtci_quant *q, const dtci_random *random,
                               const dtci_source *source, dtci_quant_work *work) {
     uint32_t fields[DTCI_CHUNK], any = 0;
