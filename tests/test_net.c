@@ -64,6 +64,32 @@ static void gradient_with_tanh_is_that_of_finite_differences(void **state) {
     check_gradient(ACTIVATION_TANH);
 }
 
+static void factors_make_the_gradient(void **state) {
+    (void)state;
+    float inputs[SAMPLES * INPUTS];
+    uint8_t labels[SAMPLES];
+    make_samples(inputs, labels);
+    struct net net = net_create(&widths, ACTIVATION_RELU, SAMPLES);
+    struct tensors parameters = net_parameters(&net, 3), gradient = tensors_like(&parameters);
+    net_gradient(&net, &parameters, inputs, labels, SAMPLES, &gradient);
+    for (size_t t = 0; t < gradient.count; t++) {
+        const struct tensor *tensor = &gradient.tensor[t];
+        struct net_factors factors = net_factors(&net, t);
+        assert_int_equal(factors.rank, t % 2 ? 0 : SAMPLES); /* biases have none */
+        for (size_t i = 0; factors.rank && i < tensor->rows; i++)
+            for (size_t j = 0; j < tensor->columns; j++) {
+                double sum = 0.0;
+                for (size_t k = 0; k < factors.rank; k++)
+                    sum += (double)factors.u[k * tensor->rows + i] * (double)factors.v[k * tensor->columns + j];
+                assert_true(fabs(sum - (double)tensor->values[i * tensor->columns + j]) < 1e-6);
+            }
+    }
+    assert_int_equal(net_factors(&net, gradient.count).rank, 0);
+    tensors_free(&parameters);
+    tensors_free(&gradient);
+    net_free(&net);
+}
+
 static void parameters_derive_from_the_seed(void **state) {
     (void)state;
     struct net net = net_create(&widths, ACTIVATION_TANH, 1);
@@ -136,6 +162,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gradient_with_relu_is_that_of_finite_differences),
         cmocka_unit_test(gradient_with_tanh_is_that_of_finite_differences),
+        cmocka_unit_test(factors_make_the_gradient),
         cmocka_unit_test(parameters_derive_from_the_seed),
         cmocka_unit_test(momentum_and_rate_do_what_they_say),
         cmocka_unit_test(training_fits_what_it_is_shown),

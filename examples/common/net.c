@@ -121,6 +121,8 @@ double net_gradient(struct net *net, const struct tensors *parameters, const flo
                     size_t count, struct tensors *gradient) {
     size_t last = net->widths.count - 1;
     const size_t *width = net->widths.width;
+    net->inputs = inputs;
+    net->count = count;
     forward(net, parameters, inputs, count);
     double loss = softmax_loss(net->output[last], labels, count, width[last], net->delta[last]);
     for (size_t l = last; l >= 1; l--) {
@@ -130,6 +132,16 @@ double net_gradient(struct net *net, const struct tensors *parameters, const flo
         if (l > 1) activate_backward(net->activation, net->output[l - 1], net->delta[l - 1], count * width[l - 1]);
     }
     return loss;
+}
+
+struct net_factors net_factors(const struct net *net, size_t index) {
+    struct net_factors factors = {0, NULL, NULL};
+    size_t l = index / 2;
+    if (index % 2 || l + 1 >= net->widths.count) return factors;
+    factors.rank = net->count;
+    factors.u = net->delta[l + 1];
+    factors.v = l == 0 ? net->inputs : net->output[l];
+    return factors;
 }
 
 size_t net_correct(struct net *net, const struct tensors *parameters, const float *inputs, const uint8_t *labels,

@@ -27,6 +27,15 @@ struct net {
     size_t batch;                  /* samples that one pass takes at most */
     float *output[NET_MAX_WIDTHS]; /* output[l] of layer l, batch x width[l]; output[0] is unused */
     float *delta[NET_MAX_WIDTHS];  /* gradient of the loss by output[l] */
+    const float *inputs;           /* of the last net_gradient, count x width[0]; the caller's */
+    size_t count;
+};
+
+/* A gradient as its factors (Xie et al. 2016): sum over k < rank of u_k v_k^T. */
+struct net_factors {
+    size_t rank;
+    const float *u; /* rank x rows */
+    const float *v; /* rank x columns */
 };
 
 /* A net whose passes take up to `batch` samples. Free with net_free. BLAS is set to one thread. */
@@ -42,6 +51,11 @@ struct tensors net_parameters(const struct net *net, uint64_t seed);
  * 1 <= count <= net->batch. */
 double net_gradient(struct net *net, const struct tensors *parameters, const float *inputs, const uint8_t *labels,
                     size_t count, struct tensors *gradient);
+
+/* The factors of what the last net_gradient left in tensor `index` of its gradient: a sample's deltas, already divided
+ * by the batch's samples, and its inputs. Of rank 0 where there are none: only a dense layer's weights have them. They
+ * are the net's and the caller's memory, good until either changes its contents. */
+struct net_factors net_factors(const struct net *net, size_t index);
 
 /* How many of `count` samples are classified as labelled. 1 <= count <= net->batch. */
 size_t net_correct(struct net *net, const struct tensors *parameters, const float *inputs, const uint8_t *labels,
