@@ -95,7 +95,7 @@
  *
  *     DTCODEC_IMPLEMENTATION     the functions, in this file
  *     DTC_STATIC                 the functions, static, in every file that defines it
- *     DTC_NO_TERNARY DTC_NO_QUANT
+ *     DTC_NO_TERNARY DTC_NO_QUANT DTC_NO_FACTOR DTC_NO_SENSING DTC_NO_CIRCULANT
  *                                leave a codec out; it is then DTC_ERROR_CODEC. raw is always there: the others store
  *                                through it
  *
@@ -316,6 +316,13 @@ typedef enum dtc_rounding { DTC_NEAREST = 0, DTC_STOCHASTIC = 1 } dtc_rounding;
 typedef enum dtc_entropy { DTC_HUFFMAN = 0, DTC_NO_ENTROPY = 1 } dtc_entropy;
 typedef enum dtc_grid { DTC_GRID_ZERO = 0, DTC_GRID_EVEN = 1 } dtc_grid;
 
+/* How factors and vectors are held in a packet: as floats of a type, or, where bits is 1..16, quantized to 2^bits
+ * bins. */
+typedef struct dtc_value {
+    dtc_type type;
+    int bits;
+} dtc_value;
+
 /* How to encode. All-zero fields mean defaults; the ranges below are of fields that are not zero. */
 typedef struct dtc_spec {
     dtc_codec codec;
@@ -352,6 +359,21 @@ typedef struct dtc_spec {
         float min;
         float max;
     } quant;
+
+    struct {
+        int rank; /* 1..65535; 0: 4 */
+        dtc_value value;
+    } factor;
+
+    struct {
+        float ratio; /* measurements to values, (0, 1]; 0: 0.25 */
+        int bits;    /* of a measurement: 1 (signs) .. 16, or 32 (fp32); 0: 4 */
+        float scale; /* > 0: the measurements' range is +-scale, shared by the workers; 0: found */
+    } sensing;
+
+    struct {
+        dtc_value value;
+    } circulant;
 } dtc_spec;
 
 /* Reads a spec from text, as in "quant:bits=auto,floor=6". Keys may stand in any order, each once; what is not named
@@ -399,10 +421,19 @@ typedef struct dtc_info {
  * Errors: ARGUMENT, TRUNCATED, MAGIC, HEAD, SIZE, WIRE_VERSION, CODEC, LIMIT; *info is then all zero. */
 DTC_API dtc_status dtc_inspect(const void *packet, size_t bytes, dtc_info *info);
 
+typedef enum dtc_method {
+    DTC_METHOD_AUTO = 0,
+    DTC_METHOD_ISTA = 1,
+    DTC_METHOD_FISTA = 2,
+    DTC_METHOD_LINEAR = 3
+} dtc_method;
+
 /* What the caller allows a packet to cost. NULL or all-zero: defaults. */
 typedef struct dtc_decode_options {
     int skip_checksum;       /* nonzero: do not verify the CRC-32C, if there is one */
-    uint32_t max_iterations; /* of iterative decoders; no codec of this version has one */
+    uint32_t max_iterations; /* of sensing's decoders; 0: the method's own */
+    float tolerance;         /* of sensing's decoders; 0: the method's own */
+    dtc_method method;       /* of sensing's decoders */
 } dtc_decode_options;
 
 /* Decodes one packet of exactly packet_bytes bytes into values[0..count); count must be the packet's own.
@@ -1012,6 +1043,30 @@ DTCI_FN void dtci_head_write(unsigned char *p, const dtci_head *head) {
     p[3] = (unsigned char)head->variant;
     dtci_put32(p + 4, head->count);
     dtci_put32(p + 8, head->packet_bytes);
+}
+
+/* The head of a fresh packet under a spec that was checked, but for its size. */
+DTCI_FN dtc_status dtci_head_open(dtci_head *head, const dtc_spec *spec, size_t count) {
+    memset(head, 0, sizeof *head);
+    if (count > DTCI_COUNT_MAX) return DTC_ERROR_ARGUMENT;
+    if (spec->rows && count % spec->rows) return DTC_ERROR_SPEC;
+    head->codec = spec->codec;
+    head->checksum = !spec->no_checksum;
+    head->count = (uint32_t)count;
+    head->rows = (uint32_t)spec->rows;
+    head->block = spec->codec != DTC_RAW && spec->block < count ? (uint32_t)spec->block : 0;
+    head->workers = spec->workers ? spec->workers : 1;
+    head->terms = 1;
+    head->head_bytes = dtci_head_bytes(head);
+    return DTC_OK;
+}
+
+/* Makes the packet whole, its payload of `bytes` being in its place. */
+DTCI_FN void dtci_head_close(unsigned char *packet, dtci_head *head, size_t bytes) {
+    bytes += head->head_bytes;
+    head->packet_bytes = (uint32_t)(bytes + (head->checksum ? 4 : 0));
+    dtci_head_write(packet, head);
+    if (head->checksum) dtci_put32(packet + bytes, dtci_crc32c(packet, bytes));
 }
 
 /* Reads and checks what all codecs' heads share. */
@@ -1751,6 +1806,66 @@ DTCI_FN size_t dtci_decoder_scratch(size_t n) {
 }
 
 /* --------------------------------------------------------------------------------------------------------------------
+ * Hadamard transform: x := H x, unnormalized, H of natural (Sylvester) order, and a seeded diagonal of signs before it
+ *
+ * On floats for encoders, and on integers for decoders that must be exact. Levels commute, so the far ones come first,
+ * in passes over everything; the near ones then stay within what the first-level cache holds.
+ * ------------------------------------------------------------------------------------------------------------------*/
+
+#define DTCI_HADAMARD_MAX 16u /* log2 of the largest size */
+
+#define DTCI_HADAMARD(name, type)                                            \
+    DTCI_FN void name##_levels(type *x, size_t n, size_t near, size_t far) { \
+        for (; far >= 4 * near; far /= 4) { /* two levels a pass */          \
+            size_t h = far / 4, block, i;                                    \
+            for (block = 0; block < n; block += far) {                       \
+                type *p = x + block;                                         \
+                for (i = 0; i < h; i++) {                                    \
+                    type a = p[i] + p[h + i], b = p[i] - p[h + i];           \
+                    type c = p[2 * h + i] + p[3 * h + i];                    \
+                    type d = p[2 * h + i] - p[3 * h + i];                    \
+                    p[i] = a + c;                                            \
+                    p[h + i] = b + d;                                        \
+                    p[2 * h + i] = a - c;                                    \
+                    p[3 * h + i] = b - d;                                    \
+                }                                                            \
+            }                                                                \
+        }                                                                    \
+        if (far > near) {                                                    \
+            size_t h = far / 2, block, i;                                    \
+            for (block = 0; block < n; block += far) {                       \
+                type *p = x + block;                                         \
+                for (i = 0; i < h; i++) {                                    \
+                    type a = p[i];                                           \
+                    p[i] = a + p[h + i];                                     \
+                    p[h + i] = a - p[h + i];                                 \
+                }                                                            \
+            }                                                                \
+        }                                                                    \
+    }                                                                        \
+                                                                             \
+    DTCI_FN void name(type *x, unsigned log2_n) {                            \
+        size_t n = (size_t)1 << log2_n, part = n < 4096 ? n : 4096, i;       \
+        name##_levels(x, n, part, n);                                        \
+        for (i = 0; i < n; i += part) name##_levels(x + i, part, 1, part);   \
+    }
+
+DTCI_HADAMARD(dtci_hadamard, float)
+DTCI_HADAMARD(dtci_hadamard_integer, int32_t)
+
+#undef DTCI_HADAMARD
+
+/* The signs of values first .. first + 31, first being a multiple of 32: bit i is set where it is -1. */
+DTCI_FN uint32_t dtci_signs(const dtci_random *random, size_t first) {
+    return dtci_random_at(random, 0x80000000u + (uint32_t)(first / 32)); /* apart from the draws of rounding */
+}
+
+/* The transform's size for what is left of an array: the largest power of two that is not more. */
+DTCI_FN unsigned dtci_hadamard_fit(size_t left) {
+    return left >> DTCI_HADAMARD_MAX ? DTCI_HADAMARD_MAX : dtci_bit_width((uint32_t)left) - 1;
+}
+
+/* --------------------------------------------------------------------------------------------------------------------
  * raw: the values themselves, as fp32, or rounded to bf16 or fp16 (nearest, ties to even; finite stays finite)
  * ------------------------------------------------------------------------------------------------------------------*/
 
@@ -1792,6 +1907,11 @@ DTCI_FN float dtci_fp16_to_float(uint32_t half) {
     if (!mantissa) return dtci_bits_float(sign);
     for (exponent = 113; !(mantissa & 0x400u); exponent--) mantissa <<= 1;
     return dtci_bits_float(sign | exponent << 23 | (mantissa & 0x3ffu) << 13);
+}
+
+DTCI_FN dtc_status dtci_raw_check(const dtci_head *head) {
+    if (head->variant > DTC_FP16 || head->block || head->seed) return DTC_ERROR_HEAD;
+    return dtci_payload_bytes(head) == dtci_raw_bytes(head->count, head->variant) ? DTC_OK : DTC_ERROR_SIZE;
 }
 
 DTCI_FN dtc_status dtci_raw_decode(const dtci_head *head, const unsigned char *from, const dtci_sink *sink) {
@@ -2564,8 +2684,265 @@ DTCI_FN dtc_status dtci_quant_decode(const dtci_head *head, const unsigned char 
 #endif /* DTC_NO_QUANT */
 
 /* --------------------------------------------------------------------------------------------------------------------
+ * Nested packets: arrays inside another codec's payload, each a whole packet of raw or quant, without a checksum or a
+ * shape of its own
+ * ------------------------------------------------------------------------------------------------------------------*/
+
+/* How values are nested: as their type, or quantized, `block` of them to a scale. */
+DTCI_FN dtc_spec dtci_nest_spec(const dtc_value *value, size_t block) {
+    dtc_spec spec;
+    memset(&spec, 0, sizeof spec);
+    spec.codec = value->bits ? DTC_QUANT : DTC_RAW;
+    spec.raw.type = value->type;
+    spec.quant.bits = value->bits;
+    spec.block = block;
+    spec.no_checksum = 1;
+    return spec;
+}
+
+/* Bytes of a nested packet of `count` values, at the most. */
+DTCI_FN size_t dtci_nest_bound(const dtc_spec *spec, size_t count) {
+    dtci_head head;
+    return dtci_head_open(&head, spec, count) == DTC_OK ? head.head_bytes + 4 * count : 0;
+}
+
+DTCI_FN size_t dtci_nest_scratch(const dtc_spec *spec, size_t count) {
+    dtci_head head;
+    if (dtci_head_open(&head, spec, count) != DTC_OK) return 0;
+#ifndef DTC_NO_QUANT
+    if (spec->codec == DTC_QUANT) return dtci_quant_scratch(spec, &head);
+#endif
+    return 0;
+}
+
+/* Encodes values, which are finite, and gives the packet's bytes. The arena is free again afterwards. */
+DTCI_FN dtc_status dtci_nest_encode(const dtc_spec *spec, unsigned char *to, size_t capacity, size_t *bytes,
+                                    const float *values, size_t count, const dtci_arena *arena) {
+    dtci_head head;
+    dtci_source source;
+    dtci_arena work = *arena;
+    dtc_status status = dtci_head_open(&head, spec, count);
+    if (status != DTC_OK) return status;
+    if (capacity < head.head_bytes) return DTC_ERROR_CAPACITY;
+    source.values = values;
+    source.residual = NULL;
+    head.variant = (uint32_t)spec->raw.type;
+#ifndef DTC_NO_QUANT
+    if (spec->codec == DTC_QUANT)
+        status = dtci_quant_encode(spec, &head, to + head.head_bytes, capacity - head.head_bytes, bytes, &source, NULL,
+                                   &work);
+#endif
+    (void)work;
+    if (status == DTC_OK && head.codec == DTC_RAW)
+        status = dtci_raw_encode(&head, to + head.head_bytes, capacity - head.head_bytes, bytes, &source, NULL);
+    if (status != DTC_OK) return status;
+    dtci_head_close(to, &head, *bytes);
+    *bytes = head.packet_bytes;
+    return DTC_OK;
+}
+
+/* What decoding any nested packet of `count` values takes, at the most. */
+DTCI_FN size_t dtci_nest_decode_scratch(size_t count) {
+    return dtci_decoder_scratch(count);
+}
+
+/* Decodes the packet at the start of from[0..size), which must be one of `count` values and of as many terms as the
+ * packet around it, and gives its bytes. Values are finite. The arena is free again afterwards. */
+DTCI_FN dtc_status dtci_nest_decode(float *values, size_t count, const unsigned char *from, size_t size, size_t *bytes,
+                                    uint32_t workers, uint32_t terms, const dtci_arena *arena) {
+    dtci_head head;
+    dtci_arena work = *arena;
+    dtci_source decoded;
+    dtci_sink sink;
+    dtc_status status = dtci_head_read(from, size, &head);
+    if (status != DTC_OK || head.checksum || head.rows || head.seed || head.count != count || head.workers != workers ||
+        head.terms != terms)
+        return DTC_ERROR_PAYLOAD;
+    sink.kind = DTCI_SINK_STORE;
+    sink.values = values;
+    sink.addend = NULL;
+    sink.weight = 1;
+    (void)work;
+    status = DTC_ERROR_CODEC;
+    if (head.codec == DTC_RAW) {
+        if (dtci_raw_check(&head) != DTC_OK) return DTC_ERROR_PAYLOAD;
+        status = dtci_raw_decode(&head, from + head.head_bytes, &sink);
+    }
+#ifndef DTC_NO_QUANT
+    if (head.codec == DTC_QUANT) {
+        if (dtci_quant_check(&head) != DTC_OK) return DTC_ERROR_PAYLOAD;
+        status = dtci_quant_decode(&head, from + head.head_bytes, &sink, &work);
+    }
+#endif
+    decoded.values = values;
+    decoded.residual = NULL;
+    if (status == DTC_OK && !dtci_scan(&decoded, 0, count).finite) status = DTC_ERROR_PAYLOAD;
+    *bytes = head.packet_bytes;
+    return status;
+}
+
+/* --------------------------------------------------------------------------------------------------------------------
+ * factor: sufficient factors (Xie et al., 2016), and low-rank approximation (PowerSGD, Vogels et al., 2019)
+ * ------------------------------------------------------------------------------------------------------------------*/
+
+#ifndef DTC_NO_FACTOR
+
+DTCI_FN size_t dtci_factor_scratch(const dtc_spec *spec, const dtci_head *head) {
+    (void)spec;
+    (void)head;
+    return 0;
+}
+
+DTCI_FN dtc_status dtci_factor_encode(const dtc_spec *spec, dtci_head *head, unsigned char *to, size_t capacity,
+                                      size_t *bytes, const dtci_source *source, const dtci_sink *residual,
+                                      dtci_arena *arena) {
+    (void)spec;
+    (void)to;
+    (void)capacity;
+    (void)bytes;
+    (void)residual;
+    (void)arena;
+    return dtci_scan(source, 0, head->count).finite ? dtci_store_instead(head) : DTC_ERROR_NONFINITE;
+}
+
+/* Checks the fields of a head, and tells what decoding takes. */
+DTCI_FN dtc_status dtci_factor_check(const dtci_head *head, const unsigned char *payload, size_t *scratch) {
+    (void)head;
+    (void)payload;
+    (void)scratch;
+    return DTC_ERROR_OPTION;
+}
+
+DTCI_FN void dtci_factor_describe(const dtci_head *head, const unsigned char *payload, dtc_info *info) {
+    (void)head;
+    (void)payload;
+    (void)info;
+}
+
+DTCI_FN dtc_status dtci_factor_decode(const dtci_head *head, const unsigned char *payload, const dtci_sink *sink,
+                                      dtci_arena *arena) {
+    (void)head;
+    (void)payload;
+
+    (void)sink;
+    (void)arena;
+    return DTC_ERROR_OPTION;
+}
+
+#endif /* DTC_NO_FACTOR */
+
+/* --------------------------------------------------------------------------------------------------------------------
+ * sensing: quantized compressive sensing (Mitra and Khisti)
+ * ------------------------------------------------------------------------------------------------------------------*/
+
+#ifndef DTC_NO_SENSING
+
+DTCI_FN size_t dtci_sensing_scratch(const dtc_spec *spec, const dtci_head *head) {
+    (void)spec;
+    (void)head;
+    return 0;
+}
+
+DTCI_FN dtc_status dtci_sensing_encode(const dtc_spec *spec, dtci_head *head, unsigned char *to, size_t capacity,
+                                       size_t *bytes, const dtci_source *source, const dtci_sink *residual,
+                                       dtci_arena *arena) {
+    (void)spec;
+    (void)to;
+    (void)capacity;
+    (void)bytes;
+    (void)residual;
+    (void)arena;
+    return dtci_scan(source, 0, head->count).finite ? dtci_store_instead(head) : DTC_ERROR_NONFINITE;
+}
+
+/* Checks the fields of a head, and tells what decoding takes. */
+DTCI_FN dtc_status dtci_sensing_check(const dtci_head *head, const unsigned char *payload, size_t *scratch) {
+    (void)head;
+    (void)payload;
+    (void)scratch;
+    return DTC_ERROR_OPTION;
+}
+
+DTCI_FN void dtci_sensing_describe(const dtci_head *head, const unsigned char *payload, dtc_info *info) {
+    (void)head;
+    (void)payload;
+    (void)info;
+}
+
+DTCI_FN dtc_status dtci_sensing_decode(const dtci_head *head, const unsigned char *payload,
+                                       const dtc_decode_options *options, const dtci_sink *sink, dtci_arena *arena) {
+    (void)head;
+    (void)payload;
+    (void)options;
+    (void)sink;
+    (void)arena;
+    return DTC_ERROR_OPTION;
+}
+
+#endif /* DTC_NO_SENSING */
+
+/* --------------------------------------------------------------------------------------------------------------------
+ * circulant: block-circulant matrices as their vectors (Cheng et al., 2015; Araujo et al.)
+ * ------------------------------------------------------------------------------------------------------------------*/
+
+#ifndef DTC_NO_CIRCULANT
+
+DTCI_FN size_t dtci_circulant_scratch(const dtc_spec *spec, const dtci_head *head) {
+    (void)spec;
+    (void)head;
+    return 0;
+}
+
+DTCI_FN dtc_status dtci_circulant_encode(const dtc_spec *spec, dtci_head *head, unsigned char *to, size_t capacity,
+                                         size_t *bytes, const dtci_source *source, const dtci_sink *residual,
+                                         dtci_arena *arena) {
+    (void)spec;
+    (void)to;
+    (void)capacity;
+    (void)bytes;
+    (void)residual;
+    (void)arena;
+    return dtci_scan(source, 0, head->count).finite ? dtci_store_instead(head) : DTC_ERROR_NONFINITE;
+}
+
+/* Checks the fields of a head, and tells what decoding takes. */
+DTCI_FN dtc_status dtci_circulant_check(const dtci_head *head, const unsigned char *payload, size_t *scratch) {
+    (void)head;
+    (void)payload;
+    (void)scratch;
+    return DTC_ERROR_OPTION;
+}
+
+DTCI_FN void dtci_circulant_describe(const dtci_head *head, const unsigned char *payload, dtc_info *info) {
+    (void)head;
+    (void)payload;
+    (void)info;
+}
+
+DTCI_FN dtc_status dtci_circulant_decode(const dtci_head *head, const unsigned char *payload, const dtci_sink *sink,
+                                         dtci_arena *arena) {
+    (void)head;
+    (void)payload;
+
+    (void)sink;
+    (void)arena;
+    return DTC_ERROR_OPTION;
+}
+
+#endif /* DTC_NO_CIRCULANT */
+
+/* --------------------------------------------------------------------------------------------------------------------
  * Generic entry points
  * ------------------------------------------------------------------------------------------------------------------*/
+
+DTCI_FN dtc_status dtci_value_check(const dtc_value *value) {
+    if ((unsigned)value->type > DTC_FP16 || value->bits < 0 || value->bits > 16 || (value->type && value->bits))
+        return DTC_ERROR_SPEC;
+#ifdef DTC_NO_QUANT
+    if (value->bits) return DTC_ERROR_CODEC;
+#endif
+    return DTC_OK;
+}
 
 DTCI_FN dtc_status dtci_spec_check(const dtc_spec *spec) {
     if (spec->workers > 65535 || spec->rows > DTCI_COUNT_MAX || spec->block > DTCI_COUNT_MAX) return DTC_ERROR_SPEC;
@@ -2602,43 +2979,51 @@ DTCI_FN dtc_status dtci_spec_check(const dtc_spec *spec) {
         return spec->quant.rotate ? DTC_ERROR_OPTION : DTC_OK;
     }
 #endif
+#ifndef DTC_NO_FACTOR
+    case DTC_FACTOR:
+        if (spec->factor.rank < 0 || spec->factor.rank > 65535) return DTC_ERROR_SPEC;
+        return dtci_value_check(&spec->factor.value);
+#endif
+#ifndef DTC_NO_SENSING
+    case DTC_SENSING:
+        if (!dtci_finite(spec->sensing.ratio) || spec->sensing.ratio < 0 || spec->sensing.ratio > 1)
+            return DTC_ERROR_SPEC;
+        if (spec->sensing.bits < 0 || (spec->sensing.bits > 16 && spec->sensing.bits != 32)) return DTC_ERROR_SPEC;
+        if (!dtci_finite(spec->sensing.scale) || spec->sensing.scale < 0) return DTC_ERROR_SPEC;
+        return DTC_OK;
+#endif
+#ifndef DTC_NO_CIRCULANT
+    case DTC_CIRCULANT:
+        return dtci_value_check(&spec->circulant.value);
+#endif
     default:
         return DTC_ERROR_CODEC;
     }
 }
 
-/* The head of a fresh packet, but for its size. */
-DTCI_FN dtc_status dtci_head_open(dtci_head *head, const dtc_spec *spec, size_t count) {
-    dtc_status status = dtci_spec_check(spec);
-    memset(head, 0, sizeof *head);
-    if (status != DTC_OK) return status;
-    if (count > DTCI_COUNT_MAX) return DTC_ERROR_ARGUMENT;
-    if (spec->rows && count % spec->rows) return DTC_ERROR_SPEC;
-    head->codec = spec->codec;
-    head->checksum = !spec->no_checksum;
-    head->count = (uint32_t)count;
-    head->rows = (uint32_t)spec->rows;
-    head->block = spec->codec != DTC_RAW && spec->block < count ? (uint32_t)spec->block : 0;
-    head->workers = spec->workers ? spec->workers : 1;
-    head->terms = 1;
-    head->head_bytes = dtci_head_bytes(head);
-    return DTC_OK;
-}
-
 DTCI_API size_t dtc_encode_bound(const dtc_spec *spec, size_t count) {
     dtci_head head;
-    if (!spec || dtci_head_open(&head, spec, count) != DTC_OK) return 0;
+    if (!spec || dtci_spec_check(spec) != DTC_OK || dtci_head_open(&head, spec, count) != DTC_OK) return 0;
     return head.head_bytes + 4 * count + (head.checksum ? 4 : 0);
 }
 
 DTCI_API size_t dtc_encode_scratch(const dtc_spec *spec, size_t count) {
     dtci_head head;
-    if (!spec || dtci_head_open(&head, spec, count) != DTC_OK) return 0;
+    if (!spec || dtci_spec_check(spec) != DTC_OK || dtci_head_open(&head, spec, count) != DTC_OK) return 0;
 #ifndef DTC_NO_TERNARY
     if (spec->codec == DTC_TERNARY) return dtci_ternary_scratch(count, dtci_blocks(&head));
 #endif
 #ifndef DTC_NO_QUANT
     if (spec->codec == DTC_QUANT) return dtci_quant_scratch(spec, &head);
+#endif
+#ifndef DTC_NO_FACTOR
+    if (spec->codec == DTC_FACTOR) return dtci_factor_scratch(spec, &head);
+#endif
+#ifndef DTC_NO_SENSING
+    if (spec->codec == DTC_SENSING) return dtci_sensing_scratch(spec, &head);
+#endif
+#ifndef DTC_NO_CIRCULANT
+    if (spec->codec == DTC_CIRCULANT) return dtci_circulant_scratch(spec, &head);
 #endif
     return 0;
 }
@@ -2649,7 +3034,8 @@ DTCI_FN dtc_status dtci_encode(const dtc_spec *spec, unsigned char *packet, size
     dtci_head head;
     dtci_arena arena;
     size_t bytes = 0, room;
-    dtc_status status = dtci_head_open(&head, spec, count);
+    dtc_status status = dtci_spec_check(spec);
+    if (status == DTC_OK) status = dtci_head_open(&head, spec, count);
     if (status != DTC_OK) return status;
     room = head.head_bytes + (head.checksum ? 4 : 0);
     if (capacity < room) return DTC_ERROR_CAPACITY;
@@ -2669,6 +3055,21 @@ DTCI_FN dtc_status dtci_encode(const dtc_spec *spec, unsigned char *packet, size
         status = dtci_quant_encode(spec, &head, packet + head.head_bytes, room, &bytes, source, residual, &arena);
         break;
 #endif
+#ifndef DTC_NO_FACTOR
+    case DTC_FACTOR:
+        status = dtci_factor_encode(spec, &head, packet + head.head_bytes, room, &bytes, source, residual, &arena);
+        break;
+#endif
+#ifndef DTC_NO_SENSING
+    case DTC_SENSING:
+        status = dtci_sensing_encode(spec, &head, packet + head.head_bytes, room, &bytes, source, residual, &arena);
+        break;
+#endif
+#ifndef DTC_NO_CIRCULANT
+    case DTC_CIRCULANT:
+        status = dtci_circulant_encode(spec, &head, packet + head.head_bytes, room, &bytes, source, residual, &arena);
+        break;
+#endif
     default:
         head.variant = (uint32_t)spec->raw.type;
         if (residual && !dtci_scan(source, 0, count).finite) status = DTC_ERROR_NONFINITE;
@@ -2678,10 +3079,7 @@ DTCI_FN dtc_status dtci_encode(const dtc_spec *spec, unsigned char *packet, size
         status = dtci_raw_encode(&head, packet + head.head_bytes, room, &bytes, source, residual);
     }
     if (status != DTC_OK) return status;
-    bytes += head.head_bytes;
-    head.packet_bytes = (uint32_t)(bytes + (head.checksum ? 4 : 0));
-    dtci_head_write(packet, &head);
-    if (head.checksum) dtci_put32(packet + bytes, dtci_crc32c(packet, bytes));
+    dtci_head_close(packet, &head, bytes);
     *packet_bytes = head.packet_bytes;
     return DTC_OK;
 }
@@ -2721,8 +3119,7 @@ DTCI_FN dtc_status dtci_head_check(const unsigned char *packet, size_t bytes, dt
     if (status != DTC_OK) return status;
     switch (head->codec) {
     case DTC_RAW:
-        if (head->variant > DTC_FP16 || head->block || head->seed) return DTC_ERROR_HEAD;
-        return dtci_payload_bytes(head) == dtci_raw_bytes(head->count, head->variant) ? DTC_OK : DTC_ERROR_SIZE;
+        return dtci_raw_check(head);
 #ifndef DTC_NO_TERNARY
     case DTC_TERNARY:
         *scratch = dtci_ternary_decode_scratch(head);
@@ -2732,6 +3129,18 @@ DTCI_FN dtc_status dtci_head_check(const unsigned char *packet, size_t bytes, dt
     case DTC_QUANT:
         *scratch = dtci_quant_decode_scratch(head);
         return dtci_quant_check(head);
+#endif
+#ifndef DTC_NO_FACTOR
+    case DTC_FACTOR:
+        return dtci_factor_check(head, packet + head->head_bytes, scratch);
+#endif
+#ifndef DTC_NO_SENSING
+    case DTC_SENSING:
+        return dtci_sensing_check(head, packet + head->head_bytes, scratch);
+#endif
+#ifndef DTC_NO_CIRCULANT
+    case DTC_CIRCULANT:
+        return dtci_circulant_check(head, packet + head->head_bytes, scratch);
 #endif
     default:
         return DTC_ERROR_CODEC;
@@ -2774,6 +3183,16 @@ DTCI_API dtc_status dtc_inspect(const void *packet, size_t bytes, dtc_info *info
         info->spec.quant.entropy = (head.variant >> 5 & 3) == DTCI_QUANT_FIELDS ? DTC_NO_ENTROPY : DTC_HUFFMAN;
     }
 #endif
+#ifndef DTC_NO_FACTOR
+    if (head.codec == DTC_FACTOR) dtci_factor_describe(&head, (const unsigned char *)packet + head.head_bytes, info);
+#endif
+#ifndef DTC_NO_SENSING
+    if (head.codec == DTC_SENSING) dtci_sensing_describe(&head, (const unsigned char *)packet + head.head_bytes, info);
+#endif
+#ifndef DTC_NO_CIRCULANT
+    if (head.codec == DTC_CIRCULANT)
+        dtci_circulant_describe(&head, (const unsigned char *)packet + head.head_bytes, info);
+#endif
     return DTC_OK;
 }
 
@@ -2803,6 +3222,18 @@ DTCI_FN dtc_status dtci_decode(const dtci_sink *sink, size_t count, const unsign
 #ifndef DTC_NO_QUANT
     case DTC_QUANT:
         return dtci_quant_decode(&head, payload, sink, &arena);
+#endif
+#ifndef DTC_NO_FACTOR
+    case DTC_FACTOR:
+        return dtci_factor_decode(&head, payload, sink, &arena);
+#endif
+#ifndef DTC_NO_SENSING
+    case DTC_SENSING:
+        return dtci_sensing_decode(&head, payload, options, sink, &arena);
+#endif
+#ifndef DTC_NO_CIRCULANT
+    case DTC_CIRCULANT:
+        return dtci_circulant_decode(&head, payload, sink, &arena);
 #endif
     default:
         return dtci_raw_decode(&head, payload, sink);
@@ -2842,7 +3273,7 @@ DTCI_API const char *dtc_status_string(dtc_status status) {
     case DTC_ERROR_COUNT:
         return "count is not the packet's own; ask dtc_inspect for it";
     case DTC_ERROR_SPEC_CODEC:
-        return "the spec's text does not begin with a codec: raw, ternary or quant";
+        return "the spec's text does not begin with a codec: raw, ternary, quant, factor, sensing or circulant";
     case DTC_ERROR_SPEC_KEY:
         return "the spec's text has a key that this codec does not know, that was given before, or that another "
                "excludes";
@@ -2893,7 +3324,8 @@ typedef enum dtci_key_kind {
     DTCI_KEY_U32,
     DTCI_KEY_SIZE,
     DTCI_KEY_U64,
-    DTCI_KEY_NOT /* an int that holds the opposite */
+    DTCI_KEY_NOT,  /* an int that holds the opposite */
+    DTCI_KEY_VALUE /* a dtc_value: the word of a type, or bits */
 } dtci_key_kind;
 
 typedef struct dtci_key {
@@ -2930,6 +3362,12 @@ static const dtci_key dtci_keys[] = {
      DTCI_AT(quant.min_given), 0},
     {"max", "auto", DTC_QUANT, DTCI_KEY_GIVEN, DTCI_AT(quant.max), -DTCI_FLOAT_MAX, DTCI_FLOAT_MAX,
      DTCI_AT(quant.max_given), 0},
+    {"rank", "", DTC_FACTOR, DTCI_KEY_INT, DTCI_AT(factor.rank), 1, 65535, 0, 0},
+    {"value", "fp32|bf16|fp16", DTC_FACTOR, DTCI_KEY_VALUE, DTCI_AT(factor.value), 1, 16, 0, 0},
+    {"ratio", "", DTC_SENSING, DTCI_KEY_FLOAT, DTCI_AT(sensing.ratio), 0, 1, 0, 0},
+    {"bits", "", DTC_SENSING, DTCI_KEY_INT, DTCI_AT(sensing.bits), 1, 32, 0, 0},
+    {"scale", "auto", DTC_SENSING, DTCI_KEY_FLOAT, DTCI_AT(sensing.scale), 0, DTCI_FLOAT_MAX, 0, 0},
+    {"value", "fp32|bf16|fp16", DTC_CIRCULANT, DTCI_KEY_VALUE, DTCI_AT(circulant.value), 1, 16, 0, 0},
     {"rows", "", -1, DTCI_KEY_SIZE, DTCI_AT(rows), 1, DTCI_SIZE_MAX, 0, 0},
     {"seed", "", -1, DTCI_KEY_U64, DTCI_AT(seed), 0, 18446744073709551615.0, 0, 0},
     {"block", "", -1, DTCI_KEY_SIZE, DTCI_AT(block), 0, DTCI_SIZE_MAX, 0, 0},
@@ -2939,7 +3377,7 @@ static const dtci_key dtci_keys[] = {
 
 #define DTCI_KEYS (sizeof dtci_keys / sizeof dtci_keys[0])
 
-static const char dtci_codec_names[] = "raw|ternary|quant"; /* in the order of dtc_codec */
+static const char dtci_codec_names[] = "raw|ternary|quant|factor|sensing|circulant"; /* in the order of dtc_codec */
 
 /* The length of a name in an array; bounded, or compilers make a call of it. */
 DTCI_FN size_t dtci_length(const char name[12]) {
@@ -3044,7 +3482,18 @@ DTCI_FN int dtci_key_read(const dtci_key *key, const char *text, size_t n, dtc_s
     size_t size;
     float real;
     int word;
+    dtc_value coded;
     switch (key->kind) {
+    case DTCI_KEY_VALUE:
+        memset(&coded, 0, sizeof coded);
+        word = dtci_word(key->words, text, n);
+        if (word >= 0) coded.type = (dtc_type)word;
+        if (word < 0 &&
+            (!dtci_read_integer(text, n, &integer) || (double)integer < key->low || (double)integer > key->high))
+            return 0;
+        coded.bits = (int)(integer & 0x7fffffff);
+        memcpy(field, &coded, sizeof coded);
+        return 1;
     case DTCI_KEY_WORD:
     case DTCI_KEY_NOT:
         word = dtci_word(key->words, text, n);
@@ -3217,7 +3666,7 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
         const char *field = (const char *)spec + key->offset;
         uint64_t integer = 0;
         float real = 0;
-        int word = 0, given = 0;
+        int word = 0, given = 0, words = key->kind == DTCI_KEY_WORD;
         if (key->codec >= 0 && key->codec != (int)spec->codec) continue;
         switch (key->kind) {
         case DTCI_KEY_WORD:
@@ -3248,13 +3697,21 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
             memcpy(&integer, field, sizeof integer);
             given = integer != 0;
             break;
+        case DTCI_KEY_VALUE: {
+            dtc_value coded;
+            memcpy(&coded, field, sizeof coded);
+            given = coded.type != DTC_FP32 || coded.bits;
+            words = coded.type != DTC_FP32;
+            integer = coded.bits ? (uint64_t)(unsigned)coded.bits : (uint64_t)(unsigned)coded.type;
+            break;
+        }
         }
         if (!given) continue;
         dtci_text_add(&to, &separator, 1);
         separator = ',';
         dtci_text_add(&to, key->name, dtci_length(key->name));
         dtci_text_add(&to, "=", 1);
-        if (key->kind == DTCI_KEY_WORD) {
+        if (words) {
             word_text = dtci_word_at(key->words, integer, &n);
             dtci_text_add(&to, word_text, n);
         } else if (key->kind == DTCI_KEY_FLOAT || key->kind == DTCI_KEY_GIVEN) {
@@ -3290,6 +3747,7 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
 #undef DTCI_FLAG_SEED
 #undef DTCI_FLAG_WORKERS
 #undef DTCI_FN
+#undef DTCI_HADAMARD_MAX
 #undef DTCI_INLINE
 #undef DTCI_KEYS
 #undef DTCI_LOOKUP_BITS

@@ -4,6 +4,10 @@
 
 enum { TEXT_BYTES = 256 };
 
+static int same_value(const dtc_value *a, const dtc_value *b) {
+    return a->type == b->type && a->bits == b->bits;
+}
+
 /* Struct members one by one: padding may differ. */
 static int same(const dtc_spec *a, const dtc_spec *b) {
     return a->codec == b->codec && a->seed == b->seed && a->rows == b->rows && a->block == b->block &&
@@ -14,7 +18,10 @@ static int same(const dtc_spec *a, const dtc_spec *b) {
            a->quant.max_error == b->quant.max_error && a->quant.rounding == b->quant.rounding &&
            a->quant.entropy == b->quant.entropy && a->quant.grid == b->quant.grid &&
            a->quant.rotate == b->quant.rotate && a->quant.min_given == b->quant.min_given &&
-           a->quant.max_given == b->quant.max_given && a->quant.min == b->quant.min && a->quant.max == b->quant.max;
+           a->quant.max_given == b->quant.max_given && a->quant.min == b->quant.min && a->quant.max == b->quant.max &&
+           a->factor.rank == b->factor.rank && same_value(&a->factor.value, &b->factor.value) &&
+           a->sensing.ratio == b->sensing.ratio && a->sensing.bits == b->sensing.bits &&
+           a->sensing.scale == b->sensing.scale && same_value(&a->circulant.value, &b->circulant.value);
 }
 
 /* Whatever dtc_spec_format takes is read back as the same spec. */
@@ -36,7 +43,7 @@ static void check_fields(struct fuzz_input input) {
     dtc_spec spec;
     unsigned set = fuzz_byte(&input);
     memset(&spec, 0, sizeof spec);
-    spec.codec = (dtc_codec)(fuzz_byte(&input) % 3);
+    spec.codec = (dtc_codec)(fuzz_byte(&input) % 6);
     fuzz_take(&input, &spec.seed, sizeof spec.seed);
     if (set & 1) spec.rows = (size_t)fuzz_byte(&input) << (fuzz_byte(&input) % 32);
     if (set & 2) spec.block = (size_t)fuzz_byte(&input) << (fuzz_byte(&input) % 32);
@@ -48,6 +55,15 @@ static void check_fields(struct fuzz_input input) {
         spec.ternary.clip = fuzz_float(&input);
         spec.ternary.scale = fuzz_float(&input);
         spec.ternary.pack = (dtc_pack)(fuzz_byte(&input) % 2);
+    } else if (spec.codec == DTC_SENSING) {
+        spec.sensing.ratio = fuzz_float(&input);
+        spec.sensing.bits = (int)(fuzz_byte(&input) % 34);
+        spec.sensing.scale = fuzz_float(&input);
+    } else if (spec.codec != DTC_QUANT) {
+        dtc_value *value = spec.codec == DTC_FACTOR ? &spec.factor.value : &spec.circulant.value;
+        if (spec.codec == DTC_FACTOR) spec.factor.rank = (int)fuzz_byte(&input) << (fuzz_byte(&input) % 10);
+        value->type = (dtc_type)(fuzz_byte(&input) % 4);
+        value->bits = (int)(fuzz_byte(&input) % 18);
     } else {
         spec.quant.bits = (int)(fuzz_byte(&input) % 18);
         spec.quant.floor = (int)(fuzz_byte(&input) % 14);

@@ -110,7 +110,8 @@ for compiler in gcc clang; do
     check "no warning: $compiler -O2" compile $compiler:c99 -O2 || failed=1
     check "no warning: $compiler -O3 -march=native" compile $compiler:c99 -O3 -march=native || failed=1
     check "no warning: $compiler -O3 -ffast-math" compile $compiler:c99 -O3 -ffast-math || failed=1
-    for left_out in '' -DDTC_NO_TERNARY -DDTC_NO_QUANT '-DDTC_NO_TERNARY -DDTC_NO_QUANT'; do
+    for left_out in '' -DDTC_NO_TERNARY -DDTC_NO_QUANT -DDTC_NO_FACTOR -DDTC_NO_SENSING -DDTC_NO_CIRCULANT \
+        '-DDTC_NO_TERNARY -DDTC_NO_QUANT -DDTC_NO_FACTOR -DDTC_NO_SENSING -DDTC_NO_CIRCULANT'; do
         # shellcheck disable=SC2086 # a list of options
         check "codecs left out: $compiler ${left_out:-none}" build_and_run $compiler $left_out tests/header/left_out.c ||
             failed=1

@@ -15,7 +15,11 @@ static int specs_equal(const dtc_spec *a, const dtc_spec *b) {
            a->quant.entropy == b->quant.entropy && a->quant.grid == b->quant.grid &&
            a->quant.rotate == b->quant.rotate && a->quant.min_given == b->quant.min_given &&
            a->quant.max_given == b->quant.max_given && float_bits(a->quant.min) == float_bits(b->quant.min) &&
-           float_bits(a->quant.max) == float_bits(b->quant.max);
+           float_bits(a->quant.max) == float_bits(b->quant.max) && a->factor.rank == b->factor.rank &&
+           a->factor.value.type == b->factor.value.type && a->factor.value.bits == b->factor.value.bits &&
+           float_bits(a->sensing.ratio) == float_bits(b->sensing.ratio) && a->sensing.bits == b->sensing.bits &&
+           float_bits(a->sensing.scale) == float_bits(b->sensing.scale) &&
+           a->circulant.value.type == b->circulant.value.type && a->circulant.value.bits == b->circulant.value.bits;
 }
 
 static dtc_spec zero_spec(dtc_codec codec) {
@@ -45,6 +49,14 @@ static void test_keys(void **state) {
     CHECK_KEY("ternary:scale=auto", DTC_TERNARY, seed, 0);
     CHECK_KEY("ternary:scale=1e-3", DTC_TERNARY, ternary.scale, 1e-3f);
     CHECK_KEY("ternary:pack=huffman", DTC_TERNARY, ternary.pack, DTC_PACK_HUFFMAN);
+    CHECK_KEY("factor:rank=8", DTC_FACTOR, factor.rank, 8);
+    CHECK_KEY("factor:value=bf16", DTC_FACTOR, factor.value.type, DTC_BF16);
+    CHECK_KEY("factor:value=6", DTC_FACTOR, factor.value.bits, 6);
+    CHECK_KEY("sensing:ratio=0.5", DTC_SENSING, sensing.ratio, 0.5f);
+    CHECK_KEY("sensing:bits=32", DTC_SENSING, sensing.bits, 32);
+    CHECK_KEY("sensing:scale=2", DTC_SENSING, sensing.scale, 2.0f);
+    CHECK_KEY("circulant:value=fp16", DTC_CIRCULANT, circulant.value.type, DTC_FP16);
+    CHECK_KEY("circulant:value=16", DTC_CIRCULANT, circulant.value.bits, 16);
     CHECK_KEY("ternary:pack=base3", DTC_TERNARY, ternary.pack, DTC_PACK_BASE3);
     CHECK_KEY("quant", DTC_QUANT, seed, 0);
     CHECK_KEY("quant:bits=auto", DTC_QUANT, seed, 0);
@@ -151,6 +163,17 @@ static void test_errors(void **state) {
         {"ternary:scale=.", "              ^", DTC_ERROR_SPEC_VALUE},
         {"ternary:scale=-", "              ^", DTC_ERROR_SPEC_VALUE},
         {"ternary:scale=1 ", "              ^", DTC_ERROR_SPEC_VALUE},
+        {"factor:rank=0", "            ^", DTC_ERROR_SPEC_VALUE},
+        {"factor:rank=65536", "            ^", DTC_ERROR_SPEC_VALUE},
+        {"factor:value=fp8", "             ^", DTC_ERROR_SPEC_VALUE},
+        {"factor:value=0", "             ^", DTC_ERROR_SPEC_VALUE},
+        {"factor:value=17", "             ^", DTC_ERROR_SPEC_VALUE},
+        {"sensing:ratio=0", "              ^", DTC_ERROR_SPEC_VALUE},
+        {"sensing:ratio=1.5", "              ^", DTC_ERROR_SPEC_VALUE},
+        {"sensing:bits=17", "             ^", DTC_ERROR_SPEC_VALUE},
+        {"sensing:bits=33", "             ^", DTC_ERROR_SPEC_VALUE},
+        {"circulant:rank=3", "          ^", DTC_ERROR_SPEC_KEY},
+        {"circulant:value=auto", "                ^", DTC_ERROR_SPEC_VALUE},
         {"ternary:pack=base4", "             ^", DTC_ERROR_SPEC_VALUE},
         {"quant:bits=0", "           ^", DTC_ERROR_SPEC_VALUE},
         {"quant:bits=17", "           ^", DTC_ERROR_SPEC_VALUE},
@@ -210,6 +233,10 @@ static void test_format(void **state) {
         {"ternary:scale=auto,pack=huffman", "ternary"},
         {"quant:bits=auto,min=auto,rotate=0,grid=zero", "quant"},
         {"quant:seed=3,bits=4", "quant:bits=4,seed=3"},
+        {"factor:rank=3,value=fp32", "factor:rank=3"},
+        {"factor:value=fp16,rows=10", "factor:value=fp16,rows=10"},
+        {"sensing:bits=8,ratio=0.5,scale=auto", "sensing:ratio=0.5,bits=8"},
+        {"circulant:block=64,value=12", "circulant:value=12,block=64"},
         {"ternary:clip=2.50", "ternary:clip=2.5"},
         {"ternary:clip=0.1", "ternary:clip=0.1"},
         {"ternary:clip=100", "ternary:clip=100"},

@@ -1,5 +1,5 @@
 /* What becomes of a codec that is left out: its specs are read, but neither they nor its packets, here of no values,
- * carried out. */
+ * carried out. Where a codec has no packets of no values, its empty one is malformed. */
 #define DTCODEC_IMPLEMENTATION
 #include "dtcodec.h"
 
@@ -8,7 +8,7 @@
 static int check(dtc_codec codec, unsigned char variant, int left_out) {
     dtc_status expected = left_out ? DTC_ERROR_CODEC : DTC_OK;
     unsigned char packet[100] = {0xd7, 0, 0, 0, 0, 0, 0, 0, 12, 0, 0, 0};
-    static const char *const names[] = {"raw", "ternary", "quant"};
+    static const char *const names[] = {"raw", "ternary", "quant", "factor", "sensing", "circulant"};
     static unsigned char scratch[2000000];
     const float values[3] = {1, 2, 3};
     dtc_spec spec;
@@ -17,7 +17,9 @@ static int check(dtc_codec codec, unsigned char variant, int left_out) {
     int right;
     packet[1] = (unsigned char)codec;
     packet[3] = variant;
-    right = dtc_inspect(packet, 12, &info) == expected && dtc_decode(NULL, 0, packet, 12, NULL, NULL, 0) == expected;
+    right = (dtc_inspect(packet, 12, &info) == DTC_ERROR_CODEC) == left_out &&
+            (dtc_decode(NULL, 0, packet, 12, NULL, NULL, 0) == DTC_ERROR_CODEC) == left_out;
+    if (codec <= DTC_QUANT) right &= dtc_inspect(packet, 12, &info) == expected;
     right &= dtc_spec_parse(names[codec], &spec, NULL) == DTC_OK;
     right &= dtc_encode(&spec, packet, sizeof packet, &bytes, values, 3, scratch, sizeof scratch) == expected;
     right &= (dtc_encode_bound(&spec, 3) == 0) == left_out;
@@ -36,6 +38,21 @@ int main(void) {
     right &= check(DTC_QUANT, 0x40, 1);
 #else
     right &= check(DTC_QUANT, 0x40, 0);
+#endif
+#ifdef DTC_NO_FACTOR
+    right &= check(DTC_FACTOR, 0, 1);
+#else
+    right &= check(DTC_FACTOR, 0, 0);
+#endif
+#ifdef DTC_NO_SENSING
+    right &= check(DTC_SENSING, 0, 1);
+#else
+    right &= check(DTC_SENSING, 0, 0);
+#endif
+#ifdef DTC_NO_CIRCULANT
+    right &= check(DTC_CIRCULANT, 0, 1);
+#else
+    right &= check(DTC_CIRCULANT, 0, 0);
 #endif
     return !right;
 }
