@@ -387,7 +387,8 @@ static bool serve(struct server *server, struct error *error) {
         if (settings->save && !checkpoint_write(settings->save, trainer->shared, done, sets, 3, error)) return false;
     }
     if (!metrics_close(&server->metrics, accuracy, error)) return false;
-    printf("parameters of CRC-32 %08x in every replica\n", tensors_crc(&trainer->parameters));
+    printf("%zu parameters, of CRC-32 %08x in every replica\n", trainer->parameters.values,
+           tensors_crc(&trainer->parameters));
     return !server->drifted || set_error(error, "replicas drifted, see above: this must not happen");
 }
 
@@ -397,6 +398,7 @@ static bool run_server(struct trainer *trainer, const struct tcp_settings *tcp, 
     struct server server;
     memset(&server, 0, sizeof server);
     trainer_start(trainer, &settings->down_codec, TEST_BATCH);
+    printf("net %s of %zu parameters\n", settings->net.text, trainer->parameters.values);
     struct tensors *sets[] = {&trainer->parameters, &trainer->velocity, &trainer->encoder.residual};
     peers_create(&server.peers, (size_t)settings->workers);
     server.peers.listener = listener;

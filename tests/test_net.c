@@ -1,4 +1,6 @@
-/* The example trainers' neural net: its gradient against finite differences, its initialization, its optimizer. */
+/* The example trainers' neural net: the gradients of every kind of layer, what --net may say, initialization,
+ * optimizer. */
+#include <cblas.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,70 +14,232 @@
 #include "examples/common/net.h"
 #include "examples/common/random.h"
 
-enum { SAMPLES = 5, INPUTS = 6, CLASSES = 3 };
+enum { MAX_VALUES = 4096 }; /* of a layer, in the reference below */
 
-static const struct net_widths widths = {4, {INPUTS, 7, 5, CLASSES}};
-
-static void make_samples(float *inputs, uint8_t *labels) {
-    for (size_t i = 0; i < SAMPLES * INPUTS; i++) inputs[i] = (float)random_unit(1, i);
-    for (size_t i = 0; i < SAMPLES; i++) labels[i] = (uint8_t)(i % CLASSES);
+static struct net_plan plan_of(const char *text) {
+    struct net_plan plan;
+    struct error error;
+    if (!net_plan_parse(text, &plan, &error)) fail_msg("%s: %s", text, error.text);
+    return plan;
 }
 
-/* Central differences of every parameter. A float loss is good to 1e-7, so the quotient to 1e-7 / 1e-2. */
-static void check_gradient(enum activation activation) {
-    const float reach = 5e-3f;
-    float inputs[SAMPLES * INPUTS];
-    uint8_t labels[SAMPLES];
-    make_samples(inputs, labels);
-    struct net net = net_create(&widths, activation, SAMPLES);
-    struct tensors parameters = net_parameters(&net, 3);
-    struct tensors gradient = tensors_like(&parameters), unused = tensors_like(&parameters);
-    for (size_t i = 0; i < parameters.values; i++) /* biases off zero, too */
-        parameters.all[i] += 0.1f * (float)random_unit(4, i);
-    net_gradient(&net, &parameters, inputs, labels, SAMPLES, &gradient);
+static struct net net_of(const char *text, struct shape sample, enum activation activation, size_t batch) {
+    struct net_plan plan = plan_of(text);
+    struct net net;
+    struct error error;
+    if (!net_fit(&net, &plan, sample, activation, &error)) fail_msg("%s: %s", text, error.text);
+    net_start(&net, batch);
+    return net;
+}
 
-    double error = 0.0, size = 0.0;
-    for (size_t i = 0; i < parameters.values; i++) {
-        float value = parameters.all[i];
-        parameters.all[i] = value + reach;
-        double above = net_gradient(&net, &parameters, inputs, labels, SAMPLES, &unused);
-        parameters.all[i] = value - reach;
-        double below = net_gradient(&net, &parameters, inputs, labels, SAMPLES, &unused);
-        parameters.all[i] = value;
-        double difference = (above - below) / (2.0 * (double)reach);
-        error += pow(difference - (double)gradient.all[i], 2.0);
-        size += difference * difference;
+/* Samples and the net's gradient at them. */
+struct trial {
+    struct net net;
+    size_t count;
+    float *inputs;
+    uint8_t *labels;
+    struct tensors parameters, gradient;
+    double loss;
+};
+
+static struct trial try_net(const char *text, struct shape sample, enum activation activation, size_t count) {
+    struct trial trial;
+    trial.net = net_of(text, sample, activation, count);
+    trial.count = count;
+    trial.inputs = (float *)allocate(count * shape_values(sample), sizeof(float));
+    trial.labels = (uint8_t *)allocate(count, 1);
+    trial.parameters = net_parameters(&trial.net, 3);
+    trial.gradient = tensors_like(&trial.parameters);
+    size_t classes = shape_values(trial.net.layer[trial.net.count - 1].out);
+    for (size_t i = 0; i < count * shape_values(sample); i++) trial.inputs[i] = (float)random_unit(1, i);
+    for (size_t i = 0; i < count; i++) trial.labels[i] = (uint8_t)(i % classes);
+    for (size_t i = 0; i < trial.parameters.values; i++) /* biases off zero, too */
+        trial.parameters.all[i] += 0.1f * (float)random_unit(4, i);
+    for (size_t i = 0; i < trial.gradient.values; i++) trial.gradient.all[i] = NAN; /* shall be overwritten */
+    trial.loss = net_gradient(&trial.net, &trial.parameters, trial.inputs, trial.labels, count, &trial.gradient);
+    return trial;
+}
+
+static void trial_free(struct trial *trial) {
+    net_free(&trial->net);
+    free(trial->inputs);
+    free(trial->labels);
+    tensors_free(&trial->parameters);
+    tensors_free(&trial->gradient);
+}
+
+/* ---- Reference: the definitions of the layers, in double -------------------------------------------------------- */
+
+static void reference_dense(const struct layer *layer, const double *weights, const double *biases, const double *in,
+                            double *out) {
+    size_t inputs = shape_values(layer->in);
+    for (size_t i = 0; i < layer->out.channels; i++) {
+        out[i] = biases[i];
+        for (size_t j = 0; j < inputs; j++) out[i] += weights[i * inputs + j] * in[j];
     }
-    assert_true(size > 1e-3);
-    assert_true(sqrt(error / size) < 1e-3);
-    tensors_free(&parameters);
-    tensors_free(&gradient);
-    tensors_free(&unused);
-    net_free(&net);
 }
 
-static void gradient_with_relu_is_that_of_finite_differences(void **state) {
-    (void)state;
-    check_gradient(ACTIVATION_RELU);
+static void reference_convolution(const struct layer *layer, const double *weights, const double *biases,
+                                  const double *in, double *out) {
+    size_t side = layer->number[0], width = layer->in.width, depth = layer->in.channels, at = 0;
+    for (size_t y = 0; y < layer->in.height - side + 1; y++)
+        for (size_t x = 0; x < width - side + 1; x++)
+            for (size_t c = 0; c < layer->number[1]; c++, at++) {
+                out[at] = biases[c];
+                for (size_t i = 0; i < side; i++)
+                    for (size_t j = 0; j < side; j++)
+                        for (size_t d = 0; d < depth; d++)
+                            out[at] += weights[((c * side + i) * side + j) * depth + d] *
+                                       in[((y + i) * width + x + j) * depth + d];
+            }
 }
 
-static void gradient_with_tanh_is_that_of_finite_differences(void **state) {
+static void reference_pool(const struct layer *layer, const double *in, double *out) {
+    size_t side = layer->number[0], width = layer->in.width, depth = layer->in.channels, at = 0;
+    for (size_t y = 0; y + side <= layer->in.height; y += side)
+        for (size_t x = 0; x + side <= width; x += side)
+            for (size_t c = 0; c < depth; c++, at++) {
+                out[at] = -INFINITY;
+                for (size_t i = 0; i < side; i++)
+                    for (size_t j = 0; j < side; j++)
+                        out[at] = fmax(out[at], in[((y + i) * width + x + j) * depth + c]);
+            }
+}
+
+/* Mean cross-entropy, with an activation right after every layer that has weights but the last. */
+static double reference_loss(const struct trial *trial, const double *parameters) {
+    static double buffer[2][MAX_VALUES];
+    const struct net *net = &trial->net;
+    double loss = 0.0;
+    for (size_t n = 0; n < trial->count; n++) {
+        double *in = buffer[0], *out = buffer[1];
+        const double *next = parameters;
+        size_t inputs = shape_values(net->layer[0].in);
+        for (size_t i = 0; i < inputs; i++) in[i] = (double)trial->inputs[n * inputs + i];
+        for (size_t l = 0; l < net->count; l++) {
+            const struct layer *layer = &net->layer[l];
+            size_t weights = layer->weights[0] * layer->weights[1], outputs = shape_values(layer->out);
+            const double *biases = next + weights;
+            assert_true(outputs <= MAX_VALUES);
+            if (layer->kind == &layer_dense) reference_dense(layer, next, biases, in, out);
+            if (layer->kind == &layer_convolution) reference_convolution(layer, next, biases, in, out);
+            if (layer->kind == &layer_pool) reference_pool(layer, in, out);
+            for (size_t i = 0; i < outputs && layer->biases && l + 1 < net->count; i++)
+                out[i] = net->activation == ACTIVATION_TANH ? tanh(out[i]) : fmax(out[i], 0.0);
+            next = biases + layer->biases;
+            double *swap = in;
+            in = out;
+            out = swap;
+        }
+        double sum = 0.0;
+        for (size_t c = 0; c < shape_values(net->layer[net->count - 1].out); c++) sum += exp(in[c]);
+        loss += (log(sum) - in[trial->labels[n]]) / (double)trial->count;
+    }
+    return loss;
+}
+
+/* The net's gradient against central differences of the reference, at up to `most` parameters of each tensor. */
+static void check_gradient(const char *text, struct shape sample, enum activation activation, size_t count,
+                           size_t most) {
+    const double reach = 1e-6;
+    struct trial trial = try_net(text, sample, activation, count);
+    double *parameters = (double *)allocate(trial.parameters.values, sizeof(double));
+    for (size_t i = 0; i < trial.parameters.values; i++) parameters[i] = (double)trial.parameters.all[i];
+    assert_true(fabs(reference_loss(&trial, parameters) - trial.loss) < 1e-5);
+
+    for (size_t t = 0, first = 0; t < trial.gradient.count; t++) {
+        const struct tensor *tensor = &trial.gradient.tensor[t];
+        size_t values = tensor->rows * tensor->columns, step = values > most ? values / most : 1;
+        double error = 0.0, size = 0.0;
+        for (size_t i = 0; i < values; i += step) {
+            double value = parameters[first + i];
+            parameters[first + i] = value + reach;
+            double above = reference_loss(&trial, parameters);
+            parameters[first + i] = value - reach;
+            double below = reference_loss(&trial, parameters);
+            parameters[first + i] = value;
+            double difference = (above - below) / (2.0 * reach);
+            error += pow(difference - (double)tensor->values[i], 2.0);
+            size += difference * difference;
+        }
+        if (!(size > 1e-8 && sqrt(error / size) < 1e-4))
+            fail_msg("%s: tensor %zu: error %g of %g", text, t, sqrt(error), sqrt(size));
+        first += values;
+    }
+    free(parameters);
+    trial_free(&trial);
+}
+
+static void gradients_are_those_of_the_reference(void **state) {
     (void)state;
-    check_gradient(ACTIVATION_TANH);
+    const struct {
+        const char *text;
+        struct shape sample;
+    } nets[] = {
+        {"6-7-5-3", {1, 6, 1}},
+        {"8-3", {2, 4, 1}},
+        {"conv3x4-pool2-5-3", {8, 7, 1}}, /* a row of 6 x 5 is left over */
+        {"conv2x3-conv3x2-6-3", {7, 6, 2}},
+        {"96-conv2x3-pool2-conv2x5-4-3", {6, 8, 2}},
+        {"pool2-conv1x3-pool2-pool2-3", {17, 16, 1}},
+        {"conv4x5-3", {4, 4, 3}},
+        {"pool3-5-3", {6, 6, 2}},
+    };
+    for (size_t i = 0; i < sizeof nets / sizeof *nets; i++) {
+        check_gradient(nets[i].text, nets[i].sample, ACTIVATION_RELU, 5, 1000);
+        check_gradient(nets[i].text, nets[i].sample, ACTIVATION_TANH, 5, 1000);
+    }
+}
+
+/* More patches than are laid out at once. */
+static void gradients_of_a_larger_batch_are_those_of_the_reference(void **state) {
+    (void)state;
+    const struct shape sample = {28, 28, 1};
+    check_gradient("conv5x3-pool2-conv5x4-pool2-3", sample, ACTIVATION_RELU, 40, 12);
+}
+
+/* ---- Nets of dense layers: the same bits as ever, whatever other kinds there are --------------------------------- */
+
+static void dense_nets_compute_the_same_bits_as_ever(void **state) {
+    (void)state;
+    enum { COUNT = 8, IN = 784, HIDDEN = 392, CLASSES = 10 };
+    static float hidden[COUNT * HIDDEN], logits[COUNT * CLASSES], delta[COUNT * HIDDEN], weights[HIDDEN * IN];
+    const struct shape sample = {28, 28, 1};
+    struct net whole = net_of("784-392-50-10", sample, ACTIVATION_RELU, 1);
+    struct tensors first = net_parameters(&whole, 1);
+    assert_int_equal(first.values, 327880);
+    assert_int_equal(tensors_crc(&first), 0x09437c7c);
+    tensors_free(&first);
+    net_free(&whole);
+
+    struct trial trial = try_net("784-392-10", sample, ACTIVATION_RELU, COUNT);
+    const struct tensor *tensor = trial.parameters.tensor;
+    for (size_t i = 0; i < COUNT * HIDDEN; i++) hidden[i] = tensor[1].values[i % HIDDEN];
+    for (size_t i = 0; i < COUNT * CLASSES; i++) logits[i] = tensor[3].values[i % CLASSES];
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, COUNT, HIDDEN, IN, 1.0f, trial.inputs, IN, tensor[0].values,
+                IN, 1.0f, hidden, HIDDEN);
+    for (size_t i = 0; i < COUNT * HIDDEN; i++) hidden[i] = hidden[i] > 0.0f ? hidden[i] : 0.0f;
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, COUNT, CLASSES, HIDDEN, 1.0f, hidden, HIDDEN, tensor[2].values,
+                HIDDEN, 1.0f, logits, CLASSES);
+    const struct layer *last = &trial.net.layer[1];
+    assert_memory_equal(last->output, logits, sizeof logits);
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, COUNT, HIDDEN, CLASSES, 1.0f, last->delta, CLASSES,
+                tensor[2].values, HIDDEN, 0.0f, delta, HIDDEN);
+    for (size_t i = 0; i < COUNT * HIDDEN; i++) delta[i] = hidden[i] > 0.0f ? delta[i] : delta[i] * 0.0f;
+    cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, HIDDEN, IN, COUNT, 1.0f, delta, HIDDEN, trial.inputs, IN, 0.0f,
+                weights, IN);
+    assert_memory_equal(trial.gradient.tensor[0].values, weights, sizeof weights);
+    trial_free(&trial);
 }
 
 static void factors_make_the_gradient(void **state) {
     (void)state;
-    float inputs[SAMPLES * INPUTS];
-    uint8_t labels[SAMPLES];
-    make_samples(inputs, labels);
-    struct net net = net_create(&widths, ACTIVATION_RELU, SAMPLES);
-    struct tensors parameters = net_parameters(&net, 3), gradient = tensors_like(&parameters);
-    net_gradient(&net, &parameters, inputs, labels, SAMPLES, &gradient);
-    for (size_t t = 0; t < gradient.count; t++) {
-        const struct tensor *tensor = &gradient.tensor[t];
-        struct net_factors factors = net_factors(&net, t);
-        assert_int_equal(factors.rank, t % 2 ? 0 : SAMPLES); /* biases have none */
+    const struct shape sample = {6, 5, 1};
+    struct trial trial = try_net("30-conv3x2-pool2-7-5-3", sample, ACTIVATION_RELU, 5);
+    for (size_t t = 0; t < trial.gradient.count; t++) {
+        const struct tensor *tensor = &trial.gradient.tensor[t];
+        struct net_factors factors = net_factors(&trial.net, t);
+        assert_int_equal(factors.rank, t % 2 || t < 2 ? 0 : 5); /* biases and convolutions have none */
         for (size_t i = 0; factors.rank && i < tensor->rows; i++)
             for (size_t j = 0; j < tensor->columns; j++) {
                 double sum = 0.0;
@@ -84,20 +248,104 @@ static void factors_make_the_gradient(void **state) {
                 assert_true(fabs(sum - (double)tensor->values[i * tensor->columns + j]) < 1e-6);
             }
     }
-    assert_int_equal(net_factors(&net, gradient.count).rank, 0);
-    tensors_free(&parameters);
-    tensors_free(&gradient);
-    net_free(&net);
+    assert_int_equal(net_factors(&trial.net, trial.gradient.count).rank, 0);
+    trial_free(&trial);
 }
+
+/* ---- What --net may say ------------------------------------------------------------------------------------------ */
+
+static void plans_are_read(void **state) {
+    (void)state;
+    struct net_plan plan = plan_of("784-392-50-10");
+    assert_int_equal(plan.inputs, 784);
+    assert_int_equal(plan.classes, 10);
+    assert_int_equal(plan.count, 3);
+    assert_true(plan.layer[0].kind == &layer_dense);
+    assert_int_equal(plan.layer[0].number[0], 392);
+    plan = plan_of("conv5x12-pool2-50-10");
+    assert_int_equal(plan.inputs, 0);
+    assert_int_equal(plan.count, 4);
+    assert_true(plan.layer[0].kind == &layer_convolution && plan.layer[1].kind == &layer_pool);
+    assert_int_equal(plan.layer[0].number[0], 5);
+    assert_int_equal(plan.layer[0].number[1], 12);
+    assert_int_equal(plan.layer[1].number[0], 2);
+    plan = plan_of("10");
+    assert_int_equal(plan.inputs, 0);
+    assert_int_equal(plan.count, 1);
+    plan_of("1-1-1-1-1-1-1-1-1-1-1-1-1-1-1-1-1"); /* inputs and 16 layers */
+}
+
+static void wrong_plans_are_refused_where_they_are_wrong(void **state) {
+    (void)state;
+    char long_text[300];
+    memset(long_text, '1', sizeof long_text);
+    long_text[sizeof long_text - 1] = 0;
+    const char *const wrong[][2] = {
+        {"", "at \"\": not as in 50: units"},
+        {"784-", "at \"\": not as in 50"},
+        {"784--10", "at \"-10\": not as in 50"},
+        {"784-50-0", "at \"0\": not as in 50"},
+        {"784-65537-10", "at \"65537-10\": not as in 50"},
+        {"784-99999999999999999999-10", "at \"99999999999999999999-10\": not as in 50"},
+        {"784-50 -10", "at \"50 -10\": not as in 50"},
+        {"784-5x5-10", "at \"5x5-10\": not as in 50"},
+        {"784-+5-10", "at \"+5-10\": not as in 50"},
+        {"784-257", "at \"257\": the last layer is that of the classes, a number from 1 to 256"},
+        {"784-conv5x12", "at \"conv5x12\": the last layer"},
+        {"784-50-pool2", "at \"pool2\": the last layer"},
+        {"conv5-10", "at \"conv5-10\": not as in conv5x12: side"},
+        {"conv5x-10", "at \"conv5x-10\": not as in conv5x12"},
+        {"conv5x12x3-10", "at \"conv5x12x3-10\": not as in conv5x12"},
+        {"conv257x1-10", "at \"conv257x1-10\": not as in conv5x12"},
+        {"conv5x12-pool-10", "at \"pool-10\": not as in pool2"},
+        {"pool17-10", "at \"pool17-10\": not as in pool2"},
+        {"convolution5x12-10", "at \"convolution5x12-10\": no such layer"},
+        {"con5x12-10", "at \"con5x12-10\": no such layer"},
+        {"Conv5x12-10", "at \"Conv5x12-10\": not as in 50"},
+        {"1-1-1-1-1-1-1-1-1-1-1-1-1-1-1-1-1-1", "at \"1\": more than 16 layers"},
+        {long_text, "longer than 199 characters"},
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        struct net_plan plan;
+        struct error error;
+        if (net_plan_parse(wrong[i][0], &plan, &error)) fail_msg("%s: accepted", wrong[i][0]);
+        if (strncmp(error.text, wrong[i][1], strlen(wrong[i][1])) != 0)
+            fail_msg("%s: \"%s\", not \"%s\"", wrong[i][0], error.text, wrong[i][1]);
+    }
+}
+
+static void plans_that_do_not_fit_the_samples_are_refused(void **state) {
+    (void)state;
+    const struct shape sample = {8, 6, 1};
+    const char *const wrong[][2] = {
+        {"47-10", "47 inputs, but a sample has 8 x 6 x 1 values"},
+        {"conv7x2-10", "at \"conv7x2-10\": a patch of 7 x 7 does not fit into 8 x 6"},
+        {"conv5x2-pool2-conv2x2-10", "at \"conv2x2-10\": a patch of 2 x 2 does not fit into 2 x 1"},
+        {"conv5x2-pool3-10", "at \"pool3-10\": a square of 3 x 3 does not fit into 4 x 2"},
+        {"48-20-conv2x2-10", "at \"conv2x2-10\": a patch of 2 x 2 does not fit into 1 x 1"},
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        struct net_plan plan = plan_of(wrong[i][0]);
+        struct net net;
+        struct error error;
+        assert_false(net_fit(&net, &plan, sample, ACTIVATION_RELU, &error));
+        assert_string_equal(error.text, wrong[i][1]);
+    }
+}
+
+/* ---- Parameters and training ------------------------------------------------------------------------------------- */
 
 static void parameters_derive_from_the_seed(void **state) {
     (void)state;
-    struct net net = net_create(&widths, ACTIVATION_TANH, 1);
+    const struct shape sample = {8, 8, 3};
+    struct net net = net_of("conv3x7-pool2-5-3", sample, ACTIVATION_TANH, 1);
     struct tensors a = net_parameters(&net, 5), b = net_parameters(&net, 5), c = net_parameters(&net, 6);
     assert_int_equal(a.count, 6);
+    assert_int_equal(a.tensor[0].rows, 7);
+    assert_int_equal(a.tensor[0].columns, 27);
     assert_int_equal(a.tensor[2].rows, 5);
-    assert_int_equal(a.tensor[2].columns, 7);
-    assert_int_equal(a.values, 7 * 6 + 7 + 5 * 7 + 5 + 3 * 5 + 3);
+    assert_int_equal(a.tensor[2].columns, 63);
+    assert_int_equal(a.values, 7 * 27 + 7 + 5 * 63 + 5 + 3 * 5 + 3);
     assert_int_equal(tensors_crc(&a), tensors_crc(&b));
     assert_int_not_equal(tensors_crc(&a), tensors_crc(&c));
     tensors_free(&a);
@@ -124,23 +372,22 @@ static void momentum_and_rate_do_what_they_say(void **state) {
 
 static void training_fits_what_it_is_shown(void **state) {
     (void)state;
-    float inputs[SAMPLES * INPUTS];
-    uint8_t labels[SAMPLES];
-    make_samples(inputs, labels);
-    struct net net = net_create(&widths, ACTIVATION_RELU, SAMPLES);
-    struct tensors parameters = net_parameters(&net, 2);
-    struct tensors velocity = tensors_like(&parameters), gradient = tensors_like(&parameters);
-    double loss = 0.0;
-    for (int step = 0; step < 400; step++) {
-        loss = net_gradient(&net, &parameters, inputs, labels, SAMPLES, &gradient);
-        sgd_step(&parameters, &velocity, &gradient, 0.05f, 0.9f);
+    const struct shape sample = {6, 6, 1};
+    const char *const nets[] = {"36-7-5-3", "conv3x4-pool2-5-3"};
+    for (size_t i = 0; i < sizeof nets / sizeof *nets; i++) {
+        struct trial trial = try_net(nets[i], sample, ACTIVATION_RELU, 5);
+        struct tensors velocity = tensors_like(&trial.parameters);
+        double loss = 0.0;
+        for (int step = 0; step < 1000; step++) {
+            loss =
+                net_gradient(&trial.net, &trial.parameters, trial.inputs, trial.labels, trial.count, &trial.gradient);
+            sgd_step(&trial.parameters, &velocity, &trial.gradient, 0.05f, 0.9f);
+        }
+        if (!(loss < 0.01)) fail_msg("%s: loss %g", nets[i], loss);
+        assert_int_equal(net_correct(&trial.net, &trial.parameters, trial.inputs, trial.labels, trial.count), 5);
+        tensors_free(&velocity);
+        trial_free(&trial);
     }
-    assert_true(loss < 0.01);
-    assert_int_equal(net_correct(&net, &parameters, inputs, labels, SAMPLES), SAMPLES);
-    tensors_free(&parameters);
-    tensors_free(&velocity);
-    tensors_free(&gradient);
-    net_free(&net);
 }
 
 static void a_permutation_holds_every_number_once(void **state) {
@@ -160,9 +407,13 @@ static void a_permutation_holds_every_number_once(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(gradient_with_relu_is_that_of_finite_differences),
-        cmocka_unit_test(gradient_with_tanh_is_that_of_finite_differences),
+        cmocka_unit_test(gradients_are_those_of_the_reference),
+        cmocka_unit_test(gradients_of_a_larger_batch_are_those_of_the_reference),
+        cmocka_unit_test(dense_nets_compute_the_same_bits_as_ever),
         cmocka_unit_test(factors_make_the_gradient),
+        cmocka_unit_test(plans_are_read),
+        cmocka_unit_test(wrong_plans_are_refused_where_they_are_wrong),
+        cmocka_unit_test(plans_that_do_not_fit_the_samples_are_refused),
         cmocka_unit_test(parameters_derive_from_the_seed),
         cmocka_unit_test(momentum_and_rate_do_what_they_say),
         cmocka_unit_test(training_fits_what_it_is_shown),

@@ -28,8 +28,8 @@ static char dir[] = "build/test_tcp_XXXXXX";
 static pid_t children[64]; /* that have not ended; 0: none */
 
 /* What every run here is started with. */
-static const char *const net_options[] = {"--layers", "64-16-4", "--batch", "16",        "--workers",
-                                          "2",        "--lr",    "0.05",    "--timeout", "60"};
+static const char *const net_options[] = {"--net", "64-16-4", "--batch", "16",        "--workers",
+                                          "2",     "--lr",    "0.05",    "--timeout", "60"};
 enum { NET_OPTIONS = sizeof net_options / sizeof *net_options };
 
 static const char *in_dir(const char *name) {
@@ -186,12 +186,15 @@ static void every_codec_trains(void **state) {
         "--codec quant:bits=3,rounding=stochastic --residual --down-codec quant:bits=8",
         "--exchange parameters --codec quant:floor=5 --every 2",
         "--workers 3 --codec quant:bits=6 --momentum 0 --lr 0.5",
+        "--net conv3x4-pool2-8-4 --codec quant:bits=4 --residual",
     };
     for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) {
         char words[512];
         snprintf(words, sizeof words, "%s --epochs 8 --metrics %s", runs[i], in_dir("m.csv"));
         char *log = run("local", words, 0), *csv = text_of(in_dir("m.csv"));
         if (!(field_after(log, "accuracy   ") > 90.0)) fail_msg("%s\n%s", runs[i], log);
+        assert_says(log,
+                    strstr(runs[i], "--net") ? "conv3x4-pool2-8-4 of 372 parameters" : "64-16-4 of 1108 parameters");
         assert_true(strncmp(csv,
                             "epoch,worker,codec,values,bytes_up,bytes_down,compute_s,encode_s,transfer_s,"
                             "decode_s,loss,accuracy\n",
@@ -231,7 +234,7 @@ static void a_gradient_that_is_not_finite_is_skipped_visibly(void **state) {
     const char *const codecs[] = {"raw", "ternary --residual"};
     for (size_t i = 0; i < 2; i++) {
         char words[128];
-        snprintf(words, sizeof words, "--lr 1e9 --layers 64-16-16-16-16-4 --epochs 2 --codec %s", codecs[i]);
+        snprintf(words, sizeof words, "--lr 1e9 --net 64-16-16-16-16-4 --epochs 2 --codec %s", codecs[i]);
         char *log = run("local", words, 0);
         assert_says(log, ": skips round");
         assert_says(log, "is skipped: there is no worker's message");
@@ -286,7 +289,7 @@ static void a_run_killed_at_any_time_leaves_a_whole_checkpoint(void **state) {
 static void other_checkpoints_are_refused(void **state) {
     (void)state;
     const char *const others[][2] = {{"--codec ternary", "made with --codec raw, not --codec ternary"},
-                                     {"--layers 64-8-4", "made with --layers 64-16-4, not --layers 64-8-4"},
+                                     {"--net 64-8-4", "made with --net 64-16-4, not --net 64-8-4"},
                                      {"--workers 3", "made with --workers 2, not --workers 3"},
                                      {"--seed 2", "made with --seed 1, not --seed 2"}};
     char words[512];
@@ -409,8 +412,8 @@ static void shared_settings(char text[SHARED_BYTES]) {
     struct trainer trainer;
     struct error error;
     char data[sizeof dir],
-        *arguments[] = {(char *)"--layers", (char *)"64-16-4",   (char *)"--batch", (char *)"16",     (char *)"--lr",
-                        (char *)"0.05",     (char *)"--workers", (char *)"2",       (char *)"--data", data};
+        *arguments[] = {(char *)"--net", (char *)"64-16-4",   (char *)"--batch", (char *)"16",     (char *)"--lr",
+                        (char *)"0.05",  (char *)"--workers", (char *)"2",       (char *)"--data", data};
     memset(&trainer, 0, sizeof trainer);
     memcpy(data, dir, sizeof dir);
     trainer_defaults(&trainer.settings);
@@ -525,8 +528,10 @@ static void wrong_options_name_the_flag(void **state) {
         {"--batch 600", "--batch 600: 2 workers need 1200 samples a step, but there are 512"},
         {"--codec quant:bits=99", "--codec quant:bits=99: at \"99\""},
         {"--activation sigmoid", "--activation sigmoid: not one of relu|tanh"},
-        {"--layers 63-4", "--layers: 63 inputs, but an image"},
-        {"--layers 64-3", "label 3 is 3, not 0 to 2"},
+        {"--net 63-4", "--net: 63 inputs, but a sample has 8 x 8 x 1 values"},
+        {"--net 64-four", "--net 64-four: at \"four\": no such layer"},
+        {"--net conv9x2-4", "--net: at \"conv9x2-4\": a patch of 9 x 9 does not fit into 8 x 8"},
+        {"--net 64-3", "label 3 is 3, not 0 to 2"},
         {"--every 2", "--every 2: gradients are exchanged every step"},
         {"--exchange parameters --residual", "--residual: "},
         {"--worker-id 1", "--worker-id: not an option of this sub-command"},

@@ -70,6 +70,8 @@ static bool read_images(struct images *images, struct idx_file *idx, size_t limi
     size_t sizes[3];
     if (!read_head(idx, sizes, 3, error)) return false;
     images->count = limit && limit < sizes[0] ? limit : sizes[0];
+    images->height = sizes[1];
+    images->width = sizes[2];
     images->pixels = sizes[1] * sizes[2];
     /* grows as the file proves to hold them: an absurd count must not cost memory */
     size_t chunk = 1 + (1u << 26) / images->pixels;

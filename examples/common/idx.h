@@ -11,7 +11,8 @@
 /* Images with one label each. */
 struct images {
     size_t count;
-    size_t pixels;  /* of one image */
+    size_t height, width;
+    size_t pixels;  /* of one image: height * width */
     uint8_t *pixel; /* count x pixels, 0..255 */
     uint8_t *label; /* count; each below the classes asked for */
 };

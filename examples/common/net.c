@@ -5,78 +5,83 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "error.h"
 #include "random.h"
 
-/* c (m x n) = a b + beta c, all row-major without gaps; a or b taken transposed. */
-static void multiply(CBLAS_TRANSPOSE transpose_a, CBLAS_TRANSPOSE transpose_b, size_t m, size_t n, size_t k,
-                     const float *a, const float *b, float beta, float *c) {
-    size_t a_columns = transpose_a == CblasTrans ? m : k, b_columns = transpose_b == CblasTrans ? k : n;
-    cblas_sgemm(CblasRowMajor, transpose_a, transpose_b, (int)m, (int)n, (int)k, 1.0f, a, (int)a_columns, b,
-                (int)b_columns, beta, c, (int)n);
+/* Two layers that have no activation between them, but a pool, take it after the pool: the larger of two values stays
+ * the larger, and there are fewer. */
+static void place_activations(struct net *net) {
+    bool linear = false; /* weights were applied since the last activation */
+    for (size_t l = 0; l + 1 < net->count; l++) {
+        linear |= net->layer[l].biases > 0;
+        net->layer[l].activated = linear && net->layer[l + 1].kind != &layer_pool;
+        if (net->layer[l].activated) linear = false;
+    }
 }
 
-struct net net_create(const struct net_widths *widths, enum activation activation, size_t batch) {
-    struct net net;
-    memset(&net, 0, sizeof net);
-    net.widths = *widths;
-    net.activation = activation;
-    net.batch = batch;
-    for (size_t l = 1; l < widths->count; l++) {
-        net.output[l] = (float *)allocate(batch * widths->width[l], sizeof(float));
-        net.delta[l] = (float *)allocate(batch * widths->width[l], sizeof(float));
+bool net_fit(struct net *net, const struct net_plan *plan, struct shape sample, enum activation activation,
+             struct error *error) {
+    size_t tensors = 0;
+    memset(net, 0, sizeof *net);
+    net->activation = activation;
+    if (plan->inputs && plan->inputs != shape_values(sample))
+        return set_error(error, "%zu inputs, but a sample has %zu x %zu x %zu values", plan->inputs, sample.height,
+                         sample.width, sample.channels);
+    for (size_t l = 0; l < plan->count; l++) {
+        struct layer *layer = &net->layer[net->count++];
+        struct error why;
+        layer->kind = plan->layer[l].kind;
+        memcpy(layer->number, plan->layer[l].number, sizeof layer->number);
+        layer->in = l == 0 ? sample : net->layer[l - 1].out;
+        if (!layer->kind->fit(layer, &why))
+            return set_error(error, "at \"%s\": %.300s", plan->text + plan->layer[l].at, why.text);
+        layer->first_tensor = tensors;
+        if (layer->biases) tensors += 2;
+    }
+    place_activations(net);
+    return true;
+}
+
+void net_start(struct net *net, size_t batch) {
+    net->batch = batch;
+    for (size_t l = 0; l < net->count; l++) {
+        struct layer *layer = &net->layer[l];
+        layer->output = (float *)allocate(batch * shape_values(layer->out), sizeof(float));
+        layer->delta = (float *)allocate(batch * shape_values(layer->out), sizeof(float));
+        if (layer->kind->start) layer->kind->start(layer, batch);
     }
     openblas_set_num_threads(1); /* the workers of one machine share its cores already */
-    return net;
 }
 
 void net_free(struct net *net) {
-    for (size_t l = 1; l < net->widths.count; l++) {
-        free(net->output[l]);
-        free(net->delta[l]);
+    for (size_t l = 0; l < net->count; l++) {
+        struct layer *layer = &net->layer[l];
+        free(layer->output);
+        free(layer->delta);
+        if (layer->kind->stop) layer->kind->stop(layer);
     }
     memset(net, 0, sizeof *net);
 }
 
 struct tensors net_parameters(const struct net *net, uint64_t seed) {
-    const size_t *width = net->widths.width;
-    size_t layers = net->widths.count - 1, shapes[2 * NET_MAX_WIDTHS][2];
-    for (size_t l = 0; l < layers; l++) {
-        shapes[2 * l][0] = width[l + 1];
-        shapes[2 * l][1] = width[l];
-        shapes[2 * l + 1][0] = 1;
-        shapes[2 * l + 1][1] = width[l + 1];
+    size_t shapes[2 * NET_MAX_LAYERS][2], count = 0;
+    for (size_t l = 0; l < net->count; l++) {
+        const struct layer *layer = &net->layer[l];
+        if (!layer->biases) continue;
+        memcpy(shapes[count++], layer->weights, sizeof layer->weights);
+        shapes[count][0] = 1;
+        shapes[count++][1] = layer->biases;
     }
-    struct tensors parameters = tensors_create((const size_t(*)[2])shapes, 2 * layers);
-    for (size_t l = 0; l < layers; l++) {
-        struct tensor *weights = &parameters.tensor[2 * l];
-        double inputs = (double)width[l], outputs = (double)width[l + 1];
+    struct tensors parameters = tensors_create((const size_t(*)[2])shapes, count);
+    for (size_t l = 0; l < net->count; l++) {
+        const struct layer *layer = &net->layer[l];
+        if (!layer->biases) continue;
+        struct tensor *weights = &parameters.tensor[layer->first_tensor];
+        double inputs = (double)layer->fan_in, outputs = (double)layer->fan_out;
         double reach = net->activation == ACTIVATION_RELU ? sqrt(6.0 / inputs) : sqrt(6.0 / (inputs + outputs));
         for (size_t i = 0; i < weights->rows * weights->columns; i++)
             weights->values[i] = (float)(reach * (2.0 * random_unit(random_bits(seed, l), i) - 1.0));
     }
     return parameters;
-}
-
-static void dense_forward(const struct tensor *weights, const struct tensor *biases, const float *inputs, size_t count,
-                          float *outputs) {
-    for (size_t i = 0; i < count; i++)
-        memcpy(outputs + i * weights->rows, biases->values, weights->rows * sizeof(float));
-    multiply(CblasNoTrans, CblasTrans, count, weights->rows, weights->columns, inputs, weights->values, 1.0f, outputs);
-}
-
-/* From the loss's gradient by the layer's outputs to that by its weights, biases and (unless NULL) inputs. */
-static void dense_backward(const struct tensor *weights, const float *inputs, const float *output_delta, size_t count,
-                           struct tensor *weight_gradient, struct tensor *bias_gradient, float *input_delta) {
-    size_t outputs = weights->rows;
-    multiply(CblasTrans, CblasNoTrans, outputs, weights->columns, count, output_delta, inputs, 0.0f,
-             weight_gradient->values);
-    memset(bias_gradient->values, 0, outputs * sizeof(float));
-    for (size_t i = 0; i < count; i++)
-        for (size_t j = 0; j < outputs; j++) bias_gradient->values[j] += output_delta[i * outputs + j];
-    if (input_delta)
-        multiply(CblasNoTrans, CblasNoTrans, count, weights->columns, outputs, output_delta, weights->values, 0.0f,
-                 input_delta);
 }
 
 static void activate(enum activation activation, float *values, size_t count) {
@@ -90,14 +95,17 @@ static void activate_backward(enum activation activation, const float *outputs, 
         delta[i] *= activation == ACTIVATION_TANH ? 1.0f - outputs[i] * outputs[i] : outputs[i] > 0.0f ? 1.0f : 0.0f;
 }
 
-/* Leaves the logits in the last output. */
-static void forward(struct net *net, const struct tensors *parameters, const float *inputs, size_t count) {
-    size_t last = net->widths.count - 1;
-    for (size_t l = 1; l <= last; l++) {
-        const struct tensor *layer = &parameters->tensor[2 * (l - 1)];
-        dense_forward(&layer[0], &layer[1], l == 1 ? inputs : net->output[l - 1], count, net->output[l]);
-        if (l < last) activate(net->activation, net->output[l], count * net->widths.width[l]);
+/* Leaves the logits, count x classes, in the last layer's output. */
+static const struct layer *forward(struct net *net, const struct tensors *parameters, const float *inputs,
+                                   size_t count) {
+    struct layer *layer = NULL;
+    for (size_t l = 0; l < net->count; l++) {
+        layer = &net->layer[l];
+        layer->kind->forward(layer, &parameters->tensor[layer->first_tensor], inputs, count);
+        if (layer->activated) activate(net->activation, layer->output, count * shape_values(layer->out));
+        inputs = layer->output;
     }
+    return layer;
 }
 
 /* Mean cross-entropy of softmax(logits) against the labels, and its gradient by the logits. */
@@ -119,37 +127,39 @@ static double softmax_loss(const float *logits, const uint8_t *labels, size_t co
 
 double net_gradient(struct net *net, const struct tensors *parameters, const float *inputs, const uint8_t *labels,
                     size_t count, struct tensors *gradient) {
-    size_t last = net->widths.count - 1;
-    const size_t *width = net->widths.width;
     net->inputs = inputs;
-    net->count = count;
-    forward(net, parameters, inputs, count);
-    double loss = softmax_loss(net->output[last], labels, count, width[last], net->delta[last]);
-    for (size_t l = last; l >= 1; l--) {
-        struct tensor *layer = &gradient->tensor[2 * (l - 1)];
-        dense_backward(&parameters->tensor[2 * (l - 1)], l == 1 ? inputs : net->output[l - 1], net->delta[l], count,
-                       &layer[0], &layer[1], l == 1 ? NULL : net->delta[l - 1]);
-        if (l > 1) activate_backward(net->activation, net->output[l - 1], net->delta[l - 1], count * width[l - 1]);
+    net->samples = count;
+    const struct layer *last = forward(net, parameters, inputs, count);
+    double loss = softmax_loss(last->output, labels, count, shape_values(last->out), last->delta);
+    for (size_t l = net->count; l-- > 0;) {
+        struct layer *layer = &net->layer[l], *below = l > 0 ? layer - 1 : NULL;
+        size_t t = layer->first_tensor;
+        if (layer->activated)
+            activate_backward(net->activation, layer->output, layer->delta, count * shape_values(layer->out));
+        layer->kind->backward(layer, &parameters->tensor[t], below ? below->output : inputs, count,
+                              &gradient->tensor[t], below ? below->delta : NULL);
     }
     return loss;
 }
 
 struct net_factors net_factors(const struct net *net, size_t index) {
     struct net_factors factors = {0, NULL, NULL};
-    size_t l = index / 2;
-    if (index % 2 || l + 1 >= net->widths.count) return factors;
-    factors.rank = net->count;
-    factors.u = net->delta[l + 1];
-    factors.v = l == 0 ? net->inputs : net->output[l];
+    for (size_t l = 0; l < net->count; l++) {
+        const struct layer *layer = &net->layer[l];
+        if (layer->kind != &layer_dense || layer->first_tensor != index) continue;
+        factors.rank = net->samples;
+        factors.u = layer->delta;
+        factors.v = l > 0 ? net->layer[l - 1].output : net->inputs;
+    }
     return factors;
 }
 
 size_t net_correct(struct net *net, const struct tensors *parameters, const float *inputs, const uint8_t *labels,
                    size_t count) {
-    size_t last = net->widths.count - 1, classes = net->widths.width[last], correct = 0;
-    forward(net, parameters, inputs, count);
+    const struct layer *last = forward(net, parameters, inputs, count);
+    size_t classes = shape_values(last->out), correct = 0;
     for (size_t i = 0; i < count; i++) {
-        const float *logits = net->output[last] + i * classes;
+        const float *logits = last->output + i * classes;
         size_t best = 0;
         for (size_t c = 1; c < classes; c++)
             if (logits[c] > logits[best]) best = c;

@@ -1,34 +1,29 @@
-/* A small neural net: dense layers with tanh or ReLU between them, softmax cross-entropy on top, trained by SGD.
+/* A small neural net: layers with tanh or ReLU between them, softmax cross-entropy on top, trained by SGD.
  *
  * The net holds shapes and working memory; its parameters and gradients are tensors of the caller's, as they are what
- * travels: for each layer its weights, outputs x inputs, then its biases, 1 x outputs.
+ * travels: for each layer that has any its weights, then its biases, 1 x outputs.
  */
 #ifndef EXAMPLES_NET_H
 #define EXAMPLES_NET_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "error.h"
+#include "layer.h"
+#include "net_plan.h"
 #include "tensors.h"
 
 enum activation { ACTIVATION_RELU, ACTIVATION_TANH };
 
-enum { NET_MAX_WIDTHS = 16 };
-
-/* As in 784-392-50-10: inputs, hidden units, classes. */
-struct net_widths {
-    size_t count; /* 2 .. NET_MAX_WIDTHS */
-    size_t width[NET_MAX_WIDTHS];
-};
-
 struct net {
-    struct net_widths widths;
     enum activation activation;
-    size_t batch;                  /* samples that one pass takes at most */
-    float *output[NET_MAX_WIDTHS]; /* output[l] of layer l, batch x width[l]; output[0] is unused */
-    float *delta[NET_MAX_WIDTHS];  /* gradient of the loss by output[l] */
-    const float *inputs;           /* of the last net_gradient, count x width[0]; the caller's */
     size_t count;
+    struct layer layer[NET_MAX_LAYERS];
+    size_t batch;        /* samples that one pass takes at most */
+    const float *inputs; /* of the last net_gradient, `samples` x the first layer's in; the caller's */
+    size_t samples;
 };
 
 /* A gradient as its factors (Xie et al. 2016): sum over k < rank of u_k v_k^T. */
@@ -38,8 +33,12 @@ struct net_factors {
     const float *v; /* rank x columns */
 };
 
-/* A net whose passes take up to `batch` samples. Free with net_free. BLAS is set to one thread. */
-struct net net_create(const struct net_widths *widths, enum activation activation, size_t batch);
+/* Fits the plan's layers to samples of a shape; without working memory yet. The error says which does not fit. */
+bool net_fit(struct net *net, const struct net_plan *plan, struct shape sample, enum activation activation,
+             struct error *error);
+
+/* Takes the working memory for passes of up to `batch` samples. Free with net_free. BLAS is set to one thread. */
+void net_start(struct net *net, size_t batch);
 
 void net_free(struct net *net);
 
@@ -47,7 +46,7 @@ void net_free(struct net *net);
  * Free with tensors_free; tensors_like makes room for a gradient. */
 struct tensors net_parameters(const struct net *net, uint64_t seed);
 
-/* Mean loss of `count` samples (inputs: count x width[0]) and, in `gradient`, its gradient by each parameter.
+/* Mean loss of `count` samples (inputs: count x sample) and, in `gradient`, its gradient by each parameter.
  * 1 <= count <= net->batch. */
 double net_gradient(struct net *net, const struct tensors *parameters, const float *inputs, const uint8_t *labels,
                     size_t count, struct tensors *gradient);

@@ -18,7 +18,8 @@ static const struct option trainer_option[] = {
     {"data", OPTION_TEXT, FIELD(data), ROLE_ANY, false, NO_RANGE, NULL,
      "directory of its four IDX files, gzipped or not (without it: where `make data` puts them)"},
     {"limit", OPTION_COUNT, FIELD(limit), ROLE_ANY, true, 0, 1e9, NULL, "train on the first so many samples; 0: all"},
-    {"layers", OPTION_WIDTHS, FIELD(layers), ROLE_ANY, true, NO_RANGE, NULL, "inputs, hidden units, classes"},
+    {"net", OPTION_NET, FIELD(net), ROLE_ANY, true, NO_RANGE, NULL,
+     "inputs, layers (units, or as in conv5x12 and pool2) and classes"},
     {"activation", OPTION_CHOICE, FIELD(activation), ROLE_ANY, true, NO_RANGE, "relu|tanh", "between the layers"},
     {"codec", OPTION_CODEC, FIELD(codec), ROLE_ANY, true, NO_RANGE, NULL, "of what the workers send"},
     {"down-codec", OPTION_CODEC, FIELD(down_codec), ROLE_ANY, true, NO_RANGE, NULL, "of what they get back"},
@@ -45,9 +46,9 @@ static const struct option trainer_option[] = {
 };
 
 void trainer_defaults(struct trainer_settings *settings) {
-    static const struct net_widths layers = {4, {784, 392, 50, 10}};
+    struct error none;
     memset(settings, 0, sizeof *settings);
-    settings->layers = layers;
+    net_plan_parse("784-392-50-10", &settings->net, &none);
     settings->every = 1;
     settings->workers = 4;
     settings->epochs = 10;
@@ -138,20 +139,9 @@ static bool parse_codec(const struct option *option, const char *text, dtc_spec 
     return status == DTC_OK || set_error(error, "--%s %s: %s", option->name, text, dtc_status_string(status));
 }
 
-static bool parse_widths(const struct option *option, const char *text, struct net_widths *value, struct error *error) {
-    const char *at = text;
-    for (value->count = 0; value->count < NET_MAX_WIDTHS;) {
-        char *end;
-        unsigned long width = *at >= '0' && *at <= '9' ? strtoul(at, &end, 10) : 0;
-        if (width < 1 || width > 65536) break;
-        value->width[value->count++] = width;
-        if (*end == 0 && value->count >= 2 && width <= 256) return true;
-        if (*end != '-') break;
-        at = end + 1;
-    }
-    return set_error(error,
-                     "--%s %s: not two to %d widths from 1 to 65536 (the last: classes, at most 256), as in 784-50-10",
-                     option->name, text, NET_MAX_WIDTHS);
+static bool parse_net(const struct option *option, const char *text, struct net_plan *value, struct error *error) {
+    struct error why;
+    return net_plan_parse(text, value, &why) || set_error(error, "--%s %s: %.200s", option->name, text, why.text);
 }
 
 static bool parse_value(const struct option *option, const char *text, void *field, struct error *error) {
@@ -164,8 +154,8 @@ static bool parse_value(const struct option *option, const char *text, void *fie
         return parse_choice(option, text, (int *)field, error);
     case OPTION_CODEC:
         return parse_codec(option, text, (dtc_spec *)field, error);
-    case OPTION_WIDTHS:
-        return parse_widths(option, text, (struct net_widths *)field, error);
+    case OPTION_NET:
+        return parse_net(option, text, (struct net_plan *)field, error);
     case OPTION_FLAG:
         *(bool *)field = true;
         return true;
@@ -203,13 +193,9 @@ static void format_value(const struct option *option, const void *field, char *t
     case OPTION_CODEC:
         dtc_spec_format((const dtc_spec *)field, text, VALUE_BYTES);
         break;
-    case OPTION_WIDTHS: {
-        const struct net_widths *widths = (const struct net_widths *)field;
-        size_t length = 0;
-        for (size_t i = 0; i < widths->count; i++)
-            length += (size_t)snprintf(text + length, VALUE_BYTES - length, i ? "-%zu" : "%zu", widths->width[i]);
+    case OPTION_NET:
+        snprintf(text, VALUE_BYTES, "%s", ((const struct net_plan *)field)->text);
         break;
-    }
     }
 }
 

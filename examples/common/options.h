@@ -8,7 +8,7 @@
 
 #include "dtcodec.h"
 #include "error.h"
-#include "net.h"
+#include "net_plan.h"
 
 /* What an option's value is, and the type of its field. */
 enum option_kind {
@@ -18,7 +18,7 @@ enum option_kind {
     OPTION_FLAG,   /* bool; takes no value */
     OPTION_CHOICE, /* int: which of the choices, as in "gradients|parameters" */
     OPTION_CODEC,  /* dtc_spec */
-    OPTION_WIDTHS  /* struct net_widths */
+    OPTION_NET     /* struct net_plan */
 };
 
 struct option {
@@ -44,7 +44,7 @@ struct trainer_settings {
     int dataset;      /* 0: fashion-mnist, 1: mnist */
     const char *data; /* NULL: trainer_data_dir tells the default */
     uint64_t limit;   /* training samples, 0: all */
-    struct net_widths layers;
+    struct net_plan net;
     int activation; /* enum activation */
     dtc_spec codec, down_codec;
     int exchange; /* enum exchange */

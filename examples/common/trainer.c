@@ -11,15 +11,17 @@ enum { SEED_PARAMETERS, SEED_SHUFFLE, SEED_CODEC };
 bool trainer_load(struct trainer *trainer, const struct option_table *tables, size_t table_count, struct error *error) {
     struct trainer_settings *settings = &trainer->settings;
     const char *dir = trainer_data_dir(settings);
-    size_t inputs = settings->layers.width[0], classes = settings->layers.width[settings->layers.count - 1];
     if (!trainer_check(settings, error) ||
-        !images_read(&trainer->train, dir, "train", (size_t)settings->limit, classes, error) ||
-        !images_read(&trainer->test, dir, "t10k", 0, classes, error))
+        !images_read(&trainer->train, dir, "train", (size_t)settings->limit, settings->net.classes, error) ||
+        !images_read(&trainer->test, dir, "t10k", 0, settings->net.classes, error))
         return false;
-    if (trainer->train.pixels != inputs || trainer->test.pixels != inputs)
-        return set_error(error,
-                         "--layers: %zu inputs, but an image of %s has %zu pixels in training and %zu in testing",
-                         inputs, dir, trainer->train.pixels, trainer->test.pixels);
+    struct shape sample = {trainer->train.height, trainer->train.width, 1};
+    struct error why;
+    if (trainer->test.height != sample.height || trainer->test.width != sample.width)
+        return set_error(error, "%s: images of %zu x %zu in training, but of %zu x %zu in testing", dir, sample.height,
+                         sample.width, trainer->test.height, trainer->test.width);
+    if (!net_fit(&trainer->net, &settings->net, sample, (enum activation)settings->activation, &why))
+        return set_error(error, "--net: %.400s", why.text);
     trainer->steps = trainer->train.count / (settings->batch * settings->workers);
     if (trainer->steps == 0)
         return set_error(error, "--batch %llu: %llu workers need %llu samples a step, but there are %zu",
@@ -34,7 +36,7 @@ bool trainer_load(struct trainer *trainer, const struct option_table *tables, si
 
 void trainer_start(struct trainer *trainer, const dtc_spec *codec, size_t batch) {
     const struct trainer_settings *settings = &trainer->settings;
-    trainer->net = net_create(&settings->layers, (enum activation)settings->activation, batch);
+    net_start(&trainer->net, batch);
     trainer->parameters = net_parameters(&trainer->net, random_bits(settings->seed, SEED_PARAMETERS));
     trainer->velocity = tensors_like(&trainer->parameters);
     trainer->values = tensors_like(&trainer->parameters);

@@ -129,8 +129,15 @@ static void measure_all(struct bench *bench, const char *tensor, const float *va
 
 /* Trains for a while and measures the largest tensor's gradient and parameters. */
 static void measure_net(struct bench *bench, const struct images *images) {
-    static const struct net_widths widths = {4, {784, 392, 50, 10}};
-    struct net net = net_create(&widths, ACTIVATION_RELU, BATCH);
+    const struct shape sample = {images->height, images->width, 1};
+    struct net_plan plan;
+    struct net net;
+    struct error error;
+    if (!net_plan_parse("784-392-50-10", &plan, &error) || !net_fit(&net, &plan, sample, ACTIVATION_RELU, &error)) {
+        fprintf(stderr, "%s\n", error.text);
+        exit(1);
+    }
+    net_start(&net, BATCH);
     struct tensors parameters = net_parameters(&net, 1), gradient = tensors_like(&parameters);
     struct tensors velocity = tensors_like(&parameters);
     float *inputs = (float *)allocate(BATCH * images->pixels, sizeof(float));

@@ -1,0 +1,66 @@
+/* Max pooling: the largest value of each square of an image, channel by channel. Squares do not overlap; rows and
+ * columns that are left over at the end are dropped. */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "layer.h"
+
+static bool fit(struct layer *layer, struct error *error) {
+    size_t side = layer->number[0];
+    struct shape out = {layer->in.height / side, layer->in.width / side, layer->in.channels};
+    layer->out = out;
+    return shape_values(out) || set_error(error, "a square of %zu x %zu does not fit into %zu x %zu", side, side,
+                                          layer->in.height, layer->in.width);
+}
+
+/* The state tells of each output which value of its square it is, counted by rows. */
+static void start(struct layer *layer, size_t batch) {
+    layer->state = allocate(batch * shape_values(layer->out), 1);
+}
+
+static void stop(struct layer *layer) {
+    free(layer->state);
+}
+
+static void forward(struct layer *layer, const struct tensor *parameters, const float *inputs, size_t count) {
+    (void)parameters;
+    size_t side = layer->number[0], channels = layer->in.channels, line = layer->in.width * channels;
+    float *output = layer->output;
+    uint8_t *choice = (uint8_t *)layer->state;
+    for (size_t n = 0; n < count; n++, inputs += shape_values(layer->in))
+        for (size_t y = 0; y < layer->out.height; y++)
+            for (size_t x = 0; x < layer->out.width; x++, output += channels, choice += channels) {
+                const float *corner = inputs + y * side * line + x * side * channels;
+                memcpy(output, corner, channels * sizeof(float));
+                memset(choice, 0, channels);
+                for (size_t i = 1; i < side * side; i++) {
+                    const float *value = corner + i / side * line + i % side * channels;
+                    for (size_t c = 0; c < channels; c++) {
+                        bool larger = value[c] > output[c];
+                        output[c] = larger ? value[c] : output[c];
+                        choice[c] = larger ? (uint8_t)i : choice[c];
+                    }
+                }
+            }
+}
+
+static void backward(struct layer *layer, const struct tensor *parameters, const float *inputs, size_t count,
+                     struct tensor *gradient, float *input_delta) {
+    (void)parameters, (void)inputs, (void)gradient;
+    if (!input_delta) return;
+    size_t side = layer->number[0], channels = layer->in.channels, line = layer->in.width * channels;
+    const float *delta = layer->delta;
+    const uint8_t *choice = (const uint8_t *)layer->state;
+    memset(input_delta, 0, count * shape_values(layer->in) * sizeof(float));
+    for (size_t n = 0; n < count; n++, input_delta += shape_values(layer->in))
+        for (size_t y = 0; y < layer->out.height; y++)
+            for (size_t x = 0; x < layer->out.width; x++) {
+                float *corner = input_delta + y * side * line + x * side * channels;
+                for (size_t c = 0; c < channels; c++, delta++, choice++)
+                    corner[*choice / side * line + *choice % side * channels + c] = *delta;
+            }
+}
+
+const struct layer_kind layer_pool = {
+    "pool", "pool2: side of the squares, 1 to 16", 1, 1, {16, 0}, fit, start, stop, forward, backward};
