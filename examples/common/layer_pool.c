@@ -14,9 +14,10 @@ static bool fit(struct layer *layer, struct error *error) {
                                           layer->in.height, layer->in.width);
 }
 
-/* The state tells of each output which value of its square it is, counted by rows. */
+/* The state tells of each output how far from the corner of its square it was found; as wide as a float, which lets the
+ * compiler compare vectors. */
 static void start(struct layer *layer, size_t batch) {
-    layer->state = allocate(batch * shape_values(layer->out), 1);
+    layer->state = allocate(batch * shape_values(layer->out), sizeof(uint32_t));
 }
 
 static void stop(struct layer *layer) {
@@ -27,19 +28,21 @@ static void forward(struct layer *layer, const struct tensor *parameters, const 
     (void)parameters;
     size_t side = layer->number[0], channels = layer->in.channels, line = layer->in.width * channels;
     float *output = layer->output;
-    uint8_t *choice = (uint8_t *)layer->state;
+    uint32_t *place = (uint32_t *)layer->state;
     for (size_t n = 0; n < count; n++, inputs += shape_values(layer->in))
         for (size_t y = 0; y < layer->out.height; y++)
-            for (size_t x = 0; x < layer->out.width; x++, output += channels, choice += channels) {
+            for (size_t x = 0; x < layer->out.width; x++, output += channels, place += channels) {
                 const float *corner = inputs + y * side * line + x * side * channels;
                 memcpy(output, corner, channels * sizeof(float));
-                memset(choice, 0, channels);
+                memset(place, 0, channels * sizeof *place);
                 for (size_t i = 1; i < side * side; i++) {
-                    const float *value = corner + i / side * line + i % side * channels;
+                    uint32_t offset = (uint32_t)(i / side * line + i % side * channels);
+                    const float *value = corner + offset;
                     for (size_t c = 0; c < channels; c++) {
-                        bool larger = value[c] > output[c];
-                        output[c] = larger ? value[c] : output[c];
-                        choice[c] = larger ? (uint8_t)i : choice[c];
+                        /* masks, as compilers do not vectorize a choice here */
+                        uint32_t larger = 0u - (uint32_t)(value[c] > output[c]);
+                        place[c] = (offset & larger) | (place[c] & ~larger);
+                        output[c] = value[c] > output[c] ? value[c] : output[c];
                     }
                 }
             }
@@ -51,14 +54,13 @@ static void backward(struct layer *layer, const struct tensor *parameters, const
     if (!input_delta) return;
     size_t side = layer->number[0], channels = layer->in.channels, line = layer->in.width * channels;
     const float *delta = layer->delta;
-    const uint8_t *choice = (const uint8_t *)layer->state;
+    const uint32_t *place = (const uint32_t *)layer->state;
     memset(input_delta, 0, count * shape_values(layer->in) * sizeof(float));
     for (size_t n = 0; n < count; n++, input_delta += shape_values(layer->in))
         for (size_t y = 0; y < layer->out.height; y++)
             for (size_t x = 0; x < layer->out.width; x++) {
                 float *corner = input_delta + y * side * line + x * side * channels;
-                for (size_t c = 0; c < channels; c++, delta++, choice++)
-                    corner[*choice / side * line + *choice % side * channels + c] = *delta;
+                for (size_t c = 0; c < channels; c++, delta++, place++) corner[*place + c] = *delta;
             }
 }
 
