@@ -79,6 +79,19 @@ static void reference_dense(const struct layer *layer, const double *weights, co
     }
 }
 
+static void reference_circulant(const struct layer *layer, const double *vectors, const double *biases,
+                                const double *in, double *out) {
+    size_t inputs = shape_values(layer->in), outputs = layer->out.channels, block = layer->weights[1];
+    for (size_t i = 0; i < outputs; i++) {
+        out[i] = biases[i];
+        for (size_t j = 0; j < inputs; j++) {
+            size_t vector = i / block * ((inputs + block - 1) / block) + j / block;
+            size_t entry = (i % block + block - j % block) % block;
+            out[i] += vectors[vector * block + entry] * (double)circulant_sign(layer, j) * in[j];
+        }
+    }
+}
+
 static void reference_convolution(const struct layer *layer, const double *weights, const double *biases,
                                   const double *in, double *out) {
     size_t side = layer->number[0], width = layer->in.width, depth = layer->in.channels, at = 0;
@@ -122,6 +135,7 @@ static double reference_loss(const struct trial *trial, const double *parameters
             const double *biases = next + weights;
             assert_true(outputs <= MAX_VALUES);
             if (layer->kind == &layer_dense) reference_dense(layer, next, biases, in, out);
+            if (layer->kind == &layer_circulant) reference_circulant(layer, next, biases, in, out);
             if (layer->kind == &layer_convolution) reference_convolution(layer, next, biases, in, out);
             if (layer->kind == &layer_pool) reference_pool(layer, in, out);
             for (size_t i = 0; i < outputs && layer->biases && l + 1 < net->count; i++)
@@ -184,6 +198,10 @@ static void gradients_are_those_of_the_reference(void **state) {
         {"pool2-conv1x3-pool2-pool2-3", {17, 16, 1}},
         {"conv4x5-3", {4, 4, 3}},
         {"pool3-5-3", {6, 6, 2}},
+        {"circulant8-3", {2, 4, 1}},
+        {"12-circulant7-circulant9-3", {3, 4, 1}},
+        {"12-circulant7x3-circulant10x4-3", {3, 4, 1}}, /* the last blocks are cut off */
+        {"conv3x2-pool2-circulant16-circulant1-3", {8, 8, 1}},
     };
     for (size_t i = 0; i < sizeof nets / sizeof *nets; i++) {
         check_gradient(nets[i].text, nets[i].sample, ACTIVATION_RELU, 5, 1000);
@@ -269,6 +287,12 @@ static void plans_are_read(void **state) {
     assert_int_equal(plan.layer[0].number[0], 5);
     assert_int_equal(plan.layer[0].number[1], 12);
     assert_int_equal(plan.layer[1].number[0], 2);
+    plan = plan_of("circulant512-circulant256x64-10");
+    assert_true(plan.layer[0].kind == &layer_circulant && plan.layer[1].kind == &layer_circulant);
+    assert_int_equal(plan.layer[0].number[0], 512);
+    assert_int_equal(plan.layer[0].number[1], 0);
+    assert_int_equal(plan.layer[1].number[0], 256);
+    assert_int_equal(plan.layer[1].number[1], 64);
     plan = plan_of("10");
     assert_int_equal(plan.inputs, 0);
     assert_int_equal(plan.count, 1);
@@ -299,6 +323,9 @@ static void wrong_plans_are_refused_where_they_are_wrong(void **state) {
         {"conv257x1-10", "at \"conv257x1-10\": not as in conv5x12"},
         {"conv5x12-pool-10", "at \"pool-10\": not as in pool2"},
         {"pool17-10", "at \"pool17-10\": not as in pool2"},
+        {"circulant-10", "at \"circulant-10\": not as in circulant512 or"},
+        {"circulant8x0-10", "at \"circulant8x0-10\": not as in circulant512 or"},
+        {"784-50-circulant10", "at \"circulant10\": the last layer"},
         {"convolution5x12-10", "at \"convolution5x12-10\": no such layer"},
         {"con5x12-10", "at \"con5x12-10\": no such layer"},
         {"Conv5x12-10", "at \"Conv5x12-10\": not as in 50"},
@@ -322,6 +349,7 @@ static void plans_that_do_not_fit_the_samples_are_refused(void **state) {
         {"conv7x2-10", "at \"conv7x2-10\": a patch of 7 x 7 does not fit into 8 x 6"},
         {"conv5x2-pool2-conv2x2-10", "at \"conv2x2-10\": a patch of 2 x 2 does not fit into 2 x 1"},
         {"conv5x2-pool3-10", "at \"pool3-10\": a square of 3 x 3 does not fit into 4 x 2"},
+        {"48-circulant30x49-10", "at \"circulant30x49-10\": blocks of 49 are larger than a matrix of 30 x 48"},
         {"48-20-conv2x2-10", "at \"conv2x2-10\": a patch of 2 x 2 does not fit into 1 x 1"},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
@@ -352,6 +380,16 @@ static void parameters_derive_from_the_seed(void **state) {
     tensors_free(&b);
     tensors_free(&c);
     net_free(&net);
+
+    net = net_of("circulant20-circulant7x3-3", sample, ACTIVATION_RELU, 1);
+    a = net_parameters(&net, 5);
+    assert_int_equal(a.tensor[0].rows, 1);
+    assert_int_equal(a.tensor[0].columns, 8 * 8 * 3); /* the larger of inputs and outputs */
+    assert_int_equal(a.tensor[2].rows, 3 * 7);        /* blocks */
+    assert_int_equal(a.tensor[2].columns, 3);
+    assert_int_equal(a.values, 192 + 20 + 21 * 3 + 7 + 3 * 7 + 3);
+    tensors_free(&a);
+    net_free(&net);
 }
 
 static void momentum_and_rate_do_what_they_say(void **state) {
@@ -373,7 +411,7 @@ static void momentum_and_rate_do_what_they_say(void **state) {
 static void training_fits_what_it_is_shown(void **state) {
     (void)state;
     const struct shape sample = {6, 6, 1};
-    const char *const nets[] = {"36-7-5-3", "conv3x4-pool2-5-3"};
+    const char *const nets[] = {"36-7-5-3", "conv3x4-pool2-5-3", "conv3x4-pool2-circulant16-circulant16-3"};
     for (size_t i = 0; i < sizeof nets / sizeof *nets; i++) {
         struct trial trial = try_net(nets[i], sample, ACTIVATION_RELU, 5);
         struct tensors velocity = tensors_like(&trial.parameters);

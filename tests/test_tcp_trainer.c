@@ -186,15 +186,15 @@ static void every_codec_trains(void **state) {
         "--codec quant:bits=3,rounding=stochastic --residual --down-codec quant:bits=8",
         "--exchange parameters --codec quant:floor=5 --every 2",
         "--workers 3 --codec quant:bits=6 --momentum 0 --lr 0.5",
-        "--net conv3x4-pool2-8-4 --codec quant:bits=4 --residual",
+        "--net conv3x4-pool2-circulant36-4 --codec quant:bits=4 --residual",
     };
     for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) {
         char words[512];
         snprintf(words, sizeof words, "%s --epochs 8 --metrics %s", runs[i], in_dir("m.csv"));
         char *log = run("local", words, 0), *csv = text_of(in_dir("m.csv"));
         if (!(field_after(log, "accuracy   ") > 90.0)) fail_msg("%s\n%s", runs[i], log);
-        assert_says(log,
-                    strstr(runs[i], "--net") ? "conv3x4-pool2-8-4 of 372 parameters" : "64-16-4 of 1108 parameters");
+        assert_says(log, strstr(runs[i], "--net") ? "conv3x4-pool2-circulant36-4 of 260 parameters"
+                                                  : "64-16-4 of 1108 parameters");
         assert_true(strncmp(csv,
                             "epoch,worker,codec,values,bytes_up,bytes_down,compute_s,encode_s,transfer_s,"
                             "decode_s,loss,accuracy\n",

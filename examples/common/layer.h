@@ -55,7 +55,7 @@ struct layer_kind {
                      struct tensor *gradient, float *input_delta);
 };
 
-extern const struct layer_kind layer_dense, layer_convolution, layer_pool;
+extern const struct layer_kind layer_dense, layer_convolution, layer_pool, layer_circulant;
 
 /* outputs (count x rows) = inputs (count x columns) times the weights (rows x columns) transposed, plus the biases. */
 void affine_forward(const struct tensor *parameters, const float *inputs, size_t count, float *outputs);
@@ -64,5 +64,8 @@ void affine_forward(const struct tensor *parameters, const float *inputs, size_t
  * so, and last to that by the inputs, unless input_delta is NULL; it may be the inputs' own memory. */
 void affine_backward(const struct tensor *parameters, const float *inputs, const float *output_delta, size_t count,
                      bool add, struct tensor *gradient, float *input_delta);
+
+/* The sign, 1 or -1, by which a circulant layer multiplies an input: always the same for the layer's place in a net. */
+float circulant_sign(const struct layer *layer, size_t input);
 
 #endif

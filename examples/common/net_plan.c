@@ -5,7 +5,7 @@
 
 enum { MAX_CLASSES = 256 };
 
-static const struct layer_kind *const kinds[] = {&layer_dense, &layer_convolution, &layer_pool};
+static const struct layer_kind *const kinds[] = {&layer_dense, &layer_convolution, &layer_pool, &layer_circulant};
 
 static const struct layer_kind *find_kind(const char *name, size_t length) {
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
@@ -34,7 +34,8 @@ bool net_plan_parse(const char *text, struct net_plan *plan, struct error *error
         struct layer_plan layer = {NULL, {0, 0}, (size_t)(at - text)};
         size_t letters = strspn(at, "abcdefghijklmnopqrstuvwxyz");
         layer.kind = find_kind(at, letters);
-        if (!layer.kind) return set_error(error, "at \"%s\": no such layer: as 50, conv5x12 or pool2 are some", at);
+        if (!layer.kind)
+            return set_error(error, "at \"%s\": no such layer: as 50, conv5x12, pool2 or circulant512 are some", at);
         end = read_numbers(at + letters, layer.kind, layer.number);
         if (!end) return set_error(error, "at \"%s\": not as in %s", at, layer.kind->form);
         if (at == text && layer.kind == &layer_dense && *end)

@@ -2,6 +2,7 @@
  *
  *   784-392-50-10                                784 inputs, two hidden dense layers, 10 classes
  *   conv5x12-pool2-conv5x32-pool2-256-10         convolution by 12 channels of 5 x 5, the maxima of 2 x 2 squares, …
+ *   784-circulant392-circulant50x10-10           circulant layers, of one vector or of blocks of 10
  *
  * A first number is that of the inputs, and may be left out before a named layer; all other numbers are dense layers.
  */

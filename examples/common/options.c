@@ -19,7 +19,7 @@ static const struct option trainer_option[] = {
      "directory of its four IDX files, gzipped or not (without it: where `make data` puts them)"},
     {"limit", OPTION_COUNT, FIELD(limit), ROLE_ANY, true, 0, 1e9, NULL, "train on the first so many samples; 0: all"},
     {"net", OPTION_NET, FIELD(net), ROLE_ANY, true, NO_RANGE, NULL,
-     "inputs, layers (units, or as in conv5x12 and pool2) and classes"},
+     "inputs, layers (units, or as in conv5x12, pool2, circulant512) and classes"},
     {"activation", OPTION_CHOICE, FIELD(activation), ROLE_ANY, true, NO_RANGE, "relu|tanh", "between the layers"},
     {"codec", OPTION_CODEC, FIELD(codec), ROLE_ANY, true, NO_RANGE, NULL, "of what the workers send"},
     {"down-codec", OPTION_CODEC, FIELD(down_codec), ROLE_ANY, true, NO_RANGE, NULL, "of what they get back"},
