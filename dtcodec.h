@@ -294,7 +294,7 @@ typedef enum dtc_status {
 
     /* unsupported */
     DTC_ERROR_WIRE_VERSION = 40,
-    DTC_ERROR_CODEC = 41,  /* this codec is unknown, or left out of this build */
+    DTC_ERROR_CODEC = 41,  /* this codec is unknown, left out of this build, or not the one that the call is for */
     DTC_ERROR_OPTION = 42, /* a spec that this version does not carry out */
 
     /* numeric */
@@ -361,8 +361,8 @@ typedef struct dtc_spec {
     } quant;
 
     struct {
-        int rank; /* 1..65535; 0: 4 */
-        dtc_value value;
+        int rank;        /* of the approximation, 1..65535; 0: 4 */
+        dtc_value value; /* how the factors are held */
     } factor;
 
     struct {
@@ -445,6 +445,27 @@ DTC_API dtc_status dtc_decode(float *values, size_t count, const void *packet, s
 /* values[i] += weight * decoded[i], in one pass: the product exact in double, the sum rounded to fp32. */
 DTC_API dtc_status dtc_decode_add(float *values, size_t count, float weight, const void *packet, size_t packet_bytes,
                                   const dtc_decode_options *options, void *scratch, size_t scratch_bytes);
+
+/* Bytes of scratch that dtc_encode_factors needs; may be 0. */
+DTC_API size_t dtc_encode_factors_scratch(const dtc_spec *spec, size_t rank, size_t rows, size_t columns);
+
+/* Encodes the matrix sum over k < rank of u_k v_k^T by its factors (Xie et al., UAI 2016), as is the gradient of a
+ * dense layer's weights: u_k the deltas of sample k, v_k its inputs. u is rank x rows, v is rank x columns, row-major.
+ * With value=fp32 the receiver gets them to the bit. spec->codec is DTC_FACTOR; its rows and rank are not looked at.
+ * dtc_encode_bound of this spec with `rows`, and rows * columns values, is enough. Where rank * (rows + columns) is no
+ * smaller than rows * columns, the packet holds the product as raw fp32 instead.
+ * Errors: ARGUMENT, SPEC, CODEC, CAPACITY, SCRATCH, NONFINITE (of u and v; a product is bounded to +-FLT_MAX). */
+DTC_API dtc_status dtc_encode_factors(const dtc_spec *spec, void *packet, size_t capacity, size_t *packet_bytes,
+                                      const float *u, const float *v, size_t rank, size_t rows, size_t columns,
+                                      void *scratch, size_t scratch_bytes);
+
+/* Gives the factors of a packet: u is *rank x rows, v is *rank x columns. On entry *rank is the most that they have
+ * room for, afterwards the packet's own. rows and columns must be the packet's own, too. Needs the scratch that
+ * decoding the packet does. On failure *rank is 0, and u and v are untouched. Errors: as dtc_decode, and CAPACITY (the
+ * packet's rank is higher), CODEC (it is no factor packet). */
+DTC_API dtc_status dtc_decode_factors(float *u, float *v, size_t *rank, size_t rows, size_t columns, const void *packet,
+                                      size_t packet_bytes, const dtc_decode_options *options, void *scratch,
+                                      size_t scratch_bytes);
 
 #ifdef __cplusplus
 }
@@ -1054,7 +1075,7 @@ DTCI_FN dtc_status dtci_head_open(dtci_head *head, const dtc_spec *spec, size_t 
     head->checksum = !spec->no_checksum;
     head->count = (uint32_t)count;
     head->rows = (uint32_t)spec->rows;
-    head->block = spec->codec != DTC_RAW && spec->block < count ? (uint32_t)spec->block : 0;
+    if (spec->codec != DTC_RAW && spec->codec != DTC_FACTOR && spec->block < count) head->block = (uint32_t)spec->block;
     head->workers = spec->workers ? spec->workers : 1;
     head->terms = 1;
     head->head_bytes = dtci_head_bytes(head);
@@ -2782,51 +2803,423 @@ DTCI_FN dtc_status dtci_nest_decode(float *values, size_t count, const unsigned 
 }
 
 /* --------------------------------------------------------------------------------------------------------------------
- * factor: sufficient factors (Xie et al., 2016), and low-rank approximation (PowerSGD, Vogels et al., 2019)
+ * factor: a matrix as sum over k < rank of u_k v_k^T. Sufficient factors, where the caller has them (Xie et al., UAI
+ * 2016); else a low-rank approximation, as in PowerSGD (Vogels et al., NeurIPS 2019).
+ *
+ * The approximation is found by subspace iteration: a few more vectors than the rank are multiplied with the matrix and
+ * its transpose in turn, and made orthonormal in between (Halko, Martinsson and Tropp, SIAM Review 2011, section 4.5).
+ * The singular values of the last product, which has few columns, select the best `rank` directions in that subspace.
+ * All of it in double, which neither the squares of FLT_MAX nor those of denormals leave: no scaling is needed.
+ *
+ * Payload: rank (4 bytes); unless it is 0, the nested packets of u (rank x rows), and of v (rank x columns).
  * ------------------------------------------------------------------------------------------------------------------*/
 
 #ifndef DTC_NO_FACTOR
 
+#define DTCI_FACTOR_RANK   4     /* by default */
+#define DTCI_FACTOR_MORE   8u    /* vectors iterated on beyond the rank */
+#define DTCI_FACTOR_PASSES 4u    /* products with the matrix or its transpose */
+#define DTCI_FACTOR_ROWS   4u    /* rows of the matrix that a product takes at once */
+#define DTCI_FACTOR_NOISE  1e-15 /* squared singular values below this part of the largest are rounding errors */
+
+typedef struct dtci_factor {
+    size_t rows, columns;
+    size_t rank;            /* wanted */
+    size_t width;           /* vectors iterated on */
+    double *left, *right;   /* width x rows, width x columns */
+    double *gram, *basis;   /* width x width: inner products, and their eigenvectors */
+    double *scales, *chunk; /* width; width x DTCI_CHUNK */
+} dtci_factor;
+
+/* Whether factors are no smaller than the values. */
+DTCI_FN int dtci_factor_stores(size_t rank, size_t rows, size_t columns) {
+    return (uint64_t)rank * ((uint64_t)rows + columns) >= (uint64_t)rows * columns;
+}
+
+/* The sizes of approximating what the head tells of. 0: it is stored. */
+DTCI_FN int dtci_factor_plan(dtci_factor *f, const dtc_spec *spec, const dtci_head *head) {
+    size_t least;
+    memset(f, 0, sizeof *f);
+    if (!head->rows) return 0;
+    f->rows = head->rows;
+    f->columns = head->count / head->rows;
+    f->rank = spec->factor.rank ? (size_t)spec->factor.rank : DTCI_FACTOR_RANK;
+    if (dtci_factor_stores(f->rank, f->rows, f->columns)) return 0;
+    least = f->rows < f->columns ? f->rows : f->columns;
+    f->width = f->rank + DTCI_FACTOR_MORE < least ? f->rank + DTCI_FACTOR_MORE : least;
+    return f->rows + f->columns <= (size_t)-1 / 32 / f->width; /* or scratch could not be addressed */
+}
+
+/* Scratch of writing and reading factors once they are there. */
+DTCI_FN size_t dtci_factor_nest_scratch(const dtc_value *value, size_t rank, size_t rows, size_t columns) {
+    dtc_spec u = dtci_nest_spec(value, rows), v = dtci_nest_spec(value, columns);
+    size_t need = dtci_nest_scratch(&u, rank * rows), other = dtci_nest_scratch(&v, rank * columns);
+    if (other > need) need = other;
+    other = value->bits ? dtci_nest_decode_scratch(rank * (rows > columns ? rows : columns)) : 0;
+    return other > need ? other : need;
+}
+
 DTCI_FN size_t dtci_factor_scratch(const dtc_spec *spec, const dtci_head *head) {
-    (void)spec;
-    (void)head;
-    return 0;
+    dtci_factor f;
+    size_t iteration, nest;
+    if (!dtci_factor_plan(&f, spec, head)) return 0;
+    iteration = dtci_room(8 * f.width * f.rows) + dtci_room(8 * f.width * f.columns) +
+                2 * dtci_room(8 * f.width * f.width) + dtci_room(8 * f.width) + dtci_room(8 * f.width * DTCI_CHUNK);
+    nest = dtci_factor_nest_scratch(&spec->factor.value, f.rank, f.rows, f.columns);
+    return dtci_room(4 * f.rank * f.rows) + dtci_room(4 * f.rank * f.columns) + (iteration > nest ? iteration : nest);
+}
+
+DTCI_FN int dtci_factor_take(dtci_factor *f, dtci_arena *arena) {
+    f->left = (double *)dtci_take(arena, 8 * f->width * f->rows);
+    f->right = (double *)dtci_take(arena, 8 * f->width * f->columns);
+    f->gram = (double *)dtci_take(arena, 8 * f->width * f->width);
+    f->basis = (double *)dtci_take(arena, 8 * f->width * f->width);
+    f->scales = (double *)dtci_take(arena, 8 * f->width);
+    f->chunk = (double *)dtci_take(arena, 8 * f->width * DTCI_CHUNK);
+    return f->left && f->right && f->gram && f->basis && f->scales && f->chunk;
+}
+
+/* In four sums, so that an addition need not wait for the last one. */
+DTCI_FN double dtci_factor_dot(const double *x, const double *y, size_t n) {
+    double a = 0, b = 0, c = 0, d = 0;
+    size_t i;
+    for (i = 0; i + 4 <= n; i += 4) {
+        a += x[i] * y[i];
+        b += x[i + 1] * y[i + 1];
+        c += x[i + 2] * y[i + 2];
+        d += x[i + 3] * y[i + 3];
+    }
+    for (; i < n; i++) a += x[i] * y[i];
+    return (a + b) + (c + d);
+}
+
+/* left = A right or, transposed, right = A^T left; a tile of a few rows at a time, which serves every vector while it
+ * is in the first-level cache. */
+DTCI_FN void dtci_factor_multiply(const dtci_factor *f, const dtci_source *source, int transposed) {
+    double tile[DTCI_FACTOR_ROWS][DTCI_CHUNK];
+    float chunk[DTCI_CHUNK];
+    size_t row, column, rows, n, k, i, j;
+    memset(tile, 0, sizeof tile); /* rows that are not there count as zeros */
+    if (transposed)
+        memset(f->right, 0, 8 * f->width * f->columns);
+    else
+        memset(f->left, 0, 8 * f->width * f->rows);
+    for (row = 0; row < f->rows; row += rows) {
+        rows = f->rows - row < DTCI_FACTOR_ROWS ? f->rows - row : DTCI_FACTOR_ROWS;
+        for (column = 0; column < f->columns; column += n) {
+            n = f->columns - column < DTCI_CHUNK ? f->columns - column : DTCI_CHUNK;
+            for (i = 0; i < DTCI_FACTOR_ROWS; i++) {
+                if (i < rows) dtci_load(chunk, source, (row + i) * f->columns + column, n);
+                for (j = 0; j < n; j++) tile[i][j] = i < rows ? (double)chunk[j] : 0;
+            }
+            for (k = 0; k < f->width; k++) {
+                double *left = f->left + k * f->rows + row, *right = f->right + k * f->columns + column;
+                if (transposed) {
+                    double a = left[0], b = rows > 1 ? left[1] : 0, c = rows > 2 ? left[2] : 0;
+                    double d = rows > 3 ? left[3] : 0;
+                    for (j = 0; j < n; j++)
+                        right[j] += (a * tile[0][j] + b * tile[1][j]) + (c * tile[2][j] + d * tile[3][j]);
+                } else {
+                    for (i = 0; i < rows; i++) left[i] += dtci_factor_dot(tile[i], right, n);
+                }
+            }
+        }
+    }
+}
+
+/* gram = the inner products of `width` vectors of n values. */
+DTCI_FN void dtci_factor_gram(const dtci_factor *f, const double *vectors, size_t n) {
+    size_t first, m, i, j;
+    memset(f->gram, 0, 8 * f->width * f->width);
+    for (first = 0; first < n; first += m) {
+        m = n - first < DTCI_CHUNK ? n - first : DTCI_CHUNK;
+        for (i = 0; i < f->width; i++)
+            for (j = 0; j <= i; j++)
+                f->gram[i * f->width + j] += dtci_factor_dot(vectors + i * n + first, vectors + j * n + first, m);
+    }
+    for (i = 0; i < f->width; i++)
+        for (j = 0; j < i; j++) f->gram[j * f->width + i] = f->gram[i * f->width + j];
+}
+
+/* (x, y) = (c x - s y, s x + c y) along two rows or columns of a matrix. */
+DTCI_FN void dtci_factor_rotate(double *x, double *y, size_t stride, size_t n, double c, double s) {
+    size_t i;
+    for (i = 0; i < n * stride; i += stride) {
+        double a = x[i], b = y[i];
+        x[i] = c * a - s * b;
+        y[i] = s * a + c * b;
+    }
+}
+
+/* Eigenvectors of gram into the rows of basis, eigenvalues onto gram's diagonal, the largest first: Jacobi's method,
+ * sweep by sweep (Golub and Van Loan, Matrix Computations, section 8.5). */
+DTCI_FN void dtci_factor_eigen(const dtci_factor *f) {
+    size_t n = f->width, p, q, i;
+    int sweep, turned = 1;
+    double *g = f->gram;
+    for (i = 0; i < n * n; i++) f->basis[i] = i % (n + 1) == 0;
+    for (sweep = 0; sweep < 30 && turned; sweep++) { /* it takes six or so */
+        turned = 0;
+        for (p = 0; p < n; p++) {
+            for (q = p + 1; q < n; q++) {
+                double x = g[p * n + q], apart = g[q * n + q] - g[p * n + p], t, c;
+                if (x * x <= 1e-32 * fabs(g[p * n + p] * g[q * n + q])) continue;
+                t = 2 * x / (fabs(apart) + sqrt(apart * apart + 4 * x * x));
+                if (apart < 0) t = -t;
+                c = 1 / sqrt(1 + t * t);
+                dtci_factor_rotate(g + p, g + q, n, n, c, t * c);
+                dtci_factor_rotate(g + p * n, g + q * n, 1, n, c, t * c);
+                dtci_factor_rotate(f->basis + p * n, f->basis + q * n, 1, n, c, t * c);
+                turned = 1;
+            }
+        }
+    }
+    for (p = 0; p + 1 < n; p++) {
+        size_t most = p;
+        double value;
+        for (q = p + 1; q < n; q++)
+            if (g[q * n + q] > g[most * n + most]) most = q;
+        if (most == p) continue;
+        value = g[p * n + p];
+        g[p * n + p] = g[most * n + most];
+        g[most * n + most] = value;
+        dtci_factor_rotate(f->basis + p * n, f->basis + most * n, 1, n, 0, 1);
+    }
+}
+
+/* vectors = diag(scales) basis vectors, n values each. */
+DTCI_FN void dtci_factor_turn(const dtci_factor *f, double *vectors, size_t n) {
+    size_t first, m, i, j, k;
+    for (first = 0; first < n; first += m) {
+        m = n - first < DTCI_CHUNK ? n - first : DTCI_CHUNK;
+        memset(f->chunk, 0, 8 * f->width * DTCI_CHUNK);
+        for (i = 0; i < f->width; i++) {
+            double *sum = f->chunk + i * DTCI_CHUNK;
+            for (k = 0; k < f->width; k++) {
+                const double *vector = vectors + k * n + first;
+                double weight = f->scales[i] * f->basis[i * f->width + k];
+                for (j = 0; j < m; j++) sum[j] += weight * vector[j];
+            }
+        }
+        for (i = 0; i < f->width; i++) memcpy(vectors + i * n + first, f->chunk + i * DTCI_CHUNK, 8 * m);
+    }
+}
+
+/* The squared singular value k of what gram was made from; 0 where it is nothing but rounding errors. */
+DTCI_FN double dtci_factor_square(const dtci_factor *f, size_t k) {
+    double square = f->gram[k * (f->width + 1)];
+    return square > DTCI_FACTOR_NOISE * f->gram[0] ? square : 0;
+}
+
+/* Makes vectors orthonormal, but for those that become zero where the rank is lower than `width`. Twice, as inner
+ * products hold the direction of the shorter ones with half the digits. */
+DTCI_FN void dtci_factor_orthonormalize(const dtci_factor *f, double *vectors, size_t n) {
+    size_t k;
+    int twice;
+    for (twice = 0; twice < 2; twice++) {
+        dtci_factor_gram(f, vectors, n);
+        dtci_factor_eigen(f);
+        for (k = 0; k < f->width; k++) {
+            double square = dtci_factor_square(f, k);
+            f->scales[k] = square > 0 ? 1 / sqrt(square) : 0;
+        }
+        dtci_factor_turn(f, vectors, n);
+    }
+}
+
+/* Leaves factors in the first vectors of left and right, u_k and v_k of one length each, and returns their rank. */
+DTCI_FN size_t dtci_factor_approximate(const dtci_factor *f, const dtci_source *source, uint64_t seed) {
+    dtci_random random = dtci_random_open(seed);
+    size_t i, rank = 0;
+    unsigned pass;
+    for (i = 0; i < f->width * f->columns; i++)
+        f->right[i] = (double)dtci_random_at(&random, (uint32_t)i) - 2147483647.5;
+    for (pass = 0; pass < DTCI_FACTOR_PASSES; pass++) {
+        if (pass > 0) dtci_factor_orthonormalize(f, pass % 2 ? f->left : f->right, pass % 2 ? f->rows : f->columns);
+        dtci_factor_multiply(f, source, (int)(pass % 2));
+    }
+    dtci_factor_gram(f, f->right, f->columns);
+    dtci_factor_eigen(f);
+    while (rank < f->rank && rank < f->width && dtci_factor_square(f, rank) > 0) rank++;
+    for (i = 0; i < f->width; i++) f->scales[i] = i < rank ? sqrt(sqrt(dtci_factor_square(f, i))) : 0;
+    dtci_factor_turn(f, f->left, f->rows);
+    for (i = 0; i < rank; i++) f->scales[i] = 1 / f->scales[i];
+    dtci_factor_turn(f, f->right, f->columns);
+    return rank;
+}
+
+/* Callers' factors may have any alignment. */
+DTCI_INLINE double dtci_factor_at(const float *values, size_t i) {
+    float x;
+    memcpy(&x, (const char *)values + 4 * i, 4);
+    return (double)x;
+}
+
+/* Values first .. first + n - 1 of the product, n <= DTCI_CHUNK. Products of floats are exact in double, so that a
+ * fused multiply-add rounds as an addition does. */
+DTCI_FN void dtci_factor_product(float *chunk, const float *u, const float *v, size_t rank, size_t rows, size_t columns,
+                                 size_t first, size_t n) {
+    double sum[DTCI_CHUNK];
+    double *volatile sums =
+        sum; /* read anew for each k: no compiler may join the passes, and reorder their additions */
+    size_t row = first / columns, column = first % columns, at, m, k, j;
+    if (!rank) memset(sum, 0, sizeof sum);
+    for (at = 0; at < n; at += m, row++, column = 0) {
+        m = columns - column < n - at ? columns - column : n - at;
+        for (k = 0; k < rank; k++) {
+            double *to = sums + at, left = dtci_factor_at(u, k * rows + row);
+            size_t right = k * columns + column;
+            if (k == 0)
+                for (j = 0; j < m; j++) to[j] = left * dtci_factor_at(v, right + j);
+            else
+                for (j = 0; j < m; j++) to[j] += left * dtci_factor_at(v, right + j);
+        }
+    }
+    for (j = 0; j < n; j++) {
+        double x = sum[j] > (double)FLT_MAX ? (double)FLT_MAX : sum[j];
+        chunk[j] = (float)(x < -(double)FLT_MAX ? -(double)FLT_MAX : x);
+    }
+}
+
+DTCI_FN void dtci_factor_emit(const dtci_head *head, const float *u, const float *v, size_t rank,
+                              const dtci_sink *sink) {
+    size_t rows = head->rows, columns = head->count / rows, first, n;
+    float chunk[DTCI_CHUNK];
+    for (first = 0; first < head->count; first += n) {
+        n = head->count - first < DTCI_CHUNK ? head->count - first : DTCI_CHUNK;
+        dtci_factor_product(chunk, u, v, rank, rows, columns, first, n);
+        dtci_store(sink, first, chunk, n);
+    }
+}
+
+/* Where the packet of v starts in a payload of `size` bytes; 0 where there cannot be one. */
+DTCI_FN size_t dtci_factor_second(const unsigned char *payload, size_t size) {
+    size_t first = size >= 16 ? dtci_get32(payload + 12) : 0; /* packet_bytes of the packet of u */
+    return first >= 12 && first <= size - 4 && size - 4 - first >= 12 ? 4 + first : 0;
+}
+
+/* Writes rank, u and v. */
+DTCI_FN dtc_status dtci_factor_write(const dtc_value *value, const dtci_head *head, unsigned char *to, size_t capacity,
+                                     size_t *bytes, const float *u, const float *v, size_t rank,
+                                     const dtci_arena *arena) {
+    size_t rows = head->rows, columns = head->count / rows, used;
+    dtc_spec u_spec = dtci_nest_spec(value, rows), v_spec = dtci_nest_spec(value, columns);
+    dtc_status status;
+    *bytes = 4;
+    if (capacity < 4) return DTC_ERROR_CAPACITY;
+    dtci_put32(to, (uint32_t)rank);
+    if (!rank) return DTC_OK;
+    status = dtci_nest_encode(&u_spec, to + 4, capacity - 4, &used, u, rank * rows, arena);
+    if (status != DTC_OK) return status;
+    *bytes += used;
+    status = dtci_nest_encode(&v_spec, to + *bytes, capacity - *bytes, &used, v, rank * columns, arena);
+    *bytes += used;
+    return status;
+}
+
+/* Reads them back from a payload of `size` bytes, which dtci_factor_check has passed. */
+DTCI_FN dtc_status dtci_factor_read(float *u, float *v, const dtci_head *head, const unsigned char *payload,
+                                    size_t size, const dtci_arena *arena) {
+    size_t rank = dtci_get32(payload), rows = head->rows, columns = head->count / rows, used;
+    size_t second = dtci_factor_second(payload, size);
+    dtc_status status;
+    if (!rank) return DTC_OK;
+    status = dtci_nest_decode(u, rank * rows, payload + 4, second - 4, &used, 1, 1, arena);
+    if (status == DTC_OK)
+        status = dtci_nest_decode(v, rank * columns, payload + second, size - second, &used, 1, 1, arena);
+    if (status == DTC_OK && used != size - second) status = DTC_ERROR_PAYLOAD;
+    return status;
 }
 
 DTCI_FN dtc_status dtci_factor_encode(const dtc_spec *spec, dtci_head *head, unsigned char *to, size_t capacity,
                                       size_t *bytes, const dtci_source *source, const dtci_sink *residual,
                                       dtci_arena *arena) {
-    (void)spec;
-    (void)to;
-    (void)capacity;
-    (void)bytes;
-    (void)residual;
-    (void)arena;
-    return dtci_scan(source, 0, head->count).finite ? dtci_store_instead(head) : DTC_ERROR_NONFINITE;
+    size_t most = 4 * (size_t)head->count, rank, i;
+    const dtc_value *value = &spec->factor.value;
+    dtci_arena work;
+    dtci_factor f;
+    dtc_status status;
+    float *u, *v;
+    if (!dtci_scan(source, 0, head->count).finite) return DTC_ERROR_NONFINITE;
+    if (!dtci_factor_plan(&f, spec, head)) return dtci_store_instead(head);
+    u = (float *)dtci_take(arena, 4 * f.rank * f.rows);
+    v = (float *)dtci_take(arena, 4 * f.rank * f.columns);
+    work = *arena;
+    if (!u || !v || !dtci_factor_take(&f, &work)) return DTC_ERROR_SCRATCH;
+    rank = dtci_factor_approximate(&f, source, spec->seed);
+    for (i = 0; i < rank * f.rows; i++) u[i] = (float)f.left[i];
+    for (i = 0; i < rank * f.columns; i++) v[i] = (float)f.right[i];
+    status = dtci_factor_write(value, head, to, capacity < most ? capacity : most, bytes, u, v, rank, arena);
+    if (status == DTC_ERROR_CAPACITY && capacity >= most) return dtci_store_instead(head); /* it does not shrink */
+    if (status == DTC_OK && residual)
+        status = dtci_factor_read(u, v, head, to, *bytes, arena); /* as they were rounded */
+    if (status == DTC_OK && residual) dtci_factor_emit(head, u, v, rank, residual);
+    return status;
+}
+
+/* The same of factors that are given; where they are no smaller than their product, that is what goes, as raw. */
+DTCI_FN dtc_status dtci_factor_encode_given(const dtc_spec *spec, dtci_head *head, unsigned char *to, size_t capacity,
+                                            size_t *bytes, const float *u, const float *v, size_t rank, size_t columns,
+                                            const dtci_arena *arena) {
+    size_t most = 4 * (size_t)head->count, first, n, i;
+    dtc_status status = DTC_ERROR_CAPACITY;
+    float chunk[DTCI_CHUNK];
+    if (!dtci_factor_stores(rank, head->rows, columns))
+        status = dtci_factor_write(&spec->factor.value, head, to, capacity < most ? capacity : most, bytes, u, v, rank,
+                                   arena);
+    if (status != DTC_ERROR_CAPACITY || capacity < most) return status;
+    for (first = 0; first < head->count; first += n) {
+        n = head->count - first < DTCI_CHUNK ? head->count - first : DTCI_CHUNK;
+        dtci_factor_product(chunk, u, v, rank, head->rows, columns, first, n);
+        for (i = 0; i < n; i++) dtci_put_float(to + 4 * (first + i), chunk[i]);
+    }
+    *bytes = most;
+    return dtci_store_instead(head);
 }
 
 /* Checks the fields of a head, and tells what decoding takes. */
 DTCI_FN dtc_status dtci_factor_check(const dtci_head *head, const unsigned char *payload, size_t *scratch) {
-    (void)head;
-    (void)payload;
-    (void)scratch;
-    return DTC_ERROR_OPTION;
+    size_t size = dtci_payload_bytes(head), rows = head->rows, columns, rank, second;
+    if (head->variant || head->block || head->seed || !rows) return DTC_ERROR_HEAD;
+    if (size < 4) return DTC_ERROR_SIZE;
+    rank = dtci_get32(payload);
+    columns = head->count / rows;
+    if (dtci_factor_stores(rank, rows, columns)) return DTC_ERROR_HEAD;
+    if (!rank) return size == 4 ? DTC_OK : DTC_ERROR_SIZE;
+    second = dtci_factor_second(payload, size);
+    if (!second) return DTC_ERROR_SIZE;
+    *scratch = dtci_room(4 * rank * rows) + dtci_room(4 * rank * columns);
+    if ((payload[5] & 15) != DTC_RAW || (payload[second + 1] & 15) != DTC_RAW)
+        *scratch += dtci_nest_decode_scratch(rank * (rows > columns ? rows : columns));
+    return DTC_OK;
 }
 
 DTCI_FN void dtci_factor_describe(const dtci_head *head, const unsigned char *payload, dtc_info *info) {
-    (void)head;
-    (void)payload;
-    (void)info;
+    dtci_head u;
+    info->spec.factor.rank = (int)dtci_get32(payload);
+    if (!info->spec.factor.rank || dtci_head_read(payload + 4, dtci_payload_bytes(head) - 4, &u) != DTC_OK) return;
+    if (u.codec == DTC_QUANT) info->spec.factor.value.bits = (int)(u.variant & 15) + 1;
+    if (u.codec == DTC_RAW && u.variant <= DTC_FP16) info->spec.factor.value.type = (dtc_type)u.variant;
+}
+
+/* Takes room for u and v from the arena and reads them into it. */
+DTCI_FN dtc_status dtci_factor_open(float **u, float **v, const dtci_head *head, const unsigned char *payload,
+                                    dtci_arena *arena) {
+    size_t rank = dtci_get32(payload);
+    *u = *v = NULL;
+    if (!rank) return DTC_OK;
+    *u = (float *)dtci_take(arena, 4 * rank * head->rows);
+    *v = (float *)dtci_take(arena, 4 * rank * (head->count / head->rows));
+    if (!*u || !*v) return DTC_ERROR_SCRATCH;
+    return dtci_factor_read(*u, *v, head, payload, dtci_payload_bytes(head), arena);
 }
 
 DTCI_FN dtc_status dtci_factor_decode(const dtci_head *head, const unsigned char *payload, const dtci_sink *sink,
                                       dtci_arena *arena) {
-    (void)head;
-    (void)payload;
-
-    (void)sink;
-    (void)arena;
-    return DTC_ERROR_OPTION;
+    float *u, *v;
+    dtc_status status = dtci_factor_open(&u, &v, head, payload, arena);
+    if (status == DTC_OK) dtci_factor_emit(head, u, v, dtci_get32(payload), sink);
+    return status;
 }
 
 #endif /* DTC_NO_FACTOR */
@@ -3196,23 +3589,31 @@ DTCI_API dtc_status dtc_inspect(const void *packet, size_t bytes, dtc_info *info
     return DTC_OK;
 }
 
+/* All that is checked of a packet before its payload is looked at. */
+DTCI_FN dtc_status dtci_decode_open(dtci_head *head, dtci_arena *arena, size_t count, const unsigned char *packet,
+                                    size_t packet_bytes, const dtc_decode_options *options, void *scratch,
+                                    size_t scratch_bytes) {
+    size_t need;
+    dtc_status status = dtci_head_check(packet, packet_bytes, head, &need);
+    if (status != DTC_OK) return status;
+    if (packet_bytes != head->packet_bytes) return DTC_ERROR_SIZE;
+    if (count != head->count) return DTC_ERROR_COUNT;
+    if (need > (scratch ? scratch_bytes : 0)) return DTC_ERROR_SCRATCH;
+    if (head->checksum && !(options && options->skip_checksum) &&
+        dtci_crc32c(packet, packet_bytes - 4) != dtci_get32(packet + packet_bytes - 4))
+        return DTC_ERROR_CHECKSUM;
+    arena->p = (unsigned char *)scratch;
+    arena->left = scratch_bytes;
+    return DTC_OK;
+}
+
 DTCI_FN dtc_status dtci_decode(const dtci_sink *sink, size_t count, const unsigned char *packet, size_t packet_bytes,
                                const dtc_decode_options *options, void *scratch, size_t scratch_bytes) {
     const unsigned char *payload;
     dtci_head head;
     dtci_arena arena;
-    size_t need;
-    dtc_status status = dtci_head_check(packet, packet_bytes, &head, &need);
+    dtc_status status = dtci_decode_open(&head, &arena, count, packet, packet_bytes, options, scratch, scratch_bytes);
     if (status != DTC_OK) return status;
-    if (packet_bytes != head.packet_bytes) return DTC_ERROR_SIZE;
-    if (count != head.count) return DTC_ERROR_COUNT;
-    if (need > (scratch ? scratch_bytes : 0)) return DTC_ERROR_SCRATCH;
-    if (head.checksum && !(options && options->skip_checksum) &&
-        dtci_crc32c(packet, packet_bytes - 4) != dtci_get32(packet + packet_bytes - 4))
-        return DTC_ERROR_CHECKSUM;
-    arena.p = (unsigned char *)scratch;
-    arena.left = scratch_bytes;
-    (void)arena; /* where the codecs that work in it are left out */
     payload = packet + head.head_bytes;
     switch (head.codec) {
 #ifndef DTC_NO_TERNARY
@@ -3262,6 +3663,97 @@ DTCI_API dtc_status dtc_decode_add(float *values, size_t count, float weight, co
     return dtci_decode(&sink, count, (const unsigned char *)packet, packet_bytes, options, scratch, scratch_bytes);
 }
 
+/* The head of a packet of factors that are given. */
+DTCI_FN dtc_status dtci_factors_head(dtci_head *head, const dtc_spec *spec, size_t rank, size_t rows, size_t columns) {
+    dtc_spec shaped = *spec;
+    dtc_status status = dtci_spec_check(spec);
+    if (status != DTC_OK) return status;
+    if (spec->codec != DTC_FACTOR) return DTC_ERROR_CODEC;
+    if (rank > DTCI_COUNT_MAX || (rows && columns > DTCI_COUNT_MAX / rows)) return DTC_ERROR_ARGUMENT;
+    shaped.rows = rows;
+    return dtci_head_open(head, &shaped, rows * columns);
+}
+
+DTCI_API size_t dtc_encode_factors_scratch(const dtc_spec *spec, size_t rank, size_t rows, size_t columns) {
+    dtci_head head;
+    if (!spec || dtci_factors_head(&head, spec, rank, rows, columns) != DTC_OK) return 0;
+#ifndef DTC_NO_FACTOR
+    if (!dtci_factor_stores(rank, rows, columns))
+        return dtci_factor_nest_scratch(&spec->factor.value, rank, rows, columns);
+#endif
+    return 0;
+}
+
+DTCI_API dtc_status dtc_encode_factors(const dtc_spec *spec, void *packet, size_t capacity, size_t *packet_bytes,
+                                       const float *u, const float *v, size_t rank, size_t rows, size_t columns,
+                                       void *scratch, size_t scratch_bytes) {
+    dtc_status status;
+    dtci_head head;
+    if (packet_bytes) *packet_bytes = 0;
+    if (!spec || !packet_bytes || (!packet && capacity) || (!u && rank && rows) || (!v && rank && columns))
+        return DTC_ERROR_ARGUMENT;
+    status = dtci_factors_head(&head, spec, rank, rows, columns);
+    if (status != DTC_OK) return status;
+#ifndef DTC_NO_FACTOR
+    {
+        size_t around = head.head_bytes + (head.checksum ? 4 : 0), bytes = 0;
+        unsigned char *to = (unsigned char *)packet;
+        dtci_source left, right;
+        dtci_arena arena;
+        if (capacity < around) return DTC_ERROR_CAPACITY;
+        if (dtc_encode_factors_scratch(spec, rank, rows, columns) > (scratch ? scratch_bytes : 0))
+            return DTC_ERROR_SCRATCH;
+        left.values = u;
+        right.values = v;
+        left.residual = right.residual = NULL;
+        if (!dtci_scan(&left, 0, rank * rows).finite || !dtci_scan(&right, 0, rank * columns).finite)
+            return DTC_ERROR_NONFINITE;
+        arena.p = (unsigned char *)scratch;
+        arena.left = scratch_bytes;
+        status = dtci_factor_encode_given(spec, &head, to + head.head_bytes, capacity - around, &bytes, u, v, rank,
+                                          columns, &arena);
+        if (status != DTC_OK) return status;
+        dtci_head_close(to, &head, bytes);
+        *packet_bytes = head.packet_bytes;
+    }
+#else
+    (void)scratch;
+    (void)scratch_bytes;
+#endif
+    return status;
+}
+
+DTCI_API dtc_status dtc_decode_factors(float *u, float *v, size_t *rank, size_t rows, size_t columns,
+                                       const void *packet, size_t packet_bytes, const dtc_decode_options *options,
+                                       void *scratch, size_t scratch_bytes) {
+    const unsigned char *from = (const unsigned char *)packet;
+    size_t most = rank ? *rank : 0;
+    dtc_status status;
+    dtci_head head;
+    dtci_arena arena;
+    if (rank) *rank = 0;
+    if (!rank || !packet || (!u && most && rows) || (!v && most && columns) ||
+        (rows && columns > DTCI_COUNT_MAX / rows))
+        return DTC_ERROR_ARGUMENT;
+    status = dtci_decode_open(&head, &arena, rows * columns, from, packet_bytes, options, scratch, scratch_bytes);
+    if (status != DTC_OK) return status;
+    if (head.codec != DTC_FACTOR) return DTC_ERROR_CODEC;
+    if (head.rows != rows) return DTC_ERROR_COUNT;
+#ifndef DTC_NO_FACTOR
+    {
+        size_t found = dtci_get32(from + head.head_bytes);
+        float *left, *right;
+        if (found > most) return DTC_ERROR_CAPACITY;
+        status = dtci_factor_open(&left, &right, &head, from + head.head_bytes, &arena);
+        if (status != DTC_OK || !found) return status;
+        memcpy(u, left, 4 * found * rows);
+        memcpy(v, right, 4 * found * columns);
+        *rank = found;
+    }
+#endif
+    return status;
+}
+
 DTCI_API const char *dtc_status_string(dtc_status status) {
     switch (status) {
     case DTC_OK:
@@ -3298,7 +3790,7 @@ DTCI_API const char *dtc_status_string(dtc_status status) {
     case DTC_ERROR_WIRE_VERSION:
         return "the packet is of another wire version; sender and receiver need the same";
     case DTC_ERROR_CODEC:
-        return "this codec is unknown to this build, or was left out of it";
+        return "this codec is unknown to this build, was left out of it, or is not the one that this call is for";
     case DTC_ERROR_OPTION:
         return "this version does not carry out an option that is asked for";
     case DTC_ERROR_NONFINITE:
@@ -3741,6 +4233,11 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
 #undef DTCI_COUNT_MAX
 #undef DTCI_CRC_ARM
 #undef DTCI_CRC_X86
+#undef DTCI_FACTOR_MORE
+#undef DTCI_FACTOR_NOISE
+#undef DTCI_FACTOR_PASSES
+#undef DTCI_FACTOR_RANK
+#undef DTCI_FACTOR_ROWS
 #undef DTCI_FLAG_BLOCK
 #undef DTCI_FLAG_CHECKSUM
 #undef DTCI_FLAG_ROWS
