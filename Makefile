@@ -17,7 +17,8 @@ BASE_CFLAGS = -std=c99 -D_POSIX_C_SOURCE=200809L $(C_WARNINGS) -I. $(CFLAGS)
 # Installs packages; SETUP=true on a machine that is no Debian and has them.
 SETUP ?= tests/setup
 EXAMPLE_PACKAGES := gcc make libopenblas-dev zlib1g-dev libkissfft-dev source:kissfft
-PACKAGES := $(EXAMPLE_PACKAGES) g++ clang clang-format libcmocka-dev libfftw3-dev binutils file
+PACKAGES := $(EXAMPLE_PACKAGES) g++ clang clang-format libcmocka-dev libfftw3-dev binutils file \
+            dataset-fashion-mnist
 
 # KissFFT's sources, which transform a batch one sample a lane; where there are none, its library does, one after another.
 KISSFFT ?= build/kissfft

@@ -2784,7 +2784,7 @@ DTCI_FN dtc_status dtci_nest_decode(float *values, size_t count, const unsigned 
     sink.addend = NULL;
     sink.weight = 1;
     (void)work;
-    status = DTC_ERROR_CODEC;
+    status = head.codec == DTC_QUANT ? DTC_ERROR_CODEC : DTC_ERROR_PAYLOAD; /* left out, or never nested */
     if (head.codec == DTC_RAW) {
         if (dtci_raw_check(&head) != DTC_OK) return DTC_ERROR_PAYLOAD;
         status = dtci_raw_decode(&head, from + head.head_bytes, &sink);
@@ -3048,36 +3048,31 @@ DTCI_FN size_t dtci_factor_approximate(const dtci_factor *f, const dtci_source *
     return rank;
 }
 
-/* Callers' factors may have any alignment. */
-DTCI_INLINE double dtci_factor_at(const float *values, size_t i) {
-    float x;
-    memcpy(&x, (const char *)values + 4 * i, 4);
-    return (double)x;
-}
-
 /* Values first .. first + n - 1 of the product, n <= DTCI_CHUNK. Products of floats are exact in double, so that a
  * fused multiply-add rounds as an addition does. */
 DTCI_FN void dtci_factor_product(float *chunk, const float *u, const float *v, size_t rank, size_t rows, size_t columns,
                                  size_t first, size_t n) {
     double sum[DTCI_CHUNK];
-    double *volatile sums =
-        sum; /* read anew for each k: no compiler may join the passes, and reorder their additions */
+    double *volatile sums = sum; /* read anew for each k, so that no compiler joins passes and reorders additions */
+    float left, right[DTCI_CHUNK];
     size_t row = first / columns, column = first % columns, at, m, k, j;
     if (!rank) memset(sum, 0, sizeof sum);
     for (at = 0; at < n; at += m, row++, column = 0) {
         m = columns - column < n - at ? columns - column : n - at;
         for (k = 0; k < rank; k++) {
-            double *to = sums + at, left = dtci_factor_at(u, k * rows + row);
-            size_t right = k * columns + column;
+            double *to = sums + at, weight;
+            memcpy(&left, (const char *)u + 4 * (k * rows + row), 4); /* callers' factors may have any alignment */
+            memcpy(right, (const char *)v + 4 * (k * columns + column), 4 * m);
+            weight = (double)left;
             if (k == 0)
-                for (j = 0; j < m; j++) to[j] = left * dtci_factor_at(v, right + j);
+                for (j = 0; j < m; j++) to[j] = weight * (double)right[j];
             else
-                for (j = 0; j < m; j++) to[j] += left * dtci_factor_at(v, right + j);
+                for (j = 0; j < m; j++) to[j] += weight * (double)right[j];
         }
     }
-    for (j = 0; j < n; j++) {
-        double x = sum[j] > (double)FLT_MAX ? (double)FLT_MAX : sum[j];
-        chunk[j] = (float)(x < -(double)FLT_MAX ? -(double)FLT_MAX : x);
+    for (j = 0; j < n; j++) { /* bounded by bits: compilers do not vectorize comparisons of floats */
+        uint32_t bits = dtci_float_bits((float)sum[j]);
+        chunk[j] = dtci_bits_float((bits & 0x7f800000u) == 0x7f800000u ? (bits & 0x80000000u) | 0x7f7fffffu : bits);
     }
 }
 

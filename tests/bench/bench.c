@@ -14,10 +14,9 @@
 
 #include "dtcodec.h"
 #include "examples/common/error.h"
-#include "examples/common/idx.h"
-#include "examples/common/net.h"
+#include "tests/training.h"
 
-enum { REPEATS = 9, GAUSSIAN = 1 << 22, STEPS = 100, BATCH = 64 };
+enum { REPEATS = 9, GAUSSIAN = 1 << 22, GAUSSIAN_ROWS = 1 << 11, STEPS = 100 };
 
 static const char *const specs[] = {
     "raw",
@@ -34,13 +33,15 @@ static const char *const specs[] = {
     "quant:bits=8,entropy=none,block=1024",
     "quant:bits=10",
     "quant:rate=2",
+    "factor:rank=4",
+    "factor:rank=4,value=8",
 };
 
 struct bench {
     const char *tensor;
     const float *values;
     float *decoded;
-    size_t count;
+    size_t rows, count;
     FILE *csv;
 };
 
@@ -70,6 +71,7 @@ static void measure(const struct bench *bench, const char *text) {
     dtc_info info;
     must(dtc_spec_parse(text, &spec, NULL), text);
     spec.seed = 1;
+    if (spec.codec == DTC_FACTOR) spec.rows = bench->rows;
     capacity = dtc_encode_bound(&spec, n);
     scratch_bytes = dtc_encode_scratch(&spec, n);
     void *packet = allocate(capacity, 1), *scratch = allocate(scratch_bytes + 1, 1);
@@ -118,54 +120,30 @@ static void measure(const struct bench *bench, const char *text) {
     free(decode_scratch);
 }
 
-static void measure_all(struct bench *bench, const char *tensor, const float *values, size_t count) {
+static void measure_all(struct bench *bench, const char *tensor, const float *values, size_t rows, size_t columns) {
     bench->tensor = tensor;
     bench->values = values;
-    bench->count = count;
-    bench->decoded = (float *)allocate(count, sizeof(float));
+    bench->rows = rows;
+    bench->count = rows * columns;
+    bench->decoded = (float *)allocate(bench->count, sizeof(float));
     for (size_t i = 0; i < sizeof specs / sizeof *specs; i++) measure(bench, specs[i]);
     free(bench->decoded);
 }
 
-/* Trains for a while and measures the largest tensor's gradient and parameters. */
-static void measure_net(struct bench *bench, const struct images *images) {
-    const struct shape sample = {images->height, images->width, 1};
-    struct net_plan plan;
-    struct net net;
-    struct error error;
-    if (!net_plan_parse("784-392-50-10", &plan, &error) || !net_fit(&net, &plan, sample, ACTIVATION_RELU, &error)) {
-        fprintf(stderr, "%s\n", error.text);
-        exit(1);
-    }
-    net_start(&net, BATCH);
-    struct tensors parameters = net_parameters(&net, 1), gradient = tensors_like(&parameters);
-    struct tensors velocity = tensors_like(&parameters);
-    float *inputs = (float *)allocate(BATCH * images->pixels, sizeof(float));
-    size_t index[BATCH];
-    uint8_t labels[BATCH];
-    for (size_t step = 0; step < STEPS; step++) {
-        for (size_t i = 0; i < BATCH; i++) index[i] = (step * BATCH + i) % images->count;
-        images_batch(images, index, BATCH, inputs, labels);
-        net_gradient(&net, &parameters, inputs, labels, BATCH, &gradient);
-        sgd_step(&parameters, &velocity, &gradient, 0.05f, 0.9f);
-    }
-    measure_all(bench, "gradient", gradient.tensor[0].values, gradient.tensor[0].rows * gradient.tensor[0].columns);
-    measure_all(bench, "parameters", parameters.tensor[0].values,
-                parameters.tensor[0].rows * parameters.tensor[0].columns);
-    free(inputs);
-    tensors_free(&velocity);
-    tensors_free(&gradient);
-    tensors_free(&parameters);
-    net_free(&net);
+/* Measures the largest tensor's gradient and parameters. */
+static void measure_net(struct bench *bench, const struct training *training) {
+    const struct tensor *gradient = &training->gradient.tensor[0], *parameters = &training->parameters.tensor[0];
+    measure_all(bench, "gradient", gradient->values, gradient->rows, gradient->columns);
+    measure_all(bench, "parameters", parameters->values, parameters->rows, parameters->columns);
 }
 
 int main(int argc, char **argv) {
     struct bench bench = {0};
-    struct images images;
+    struct training training;
     struct error error;
     uint64_t state = 1;
     bool have_images = argc > 1;
-    if (have_images && !images_read(&images, argv[1], "train", STEPS * BATCH, 10, &error)) {
+    if (have_images && !training_run(&training, argv[1], STEPS, &error)) {
         fprintf(stderr, "bench: %s\n", error.text);
         return 1;
     }
@@ -187,10 +165,10 @@ int main(int argc, char **argv) {
     printf("%-11s %-38s %7s  %8s   %12s  %12s  %12s\n", "", "", "", "", "encode", "decode", "decode_add");
     printf("%-11s %-38s %7s  %8s   %6s %5s  %6s %5s  %6s %5s\n", "tensor", "spec", "bits", "nmse", "GB/s", "x cpy",
            "GB/s", "x cpy", "GB/s", "x cpy");
-    measure_all(&bench, "gaussian", values, GAUSSIAN);
+    measure_all(&bench, "gaussian", values, GAUSSIAN_ROWS, GAUSSIAN / GAUSSIAN_ROWS);
     if (have_images) {
-        measure_net(&bench, &images);
-        images_free(&images);
+        measure_net(&bench, &training);
+        training_free(&training);
     }
     free(values);
     if (fclose(bench.csv)) {
