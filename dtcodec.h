@@ -467,6 +467,30 @@ DTC_API dtc_status dtc_decode_factors(float *u, float *v, size_t *rank, size_t r
                                       size_t packet_bytes, const dtc_decode_options *options, void *scratch,
                                       size_t scratch_bytes);
 
+/* Floats of the vectors of a block-circulant matrix of rows x columns: ceil(rows / block) * ceil(columns / block) *
+ * block; block 0 stands for max(rows, columns). 0: not representable, or rows or columns are 0. */
+DTC_API size_t dtc_circulant_vectors(size_t rows, size_t columns, size_t block);
+
+/* Bytes of scratch that dtc_encode_circulant needs; may be 0. */
+DTC_API size_t dtc_encode_circulant_scratch(const dtc_spec *spec, size_t rows, size_t columns);
+
+/* Encodes the block-circulant matrix of rows x columns that these vectors make, as are the parameters of a circulant
+ * layer (dtcodec_fft.h) and their gradient: blocks of spec->block, and dtc_circulant_vectors of them, row-major, where
+ * block (p, q) is W[i][j] = vectors[p][q][(i - j) mod block]. With value=fp32 the receiver gets them to the bit.
+ * spec->codec is DTC_CIRCULANT; its rows are not looked at. dtc_encode_bound of this spec with `rows`, and
+ * rows * columns values, is enough. Where the vectors are no fewer than the matrix, the packet holds that as raw fp32
+ * instead.
+ * Errors: ARGUMENT, SPEC, CODEC, CAPACITY, SCRATCH, NONFINITE. */
+DTC_API dtc_status dtc_encode_circulant(const dtc_spec *spec, void *packet, size_t capacity, size_t *packet_bytes,
+                                        const float *vectors, size_t rows, size_t columns, void *scratch,
+                                        size_t scratch_bytes);
+
+/* Gives the vectors of a packet, whose shape dtc_inspect tells; vector_count must be dtc_circulant_vectors of its rows,
+ * columns and spec.block. Needs the scratch that decoding the packet does. Vectors are untouched on failure.
+ * Errors: as dtc_decode, and CODEC (it is no circulant packet). */
+DTC_API dtc_status dtc_decode_circulant(float *vectors, size_t vector_count, const void *packet, size_t packet_bytes,
+                                        const dtc_decode_options *options, void *scratch, size_t scratch_bytes);
+
 #ifdef __cplusplus
 }
 #endif
@@ -3270,51 +3294,214 @@ DTCI_FN dtc_status dtci_sensing_decode(const dtci_head *head, const unsigned cha
 #endif /* DTC_NO_SENSING */
 
 /* --------------------------------------------------------------------------------------------------------------------
- * circulant: block-circulant matrices as their vectors (Cheng et al., 2015; Araujo et al.)
+ * circulant: a block-circulant matrix as its vectors (Cheng et al., ICCV 2015; Araujo et al., 2018)
+ *
+ * Block (p, q) of block x block values has a vector c, and is W[i][j] = c[(i - j) mod block]: its wrapped diagonals are
+ * constant. Blocks at the border may reach beyond the matrix; what does is cut off. The nearest block-circulant matrix
+ * to any other, in the sum of squares, has the mean of each wrapped diagonal in its place.
+ *
+ * Payload: the nested packet of the vectors, [block rows][block columns][block].
  * ------------------------------------------------------------------------------------------------------------------*/
 
 #ifndef DTC_NO_CIRCULANT
 
+typedef struct dtci_circulant {
+    size_t rows, columns, block;
+    size_t across; /* blocks side by side */
+    size_t count;  /* of all vectors' values */
+} dtci_circulant;
+
+/* The sizes of the matrix that the head tells of, in such blocks. 0: its vectors, with their packet's head, are no
+ * smaller than its values. */
+DTCI_FN int dtci_circulant_plan(dtci_circulant *c, const dtci_head *head, size_t block) {
+    c->rows = head->rows ? head->rows : 1;
+    c->columns = head->count / c->rows;
+    c->block = block ? block : c->rows > c->columns ? c->rows : c->columns;
+    c->across = c->block ? dtci_ceil_div(c->columns, c->block) : 0;
+    c->count = dtc_circulant_vectors(c->rows, c->columns, c->block);
+    return c->count > 0 && (uint64_t)c->count + 3 <= head->count;
+}
+
+/* Scratch of writing vectors once they are there, and of reading them back. */
+DTCI_FN size_t dtci_circulant_nest_scratch(const dtc_value *value, size_t count) {
+    dtc_spec nested = dtci_nest_spec(value, 0);
+    size_t need = dtci_nest_scratch(&nested, count), other = value->bits ? dtci_nest_decode_scratch(count) : 0;
+    return other > need ? other : need;
+}
+
 DTCI_FN size_t dtci_circulant_scratch(const dtc_spec *spec, const dtci_head *head) {
-    (void)spec;
-    (void)head;
-    return 0;
+    dtci_circulant c;
+    size_t sums, nest;
+    if (!dtci_circulant_plan(&c, head, spec->block)) return 0;
+    sums = dtci_room(8 * c.across * c.block);
+    nest = dtci_circulant_nest_scratch(&spec->circulant.value, c.count);
+    return dtci_room(4 * c.count) + (sums > nest ? sums : nest);
+}
+
+/* How many values of a block of which tall x wide are not cut off are on the wrapped diagonal d. */
+DTCI_FN size_t dtci_circulant_diagonal(size_t block, size_t tall, size_t wide, size_t d) {
+    size_t below = wide + d < tall ? wide + d : tall, above = wide + d < block + tall ? wide + d : block + tall;
+    return (below > d ? below - d : 0) + (above > block ? above - block : 0);
+}
+
+/* vectors = the means of the diagonals; sums has room for the vectors of a row of blocks. */
+DTCI_FN void dtci_circulant_project(const dtci_circulant *c, float *vectors, double *sums, const dtci_source *source) {
+    size_t top, row, column, n, at, stop, k;
+    float chunk[DTCI_CHUNK];
+    for (top = 0; top < c->rows; top += c->block) {
+        size_t tall = c->rows - top < c->block ? c->rows - top : c->block;
+        for (k = 0; k < c->across * c->block; k++) sums[k] = -0.0; /* to which adding -0 is -0 */
+        for (row = 0; row < tall; row++) {
+            for (column = 0; column < c->columns; column += n) {
+                n = c->columns - column < DTCI_CHUNK ? c->columns - column : DTCI_CHUNK;
+                dtci_load(chunk, source, (top + row) * c->columns + column, n);
+                for (at = 0; at < n; at = stop) {
+                    size_t j = (column + at) % c->block, d = (row < j ? row + c->block : row) - j;
+                    double *sum = sums + (column + at - j);
+                    stop = n - at < c->block - j ? n : at + c->block - j;
+                    for (; at < stop; at++) {
+                        sum[d] += (double)chunk[at];
+                        d = (d ? d : c->block) - 1;
+                    }
+                }
+            }
+        }
+        for (k = 0; k < c->across * c->block; k++) {
+            size_t left = c->columns - k / c->block * c->block, wide = left < c->block ? left : c->block;
+            size_t terms = dtci_circulant_diagonal(c->block, tall, wide, k % c->block);
+            *vectors++ = terms ? (float)(sums[k] / (double)terms) : 0;
+        }
+    }
+}
+
+/* n <= DTCI_CHUNK values of a row of the matrix, from a column on. */
+DTCI_FN void dtci_circulant_row(const dtci_circulant *c, float *chunk, const float *vectors, size_t row, size_t column,
+                                size_t n) {
+    size_t i = row % c->block, at, stop;
+    vectors += row / c->block * c->across * c->block;
+    for (at = 0; at < n; at = stop) {
+        size_t j = (column + at) % c->block, d = (i < j ? i + c->block : i) - j;
+        const float *vector = vectors + (column + at - j);
+        stop = n - at < c->block - j ? n : at + c->block - j;
+        for (; at < stop; at++) {
+            chunk[at] = vector[d];
+            d = (d ? d : c->block) - 1;
+        }
+    }
+}
+
+DTCI_FN void dtci_circulant_emit(const dtci_circulant *c, const float *vectors, const dtci_sink *sink) {
+    size_t row, column, n;
+    float chunk[DTCI_CHUNK];
+    for (row = 0; row < c->rows; row++) {
+        for (column = 0; column < c->columns; column += n) {
+            n = c->columns - column < DTCI_CHUNK ? c->columns - column : DTCI_CHUNK;
+            dtci_circulant_row(c, chunk, vectors, row, column, n);
+            dtci_store(sink, row * c->columns + column, chunk, n);
+        }
+    }
+}
+
+DTCI_FN dtc_status dtci_circulant_write(const dtci_circulant *c, const dtc_value *value, unsigned char *to,
+                                        size_t capacity, size_t *bytes, const float *vectors, const dtci_arena *arena) {
+    dtc_spec nested = dtci_nest_spec(value, 0);
+    return dtci_nest_encode(&nested, to, capacity, bytes, vectors, c->count, arena);
+}
+
+/* Reads them back from a payload of `size` bytes. */
+DTCI_FN dtc_status dtci_circulant_read(const dtci_circulant *c, float *vectors, const unsigned char *payload,
+                                       size_t size, const dtci_arena *arena) {
+    size_t used;
+    dtc_status status = dtci_nest_decode(vectors, c->count, payload, size, &used, 1, 1, arena);
+    return status == DTC_OK && used != size ? DTC_ERROR_PAYLOAD : status;
 }
 
 DTCI_FN dtc_status dtci_circulant_encode(const dtc_spec *spec, dtci_head *head, unsigned char *to, size_t capacity,
                                          size_t *bytes, const dtci_source *source, const dtci_sink *residual,
                                          dtci_arena *arena) {
-    (void)spec;
-    (void)to;
-    (void)capacity;
-    (void)bytes;
-    (void)residual;
-    (void)arena;
-    return dtci_scan(source, 0, head->count).finite ? dtci_store_instead(head) : DTC_ERROR_NONFINITE;
+    dtci_circulant c;
+    dtci_arena work;
+    dtc_status status;
+    float *vectors;
+    double *sums;
+    if (!dtci_scan(source, 0, head->count).finite) return DTC_ERROR_NONFINITE;
+    if (!dtci_circulant_plan(&c, head, spec->block)) return dtci_store_instead(head);
+    vectors = (float *)dtci_take(arena, 4 * c.count);
+    work = *arena;
+    sums = (double *)dtci_take(&work, 8 * c.across * c.block);
+    if (!vectors || !sums) return DTC_ERROR_SCRATCH;
+    dtci_circulant_project(&c, vectors, sums, source);
+    status = dtci_circulant_write(&c, &spec->circulant.value, to, capacity, bytes, vectors, arena);
+    if (status == DTC_OK && residual)
+        status = dtci_circulant_read(&c, vectors, to, *bytes, arena); /* as they were rounded */
+    if (status == DTC_OK && residual) dtci_circulant_emit(&c, vectors, residual);
+    return status;
+}
+
+/* The same of vectors that are given. Where they are no smaller than the matrix, that is what goes, as raw; so the
+ * payload's place is known only here. */
+DTCI_FN dtc_status dtci_circulant_encode_given(const dtc_spec *spec, dtci_head *head, unsigned char *packet,
+                                               size_t capacity, size_t *bytes, const float *vectors,
+                                               dtci_arena *arena) {
+    dtci_circulant c;
+    int fewer = dtci_circulant_plan(&c, head, spec->block);
+    float *aligned = (float *)dtci_take(arena, 4 * c.count), chunk[DTCI_CHUNK];
+    size_t row, column, n, i;
+    if (!aligned) return DTC_ERROR_SCRATCH;
+    memcpy(aligned, vectors, 4 * c.count);
+    if (!fewer) (void)dtci_store_instead(head);
+    n = head->head_bytes + (head->checksum ? 4 : 0);
+    if (capacity < n) return DTC_ERROR_CAPACITY;
+    capacity -= n;
+    packet += head->head_bytes;
+    if (fewer) return dtci_circulant_write(&c, &spec->circulant.value, packet, capacity, bytes, aligned, arena);
+    *bytes = 4 * c.rows * c.columns;
+    if (capacity < *bytes) return DTC_ERROR_CAPACITY;
+    for (row = 0; row < c.rows; row++) {
+        for (column = 0; column < c.columns; column += n) {
+            n = c.columns - column < DTCI_CHUNK ? c.columns - column : DTCI_CHUNK;
+            dtci_circulant_row(&c, chunk, aligned, row, column, n);
+            for (i = 0; i < n; i++, packet += 4) dtci_put_float(packet, chunk[i]);
+        }
+    }
+    return DTC_OK;
 }
 
 /* Checks the fields of a head, and tells what decoding takes. */
 DTCI_FN dtc_status dtci_circulant_check(const dtci_head *head, const unsigned char *payload, size_t *scratch) {
-    (void)head;
-    (void)payload;
-    (void)scratch;
-    return DTC_ERROR_OPTION;
+    size_t size = dtci_payload_bytes(head);
+    dtci_circulant c;
+    if (head->variant || head->seed || !dtci_circulant_plan(&c, head, head->block)) return DTC_ERROR_HEAD;
+    if (size < 12 || size > 4 * (size_t)head->count) return DTC_ERROR_SIZE;
+    *scratch = dtci_room(4 * c.count);
+    if ((payload[1] & 15) != DTC_RAW) *scratch += dtci_nest_decode_scratch(c.count);
+    return DTC_OK;
 }
 
 DTCI_FN void dtci_circulant_describe(const dtci_head *head, const unsigned char *payload, dtc_info *info) {
-    (void)head;
-    (void)payload;
-    (void)info;
+    dtci_head nested;
+    if (dtci_head_read(payload, dtci_payload_bytes(head), &nested) != DTC_OK) return;
+    if (nested.codec == DTC_QUANT) info->spec.circulant.value.bits = (int)(nested.variant & 15) + 1;
+    if (nested.codec == DTC_RAW && nested.variant <= DTC_FP16)
+        info->spec.circulant.value.type = (dtc_type)nested.variant;
+}
+
+/* Takes room for the vectors from the arena and reads them into it. */
+DTCI_FN dtc_status dtci_circulant_open(dtci_circulant *c, float **vectors, const dtci_head *head,
+                                       const unsigned char *payload, dtci_arena *arena) {
+    (void)dtci_circulant_plan(c, head, head->block);
+    *vectors = (float *)dtci_take(arena, 4 * c->count);
+    if (!*vectors) return DTC_ERROR_SCRATCH;
+    return dtci_circulant_read(c, *vectors, payload, dtci_payload_bytes(head), arena);
 }
 
 DTCI_FN dtc_status dtci_circulant_decode(const dtci_head *head, const unsigned char *payload, const dtci_sink *sink,
                                          dtci_arena *arena) {
-    (void)head;
-    (void)payload;
-
-    (void)sink;
-    (void)arena;
-    return DTC_ERROR_OPTION;
+    dtci_circulant c;
+    float *vectors;
+    dtc_status status = dtci_circulant_open(&c, &vectors, head, payload, arena);
+    if (status == DTC_OK) dtci_circulant_emit(&c, vectors, sink);
+    return status;
 }
 
 #endif /* DTC_NO_CIRCULANT */
@@ -3744,6 +3931,96 @@ DTCI_API dtc_status dtc_decode_factors(float *u, float *v, size_t *rank, size_t 
         memcpy(u, left, 4 * found * rows);
         memcpy(v, right, 4 * found * columns);
         *rank = found;
+    }
+#endif
+    return status;
+}
+
+DTCI_API size_t dtc_circulant_vectors(size_t rows, size_t columns, size_t block) {
+    size_t down, across;
+    if (!rows || !columns) return 0;
+    if (!block) block = rows > columns ? rows : columns;
+    down = dtci_ceil_div(rows, block);
+    across = dtci_ceil_div(columns, block);
+    return across > (size_t)-1 / sizeof(float) / block / down ? 0 : down * across * block;
+}
+
+/* The head of a packet of vectors that are given, and how many these are. */
+DTCI_FN dtc_status dtci_circulant_head(dtci_head *head, size_t *vectors, const dtc_spec *spec, size_t rows,
+                                       size_t columns) {
+    dtc_spec shaped = *spec;
+    dtc_status status = dtci_spec_check(spec);
+    *vectors = dtc_circulant_vectors(rows, columns, spec->block);
+    if (status != DTC_OK) return status;
+    if (spec->codec != DTC_CIRCULANT) return DTC_ERROR_CODEC;
+    if (!*vectors || *vectors > DTCI_COUNT_MAX || columns > DTCI_COUNT_MAX / rows) return DTC_ERROR_ARGUMENT;
+    shaped.rows = rows;
+    return dtci_head_open(head, &shaped, rows * columns);
+}
+
+DTCI_API size_t dtc_encode_circulant_scratch(const dtc_spec *spec, size_t rows, size_t columns) {
+    dtci_head head;
+    size_t vectors;
+    if (!spec || dtci_circulant_head(&head, &vectors, spec, rows, columns) != DTC_OK) return 0;
+#ifndef DTC_NO_CIRCULANT
+    return dtci_room(4 * vectors) + dtci_circulant_nest_scratch(&spec->circulant.value, vectors);
+#else
+    return 0;
+#endif
+}
+
+DTCI_API dtc_status dtc_encode_circulant(const dtc_spec *spec, void *packet, size_t capacity, size_t *packet_bytes,
+                                         const float *vectors, size_t rows, size_t columns, void *scratch,
+                                         size_t scratch_bytes) {
+    dtc_status status;
+    dtci_head head;
+    size_t count;
+    if (packet_bytes) *packet_bytes = 0;
+    if (!spec || !packet_bytes || (!packet && capacity) || !vectors) return DTC_ERROR_ARGUMENT;
+    status = dtci_circulant_head(&head, &count, spec, rows, columns);
+    if (status != DTC_OK) return status;
+    if (dtc_encode_circulant_scratch(spec, rows, columns) > (scratch ? scratch_bytes : 0)) return DTC_ERROR_SCRATCH;
+#ifndef DTC_NO_CIRCULANT
+    {
+        unsigned char *to = (unsigned char *)packet;
+        size_t bytes = 0;
+        dtci_source source;
+        dtci_arena arena;
+        source.values = vectors;
+        source.residual = NULL;
+        if (!dtci_scan(&source, 0, count).finite) return DTC_ERROR_NONFINITE;
+        arena.p = (unsigned char *)scratch;
+        arena.left = scratch_bytes;
+        status = dtci_circulant_encode_given(spec, &head, to, capacity, &bytes, vectors, &arena);
+        if (status != DTC_OK) return status;
+        dtci_head_close(to, &head, bytes);
+        *packet_bytes = head.packet_bytes;
+    }
+#endif
+    return status;
+}
+
+DTCI_API dtc_status dtc_decode_circulant(float *vectors, size_t vector_count, const void *packet, size_t packet_bytes,
+                                         const dtc_decode_options *options, void *scratch, size_t scratch_bytes) {
+    const unsigned char *from = (const unsigned char *)packet;
+    dtc_status status;
+    dtci_head head;
+    dtci_arena arena;
+    size_t need;
+    if ((!vectors && vector_count) || !packet) return DTC_ERROR_ARGUMENT;
+    status = dtci_head_check(from, packet_bytes, &head, &need);
+    if (status == DTC_OK)
+        status = dtci_decode_open(&head, &arena, head.count, from, packet_bytes, options, scratch, scratch_bytes);
+    if (status != DTC_OK) return status;
+    if (head.codec != DTC_CIRCULANT) return DTC_ERROR_CODEC;
+#ifndef DTC_NO_CIRCULANT
+    {
+        dtci_circulant c;
+        float *read;
+        (void)dtci_circulant_plan(&c, &head, head.block);
+        if (vector_count != c.count) return DTC_ERROR_COUNT;
+        status = dtci_circulant_open(&c, &read, &head, from + head.head_bytes, &arena);
+        if (status == DTC_OK) memcpy(vectors, read, 4 * vector_count);
     }
 #endif
     return status;

@@ -81,10 +81,6 @@ extern "C" {
 /* The smallest even 2^a 3^b 5^c that is no smaller than n: the sizes KissFFT is fast at. 0: there is none. */
 DTC_API size_t dtc_fft_good_size(size_t n);
 
-/* Floats of the vectors of a rows x columns matrix: ceil(rows / block) * ceil(columns / block) * block; block 0 stands
- * for max(rows, columns). 0: not representable, or rows or columns are 0. */
-DTC_API size_t dtc_circulant_vectors(size_t rows, size_t columns, size_t block);
-
 /* A layer: plans, its vectors' transforms, and room for a batch. */
 typedef struct dtc_circulant_layer dtc_circulant_layer;
 
@@ -462,15 +458,6 @@ DTCI_FFT_API size_t dtc_fft_good_size(size_t n) {
         }
     }
     return (size_t)best;
-}
-
-DTCI_FFT_API size_t dtc_circulant_vectors(size_t rows, size_t columns, size_t block) {
-    size_t count;
-    if (!rows || !columns) return 0;
-    if (!block) block = rows > columns ? rows : columns;
-    count = dtci_fft_times(dtci_fft_times(rows / block + (rows % block != 0), columns / block + (columns % block != 0)),
-                           block);
-    return count > SIZE_MAX / sizeof(float) ? 0 : count;
 }
 
 /* The layer's sizes, and where its arrays will stand; 0: not representable. */

@@ -44,9 +44,21 @@ static const char *const specs[] = {
     "quant:bits=2,checksum=0",
     "quant:bits=4,entropy=none,checksum=0",
     "quant:bits=4,block=50,grid=even,checksum=0",
+    "circulant:rows=10",
+    "circulant:rows=10,block=7,value=bf16,workers=3",
+    "circulant:rows=5,block=3,value=8",
+    "circulant:rows=10,block=16,value=fp16,checksum=0",
+    "circulant:rows=10,block=4,value=1,checksum=0",
 };
 
 typedef enum kind { GAUSSIAN, SPARSE, ZEROS, CONSTANT, DENORMAL, HUGE_VALUES, KINDS } kind;
+
+/* A spec of a matrix, where the count is not one of so many rows, becomes one of a single row. */
+static dtc_spec spec_for(const char *text, size_t count) {
+    dtc_spec spec = spec_of(text);
+    if (spec.rows && count % spec.rows) spec.rows = 1;
+    return spec;
+}
 
 static float *values_of(kind what, size_t count) {
     float *values = drawn(count, noise_gaussian, what == SPARSE ? 0.9 : 0, 1 + count);
@@ -98,7 +110,7 @@ static dtc_status watched_decode(guarded *values, size_t count, const unsigned c
 
 /* Any count, any data: it fits, decodes, costs no more than said, and comes out the same twice. */
 static void check_round_trip(const char *text, kind what, size_t count) {
-    dtc_spec spec = spec_of(text);
+    dtc_spec spec = spec_for(text, count);
     float *values = values_of(what, count);
     packet made = encode_spec(&spec, values, count), again = encode_spec(&spec, values, count);
     guarded decoded = guarded_new(4 * count, 0);
@@ -193,7 +205,7 @@ static void test_capacity(void **state) {
     for (s = 0; s < LENGTH(specs); s++) {
         for (c = 0; c < LENGTH(counts); c++) {
             for (what = GAUSSIAN; what < KINDS; what++) {
-                dtc_spec spec = spec_of(specs[s]);
+                dtc_spec spec = spec_for(specs[s], counts[c]);
                 float *values = values_of((kind)what, counts[c]);
                 packet made = encode_spec(&spec, values, counts[c]);
                 /* each capacity of the small packets, some of the others */
@@ -262,7 +274,8 @@ static void test_cut_and_extended(void **state) {
     for (s = 0; s < LENGTH(specs); s++) {
         for (c = 0; c < LENGTH(counts); c++) {
             float *values = values_of(s % 2 ? SPARSE : GAUSSIAN, counts[c]);
-            packet made = encode(specs[s], values, counts[c]);
+            dtc_spec spec = spec_for(specs[s], counts[c]);
+            packet made = encode_spec(&spec, values, counts[c]);
             guarded decoded = guarded_new(4 * counts[c], 0);
             unsigned char *longer = (unsigned char *)memory(made.size + 1);
             dtc_info info;
@@ -290,8 +303,9 @@ static void test_cut_and_extended(void **state) {
 /* A flipped bit is caught; without a checksum, it is refused or gives values that are all written and finite. */
 static void check_flips(const char *text, kind what, size_t count, size_t every) {
     float *values = values_of(what, count);
-    packet made = encode(text, values, count);
-    int checksum = !spec_of(text).no_checksum;
+    dtc_spec spec = spec_for(text, count);
+    packet made = encode_spec(&spec, values, count);
+    int checksum = !spec.no_checksum;
     guarded decoded = guarded_new(4 * count, 0);
     const float *floats_decoded = (const float *)(const void *)decoded.p;
     dtc_decode_options skip;
@@ -331,6 +345,8 @@ static void test_flips(void **state) {
     check_flips("quant:bits=3,checksum=0", SPARSE, 4100, 5);
     check_flips("quant:bits=3,checksum=0", GAUSSIAN, 4100, 11);
     check_flips("quant:bits=3,checksum=0,block=2000", SPARSE, 4100, 5);
+    check_flips("circulant:rows=7,block=3,checksum=0", GAUSSIAN, 91, 1);
+    check_flips("circulant:rows=64,value=3,block=16,checksum=0", GAUSSIAN, 64 * 100, 1);
 }
 
 /* NaN and infinities are refused wherever they stand; the residual stays. */
@@ -573,7 +589,7 @@ static void test_residual(void **state) {
     for (s = 0; s < LENGTH(specs); s++) {
         for (c = 0; c < LENGTH(counts); c++) {
             size_t count = counts[c], bytes, room, need;
-            dtc_spec spec = spec_of(specs[s]);
+            dtc_spec spec = spec_for(specs[s], count);
             float *values = values_of(GAUSSIAN, count), *x = floats(count), *left = floats(count), *decoded;
             guarded residual = guarded_new(4 * count, 0);
             unsigned char *to, *scratch;
