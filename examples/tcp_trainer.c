@@ -386,7 +386,7 @@ static bool serve(struct server *server, struct error *error) {
         accuracy = end_epoch(server, epoch);
         if (settings->save && !checkpoint_write(settings->save, trainer->shared, done, sets, 3, error)) return false;
     }
-    if (!metrics_close(&server->metrics, accuracy, error)) return false;
+    if (!metrics_close(&server->metrics, trainer->parameters.values, accuracy, error)) return false;
     printf("%zu parameters, of CRC-32 %08x in every replica\n", trainer->parameters.values,
            tensors_crc(&trainer->parameters));
     return !server->drifted || set_error(error, "replicas drifted, see above: this must not happen");

@@ -211,14 +211,15 @@ static void every_byte_is_counted(void **state) {
     (void)state;
     char words[512];
     snprintf(words, sizeof words, "--epochs 1 --metrics %s", in_dir("m.csv"));
-    run_well(words);
-    char *csv = text_of(in_dir("m.csv"));
+    char *log = run("local", words, 0), *csv = text_of(in_dir("m.csv"));
     unsigned long values, up, down;
     /* 16 rounds of 1108 values; a message has a head of 16 bytes and at most 24 bytes over each packet's 4 a value */
     assert_int_equal(sscanf(strstr(csv, "\n1,1,"), "\n1,1,\"%*[^\"]\",%lu,%lu,%lu", &values, &up, &down), 3);
     assert_int_equal(values, 16 * 1108);
     assert_true(up > 16 * (16 + 4 * 1108) && up <= 16 * (16 + 4 * 1108 + 4 * 24));
     assert_int_equal(down, up);
+    assert_int_equal((unsigned long)field_after(log, "up         raw: 32.58 bits a value, 1/1.0 of fp32; "), up / 16);
+    free(log);
     free(csv);
 }
 

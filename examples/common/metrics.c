@@ -114,9 +114,11 @@ void metrics_epoch(struct metrics *metrics, uint64_t epoch, uint64_t epochs, con
     metrics->epoch_started = now;
 }
 
-static void print_direction(const char *label, const char *codec, uint64_t bytes, uint64_t values) {
+static void print_direction(const char *label, const char *codec, uint64_t bytes, uint64_t values,
+                            size_t message_values) {
     double bits = bits_per_value(bytes, values);
-    printf("%-10s %s: %.2f bits a value, 1/%.1f of fp32\n", label, codec, bits, bits > 0.0 ? 32.0 / bits : 0.0);
+    printf("%-10s %s: %.2f bits a value, 1/%.1f of fp32; %.0f bytes a message\n", label, codec, bits,
+           bits > 0.0 ? 32.0 / bits : 0.0, bits / 8.0 * (double)message_values);
 }
 
 static void print_seconds(const char *label, const struct meter *meter, double share) {
@@ -124,12 +126,12 @@ static void print_seconds(const char *label, const struct meter *meter, double s
            share * meter->transfer_s, share * meter->decode_s);
 }
 
-bool metrics_close(struct metrics *metrics, double accuracy, struct error *error) {
+bool metrics_close(struct metrics *metrics, size_t values, double accuracy, struct error *error) {
     const struct meter *workers = &metrics->workers;
     double mean = metrics->worker_epochs ? (double)metrics->epochs / (double)metrics->worker_epochs : 0.0;
     printf("\n");
-    print_direction("up", metrics->codec, workers->bytes_up, workers->values);
-    print_direction("down", metrics->down_codec, workers->bytes_down, workers->values);
+    print_direction("up", metrics->codec, workers->bytes_up, workers->values, values);
+    print_direction("down", metrics->down_codec, workers->bytes_down, workers->values, values);
     printf("accuracy   %.2f %% on the test images; loss %.4f in training\n", 100.0 * accuracy, workers->loss);
     printf("seconds      compute    encode  transfer    decode   (%.1f in all; transfer includes waiting)\n",
            clock_seconds() - metrics->started);

@@ -50,7 +50,7 @@ void metrics_progress(const struct metrics *metrics, uint64_t rounds_done, uint6
 void metrics_epoch(struct metrics *metrics, uint64_t epoch, uint64_t epochs, const struct meter *meter,
                    const size_t *worker, size_t workers, const struct meter *server, double accuracy);
 
-/* Prints the table of the whole run and closes the CSV. */
-bool metrics_close(struct metrics *metrics, double accuracy, struct error *error);
+/* Prints the table of the whole run, whose messages are of `values` each, and closes the CSV. */
+bool metrics_close(struct metrics *metrics, size_t values, double accuracy, struct error *error);
 
 #endif
