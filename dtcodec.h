@@ -166,7 +166,7 @@
  *     2     mode, the commonest bin                           below 2^bits
  *     1     value precision (bits 0..3), run precision (4..7)
  *     2     values, 2 or more                                 values * runs <= 4096
- *     2     runs, 1 or more
+ *     2     runs, 1 or more; 0: pairs                         pairs: values * values <= 4096, run precision 0
  *     4     bytes of each stream but the last
  *     …     lengths of values * runs codes, to the end of a byte
  *     …     streams, each to the end of a byte
@@ -177,6 +177,9 @@
  * with c = class(|b - mode|), 2c above the mode and 2c - 1 below it. After the symbol's code follow the extra bits of
  * r, then those of |b - mode|, the latter inverted below the mode. A stream ends with a token's bin, in its last byte,
  * the rest of which is zero.
+ *
+ * In pairs a token is two bins a, b instead: its symbol is v(a) * values + v(b), then come the extra bits of a, then
+ * those of b. Where a stream has an odd number of bins, its last token's second one is the mode, and is left out.
  *
  * Code lengths are 1..15, or 0 for a symbol that does not occur, and make a complete canonical code (RFC 1951, 3.2.2;
  * the code's first bit stands lowest). Each is written as one of
@@ -1102,6 +1105,7 @@ DTCI_FN dtc_status dtci_head_open(dtci_head *head, const dtc_spec *spec, size_t 
     if (spec->codec != DTC_RAW && spec->codec != DTC_FACTOR && spec->block < count) head->block = (uint32_t)spec->block;
     head->workers = spec->workers ? spec->workers : 1;
     head->terms = 1;
+    if (spec->codec == DTC_SENSING || (spec->codec == DTC_QUANT && spec->quant.rotate)) head->seed = spec->seed;
     head->head_bytes = dtci_head_bytes(head);
     return DTC_OK;
 }
@@ -1167,7 +1171,8 @@ DTCI_FN dtc_status dtci_head_read(const unsigned char *p, size_t bytes, dtci_hea
  * r and |b - mode| are each split into a class and raw extra bits, exact below 2^(precision+1), with 2^precision
  * classes an octave above, so that a few hundred symbols serve 65536 bins. A token's symbol joins both classes: symbol
  * = class(r) * values + (b == mode ? 0 : 2 * class(|b - mode|) - (b < mode)) followed by the extra bits of r, then
- * those of b.
+ * those of b. Where runs do not pay, but a code of whole bits for each bin would waste much of them, a token is a pair
+ * of bins, the first one in the place of the run.
  * ------------------------------------------------------------------------------------------------------------------*/
 
 #define DTCI_SYMBOLS      4096u /* of an alphabet, at the most */
@@ -1197,7 +1202,28 @@ typedef struct dtci_tokens {
     uint32_t mode;
     unsigned value_precision, run_precision;
     uint32_t values, runs; /* classes; symbols = runs * values */
+    int pairs;             /* the first of two bins is in the place of the run; runs = values */
 } dtci_tokens;
+
+DTCI_FN void dtci_tokens_write(unsigned char *to, const dtci_tokens *tokens) {
+    dtci_put16(to, tokens->mode);
+    to[2] = (unsigned char)(tokens->value_precision | tokens->run_precision << 4);
+    dtci_put16(to + 3, tokens->values);
+    dtci_put16(to + 5, tokens->pairs ? 0 : tokens->runs);
+}
+
+/* Returns 0 where a field is out of its range. */
+DTCI_FN int dtci_tokens_start(dtci_tokens *tokens, const unsigned char *from, unsigned bits) {
+    tokens->mode = dtci_get16(from);
+    tokens->value_precision = from[2] & 15;
+    tokens->run_precision = from[2] >> 4;
+    tokens->values = dtci_get16(from + 3);
+    tokens->runs = dtci_get16(from + 5);
+    tokens->pairs = !tokens->runs;
+    if (tokens->pairs) tokens->runs = tokens->values;
+    return !(tokens->mode >> bits) && tokens->values >= 2 && tokens->values * (uint64_t)tokens->runs <= DTCI_SYMBOLS &&
+           !(tokens->pairs && tokens->run_precision);
+}
 
 /* Sorts keys by their low 32 bits, stably, through a spare array of the same size; returns the sorted one of both. */
 DTCI_FN uint64_t *dtci_radix_sort(uint64_t *keys, uint64_t *spare, size_t n, uint32_t largest) {
@@ -1526,6 +1552,7 @@ DTCI_FN void dtci_coder_try_plain(dtci_coder *coder, dtci_tokens_plan *best, uns
     size_t i;
     tokens.run_precision = 0;
     tokens.runs = 1;
+    tokens.pairs = 0;
     dtci_coder_classify(coder, &tokens, precision);
     memset(coder->work->counts, 0, tokens.values * sizeof(uint32_t));
     for (i = 0; i < coder->used_count; i++) {
@@ -1546,6 +1573,7 @@ DTCI_FN void dtci_coder_try_runs(dtci_coder *coder, dtci_tokens_plan *best, uint
     /* a class a number where that leaves room for an octave a class of runs, else coarser */
     while (precision && (2 * dtci_class(coder->largest, precision, &extra) + 1) * octaves > symbols) precision--;
     dtci_coder_classify(coder, &tokens, precision);
+    tokens.pairs = 0;
     for (precision = 16, tokens.runs = 0;
          precision && (!tokens.runs || (size_t)tokens.values * tokens.runs > symbols);) {
         tokens.run_precision = --precision;
@@ -1562,6 +1590,34 @@ DTCI_FN void dtci_coder_try_runs(dtci_coder *coder, dtci_tokens_plan *best, uint
             coder->work->counts[number * tokens.values + code->value]++;
             extra_bits += extra + code->extra;
             at += run + 1;
+        }
+    }
+    dtci_coder_try(coder, best, &tokens, extra_bits);
+}
+
+/* Two bins to a token, in an alphabet of at most `symbols`. */
+DTCI_FN void dtci_coder_try_pairs(dtci_coder *coder, dtci_tokens_plan *best, size_t symbols) {
+    size_t stream = dtci_stream_bins(coder->n), at, end;
+    unsigned extra, precision = 15;
+    dtci_tokens tokens;
+    uint64_t extra_bits = 0;
+    for (;;) {
+        uint32_t values = 2 * dtci_class(coder->largest, precision, &extra) + 1;
+        if ((size_t)values * values <= symbols) break;
+        if (precision-- < 4) return; /* such coarse classes waste more than pairs gain */
+    }
+    dtci_coder_classify(coder, &tokens, precision);
+    tokens.run_precision = 0;
+    tokens.runs = tokens.values;
+    tokens.pairs = 1;
+    memset(coder->work->counts, 0, (size_t)tokens.values * tokens.values * sizeof(uint32_t));
+    for (at = 0; at < coder->n; at = end) {
+        end = coder->n - at < stream ? coder->n : at + stream;
+        for (; at < end; at += 2) {
+            const dtci_bin_code *a = &coder->codes[coder->bins[at]];
+            const dtci_bin_code *b = &coder->codes[at + 1 < end ? coder->bins[at + 1] : tokens.mode];
+            coder->work->counts[a->value * tokens.values + b->value]++;
+            extra_bits += (uint64_t)a->extra + b->extra;
         }
     }
     dtci_coder_try(coder, best, &tokens, extra_bits);
@@ -1592,6 +1648,8 @@ DTCI_FN dtci_tokens_plan dtci_coder_choose(dtci_coder *coder) {
         if (symbols > 256 && tokens < 131072) /* above, a large table hardly weighs */
             dtci_coder_try_runs(coder, &best, (uint32_t)longest, 256);
     }
+    symbols = n / 16 < DTCI_SYMBOLS ? n / 16 : DTCI_SYMBOLS;
+    if (coder->histogram[coder->mode] < n / 2) dtci_coder_try_pairs(coder, &best, symbols);
     return best;
 }
 
@@ -1605,10 +1663,7 @@ DTCI_FN size_t dtci_coder_write(dtci_coder *coder, const dtci_tokens_plan *plan,
     size_t head = DTCI_TOKENS_HEAD + 4 * (dtci_stream_count(n) - 1);
     dtci_bit_writer w;
     if (capacity < head) return 0;
-    dtci_put16(to, tokens.mode);
-    to[2] = (unsigned char)(tokens.value_precision | tokens.run_precision << 4);
-    dtci_put16(to + 3, tokens.values);
-    dtci_put16(to + 5, tokens.runs);
+    dtci_tokens_write(to, &tokens);
     dtci_bits_open(&w, to + head, capacity - head);
     dtci_lengths_write(&w, plan->lengths, symbols);
     dtci_bits_close(&w);
@@ -1627,6 +1682,14 @@ DTCI_FN size_t dtci_coder_write(dtci_coder *coder, const dtci_tokens_plan *plan,
         end = n - at < stream ? n : at + stream;
         if (tokens.runs == 1) {
             for (; at < end; at++) dtci_bits_put(&w, coder->codes[bins[at]].bits, coder->codes[bins[at]].extra);
+        } else if (tokens.pairs) {
+            for (; at < end; at += 2) {
+                const dtci_bin_code *a = &coder->codes[bins[at]];
+                const dtci_bin_code *b = &coder->codes[at + 1 < end ? bins[at + 1] : tokens.mode];
+                uint32_t code = codes[a->value * tokens.values + b->value];
+                uint64_t token = code >> 4 | (uint64_t)(a->bits | (uint64_t)b->bits << a->extra) << (code & 15);
+                dtci_bits_put(&w, token, (code & 15) + a->extra + b->extra);
+            }
         } else {
             while (at < end) {
                 size_t run = dtci_run(bins, at, end, tokens.mode);
@@ -1652,7 +1715,7 @@ DTCI_FN size_t dtci_coder_write(dtci_coder *coder, const dtci_tokens_plan *plan,
 /* What a token's symbol stands for. */
 typedef struct dtci_token {
     int32_t bin;  /* plus the extra bits */
-    uint16_t run; /* plus the extra bits */
+    uint16_t run; /* plus the extra bits; or the first of two bins, modulo 2^16 */
     uint8_t length;
     uint8_t extra; /* run's low four bits, bin's high four */
 } dtci_token;
@@ -1665,12 +1728,18 @@ typedef struct dtci_decoder {
     uint8_t lengths[DTCI_SYMBOLS];
 } dtci_decoder;
 
+/* The bin of a class with no extra bits set. */
+DTCI_FN int32_t dtci_class_bin(uint32_t value, const dtci_tokens *tokens, unsigned *extra) {
+    int32_t start = (int32_t)dtci_class_start((value + 1) / 2, tokens->value_precision, extra);
+    return (int32_t)tokens->mode + (value & 1 ? 1 - start - (1 << *extra) : start);
+}
+
 DTCI_FN int dtci_decoder_open(dtci_decoder *decoder, const dtci_tokens *tokens) {
     size_t symbols = (size_t)tokens->values * tokens->runs, i;
     uint32_t starts[DTCI_CODE_MAX + 2], code = 0, at = 0;
     unsigned length, extra;
     if (dtci_class_start(tokens->values / 2, tokens->value_precision, &extra) > 0xffff ||
-        dtci_class_start(tokens->runs - 1, tokens->run_precision, &extra) > 0xffff)
+        (!tokens->pairs && dtci_class_start(tokens->runs - 1, tokens->run_precision, &extra) > 0xffff))
         return 0;
     memset(decoder->used, 0, sizeof decoder->used);
     for (i = 0; i < symbols; i++) decoder->used[decoder->lengths[i]]++;
@@ -1678,16 +1747,15 @@ DTCI_FN int dtci_decoder_open(dtci_decoder *decoder, const dtci_tokens *tokens) 
     starts[1] = 0;
     for (length = 1; length <= DTCI_CODE_MAX; length++) starts[length + 1] = starts[length] + decoder->used[length];
     for (i = 0; i < symbols; i++) {
-        uint32_t value = (uint32_t)(i % tokens->values), start;
+        uint32_t value = (uint32_t)(i % tokens->values), run = (uint32_t)(i / tokens->values);
         dtci_token token;
         unsigned run_extra;
         length = decoder->lengths[i];
         if (!length) continue;
         token.length = (uint8_t)length;
-        token.run = (uint16_t)dtci_class_start((uint32_t)(i / tokens->values), tokens->run_precision, &run_extra);
-        start = dtci_class_start((value + 1) / 2, tokens->value_precision, &extra);
-        token.bin = value & 1 ? (int32_t)tokens->mode - (int32_t)(start + (1u << extra) - 1)
-                              : (int32_t)tokens->mode + (int32_t)start;
+        token.run = tokens->pairs ? (uint16_t)(dtci_class_bin(run, tokens, &run_extra) & 0xffff)
+                                  : (uint16_t)dtci_class_start(run, tokens->run_precision, &run_extra);
+        token.bin = dtci_class_bin(value, tokens, &extra);
         token.extra = (uint8_t)(run_extra | extra << 4);
         decoder->symbols[starts[length]++] = token;
     }
@@ -1750,6 +1818,23 @@ DTCI_FN void dtci_stream_step(dtci_stream *s, const dtci_decoder *decoder, uint3
     *s->at++ = (uint16_t)(bin & 0xffff);
 }
 
+/* Two bins, of which the last one of a stream may be left out. */
+DTCI_FN void dtci_stream_pair(dtci_stream *s, const dtci_decoder *decoder, uint32_t mode, uint32_t top) {
+    dtci_token token;
+    uint32_t a, b;
+    dtci_bits_refill(&s->reader);
+    token = dtci_token_at(decoder, s->reader.bits);
+    dtci_bits_skip(&s->reader, token.length);
+    a = (token.run + dtci_bits_take(&s->reader, token.extra & 15)) & 0xffff;
+    b = (uint32_t)token.bin + dtci_bits_take(&s->reader, token.extra >> 4);
+    s->bad |= (a > top) | (b > top);
+    *s->at++ = (uint16_t)a;
+    if (s->at < s->end)
+        *s->at++ = (uint16_t)(b & 0xffff);
+    else
+        s->bad |= b != mode;
+}
+
 /* A stream without runs, while eight bytes can be read beyond its place. */
 typedef struct dtci_fast {
     uint64_t bits;
@@ -1757,24 +1842,33 @@ typedef struct dtci_fast {
     unsigned n;
 } dtci_fast;
 
-DTCI_INLINE uint32_t dtci_fast_step(dtci_fast *f, const dtci_decoder *decoder, uint16_t *to) {
+/* One token of one bin or two. Returns whether one is out of range. */
+DTCI_INLINE uint32_t dtci_fast_step(dtci_fast *f, const dtci_decoder *decoder, uint16_t *to, uint32_t top, int pairs) {
     dtci_token token;
-    uint32_t bin;
+    uint32_t first = 0, bin;
     f->bits |= dtci_get64(f->p) << f->n;
     f->p += (63 - f->n) >> 3;
     f->n |= 56;
     token = dtci_token_at(decoder, f->bits);
     f->bits >>= token.length;
+    f->n -= token.length;
+    if (pairs) {
+        first = (token.run + (uint32_t)(f->bits & ((1u << (token.extra & 15)) - 1))) & 0xffff;
+        f->bits >>= token.extra & 15;
+        f->n -= token.extra & 15u;
+        *to++ = (uint16_t)first;
+    }
     bin = (uint32_t)token.bin + (uint32_t)(f->bits & ((1u << (token.extra >> 4)) - 1));
     f->bits >>= token.extra >> 4;
-    f->n -= token.length + (unsigned)(token.extra >> 4);
+    f->n -= (unsigned)(token.extra >> 4);
     *to = (uint16_t)(bin & 0xffff);
-    return bin;
+    return (bin > top) | (first > top);
 }
 
 /* Four streams side by side, so that one's look-ups hide behind the others', to where one of them comes near `end`. */
-DTCI_FN void dtci_streams_fast(dtci_stream *s, const dtci_decoder *decoder, uint32_t top, const unsigned char *end) {
-    size_t n = (size_t)(s[3].end - s[3].at), i;
+DTCI_INLINE void dtci_streams_fast(dtci_stream *s, const dtci_decoder *decoder, uint32_t top, const unsigned char *end,
+                                   int pairs) {
+    size_t step = pairs ? 2 : 1, n = (size_t)(s[3].end - s[3].at) / step * step, i;
     dtci_fast f0, f1, f2, f3;
     uint32_t bad = 0;
     memset(&f0, 0, sizeof f0);
@@ -1785,12 +1879,11 @@ DTCI_FN void dtci_streams_fast(dtci_stream *s, const dtci_decoder *decoder, uint
     f3.p = s[3].reader.data;
     if (end - f0.p < 8) return;
     end -= 8;
-    for (i = 0; i < n && f0.p <= end && f1.p <= end && f2.p <= end && f3.p <= end; i++) {
-        uint32_t b0 = dtci_fast_step(&f0, decoder, s[0].at + i);
-        uint32_t b1 = dtci_fast_step(&f1, decoder, s[1].at + i);
-        uint32_t b2 = dtci_fast_step(&f2, decoder, s[2].at + i);
-        uint32_t b3 = dtci_fast_step(&f3, decoder, s[3].at + i);
-        bad |= (b0 > top) | (b1 > top) | (b2 > top) | (b3 > top);
+    for (i = 0; i < n && f0.p <= end && f1.p <= end && f2.p <= end && f3.p <= end; i += step) {
+        bad |= dtci_fast_step(&f0, decoder, s[0].at + i, top, pairs);
+        bad |= dtci_fast_step(&f1, decoder, s[1].at + i, top, pairs);
+        bad |= dtci_fast_step(&f2, decoder, s[2].at + i, top, pairs);
+        bad |= dtci_fast_step(&f3, decoder, s[3].at + i, top, pairs);
     }
     s[0].bad = bad;
     for (n = 0; n < 4; n++) {
@@ -1811,14 +1904,7 @@ DTCI_FN dtc_status dtci_tokens_read(uint16_t *bins, size_t n, unsigned bits, con
     dtci_tokens tokens;
     uint32_t top = (1u << bits) - 1, bad = 0;
     if (size < head) return DTC_ERROR_PAYLOAD;
-    tokens.mode = dtci_get16(p);
-    tokens.value_precision = p[2] & 15;
-    tokens.run_precision = p[2] >> 4;
-    tokens.values = dtci_get16(p + 3);
-    tokens.runs = dtci_get16(p + 5);
-    if (tokens.mode >> bits || tokens.values < 2 || tokens.runs < 1 ||
-        tokens.values * (uint64_t)tokens.runs > DTCI_SYMBOLS)
-        return DTC_ERROR_PAYLOAD;
+    if (!dtci_tokens_start(&tokens, p, bits)) return DTC_ERROR_PAYLOAD;
     used = dtci_lengths_read(decoder->lengths, (size_t)tokens.values * tokens.runs, p + head, size - head);
     if (!used || !dtci_decoder_open(decoder, &tokens)) return DTC_ERROR_PAYLOAD;
     used += head;
@@ -1831,13 +1917,16 @@ DTCI_FN dtc_status dtci_tokens_read(uint16_t *bins, size_t n, unsigned bits, con
         s[j].end = j + 1 < streams ? s[j].at + stream : bins + n;
         s[j].bad = 0;
     }
-    if (streams == DTCI_STREAMS && tokens.runs == 1) {
-        dtci_streams_fast(s, decoder, top, p + size);
+    if (streams == DTCI_STREAMS && tokens.pairs) {
+        dtci_streams_fast(s, decoder, top, p + size, 1);
+    } else if (streams == DTCI_STREAMS && tokens.runs == 1) {
+        dtci_streams_fast(s, decoder, top, p + size, 0);
     } else if (streams == DTCI_STREAMS) {
         while (s[0].at < s[0].end && s[1].at < s[1].end && s[2].at < s[2].end && s[3].at < s[3].end)
             for (j = 0; j < DTCI_STREAMS; j++) dtci_stream_step(&s[j], decoder, tokens.mode, top);
     }
     for (j = 0; j < streams; j++) {
+        while (tokens.pairs && s[j].at < s[j].end) dtci_stream_pair(&s[j], decoder, tokens.mode, top);
         while (s[j].at < s[j].end) dtci_stream_step(&s[j], decoder, tokens.mode, top);
         bad |= s[j].bad | (uint32_t)!dtci_bits_done(&s[j].reader);
     }
@@ -1853,8 +1942,8 @@ DTCI_FN size_t dtci_decoder_scratch(size_t n) {
 /* --------------------------------------------------------------------------------------------------------------------
  * Hadamard transform: x := H x, unnormalized, H of natural (Sylvester) order, and a seeded diagonal of signs before it
  *
- * On floats for encoders, and on integers for decoders that must be exact. Levels commute, so the far ones come first,
- * in passes over everything; the near ones then stay within what the first-level cache holds.
+ * On floats for encoders, and on integers, modulo 2^32, for decoders that must be exact. Levels commute, so the far
+ * ones come first, in passes over everything; the near ones then stay within what the first-level cache holds.
  * ------------------------------------------------------------------------------------------------------------------*/
 
 #define DTCI_HADAMARD_MAX 16u /* log2 of the largest size */
@@ -1896,13 +1985,20 @@ DTCI_FN size_t dtci_decoder_scratch(size_t n) {
     }
 
 DTCI_HADAMARD(dtci_hadamard, float)
-DTCI_HADAMARD(dtci_hadamard_integer, int32_t)
+DTCI_HADAMARD(dtci_hadamard_integer, uint32_t)
 
 #undef DTCI_HADAMARD
 
-/* The signs of values first .. first + 31, first being a multiple of 32: bit i is set where it is -1. */
-DTCI_FN uint32_t dtci_signs(const dtci_random *random, size_t first) {
-    return dtci_random_at(random, 0x80000000u + (uint32_t)(first / 32)); /* apart from the draws of rounding */
+/* Turns the signs of values first .. first + n - 1, as the seed has it: 32 of them by one random number. */
+DTCI_FN void dtci_flip(float *values, const dtci_random *random, size_t first, size_t n) {
+    size_t i = 0, j;
+    while (i < n) {
+        size_t at = (first + i) % 32, m = n - i < 32 - at ? n - i : 32 - at;
+        uint32_t word =
+            dtci_random_at(random, 0x80000000u + (uint32_t)((first + i) / 32)) >> at; /* apart from rounding */
+        for (j = 0; j < m; j++) values[i + j] = dtci_bits_float(dtci_float_bits(values[i + j]) ^ (word >> j & 1) << 31);
+        i += m;
+    }
 }
 
 /* The transform's size for what is left of an array: the largest power of two that is not more. */
@@ -1980,6 +2076,7 @@ DTCI_FN dtc_status dtci_store_instead(dtci_head *head) {
     head->codec = DTC_RAW;
     head->variant = DTC_FP32;
     head->block = 0;
+    head->seed = 0;
     head->head_bytes = dtci_head_bytes(head);
     return DTC_OK;
 }
@@ -2238,7 +2335,14 @@ DTCI_FN dtc_status dtci_ternary_decode(const dtci_head *head, const unsigned cha
  * A range too narrow for its distance from 0 to be an int (|lowest| > 2^24) has no bin on 0: the grid is then even, and
  * so it is for one bit, whose two bins could not both be centred on 0 and cover both sides.
  *
- * Payload: a grid a block (zero: step fp32, lowest int32; even: offset fp32, half fp32); then by coding
+ * rotate: each block is cut into parts of 2^L values, each turned by a seeded randomized Hadamard transform, after
+ * which its coordinates are all but Gaussian (DRIVE, Vargaftik et al., NeurIPS 2021; EDEN, ICML 2022). All parts have
+ * the same grid in units of their root mean square, and none of them a lowest of its own: it is -(2^(N-1) - 1). A
+ * part's step is times |x|^2 / <c, x>, c being what x was rounded to, which makes the mean over the seeds x itself. The
+ * decoder's transform is of integers, hence exact.
+ *
+ * Payload: a grid a block (zero: step fp32, lowest int32; even: offset fp32, half fp32); rotated, a step, or half, a
+ * part; then by coding
  *     0  fields of k - lowest, with room for sums
  *     1  tokens of k - the lowest of all blocks; so 0 is the same bin in all blocks
  *     2  nothing: k = lowest everywhere, as in a constant tensor
@@ -2253,15 +2357,62 @@ DTCI_FN dtc_status dtci_ternary_decode(const dtci_head *head, const unsigned cha
 #define DTCI_QUANT_BITS_MAX 16
 #define DTCI_QUANT_LOWEST   16777216.0  /* |lowest| * workers, at the most: k * step stays exact in double */
 #define DTCI_QUANT_HALVES   268435456.0 /* |offset| * workers / half, at the most: so does offset + k * half */
+#define DTCI_QUANT_ROTATED  16384u      /* workers * 2^bits, at the most: sums of 2^16 integers stay below 2^31 */
 
 typedef struct dtci_quant {
     const dtci_head *head;
     const unsigned char *grids; /* as on the wire */
-    const float *ranges;        /* min and max a block; of the encoder alone */
-    int even, stochastic;
+    float *ranges;              /* min and max a block; of the encoder alone */
+    float *deviations;          /* rotated: root mean square a part; of the encoder alone */
+    double reach;               /* rotated: the largest magnitude, in deviations */
+    int exponent;               /* rotated: the encoder's values are times 2^-exponent, to stay clear of limits */
+    int even, stochastic, rotate, shared; /* shared: the range is given */
     unsigned bits, bin_bits; /* of a field of one term; of a bin, over all blocks: 17 where that is too many */
     int32_t base;            /* zero: the lowest k of all blocks, terms included */
 } dtci_quant;
+
+/* Values that share a grid: a block, or, rotated, a power of two of them. */
+typedef struct dtci_part {
+    size_t index, first, end;
+} dtci_part;
+
+/* Into how many parts n values are cut: as many of 2^16 as there are, then one for each bit of the rest. */
+DTCI_FN size_t dtci_rotations(size_t n) {
+    size_t parts = n >> DTCI_HADAMARD_MAX;
+    for (n &= ((size_t)1 << DTCI_HADAMARD_MAX) - 1; n; n &= n - 1) parts++;
+    return parts;
+}
+
+DTCI_FN size_t dtci_quant_parts(const dtci_head *head, int rotate) {
+    size_t block = dtci_block(head);
+    if (!rotate || !head->count) return dtci_blocks(head);
+    return head->count / block * dtci_rotations(block) + dtci_rotations(head->count % block);
+}
+
+/* The part that value i is in. */
+DTCI_FN dtci_part dtci_quant_part(const dtci_head *head, int rotate, size_t i) {
+    size_t block = dtci_block(head), b = i / block, left, whole;
+    dtci_part part;
+    part.index = b;
+    part.first = b * block;
+    left = head->count - part.first < block ? head->count - part.first : block;
+    part.end = part.first + left;
+    if (!rotate) return part;
+    part.index = b * dtci_rotations(block);
+    whole =
+        (i - part.first < left >> DTCI_HADAMARD_MAX << DTCI_HADAMARD_MAX ? i - part.first : left) >> DTCI_HADAMARD_MAX;
+    for (;;) { /* over the parts of 2^16 at once, then one by one */
+        part.index += whole;
+        part.first += whole << DTCI_HADAMARD_MAX;
+        left -= whole << DTCI_HADAMARD_MAX;
+        part.end = part.first + ((size_t)1 << dtci_hadamard_fit(left));
+        if (i < part.end) return part;
+        part.index++;
+        left -= part.end - part.first;
+        part.first = part.end;
+        whole = 0;
+    }
+}
 
 typedef struct dtci_grid {
     double origin, step; /* even: offset, half; zero: 0, step */
@@ -2286,7 +2437,7 @@ DTCI_FN unsigned dtci_quant_field_bits(const dtci_head *head, unsigned bits) {
 /* base and bin_bits, from the grids. */
 DTCI_FN void dtci_quant_bins(dtci_quant *q) {
     int32_t low = INT32_MAX, high = INT32_MIN, terms = (int32_t)q->head->terms;
-    size_t blocks = dtci_blocks(q->head), b;
+    size_t blocks = dtci_quant_parts(q->head, q->rotate), b;
     for (b = 0; b < blocks; b++) {
         dtci_grid grid = dtci_quant_grid(q, b);
         if (grid.lowest < low) low = grid.lowest;
@@ -2305,12 +2456,57 @@ typedef struct dtci_fineness {
     double step;   /* as wide as this, or less, in as many bits as it takes */
 } dtci_fineness;
 
+/* The range, in standard deviations, over which 2^bits even bins have nearly the least error for Gaussian values (Max,
+ * Quantizing for minimum distortion, 1960, to within 2 % of the range). */
+DTCI_FN double dtci_loading(unsigned bits) {
+    return 1.35 + 0.33 * (double)bits;
+}
+
+/* The same for rotated parts, whose range is symmetric and in units of their deviation; ranges become what to clip to.
+ */
+DTCI_FN int dtci_quant_rotated_grids(dtci_quant *q, unsigned char *grids, dtci_fineness fineness) {
+    size_t parts = dtci_quant_parts(q->head, 1), b;
+    double levels = fineness.levels, reach = q->reach, bins, loading = dtci_loading(fineness.bits);
+    int32_t most; /* the largest |k| */
+    if (fineness.bits == 1) q->even = 1;
+    if (fineness.bits) {
+        levels = (double)(1u << fineness.bits) - (q->even ? 0 : 1) - (q->stochastic ? 1 : 0);
+        if (!q->shared && !q->stochastic && loading < reach) reach = loading; /* to clip would be biased */
+    }
+    q->grids = grids;
+    if (q->even) {
+        bins = ceil(levels) + (q->stochastic ? 1 : 0);
+        q->bits = bins > 2 ? dtci_bit_width((uint32_t)bins - 1) : 1;
+    } else {
+        bins = q->stochastic ? ceil(levels / 2) : fineness.bits ? floor(levels / 2) : floor(levels / 2 + 0.5);
+        q->bits = bins > 1 ? dtci_bit_width((uint32_t)bins) + 1 : 2;
+    }
+    if (q->head->workers > DTCI_QUANT_ROTATED >> q->bits) return 0;
+    most = (int32_t)(1u << (q->bits - 1)) - 1;
+    for (b = 0; b < parts; b++) {
+        float step = dtci_float_up(2 * reach * (double)q->deviations[b] / levels / (q->even ? 2 : 1));
+        float clip = q->even ? step * (float)((1u << q->bits) - (q->stochastic ? 1 : 0)) : step * (float)bins;
+        q->ranges[2 * b] = -clip;
+        q->ranges[2 * b + 1] = clip;
+        if (q->even) {
+            dtci_put_float(grids + 8 * b, -step * (float)(1u << q->bits));
+            dtci_put_float(grids + 8 * b + 4, step);
+        } else {
+            dtci_put_float(grids + 8 * b, step);
+            dtci_put32(grids + 8 * b + 4, (uint32_t)-most);
+        }
+    }
+    dtci_quant_bins(q);
+    return 1;
+}
+
 /* Fills in the grids for q->ranges; turns to even ones where zero is out of reach. Returns 0
  * where it takes more than 16 bits. */
 DTCI_FN int dtci_quant_make_grids(dtci_quant *q, unsigned char *grids, dtci_fineness fineness) {
     size_t blocks = dtci_blocks(q->head), b;
     double workers = (double)q->head->workers, levels = fineness.levels;
     const float *ranges = q->ranges;
+    if (q->rotate) return dtci_quant_rotated_grids(q, grids, fineness);
     if (fineness.bits == 1) q->even = 1;
     if (fineness.bits) levels = (double)(1u << fineness.bits) - (q->even ? 0 : 1) - (q->stochastic ? 1 : 0);
     q->grids = grids;
@@ -2367,20 +2563,21 @@ DTCI_FN int dtci_quant_constant(const float *ranges, size_t blocks) {
 /* Quantizes values[first..first+n), n <= DTCI_CHUNK: fields of k - lowest, or, as bins, of k - base. */
 DTCI_FN uint32_t dtci_quant_fields(uint32_t *fields, const dtci_quant *q, int as_bins, const dtci_random *random,
                                    const dtci_source *source, size_t first, size_t n) {
-    size_t block = dtci_block(q->head), at, stop, i;
+    size_t at, stop, i;
     double top = (double)((1u << q->bits) - 1);
     float chunk[DTCI_CHUNK];
     uint32_t any = 0;
     dtci_load(chunk, source, first, n);
     for (at = 0; at < n; at = stop) {
-        size_t b = (first + at) / block;
-        dtci_grid grid = dtci_quant_grid(q, b);
+        dtci_part part = dtci_quant_part(q->head, q->rotate, first + at);
+        dtci_grid grid = dtci_quant_grid(q, part.index);
         double inverse = grid.step > 0 ? 1 / (q->even ? 2 * grid.step : grid.step) : 0;
         double bias = q->stochastic ? (q->even ? -0.5 : 0) : (q->even ? 0 : 0.5);
-        float min = q->ranges[2 * b], max = q->ranges[2 * b + 1];
+        float min = q->ranges[2 * part.index], max = q->ranges[2 * part.index + 1];
         uint32_t shift = as_bins ? (uint32_t)(grid.lowest - q->base) : 0;
-        stop = (b + 1) * block - first < n ? (b + 1) * block - first : n;
+        stop = part.end - first < n ? part.end - first : n;
         if (!(grid.step > 0)) {
+            if (q->rotate) shift = (uint32_t)-grid.lowest; /* zero, as most of the others may be */
             for (i = at; i < stop; i++) fields[i] = shift;
             continue;
         }
@@ -2438,24 +2635,144 @@ DTCI_FN void dtci_quant_emit(const dtci_quant *q, uint32_t coding, const uint16_
     }
 }
 
+/* Turns the values, times 2^-exponent, part by part; finds deviations and reach. With a shared range, `max`, it and not
+ * the values sets the exponent, and parts' deviation is that range. */
+DTCI_FN void dtci_quant_rotate(float *rotated, dtci_quant *q, const dtci_random *random, const dtci_source *source,
+                               float magnitude, float max) {
+    dtci_part part;
+    double unit;
+    (void)frexp((double)(q->shared ? max : magnitude), &q->exponent);
+    unit = ldexp(1, -q->exponent);
+    q->reach = q->shared ? 1 : 0;
+    for (part.end = 0; part.end < q->head->count;) {
+        size_t at, n, i;
+        unsigned level;
+        double squares, deviation, largest = 0;
+        dtci_source turned;
+        dtci_stats stats;
+        part = dtci_quant_part(q->head, 1, part.end);
+        for (at = part.first; at < part.end; at += n) {
+            n = part.end - at < DTCI_CHUNK ? part.end - at : DTCI_CHUNK;
+            dtci_load(rotated + at, source, at, n);
+            for (i = 0; i < n; i++) {
+                double x = (double)rotated[at + i] * unit;
+                rotated[at + i] = (float)(x > 1e30 ? 1e30 : x < -1e30 ? -1e30 : x);
+            }
+            dtci_flip(rotated + at, random, at, n);
+        }
+        level = dtci_hadamard_fit(part.end - part.first);
+        dtci_hadamard(rotated + part.first, level);
+        turned.values = rotated;
+        turned.residual = NULL;
+        stats = dtci_scan(&turned, part.first, part.end - part.first);
+        squares = stats.squares / (double)(part.end - part.first);
+        deviation = q->shared ? (double)max * unit * sqrt((double)(part.end - part.first)) : sqrt(squares);
+        q->deviations[part.index] = (float)deviation;
+        largest = (double)(-stats.min > stats.max ? -stats.min : stats.max);
+        if (!q->shared && deviation > 0 && largest > q->reach * deviation) q->reach = largest / deviation;
+    }
+}
+
+/* An integer of a rotated part, of the field or bin that stands for it. */
+DTCI_FN int32_t dtci_quant_integer(const dtci_quant *q, uint32_t field) {
+    int32_t terms = (int32_t)q->head->terms, bins = (int32_t)(1u << q->bits);
+    return q->even ? 2 * (int32_t)field + terms - terms * bins : (int32_t)field - terms * (bins / 2 - 1);
+}
+
+/* The parts' steps as on the wire: times |x|^2 / <c, x>, unless rounding is unbiased or the grid shared. */
+DTCI_FN void dtci_quant_steps(unsigned char *to, const dtci_quant *q, const dtci_random *random,
+                              const dtci_source *rotated) {
+    uint32_t fields[DTCI_CHUNK];
+    float chunk[DTCI_CHUNK];
+    dtci_part part;
+    for (part.end = 0; part.end < q->head->count;) {
+        double squares = 0, dot = 0, step;
+        size_t at, n, i;
+        part = dtci_quant_part(q->head, 1, part.end);
+        step = dtci_quant_grid(q, part.index).step;
+        for (at = part.first; at < part.end; at += n) {
+            n = part.end - at < DTCI_CHUNK ? part.end - at : DTCI_CHUNK;
+            (void)dtci_quant_fields(fields, q, 0, random, rotated, at, n);
+            dtci_load(chunk, rotated, at, n);
+            for (i = 0; i < n; i++) {
+                squares += (double)chunk[i] * (double)chunk[i];
+                dot += (double)chunk[i] * (double)dtci_quant_integer(q, fields[i]);
+            }
+        }
+        if (!q->shared && !q->stochastic) step = dot > 0 ? squares / dot : 0;
+        step = ldexp(step, q->exponent - (int)dtci_hadamard_fit(part.end - part.first) / 2);
+        step = step < (double)FLT_MAX ? step : (double)FLT_MAX;
+        dtci_put_float(to + 4 * part.index, (float)step);
+    }
+}
+
+/* Decodes rotated parts, of which nothing can fail any more, in `turned`, of count integers. */
+DTCI_FN void dtci_quant_emit_rotated(const dtci_quant *q, uint32_t coding, const unsigned char *steps,
+                                     const uint16_t *bins, const unsigned char *from, uint32_t *turned,
+                                     const dtci_sink *sink) {
+    unsigned field_bits = dtci_quant_field_bits(q->head, q->bits);
+    dtci_random random = dtci_random_open(q->head->seed);
+    uint32_t fields[DTCI_CHUNK];
+    float chunk[DTCI_CHUNK];
+    size_t at, n, i;
+    dtci_part part;
+    memset(fields, 0, sizeof fields);
+    for (at = 0; at < q->head->count; at += n) {
+        n = q->head->count - at < DTCI_CHUNK ? q->head->count - at : DTCI_CHUNK;
+        if (coding == DTCI_QUANT_TOKENS)
+            for (i = 0; i < n; i++) fields[i] = bins[at + i];
+        else if (coding == DTCI_QUANT_FIELDS)
+            dtci_fields_unpack(fields, from + at / 256 * 32 * field_bits, n, field_bits);
+        for (i = 0; i < n; i++) turned[at + i] = (uint32_t)dtci_quant_integer(q, fields[i]);
+    }
+    for (part.end = 0; part.end < q->head->count;) {
+        unsigned level;
+        double step;
+        part = dtci_quant_part(q->head, 1, part.end);
+        level = dtci_hadamard_fit(part.end - part.first);
+        step = ldexp((double)dtci_get_float(steps + 4 * part.index), -(int)((level + 1) / 2));
+        dtci_hadamard_integer(turned + part.first, level);
+        for (at = part.first; at < part.end; at += n) {
+            int32_t integers[DTCI_CHUNK];
+            n = part.end - at < DTCI_CHUNK ? part.end - at : DTCI_CHUNK;
+            memcpy(integers, turned + at, 4 * n);
+            for (i = 0; i < n; i++) {
+                double x = (double)integers[i] * step;
+                x = x > (double)FLT_MAX ? (double)FLT_MAX : x < -(double)FLT_MAX ? -(double)FLT_MAX : x;
+                chunk[i] = (float)x;
+            }
+            dtci_flip(chunk, &random, at, n);
+            dtci_store(sink, at, chunk, n);
+        }
+    }
+}
+
 DTCI_FN unsigned dtci_quant_bin_bits_max(const dtc_spec *spec) {
-    return spec->quant.bits && !spec->block ? (unsigned)spec->quant.bits : DTCI_QUANT_BITS_MAX;
+    return spec->quant.bits && (!spec->block || spec->quant.rotate) ? (unsigned)spec->quant.bits : DTCI_QUANT_BITS_MAX;
 }
 
 /* Where grids alone would take as much as the values, the values are stored. */
-DTCI_FN int dtci_quant_stores(const dtci_head *head) {
-    return dtci_blocks(head) > head->count / 2;
+DTCI_FN int dtci_quant_stores(const dtci_head *head, int rotate) {
+    return dtci_quant_parts(head, rotate) > head->count / 2;
+}
+
+/* Bytes of the grids on the wire. */
+DTCI_FN size_t dtci_quant_grid_bytes(const dtci_head *head, int rotate) {
+    return (rotate ? 4u : 8u) * dtci_quant_parts(head, rotate);
 }
 
 DTCI_FN size_t dtci_quant_scratch(const dtc_spec *spec, const dtci_head *head) {
-    uint64_t bytes = 2 * (uint64_t)dtci_room(8 * dtci_blocks(head)) + dtci_room(2 * (size_t)head->count) +
+    size_t parts = dtci_quant_parts(head, spec->quant.rotate);
+    uint64_t bytes = 2 * (uint64_t)dtci_room(8 * parts) + dtci_room(2 * (size_t)head->count) +
                      dtci_coder_scratch(dtci_quant_bin_bits_max(spec));
-    return dtci_quant_stores(head) ? 0 : bytes < SIZE_MAX ? (size_t)bytes : SIZE_MAX;
+    if (spec->quant.rotate) bytes += (uint64_t)dtci_room(4 * parts) + dtci_room(4 * (size_t)head->count);
+    return dtci_quant_stores(head, spec->quant.rotate) ? 0 : bytes < SIZE_MAX ? (size_t)bytes : SIZE_MAX;
 }
 
 /* Everything the encoder works in. */
 typedef struct dtci_quant_work {
     float *ranges; /* min and max a block */
+    float *deviations, *rotated;
     unsigned char *grids;
     uint16_t *bins;
     dtci_coder coder;
@@ -2463,10 +2780,16 @@ typedef struct dtci_quant_work {
 
 DTCI_FN int dtci_quant_take(dtci_quant_work *work, const dtc_spec *spec, const dtci_head *head, dtci_arena *arena) {
     unsigned bits = dtci_quant_bin_bits_max(spec);
-    size_t blocks = dtci_blocks(head);
-    work->ranges = (float *)dtci_take(arena, 8 * blocks);
-    work->grids = (unsigned char *)dtci_take(arena, 8 * blocks);
+    size_t parts = dtci_quant_parts(head, spec->quant.rotate);
+    work->ranges = (float *)dtci_take(arena, 8 * parts);
+    work->grids = (unsigned char *)dtci_take(arena, 8 * parts);
     work->bins = (uint16_t *)dtci_take(arena, 2 * (size_t)head->count);
+    work->deviations = work->rotated = NULL;
+    if (spec->quant.rotate) {
+        work->deviations = (float *)dtci_take(arena, 4 * parts);
+        work->rotated = (float *)dtci_take(arena, 4 * (size_t)head->count);
+        if (!work->deviations || !work->rotated) return 0;
+    }
     return dtci_coder_open(&work->coder, bits, arena) && work->ranges && work->grids && work->bins;
 }
 
@@ -2486,9 +2809,14 @@ DTCI_FN int dtci_quant_ranges(float *ranges, const dtc_spec *spec, const dtci_he
     return 1;
 }
 
+/* The finest that searching may come to. */
+DTCI_FN unsigned dtci_quant_bits_max(const dtci_quant *q) {
+    return q->rotate ? dtci_bit_width(DTCI_QUANT_ROTATED / q->head->workers) - 1 : DTCI_QUANT_BITS_MAX;
+}
+
 /* N = H + floor: H is the entropy of a `probe`-bit quantization of a `sample` of the values. */
 DTCI_FN unsigned dtci_quant_auto_bits(const dtc_spec *spec, const dtci_quant *q, const dtci_source *source) {
-    size_t count = q->head->count, block = dtci_block(q->head), stride, i;
+    size_t count = q->head->count, stride, i;
     double sample = spec->quant.sample > 0 ? (double)spec->quant.sample : 0.03;
     unsigned probe = spec->quant.probe ? (unsigned)spec->quant.probe : 4;
     unsigned floor_bits = spec->quant.floor ? (unsigned)spec->quant.floor : 6;
@@ -2500,7 +2828,8 @@ DTCI_FN unsigned dtci_quant_auto_bits(const dtc_spec *spec, const dtci_quant *q,
     stride = stride > 1 ? (stride - 1) | 1 : 1; /* odd, so as not to stay in one column of a matrix */
     memset(histogram, 0, sizeof histogram);
     for (i = 0; i < count; i += stride, n++) {
-        double min = (double)q->ranges[2 * (i / block)], max = (double)q->ranges[2 * (i / block) + 1], t;
+        size_t b = dtci_quant_part(q->head, q->rotate, i).index;
+        double min = (double)q->ranges[2 * b], max = (double)q->ranges[2 * b + 1], t;
         float x;
         dtci_load(&x, source, i, 1);
         t = min < max ? ((double)x - min) / (max - min) * (double)(1u << probe) : 0;
@@ -2512,7 +2841,7 @@ DTCI_FN unsigned dtci_quant_auto_bits(const dtc_spec *spec, const dtci_quant *q,
     for (i = 0; i < 1u << probe; i++)
         if (histogram[i]) sum += (uint64_t)histogram[i] * dtci_log2(histogram[i]);
     bits = (unsigned)((dtci_log2(n) - sum / n + 32768) >> 16) + floor_bits;
-    return bits < DTCI_QUANT_BITS_MAX ? bits : DTCI_QUANT_BITS_MAX;
+    return bits < dtci_quant_bits_max(q) ? bits : dtci_quant_bits_max(q);
 }
 
 /* Quantizes everything to bins and prices them; plan->bytes is 0 where all of them are lowest. */
@@ -2552,14 +2881,16 @@ DTCI_FN int dtci_quant_fit_rate(dtci_quant *q, dtci_tokens_plan *plan, size_t bu
                                 const dtci_source *source, dtci_quant_work *work) {
     double count = (double)q->head->count, fits = 0, fails = 0, slope = 1, last_levels = 0, last_bits = 0;
     double levels = exp2(8.0 * (double)budget / count) * 4,
-           least = q->even && !q->stochastic ? 0.9999 : 1.0 / 1024; /* one bin for all */
+           least = q->even && !q->stochastic ? 0.9999 : 1.0 / 1024, /* one bin for all */
+        most = (double)(1u << dtci_quant_bits_max(q)) * (65000.0 / 65536), best = least;
+    size_t most_bytes = 0;
     dtci_fineness fineness;
     int trial;
     memset(&fineness, 0, sizeof fineness);
     for (trial = 0; trial < 40 && levels >= least; trial++) {
         double step = -1; /* of log2(levels) */
         int fit;
-        fineness.levels = levels = levels < 65000 ? levels : 65000;
+        fineness.levels = levels = levels < most ? levels : most;
         fit = dtci_quant_make_grids(q, work->grids, fineness) && q->bin_bits <= DTCI_QUANT_BITS_MAX;
         if (fit) {
             double bits;
@@ -2570,11 +2901,15 @@ DTCI_FN int dtci_quant_fit_rate(dtci_quant *q, dtci_tokens_plan *plan, size_t bu
             slope = slope > 1.0 / 256 ? slope < 2 ? slope : 2 : 1.0 / 256;
             last_levels = levels;
             last_bits = bits;
-            step = (8 * 0.995 * (double)budget / count - bits) / slope;
+            step = (8 * 0.9993 * (double)budget / count - bits) / slope;
             step = step > -4 ? step < 4 ? step : 4 : -4;
         }
         *(fit ? &fits : &fails) = levels;
-        if (fit && ((double)plan->bytes >= 0.99 * (double)budget || levels >= 65000)) return 1;
+        if (fit && plan->bytes > most_bytes) {
+            most_bytes = plan->bytes;
+            best = levels;
+        }
+        if (fit && ((double)plan->bytes >= 0.998 * (double)budget || levels >= most)) return 1;
         if (fits > 0 && fails > 0) {
             if (fails / fits < 1.0001) break;
             levels *= exp2(step);
@@ -2585,7 +2920,7 @@ DTCI_FN int dtci_quant_fit_rate(dtci_quant *q, dtci_tokens_plan *plan, size_t bu
             levels *= exp2(step < -0.02 ? step : -0.02);
         }
     }
-    fineness.levels = fits > 0 ? fits : least;
+    fineness.levels = best;
     if (!dtci_quant_make_grids(q, work->grids, fineness) || q->bin_bits > DTCI_QUANT_BITS_MAX) return 0;
     dtci_quant_price(plan, q, random, source, work);
     return 1;
@@ -2594,7 +2929,9 @@ DTCI_FN int dtci_quant_fit_rate(dtci_quant *q, dtci_tokens_plan *plan, size_t bu
 DTCI_FN dtc_status dtci_quant_encode(const dtc_spec *spec, dtci_head *head, unsigned char *to, size_t capacity,
                                      size_t *bytes, const dtci_source *source, const dtci_sink *residual,
                                      dtci_arena *arena) {
-    size_t grids = 8 * dtci_blocks(head), around = head->head_bytes + (head->checksum ? 4 : 0) + grids, first, n;
+    int rotate = spec->quant.rotate;
+    size_t grids = dtci_quant_grid_bytes(head, rotate), around = head->head_bytes + (head->checksum ? 4 : 0) + grids,
+           first, n;
     double budget = floor((double)spec->quant.rate * (double)head->count / 8);
     int entropy = spec->quant.entropy == DTC_HUFFMAN;
     dtci_random random = dtci_random_open(spec->seed);
@@ -2602,6 +2939,7 @@ DTCI_FN dtc_status dtci_quant_encode(const dtc_spec *spec, dtci_head *head, unsi
     dtci_tokens_plan plan;
     dtci_fineness fineness;
     dtci_quant_work work;
+    dtci_source rotated;
     unsigned field_bits;
     dtci_quant q;
     memset(&plan, 0, sizeof plan);
@@ -2609,11 +2947,28 @@ DTCI_FN dtc_status dtci_quant_encode(const dtc_spec *spec, dtci_head *head, unsi
     q.head = head;
     q.stochastic = spec->quant.rounding == DTC_STOCHASTIC;
     q.even = spec->quant.grid == DTC_GRID_EVEN;
-    if (dtci_quant_stores(head))
+    q.rotate = rotate;
+    q.shared = spec->quant.min_given || spec->quant.max_given;
+    if (dtci_quant_stores(head, rotate))
         return dtci_scan(source, 0, head->count).finite ? dtci_store_instead(head) : DTC_ERROR_NONFINITE;
     if (!dtci_quant_take(&work, spec, head, arena)) return DTC_ERROR_SCRATCH;
-    if (!dtci_quant_ranges(work.ranges, spec, head, source)) return DTC_ERROR_NONFINITE;
     q.ranges = work.ranges;
+    q.deviations = work.deviations;
+    if (rotate) {
+        dtci_stats stats = dtci_scan(source, 0, head->count);
+        if (!stats.finite) return DTC_ERROR_NONFINITE;
+        dtci_quant_rotate(work.rotated, &q, &random, source, -stats.min > stats.max ? -stats.min : stats.max,
+                          spec->quant.max);
+        rotated.values = work.rotated;
+        rotated.residual = NULL;
+        source = &rotated;
+        for (first = 0; first < dtci_quant_parts(head, 1); first++) {
+            work.ranges[2 * first + 1] = (float)(q.reach * (double)work.deviations[first]);
+            work.ranges[2 * first] = -work.ranges[2 * first + 1];
+        }
+    } else if (!dtci_quant_ranges(work.ranges, spec, head, source)) {
+        return DTC_ERROR_NONFINITE;
+    }
 
     memset(&fineness, 0, sizeof fineness);
     fineness.bits = (unsigned)spec->quant.bits;
@@ -2626,6 +2981,7 @@ DTCI_FN dtc_status dtci_quant_encode(const dtc_spec *spec, dtci_head *head, unsi
             coding = plan.bytes ? DTCI_QUANT_TOKENS : DTCI_QUANT_CONSTANT;
         else /* the head alone is above it: weigh the values only */
             fineness.bits = spec->quant.rate < 2 ? 2 : spec->quant.rate < 16 ? (unsigned)spec->quant.rate : 16;
+        if (fineness.bits > dtci_quant_bits_max(&q)) fineness.bits = dtci_quant_bits_max(&q);
     } else if (!fineness.bits) {
         fineness.bits = dtci_quant_auto_bits(spec, &q, source);
     }
@@ -2641,15 +2997,19 @@ DTCI_FN dtc_status dtci_quant_encode(const dtc_spec *spec, dtci_head *head, unsi
         else if (grids + plan.bytes < *bytes)
             coding = DTCI_QUANT_TOKENS;
     }
-    if (coding == DTCI_QUANT_FIELDS && head->workers == 1 && dtci_quant_constant(work.ranges, dtci_blocks(head)))
+    if (coding == DTCI_QUANT_FIELDS && head->workers == 1 &&
+        dtci_quant_constant(work.ranges, dtci_quant_parts(head, rotate)))
         coding = DTCI_QUANT_CONSTANT;
     if (coding == DTCI_QUANT_CONSTANT) *bytes = grids;
     if (coding == DTCI_QUANT_TOKENS) *bytes = grids + plan.bytes;
     if (*bytes > 4 * (size_t)head->count) return dtci_store_instead(head);
 
-    head->variant = (q.bits - 1) | (q.even ? 16u : 0) | coding << 5;
+    head->variant = (q.bits - 1) | (q.even ? 16u : 0) | coding << 5 | (rotate ? 128u : 0);
     if (capacity < grids) return DTC_ERROR_CAPACITY;
-    memcpy(to, q.grids, grids);
+    if (rotate)
+        dtci_quant_steps(to, &q, &random, source);
+    else
+        memcpy(to, q.grids, grids);
     to += grids;
     capacity -= grids;
     if (coding == DTCI_QUANT_TOKENS) {
@@ -2665,16 +3025,20 @@ DTCI_FN dtc_status dtci_quant_encode(const dtc_spec *spec, dtci_head *head, unsi
             dtci_fields_pack(to + first / 256 * 32 * field_bits, fields, n, field_bits);
         }
     }
-    if (residual) dtci_quant_emit(&q, coding, work.bins, to, residual);
+    if (residual && rotate)
+        dtci_quant_emit_rotated(&q, coding, to - grids, work.bins, to, (uint32_t *)(void *)work.rotated, residual);
+    else if (residual)
+        dtci_quant_emit(&q, coding, work.bins, to, residual);
     return DTC_OK;
 }
 
 DTCI_FN dtc_status dtci_quant_check(const dtci_head *head) {
     uint32_t coding = head->variant >> 5 & 3;
     unsigned bits = (head->variant & 15) + 1;
-    uint64_t size = dtci_payload_bytes(head), grids = 8 * (uint64_t)dtci_blocks(head);
-    if (head->variant >> 7) return DTC_ERROR_OPTION;
-    if (head->seed || coding > DTCI_QUANT_CONSTANT || head->workers > 16777216u >> bits || dtci_quant_stores(head))
+    int rotate = head->variant >> 7 & 1, even = head->variant >> 4 & 1;
+    uint64_t size = dtci_payload_bytes(head), grids = dtci_quant_grid_bytes(head, rotate);
+    if (coding > DTCI_QUANT_CONSTANT || head->workers > (rotate ? DTCI_QUANT_ROTATED : 16777216u) >> bits ||
+        (rotate ? !even && bits < 2 : head->seed > 0) || dtci_quant_stores(head, rotate))
         return DTC_ERROR_HEAD;
     if (coding == DTCI_QUANT_TOKENS) return size > grids && head->count ? DTC_OK : DTC_ERROR_SIZE;
     if (coding == DTCI_QUANT_FIELDS) grids += dtci_fields_bytes(head->count, dtci_quant_field_bits(head, bits));
@@ -2682,13 +3046,16 @@ DTCI_FN dtc_status dtci_quant_check(const dtci_head *head) {
 }
 
 DTCI_FN size_t dtci_quant_decode_scratch(const dtci_head *head) {
-    return (head->variant >> 5 & 3) == DTCI_QUANT_TOKENS ? dtci_decoder_scratch(head->count) : 0;
+    size_t tokens = (head->variant >> 5 & 3) == DTCI_QUANT_TOKENS ? dtci_decoder_scratch(head->count) : 0;
+    return tokens + (head->variant >> 7 ? dtci_room(4 * (size_t)head->count) : 0);
 }
 
 DTCI_FN dtc_status dtci_quant_decode(const dtci_head *head, const unsigned char *payload, const dtci_sink *sink,
                                      dtci_arena *arena) {
-    size_t blocks = dtci_blocks(head), size = dtci_payload_bytes(head) - 8 * blocks, b;
-    uint32_t coding = head->variant >> 5 & 3;
+    int rotate = head->variant >> 7 & 1;
+    size_t blocks = dtci_quant_parts(head, rotate), grids = dtci_quant_grid_bytes(head, rotate), b;
+    size_t size = dtci_payload_bytes(head) - grids;
+    uint32_t coding = head->variant >> 5 & 3, *turned = NULL;
     uint16_t *bins = NULL;
     dtci_quant q;
     memset(&q, 0, sizeof q);
@@ -2696,7 +3063,11 @@ DTCI_FN dtc_status dtci_quant_decode(const dtci_head *head, const unsigned char 
     q.bits = (head->variant & 15) + 1;
     q.even = (head->variant & 16) != 0;
     q.grids = payload;
-    for (b = 0; b < blocks; b++) {
+    q.rotate = rotate;
+    q.bin_bits = q.bits;
+    for (b = 0; rotate && b < blocks; b++)
+        if (dtci_get32(payload + 4 * b) >= 0x7f800000u) return DTC_ERROR_PAYLOAD;
+    for (b = 0; !rotate && b < blocks; b++) {
         const unsigned char *p = payload + 8 * b;
         double workers = (double)head->workers;
         dtci_grid grid;
@@ -2708,8 +3079,10 @@ DTCI_FN dtc_status dtci_quant_decode(const dtci_head *head, const unsigned char 
                               grid.origin * workers < -grid.step * DTCI_QUANT_HALVES))
             return DTC_ERROR_PAYLOAD;
     }
-    dtci_quant_bins(&q);
-    payload += 8 * blocks;
+    if (!rotate) dtci_quant_bins(&q);
+    if (rotate && !(turned = (uint32_t *)dtci_take(arena, 4 * (size_t)head->count)) && head->count)
+        return DTC_ERROR_SCRATCH;
+    payload += grids;
     if (coding == DTCI_QUANT_TOKENS) {
         dtci_decoder *decoder = (dtci_decoder *)dtci_take(arena, sizeof *decoder);
         dtc_status status;
@@ -2722,7 +3095,10 @@ DTCI_FN dtc_status dtci_quant_decode(const dtci_head *head, const unsigned char 
         size_t left = (head->count % 256) * dtci_quant_field_bits(head, q.bits) % 8;
         if (left && payload[size - 1] >> left) return DTC_ERROR_PAYLOAD; /* padding */
     }
-    dtci_quant_emit(&q, coding, bins, payload, sink);
+    if (rotate)
+        dtci_quant_emit_rotated(&q, coding, payload - grids, bins, payload, turned, sink);
+    else
+        dtci_quant_emit(&q, coding, bins, payload, sink);
     return DTC_OK;
 }
 
@@ -3551,7 +3927,12 @@ DTCI_FN dtc_status dtci_spec_check(const dtc_spec *spec) {
             (spec->quant.min_given && spec->quant.max_given && !(spec->quant.min < spec->quant.max)))
             return DTC_ERROR_SPEC;
         if (spec->quant.max_error > 0 && (spec->quant.min_given || spec->quant.max_given)) return DTC_ERROR_SPEC;
-        return spec->quant.rotate ? DTC_ERROR_OPTION : DTC_OK;
+        if (!spec->quant.rotate) return DTC_OK;
+        if (spec->quant.max_error > 0 || (spec->quant.bits && workers > DTCI_QUANT_ROTATED >> bits) ||
+            workers > DTCI_QUANT_ROTATED / 4 || spec->quant.min_given != spec->quant.max_given ||
+            (spec->quant.min_given && spec->quant.min < -spec->quant.max) || spec->quant.min > -spec->quant.max)
+            return DTC_ERROR_SPEC;
+        return DTC_OK;
     }
 #endif
 #ifndef DTC_NO_FACTOR
@@ -3754,6 +4135,7 @@ DTCI_API dtc_status dtc_inspect(const void *packet, size_t bytes, dtc_info *info
 #ifndef DTC_NO_QUANT
     if (head.codec == DTC_QUANT) {
         info->spec.quant.bits = (int)(head.variant & 15) + 1;
+        info->spec.quant.rotate = head.variant >> 7 & 1;
         info->spec.quant.grid = head.variant & 16 ? DTC_GRID_EVEN : DTC_GRID_ZERO;
         info->spec.quant.entropy = (head.variant >> 5 & 3) == DTCI_QUANT_FIELDS ? DTC_NO_ENTROPY : DTC_HUFFMAN;
     }
@@ -4526,6 +4908,7 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
 #undef DTCI_QUANT_FIELDS
 #undef DTCI_QUANT_HALVES
 #undef DTCI_QUANT_LOWEST
+#undef DTCI_QUANT_ROTATED
 #undef DTCI_QUANT_TOKENS
 #undef DTCI_RUN_MAX
 #undef DTCI_FLOAT_MAX
