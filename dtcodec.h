@@ -41,7 +41,9 @@
  *     ternary     1.0 to 1.6 bits a value, unbiased, noisy: for gradients, with dtc_encode_residual.
  *     quant       1 to 16 bits on a grid, entropy coded. bits=auto where you do not want to think: gradients or
  *                 parameters, about 3 to 5 bits. bits=N with a residual for less. max-error=E where every value
- *                 counts; rate=B where the bytes do; min=,max= where workers must share one grid.
+ *                 counts; rate=B where the bytes do; min=,max= where workers must share one grid. rotate=1,rate=B
+ *                 for the least squared error without bias, at 1 to 8 bits and whatever the values are like; sparse
+ *                 ones do better without.
  *
  * Spec text is CODEC[:KEY=VALUE[,KEY=VALUE]...]. Every key can be left out:
  *
@@ -52,7 +54,6 @@
  *     all         rows=M  seed=S  block=N  workers=K  checksum=1|0
  *
  * Of bits, rate and max-error, give one at the most; dtc_spec, below, tells what each means, and its range.
- * rotate=1 is reserved: encoding with it returns DTC_ERROR_OPTION.
  *
  * GLOSSARY
  *
@@ -84,10 +85,13 @@
  *   - A packet holds at most 2^30 - 256 values.
  *   - Decoding gives the same bits on every platform, compiler, optimization and -ffast-math. Two things are the
  *     processor's: one set to flush denormals gives zeros for them, and x87 arithmetic (32-bit x86 without
- * -mfpmath=sse) may round the sums of dtc_decode_add otherwise in the last bit.
+ *     -mfpmath=sse) may round the sums of dtc_decode_add otherwise in the last bit.
+ *   - A rotated tensor's mean over the seeds is the tensor itself to within 1e-5 of its squared norm, if its parts are
+ *     of 512 values or more; smaller ones keep something of their shape. rounding=stochastic has no such limit.
  *   - Encoding uses exactly rounded operations in a fixed order, but for rate=, which searches with the C library's
- * log2 and exp2. What a compiler is allowed to change of that (FMA, -ffast-math) can move the last bit of a scale, or a
- *     value at the very border of two bins. Either way every receiver decodes the same packet to the same bits.
+ *     log2 and exp2. What a compiler is allowed to change of that (FMA, -ffast-math) can move the last bit of a
+ *     scale, or a value at the very border of two bins. Either way every receiver decodes the same packet to the same
+ *     bits.
  *   - Decoders trust nothing in a packet. What a packet can cost is bounded by the caller's count and scratch, and
  *     linear in them.
  *
@@ -120,7 +124,7 @@
  *     12      4     rows, if flagged                          divides count, not 0; HEAD
  *     +       4     block, if flagged                         1..count-1; HEAD
  *     +       2+2   workers, terms, if flagged                2..65535, 1..workers; HEAD
- *     +       8     seed, if flagged                          no codec of this version has one; HEAD
+ *     +       8     seed, if flagged                          not 0, and of a codec that has one; HEAD
  *     +       …     payload
  *     end-4   4     CRC-32C of all before it, if flagged      matches; CHECKSUM
  *
@@ -138,8 +142,8 @@
  *     2  FIELDS of the bits that hold 2 * workers
  *     3  nothing: every digit is terms
  *
- * QUANT: variant: bits - 1 (bits 0..3), grid even (4), coding (5..6, at most 2), bit 7 zero (OPTION).
- * workers * 2^bits is at most 2^24, blocks at most count / 2; HEAD. A block has 8 bytes of grid:
+ * QUANT: variant: bits - 1 (bits 0..3), grid even (4), coding (5..6, at most 2), rotated (7), which alone has a seed.
+ * workers * 2^bits is at most 2^24, blocks at most count / 2; HEAD. A block has 8 bytes of grid, if it is not rotated:
  *
  *     zero  step (fp32, finite, not negative), lowest (int32, |lowest| * workers <= 2^24); PAYLOAD.
  *           A field f decodes to (f + terms * lowest) * step
@@ -153,6 +157,22 @@
  *        steps are equal bins in every block; of as many bits as hold the largest such b, which must be at most 16;
  *        PAYLOAD. (even: b = f.)
  *     2  nothing: every f is 0
+ *
+ * Rotated, a block is cut into parts: as many of 2^16 values as there are, then one of 2^L for each bit L of the rest,
+ * the largest first. There are at most count / 2 parts, bits is at least 2 unless even, and workers * 2^bits at most
+ * 2^14; HEAD. Instead of grids there is a step (fp32, finite, not negative; PAYLOAD) a part. A field f is the integer
+ * k = f - terms * (2^(bits-1) - 1), even: 2 f + terms - terms * 2^bits; bins are fields. A part's values are s H k
+ * times step / 2^ceil(L/2): H is the Hadamard matrix of size 2^L, its element in row i and column j being 1 or -1 by
+ * the parity of i & j, summed modulo 2^32 and taken as a signed integer; s is -1 where bit i % 32 of random number 2^31
+ * + floor(i / 32) is set, i counting the packet's values.
+ *
+ * RANDOM NUMBERS: number i of a seed is
+ *
+ *     x = i * 0x9e3779b9 + low(key);  x = (x ^ x >> 16) * 0x7feb352d;
+ *     x = (x ^ x >> 15) * 0x846ca68b + high(key);  x ^ x >> 16
+ *
+ * modulo 2^32, the key's halves being those of seed + 0x9e3779b97f4a7c15 after twice x = (x ^ x >> 32) *
+ * 0xd6e8feb86659fd93, and x ^ x >> 32, modulo 2^64.
  *
  * FIELDS are unsigned integers of N bits, 256 to a group. A group's fields are cut into parts of 8, 4, 2 and 1 bits (as
  * many eights as N holds, then at most one of each), low bits first. Each part of p bits fills 32 p bytes, in plane
@@ -226,6 +246,15 @@
  *   8b 63 03 | lengths: 1, thirteen 0, 2, 2; so 0 is coded 0, 7 is 10 and -8 is 11
  *   01 00 c0 00 00 | 10, twenty times 0, 11, ten times 0
  *   9d 28 e3 96 | checksum
+ *
+ * PACKET quant:rotate=1,bits=3,entropy=none,seed=9 : 8 0 0 0 0 0 0 0
+ *   d7 02 11 82 | magic; quant; with a checksum and a seed; 3 bits, grid zero, fields, rotated
+ *   08 00 00 00 | count
+ *   1f 00 00 00 | packet_bytes
+ *   09 00 00 00 00 00 00 00 | seed 9
+ *   ab aa aa 3f | step 4/3 of the one part; over 2^ceil(3/2) it is 1/3
+ *   b6 6d db | 6, eight times, three bits each: k = 3. Of H k the first is 24 and the others 0
+ *   70 f5 d8 73 | checksum
  *
  * PACKET quant : 2.5 2.5 2.5
  *   d7 02 01 45 | magic; quant; with a checksum; 6 bits, grid zero, constant
@@ -356,7 +385,8 @@ typedef struct dtc_spec {
         dtc_rounding rounding;
         dtc_entropy entropy;
         dtc_grid grid;
-        int rotate;    /* reserved for a randomized Hadamard transform first: nonzero is DTC_ERROR_OPTION */
+        int rotate;    /* nonzero: a randomized Hadamard transform first, by the seed, which travels; bits at most 14,
+                        * workers * 2^bits at most 16384, no max_error, min = -max if given */
         int min_given; /* nonzero: the range starts at min, and values below are clipped to it */
         int max_given;
         float min;
@@ -1989,14 +2019,18 @@ DTCI_HADAMARD(dtci_hadamard_integer, uint32_t)
 
 #undef DTCI_HADAMARD
 
-/* Turns the signs of values first .. first + n - 1, as the seed has it: 32 of them by one random number. */
-DTCI_FN void dtci_flip(float *values, const dtci_random *random, size_t first, size_t n) {
+/* The signs of values first .. first + 31, first being a multiple of 32: bit i is set where it is -1. */
+DTCI_FN uint32_t dtci_signs(const dtci_random *random, size_t first) {
+    return dtci_random_at(random, 0x80000000u + (uint32_t)(first / 32)); /* apart from the draws of rounding */
+}
+
+/* The same for any n values: 1 where it is -1. */
+DTCI_FN void dtci_negative(uint32_t *negative, const dtci_random *random, size_t first, size_t n) {
     size_t i = 0, j;
     while (i < n) {
         size_t at = (first + i) % 32, m = n - i < 32 - at ? n - i : 32 - at;
-        uint32_t word =
-            dtci_random_at(random, 0x80000000u + (uint32_t)((first + i) / 32)) >> at; /* apart from rounding */
-        for (j = 0; j < m; j++) values[i + j] = dtci_bits_float(dtci_float_bits(values[i + j]) ^ (word >> j & 1) << 31);
+        uint32_t word = dtci_signs(random, first + i - at) >> at;
+        for (j = 0; j < m; j++) negative[i + j] = word >> j & 1;
         i += m;
     }
 }
@@ -2341,8 +2375,8 @@ DTCI_FN dtc_status dtci_ternary_decode(const dtci_head *head, const unsigned cha
  * part's step is times |x|^2 / <c, x>, c being what x was rounded to, which makes the mean over the seeds x itself. The
  * decoder's transform is of integers, hence exact.
  *
- * Payload: a grid a block (zero: step fp32, lowest int32; even: offset fp32, half fp32); rotated, a step, or half, a
- * part; then by coding
+ * Payload: a grid a block (zero: step fp32, lowest int32; even: offset fp32, half fp32), or, rotated, a step (even:
+ * half) a part; then by coding
  *     0  fields of k - lowest, with room for sums
  *     1  tokens of k - the lowest of all blocks; so 0 is the same bin in all blocks
  *     2  nothing: k = lowest everywhere, as in a constant tensor
@@ -2361,11 +2395,11 @@ DTCI_FN dtc_status dtci_ternary_decode(const dtci_head *head, const unsigned cha
 
 typedef struct dtci_quant {
     const dtci_head *head;
-    const unsigned char *grids; /* as on the wire */
-    float *ranges;              /* min and max a block; of the encoder alone */
-    float *deviations;          /* rotated: root mean square a part; of the encoder alone */
-    double reach;               /* rotated: the largest magnitude, in deviations */
-    int exponent;               /* rotated: the encoder's values are times 2^-exponent, to stay clear of limits */
+    const unsigned char *grids;           /* as on the wire */
+    float *ranges;                        /* min and max a block; of the encoder alone */
+    float *deviations;                    /* rotated: root mean square a part; of the encoder alone */
+    double reach;                         /* rotated: the largest magnitude, in deviations */
+    int *exponents;                       /* rotated: a part's values are times 2^-exponent, to stay clear of limits */
     int even, stochastic, rotate, shared; /* shared: the range is given */
     unsigned bits, bin_bits; /* of a field of one term; of a bin, over all blocks: 17 where that is too many */
     int32_t base;            /* zero: the lowest k of all blocks, terms included */
@@ -2638,37 +2672,39 @@ DTCI_FN void dtci_quant_emit(const dtci_quant *q, uint32_t coding, const uint16_
 /* Turns the values, times 2^-exponent, part by part; finds deviations and reach. With a shared range, `max`, it and not
  * the values sets the exponent, and parts' deviation is that range. */
 DTCI_FN void dtci_quant_rotate(float *rotated, dtci_quant *q, const dtci_random *random, const dtci_source *source,
-                               float magnitude, float max) {
+                               float max) {
+    dtci_source turned;
     dtci_part part;
-    double unit;
-    (void)frexp((double)(q->shared ? max : magnitude), &q->exponent);
-    unit = ldexp(1, -q->exponent);
+    turned.values = rotated;
+    turned.residual = NULL;
     q->reach = q->shared ? 1 : 0;
     for (part.end = 0; part.end < q->head->count;) {
-        size_t at, n, i;
-        unsigned level;
-        double squares, deviation, largest = 0;
-        dtci_source turned;
+        uint32_t negative[DTCI_CHUNK];
+        double unit, deviation, largest;
+        size_t at, n, i, size;
         dtci_stats stats;
         part = dtci_quant_part(q->head, 1, part.end);
+        size = part.end - part.first;
+        stats = dtci_scan(source, part.first, size);
+        largest = (double)(-stats.min > stats.max ? -stats.min : stats.max);
+        (void)frexp(q->shared ? (double)max : largest, &q->exponents[part.index]);
+        unit = ldexp(1, -q->exponents[part.index]);
         for (at = part.first; at < part.end; at += n) {
             n = part.end - at < DTCI_CHUNK ? part.end - at : DTCI_CHUNK;
             dtci_load(rotated + at, source, at, n);
+            dtci_negative(negative, random, at, n);
             for (i = 0; i < n; i++) {
                 double x = (double)rotated[at + i] * unit;
-                rotated[at + i] = (float)(x > 1e30 ? 1e30 : x < -1e30 ? -1e30 : x);
+                float bounded = (float)(x > 1e30 ? 1e30 : x < -1e30 ? -1e30 : x);
+                rotated[at + i] = dtci_bits_float(dtci_float_bits(bounded) ^ negative[i] << 31);
             }
-            dtci_flip(rotated + at, random, at, n);
         }
-        level = dtci_hadamard_fit(part.end - part.first);
-        dtci_hadamard(rotated + part.first, level);
-        turned.values = rotated;
-        turned.residual = NULL;
-        stats = dtci_scan(&turned, part.first, part.end - part.first);
-        squares = stats.squares / (double)(part.end - part.first);
-        deviation = q->shared ? (double)max * unit * sqrt((double)(part.end - part.first)) : sqrt(squares);
-        q->deviations[part.index] = (float)deviation;
+        dtci_hadamard(rotated + part.first, dtci_hadamard_fit(size));
+        stats = dtci_scan(&turned, part.first, size);
         largest = (double)(-stats.min > stats.max ? -stats.min : stats.max);
+        deviation = sqrt(stats.squares / (double)size);
+        if (q->shared) deviation = (double)max * unit * sqrt((double)size);
+        q->deviations[part.index] = (float)deviation;
         if (!q->shared && deviation > 0 && largest > q->reach * deviation) q->reach = largest / deviation;
     }
 }
@@ -2700,7 +2736,7 @@ DTCI_FN void dtci_quant_steps(unsigned char *to, const dtci_quant *q, const dtci
             }
         }
         if (!q->shared && !q->stochastic) step = dot > 0 ? squares / dot : 0;
-        step = ldexp(step, q->exponent - (int)dtci_hadamard_fit(part.end - part.first) / 2);
+        step = ldexp(step, q->exponents[part.index] - (int)dtci_hadamard_fit(part.end - part.first) / 2);
         step = step < (double)FLT_MAX ? step : (double)FLT_MAX;
         dtci_put_float(to + 4 * part.index, (float)step);
     }
@@ -2733,15 +2769,17 @@ DTCI_FN void dtci_quant_emit_rotated(const dtci_quant *q, uint32_t coding, const
         step = ldexp((double)dtci_get_float(steps + 4 * part.index), -(int)((level + 1) / 2));
         dtci_hadamard_integer(turned + part.first, level);
         for (at = part.first; at < part.end; at += n) {
+            uint32_t negative[DTCI_CHUNK];
             int32_t integers[DTCI_CHUNK];
             n = part.end - at < DTCI_CHUNK ? part.end - at : DTCI_CHUNK;
-            memcpy(integers, turned + at, 4 * n);
+            dtci_negative(negative, &random, at, n);
+            for (i = 0; i < n; i++) negative[i] = (turned[at + i] ^ (0u - negative[i])) + negative[i];
+            memcpy(integers, negative, 4 * n);
             for (i = 0; i < n; i++) {
                 double x = (double)integers[i] * step;
                 x = x > (double)FLT_MAX ? (double)FLT_MAX : x < -(double)FLT_MAX ? -(double)FLT_MAX : x;
                 chunk[i] = (float)x;
             }
-            dtci_flip(chunk, &random, at, n);
             dtci_store(sink, at, chunk, n);
         }
     }
@@ -2765,14 +2803,16 @@ DTCI_FN size_t dtci_quant_scratch(const dtc_spec *spec, const dtci_head *head) {
     size_t parts = dtci_quant_parts(head, spec->quant.rotate);
     uint64_t bytes = 2 * (uint64_t)dtci_room(8 * parts) + dtci_room(2 * (size_t)head->count) +
                      dtci_coder_scratch(dtci_quant_bin_bits_max(spec));
-    if (spec->quant.rotate) bytes += (uint64_t)dtci_room(4 * parts) + dtci_room(4 * (size_t)head->count);
+    if (spec->quant.rotate)
+        bytes += (uint64_t)dtci_room(4 * parts) + dtci_room(sizeof(int) * parts) + dtci_room(4 * (size_t)head->count);
     return dtci_quant_stores(head, spec->quant.rotate) ? 0 : bytes < SIZE_MAX ? (size_t)bytes : SIZE_MAX;
 }
 
 /* Everything the encoder works in. */
 typedef struct dtci_quant_work {
-    float *ranges; /* min and max a block */
-    float *deviations, *rotated;
+    float *ranges;               /* min and max a block */
+    float *deviations, *rotated; /* by part; by value */
+    int *exponents;
     unsigned char *grids;
     uint16_t *bins;
     dtci_coder coder;
@@ -2785,10 +2825,12 @@ DTCI_FN int dtci_quant_take(dtci_quant_work *work, const dtc_spec *spec, const d
     work->grids = (unsigned char *)dtci_take(arena, 8 * parts);
     work->bins = (uint16_t *)dtci_take(arena, 2 * (size_t)head->count);
     work->deviations = work->rotated = NULL;
+    work->exponents = NULL;
     if (spec->quant.rotate) {
+        work->exponents = (int *)dtci_take(arena, sizeof(int) * parts);
         work->deviations = (float *)dtci_take(arena, 4 * parts);
         work->rotated = (float *)dtci_take(arena, 4 * (size_t)head->count);
-        if (!work->deviations || !work->rotated) return 0;
+        if (!work->exponents || !work->deviations || !work->rotated) return 0;
     }
     return dtci_coder_open(&work->coder, bits, arena) && work->ranges && work->grids && work->bins;
 }
@@ -2955,10 +2997,9 @@ DTCI_FN dtc_status dtci_quant_encode(const dtc_spec *spec, dtci_head *head, unsi
     q.ranges = work.ranges;
     q.deviations = work.deviations;
     if (rotate) {
-        dtci_stats stats = dtci_scan(source, 0, head->count);
-        if (!stats.finite) return DTC_ERROR_NONFINITE;
-        dtci_quant_rotate(work.rotated, &q, &random, source, -stats.min > stats.max ? -stats.min : stats.max,
-                          spec->quant.max);
+        if (!dtci_scan(source, 0, head->count).finite) return DTC_ERROR_NONFINITE;
+        q.exponents = work.exponents;
+        dtci_quant_rotate(work.rotated, &q, &random, source, spec->quant.max);
         rotated.values = work.rotated;
         rotated.residual = NULL;
         source = &rotated;
@@ -3993,9 +4034,8 @@ DTCI_FN dtc_status dtci_encode(const dtc_spec *spec, unsigned char *packet, size
     dtc_status status = dtci_spec_check(spec);
     if (status == DTC_OK) status = dtci_head_open(&head, spec, count);
     if (status != DTC_OK) return status;
-    room = head.head_bytes + (head.checksum ? 4 : 0);
-    if (capacity < room) return DTC_ERROR_CAPACITY;
-    room = capacity - room;
+    room = head.head_bytes + (head.checksum ? 4 : 0); /* a stored packet's head may be shorter */
+    room = capacity > room ? capacity - room : 0;
     if (dtc_encode_scratch(spec, count) > (scratch ? scratch_bytes : 0)) return DTC_ERROR_SCRATCH;
     arena.p = (unsigned char *)scratch;
     arena.left = scratch_bytes;
@@ -4030,6 +4070,7 @@ DTCI_FN dtc_status dtci_encode(const dtc_spec *spec, unsigned char *packet, size
         head.variant = (uint32_t)spec->raw.type;
         if (residual && !dtci_scan(source, 0, count).finite) status = DTC_ERROR_NONFINITE;
     }
+    if (status == DTC_OK && capacity < head.head_bytes + (head.checksum ? 4 : 0)) status = DTC_ERROR_CAPACITY;
     if (status == DTC_OK && head.codec == DTC_RAW) {
         room = capacity - head.head_bytes - (head.checksum ? 4 : 0);
         status = dtci_raw_encode(&head, packet + head.head_bytes, room, &bytes, source, residual);

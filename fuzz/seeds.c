@@ -46,6 +46,8 @@ static const char *const specs[] = {
     "quant:max-error=0.01",
     "quant:max-error=1e-7,rounding=stochastic,min=auto,max=auto",
     "quant:rotate=1",
+    "quant:rotate=1,bits=4,seed=2,block=40",
+    "quant:rotate=1,bits=2,grid=even,entropy=none,workers=3,checksum=0",
 };
 
 static const char *const bad_specs[] = {
@@ -77,7 +79,8 @@ static void fill(float *values, size_t count, unsigned kind) {
 
 int main(void) {
     static const size_t counts[] = {0, 1, 7, 200, 1000, COUNT_MAX};
-    static const char *const roundtrips[] = {"roundtrip_raw", "roundtrip_ternary", "roundtrip_quant"};
+    static const char *const roundtrips[] = {"roundtrip_raw", "roundtrip_ternary", "roundtrip_quant",
+                                             "roundtrip_rotate"};
     static float values[COUNT_MAX];
     static unsigned char packet[PACKET_MAX], scratch[SCRATCH_BYTES], message[2 * PACKET_MAX];
     size_t message_bytes = 0, bytes, s, c;

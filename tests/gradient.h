@@ -10,14 +10,18 @@
 /* Layer l's weights are tensor 2 l. Free with tensors_free. */
 static inline struct tensors real_gradient(size_t steps) {
     enum { BATCH = 64, PIXELS = 784 };
-    static const struct net_widths widths = {4, {PIXELS, 392, 50, 10}};
+    const struct shape sample = {28, 28, 1};
+    struct net_plan plan;
+    struct net net;
     struct images images;
     struct error error;
     size_t index[BATCH], step, i;
     uint8_t labels[BATCH];
     if (!images_read(&images, "/usr/share/datasets/fashion-mnist", "train", steps * BATCH, 10, &error))
         fail_msg("%s", error.text);
-    struct net net = net_create(&widths, ACTIVATION_RELU, BATCH);
+    if (!net_plan_parse("784-392-50-10", &plan, &error) || !net_fit(&net, &plan, sample, ACTIVATION_RELU, &error))
+        fail_msg("%s", error.text);
+    net_start(&net, BATCH);
     struct tensors parameters = net_parameters(&net, 1), gradient = tensors_like(&parameters);
     struct tensors velocity = tensors_like(&parameters);
     float *inputs = floats((size_t)BATCH * PIXELS);

@@ -41,6 +41,12 @@ static const char *const specs[] = {
     "quant:rate=0.5,block=1000",
     "quant:max-error=0.01",
     "quant:max-error=0.01,grid=even,rounding=stochastic,workers=2",
+    "quant:rotate=1",
+    "quant:rotate=1,bits=4,seed=3",
+    "quant:rotate=1,bits=3,entropy=none,seed=5,block=100,checksum=0",
+    "quant:rotate=1,rate=2,block=1000",
+    "quant:rotate=1,bits=4,grid=even,workers=3,entropy=none,min=-1,max=1",
+    "quant:rotate=1,bits=5,rounding=stochastic,checksum=0",
     "quant:bits=2,checksum=0",
     "quant:bits=4,entropy=none,checksum=0",
     "quant:bits=4,block=50,grid=even,checksum=0",
@@ -75,7 +81,8 @@ static float *values_of(kind what, size_t count) {
 /* What the head of a packet of this spec may take, checksum included. */
 static size_t head_room(const dtc_spec *spec, size_t count) {
     return 16 - (spec->no_checksum ? 4u : 0u) + (spec->rows ? 4u : 0u) + (spec->workers > 1 ? 4u : 0u) +
-           (spec->codec != DTC_RAW && spec->block && spec->block < count ? 4u : 0u);
+           (spec->codec != DTC_RAW && spec->block && spec->block < count ? 4u : 0u) +
+           (spec->quant.rotate && spec->seed ? 8u : 0u);
 }
 
 static int all_bytes_are(const void *p, size_t bytes, unsigned char byte) {
@@ -728,7 +735,8 @@ static void test_info(void **state) {
         assert_int_equal(info.workers, spec.workers ? spec.workers : 1);
         assert_int_equal(info.spec.workers, spec.workers > 1 ? spec.workers : 0);
         assert_int_equal(info.terms, 1);
-        assert_int_equal(info.seed, 0); /* none of these codecs needs one to decode */
+        assert_int_equal(info.seed, info.spec.quant.rotate ? spec.seed : 0); /* the others need none to decode */
+        assert_int_equal(info.spec.quant.rotate, info.codec == DTC_QUANT ? spec.quant.rotate : 0);
         assert_int_equal(info.spec.no_checksum, spec.no_checksum);
         assert_int_equal(info.spec.block, info.codec == DTC_RAW || spec.block >= 600 ? 0 : spec.block);
         if (info.codec == DTC_RAW)

@@ -188,6 +188,11 @@ static void test_errors(void **state) {
         {"quant:rate=auto", "           ^", DTC_ERROR_SPEC_VALUE},
         {"quant:max-error=0", "                ^", DTC_ERROR_SPEC_VALUE},
         {"quant:max-error=-1", "                ^", DTC_ERROR_SPEC_VALUE},
+        {"quant:rotate=1,bits=15", "                    ^", DTC_ERROR_SPEC_VALUE},
+        {"quant:rotate=1,bits=8,workers=65", "                              ^", DTC_ERROR_SPEC_VALUE},
+        {"quant:rotate=1,max-error=1", "                         ^", DTC_ERROR_SPEC_VALUE},
+        {"quant:rotate=1,min=-1", "                   ^", DTC_ERROR_SPEC_VALUE},
+        {"quant:rotate=1,min=-1,max=2", "                          ^", DTC_ERROR_SPEC_VALUE},
         {"quant:rotate=2", "             ^", DTC_ERROR_SPEC_VALUE},
         {"quant:min=-1e39", "          ^", DTC_ERROR_SPEC_VALUE},
         {"quant:min=1,max=1", "                ^", DTC_ERROR_SPEC_VALUE},
@@ -345,12 +350,13 @@ static dtc_spec any_spec(uint64_t *seed) {
         SOMETIMES(quant.rounding, DTC_STOCHASTIC);
         if (fineness != 2) SOMETIMES(quant.entropy, DTC_NO_ENTROPY);
         SOMETIMES(quant.grid, DTC_GRID_EVEN);
-        SOMETIMES(quant.rotate, 1);
         if (fineness != 3) {
             SOMETIMES(quant.min_given, 1);
             SOMETIMES(quant.max_given, 1);
             if (spec.quant.min_given) spec.quant.min = -any_float(seed, float_bits(FLT_MAX));
             if (spec.quant.max_given) spec.quant.max = any_float(seed, float_bits(FLT_MAX));
+            if (spec.quant.bits < 7 && spec.quant.min_given == spec.quant.max_given) SOMETIMES(quant.rotate, 1);
+            if (spec.quant.rotate && spec.quant.min_given) spec.quant.min = -spec.quant.max;
         }
     }
 #undef SOMETIMES
@@ -401,7 +407,7 @@ static void test_capacity(void **state) {
 /* Nothing is longer than the longest of each key; that is below 256 bytes. */
 static void test_longest(void **state) {
     dtc_spec spec = spec_of("quant:floor=12,probe=8,sample=1.17549435e-38,max-error=1.17549435e-38,"
-                            "rounding=stochastic,entropy=none,grid=even,rotate=1,rows=1073741568,"
+                            "rounding=stochastic,entropy=none,grid=even,rows=1073741568,"
                             "seed=18446744073709551615,block=1073741568,workers=256,checksum=0");
     char text[256];
     (void)state;
@@ -411,6 +417,10 @@ static void test_longest(void **state) {
     spec.quant.min_given = spec.quant.max_given = 1;
     spec.quant.min = -1.17549435e-38f;
     spec.quant.max = 1.17549435e-38f;
+    assert_int_equal(dtc_spec_format(&spec, text, sizeof text), DTC_OK);
+    spec.quant.bits = 14;
+    spec.quant.rotate = 1;
+    spec.workers = 1;
     assert_int_equal(dtc_spec_format(&spec, text, sizeof text), DTC_OK);
 }
 
