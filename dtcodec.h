@@ -44,6 +44,9 @@
  *                 counts; rate=B where the bytes do; min=,max= where workers must share one grid. rotate=1,rate=B
  *                 for the least squared error without bias, at 1 to 8 bits and whatever the values are like; sparse
  *                 ones do better without.
+ *     factor      matrices, rows=M, as sums of few outer products. The gradient of a dense layer is one of its deltas
+ *                 and inputs: dtc_encode_factors sends those to the bit. Or the nearest matrix of a rank, with a
+ *                 residual: half a bit a value where a rank of 4 stands for 392 x 784.
  *
  * Spec text is CODEC[:KEY=VALUE[,KEY=VALUE]...]. Every key can be left out:
  *
@@ -51,6 +54,7 @@
  *     ternary     clip=2.5  scale=auto|S  pack=huffman|base3
  *     quant       bits=auto|1..16  floor=6  probe=4  sample=0.03  rate=BITS  max-error=E  rounding=nearest|stochastic
  *                 entropy=huffman|none  grid=zero|even  rotate=0|1  min=auto|X  max=auto|X
+ *     factor      rank=4  value=fp32|bf16|fp16|1..16
  *     all         rows=M  seed=S  block=N  workers=K  checksum=1|0
  *
  * Of bits, rate and max-error, give one at the most; dtc_spec, below, tells what each means, and its range.
@@ -64,6 +68,7 @@
  *     bin         one interval of a quantizer, and its number
  *     scale       what a packet's integers are multiplied with
  *     block       consecutive values that share one scale
+ *     factors     vectors u_k and v_k of a matrix that is the sum over k < rank of u_k v_k^T
  *     residual    what has not been sent yet; added to the next values (error feedback)
  *     workers     how many packets a sum may have room for; terms: how many are in it
  *     scratch     working memory of one call, the caller's
@@ -78,22 +83,22 @@
  *     untouched: a payload is found to be sound before the first value is written.
  *   - A NaN or an infinity to encode is DTC_ERROR_NONFINITE, but for raw without a residual, which carries it.
  *   - Empty, constant, all-zero and denormal tensors all work. Constant ones cost no payload in quant, all-zero ones
- *     none in ternary.
+ *     none in ternary and four bytes in factor.
  *   - A packet is never larger than 4 * count + its head: what would not shrink is stored as raw fp32 (dtc_info.codec
  *     says so). With fixed-width packing (entropy=none, pack=base3) the size depends on the spec and the count alone
  *     if workers > 1, so that sums have the size of their terms.
  *   - A packet holds at most 2^30 - 256 values.
  *   - Decoding gives the same bits on every platform, compiler, optimization and -ffast-math. Two things are the
  *     processor's: one set to flush denormals gives zeros for them, and x87 arithmetic (32-bit x86 without
- *     -mfpmath=sse) may round the sums of dtc_decode_add otherwise in the last bit.
+ *     -mfpmath=sse) may round the sums of dtc_decode_add, and those of factor, otherwise in the last bit.
  *   - A rotated tensor's mean over the seeds is the tensor itself to within 1e-5 of its squared norm, if its parts are
  *     of 512 values or more; smaller ones keep something of their shape. rounding=stochastic has no such limit.
  *   - Encoding uses exactly rounded operations in a fixed order, but for rate=, which searches with the C library's
- *     log2 and exp2. What a compiler is allowed to change of that (FMA, -ffast-math) can move the last bit of a
- *     scale, or a value at the very border of two bins. Either way every receiver decodes the same packet to the same
- *     bits.
+ *     log2 and exp2. What a compiler is allowed to change of that (FMA, -ffast-math) can move the last bit of a scale,
+ *     or of an approximation's factors, or a value at the very border of two bins. Either way every receiver decodes
+ *     the same packet to the same bits.
  *   - Decoders trust nothing in a packet. What a packet can cost is bounded by the caller's count and scratch, and
- *     linear in them.
+ *     linear in them; but in factor it is count * rank, which dtc_inspect tells, and less than count^1.5 / 2.
  *
  * CONFIGURATION
  *
@@ -173,6 +178,14 @@
  *
  * modulo 2^32, the key's halves being those of seed + 0x9e3779b97f4a7c15 after twice x = (x ^ x >> 32) *
  * 0xd6e8feb86659fd93, and x ^ x >> 32, modulo 2^64.
+ *
+ * FACTOR: variant 0, with rows and without a block; HEAD. Let columns = count / rows. The payload is rank (uint32,
+ * rank * (rows + columns) < count; HEAD) and, unless that is 0, u, rank x rows, and v, rank x columns, as NESTED
+ * packets (no room for two; SIZE). Value [i][j] is the sum, in double, over k = 0, 1, … of u[k][i] * v[k][j], which is
+ * exact there; rounded to fp32 once and bounded to +-FLT_MAX.
+ *
+ * NESTED: whole packets of raw or quant, without checksum, rows, seed or workers, of as many values as their place
+ * takes and none that is NaN or infinite. Any violation in them is PAYLOAD.
  *
  * FIELDS are unsigned integers of N bits, 256 to a group. A group's fields are cut into parts of 8, 4, 2 and 1 bits (as
  * many eights as N holds, then at most one of each), low bits first. Each part of p bits fills 32 p bytes, in plane
@@ -262,6 +275,18 @@
  *   18 00 00 00 | packet_bytes
  *   00 00 20 40 01 00 00 00 | step 2.5, lowest 1
  *   f3 af e3 79 | checksum
+ *
+ * PACKET factor:rank=1,rows=4,value=bf16 : 4 4 -4 4 4 4 -4 4 -4 -4 4 -4 4 4 -4 4
+ *   d7 03 03 00 | magic; factor; with a checksum and rows
+ *   10 00 00 00 | count
+ *   40 00 00 00 | packet_bytes
+ *   04 00 00 00 | rows
+ *   01 00 00 00 | rank
+ *   d7 00 00 01 04 00 00 00 14 00 00 00 | a packet of raw, bf16, of 4 values
+ *   00 40 00 40 00 c0 00 40 | u_0: 2 2 -2 2
+ *   d7 00 00 01 04 00 00 00 14 00 00 00 | and another
+ *   00 40 00 40 00 c0 00 40 | v_0: 2 2 -2 2
+ *   ff 79 0b 3c | checksum
  */
 
 /* ====================================================================================================================

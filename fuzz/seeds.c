@@ -48,6 +48,9 @@ static const char *const specs[] = {
     "quant:rotate=1",
     "quant:rotate=1,bits=4,seed=2,block=40",
     "quant:rotate=1,bits=2,grid=even,entropy=none,workers=3,checksum=0",
+    "factor:rows=10",
+    "factor:rank=1,rows=20,value=bf16,checksum=0",
+    "factor:rank=2,rows=10,value=5,workers=3",
 };
 
 static const char *const bad_specs[] = {
@@ -80,7 +83,7 @@ static void fill(float *values, size_t count, unsigned kind) {
 int main(void) {
     static const size_t counts[] = {0, 1, 7, 200, 1000, COUNT_MAX};
     static const char *const roundtrips[] = {"roundtrip_raw", "roundtrip_ternary", "roundtrip_quant",
-                                             "roundtrip_rotate"};
+                                             "roundtrip_rotate", "roundtrip_factor"};
     static float values[COUNT_MAX];
     static unsigned char packet[PACKET_MAX], scratch[SCRATCH_BYTES], message[2 * PACKET_MAX];
     size_t message_bytes = 0, bytes, s, c;

@@ -8,9 +8,9 @@
 
 #include <stdio.h>
 
-enum { COUNT = 10000, KINDS = 4 };
+enum { COUNT = 10000, SIDE = 100, RANK = 40, KINDS = 4 };
 
-/* Not rate: its search goes by exp2, which is as exact as the C library. */
+/* Not rate: its search goes by exp2, which is as exact as the C library. Of factor, only what is given. */
 static const char *const specs[] = {
     "raw",
     "raw:type=bf16",
@@ -27,6 +27,9 @@ static const char *const specs[] = {
     "quant:bits=11,grid=even",
     "quant:bits=16,min=-1,max=1",
     "quant:max-error=0.001",
+    "factor",
+    "factor:value=bf16",
+    "factor:value=6",
 };
 
 /* By integers and powers of two alone, so that all machines have the same. */
@@ -72,7 +75,10 @@ int main(int argc, char **argv) {
                 dtc_status status = dtc_spec_parse(specs[s], &spec, NULL);
                 fill(values, kind);
                 fill(residual, (kind + 1) % KINDS);
-                if (status == DTC_OK)
+                if (status == DTC_OK && spec.codec == DTC_FACTOR)
+                    status = dtc_encode_factors(&spec, packets, sizeof packets, &bytes, values, residual, RANK, SIDE,
+                                                SIDE, scratch, sizeof scratch);
+                else if (status == DTC_OK)
                     status = dtc_encode_residual(&spec, packets, sizeof packets, &bytes, values, residual, COUNT,
                                                  scratch, sizeof scratch);
                 if (status != DTC_OK) {
