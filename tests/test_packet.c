@@ -50,6 +50,11 @@ static const char *const specs[] = {
     "quant:bits=2,checksum=0",
     "quant:bits=4,entropy=none,checksum=0",
     "quant:bits=4,block=50,grid=even,checksum=0",
+    "factor:rows=10",
+    "factor:rank=1,rows=10,workers=3,block=5,seed=3",
+    "factor:rank=2,rows=10,value=bf16",
+    "factor:rank=3,rows=10,value=fp16,checksum=0",
+    "factor:rank=2,rows=10,value=3,checksum=0",
     "circulant:rows=10",
     "circulant:rows=10,block=7,value=bf16,workers=3",
     "circulant:rows=5,block=3,value=8",
@@ -78,10 +83,14 @@ static float *values_of(kind what, size_t count) {
     return values;
 }
 
+static int has_blocks(dtc_codec codec) {
+    return codec != DTC_RAW && codec != DTC_FACTOR;
+}
+
 /* What the head of a packet of this spec may take, checksum included. */
 static size_t head_room(const dtc_spec *spec, size_t count) {
     return 16 - (spec->no_checksum ? 4u : 0u) + (spec->rows ? 4u : 0u) + (spec->workers > 1 ? 4u : 0u) +
-           (spec->codec != DTC_RAW && spec->block && spec->block < count ? 4u : 0u) +
+           (has_blocks(spec->codec) && spec->block && spec->block < count ? 4u : 0u) +
            (spec->quant.rotate && spec->seed ? 8u : 0u);
 }
 
@@ -352,6 +361,8 @@ static void test_flips(void **state) {
     check_flips("quant:bits=3,checksum=0", SPARSE, 4100, 5);
     check_flips("quant:bits=3,checksum=0", GAUSSIAN, 4100, 11);
     check_flips("quant:bits=3,checksum=0,block=2000", SPARSE, 4100, 5);
+    check_flips("factor:rank=1,rows=7,checksum=0", GAUSSIAN, 91, 1);
+    check_flips("factor:rank=3,rows=32,value=5,checksum=0", GAUSSIAN, 32 * 40, 1);
     check_flips("circulant:rows=7,block=3,checksum=0", GAUSSIAN, 91, 1);
     check_flips("circulant:rows=64,value=3,block=16,checksum=0", GAUSSIAN, 64 * 100, 1);
 }
@@ -738,7 +749,7 @@ static void test_info(void **state) {
         assert_int_equal(info.seed, info.spec.quant.rotate ? spec.seed : 0); /* the others need none to decode */
         assert_int_equal(info.spec.quant.rotate, info.codec == DTC_QUANT ? spec.quant.rotate : 0);
         assert_int_equal(info.spec.no_checksum, spec.no_checksum);
-        assert_int_equal(info.spec.block, info.codec == DTC_RAW || spec.block >= 600 ? 0 : spec.block);
+        assert_int_equal(info.spec.block, has_blocks(info.codec) && spec.block < 600 ? spec.block : 0);
         if (info.codec == DTC_RAW)
             assert_int_equal(info.spec.raw.type, spec.codec == DTC_RAW ? spec.raw.type : DTC_FP32);
         if (info.codec == DTC_QUANT && spec.quant.bits) assert_int_equal(info.spec.quant.bits, spec.quant.bits);
