@@ -379,11 +379,61 @@ static void test_token_ranges(void **state) {
     assert_int_equal(dtci_tokens_read(back, 400, 8, to, size, &decoder), DTC_ERROR_PAYLOAD);
 }
 
+static dtci_tokens_plan pairs_for(const uint16_t *bins, size_t n, unsigned bits) {
+    dtci_tokens_plan plan = plan_for(bins, n, bits);
+    memset(&plan, 0, sizeof plan);
+    dtci_coder_try_pairs(&coder, &plan, SYMBOLS);
+    assert_true(plan.tokens.pairs);
+    return plan;
+}
+
+/* Bins two to a token: they come back, odd ones of a stream and far ones of coarse classes, too. */
+static void test_pairs(void **state) {
+    static const size_t counts[] = {1, 2, 3, 64, 501, 4095, 4096, 4097, 4098, 4099, 4101, 9001};
+    static uint16_t bins[60000], back[9002];
+    static unsigned char to[40000];
+    uint64_t seed = 7;
+    size_t c, i, n, size;
+    dtci_tokens_plan plan;
+    int far;
+    (void)state;
+    for (c = 0; c < LENGTH(counts); c++) {
+        for (far = 0; far < 3; far++) {
+            n = counts[c];
+            for (i = 0; i < n; i++) bins[i] = (uint16_t)(100 + floor(2 * noise_gaussian(&seed)));
+            for (i = 0; i < n && far; i += 37) bins[i] = (uint16_t)(75 + noise_u64(&seed) % 50);
+            if (far == 2) bins[n - 1] = 130;
+            plan = pairs_for(bins, n, 8);
+            size = dtci_coder_write(&coder, &plan, to, plan.bytes);
+            assert_in_range(size, plan.bytes - 4, plan.bytes);
+            memset(back, 0xee, sizeof back);
+            CHECK(dtci_tokens_read(back, n, 8, to, size, &decoder) == DTC_OK, "%zu bins, %d", n, far);
+            assert_memory_equal(back, bins, 2 * n);
+            assert_int_equal(back[n], 0xeeee);
+            assert_int_equal(dtci_tokens_read(back, n, 8, to, size - 1, &decoder), DTC_ERROR_PAYLOAD);
+            if (far == 2) assert_int_equal(dtci_tokens_read(back, n, 7, to, size, &decoder), DTC_ERROR_PAYLOAD);
+        }
+    }
+    for (i = 0; i < 1000; i++) bins[i] = (uint16_t)(i * i % 7); /* one bin less is refused, but for the mode */
+    for (i = 0; i < 7; i++) {
+        bins[999] = (uint16_t)i;
+        plan = pairs_for(bins, 1000, 3);
+        size = dtci_coder_write(&coder, &plan, to, sizeof to);
+        assert_int_equal(dtci_tokens_read(back, 1000, 3, to, size, &decoder), DTC_OK);
+        assert_int_equal(dtci_tokens_read(back, 999, 3, to, size, &decoder),
+                         i == plan.tokens.mode ? DTC_OK : DTC_ERROR_PAYLOAD);
+    }
+    for (i = 0; i < 60000; i++) bins[i] = (uint16_t)(20 + floor(1.9 * noise_gaussian(&seed)));
+    plan = plan_for(bins, 60000, 6); /* about 3 bits: whole ones for each would waste some percent */
+    assert_true(plan.tokens.pairs);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lengths), cmocka_unit_test(test_length_limit),    cmocka_unit_test(test_few_symbols),
         cmocka_unit_test(test_table),   cmocka_unit_test(test_malformed_table), cmocka_unit_test(test_codes),
         cmocka_unit_test(test_classes), cmocka_unit_test(test_tokens),          cmocka_unit_test(test_token_ranges),
+        cmocka_unit_test(test_pairs),
     };
     return cmocka_run_group_tests_name("huffman", tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 /* quant: how far off a value may be, what a packet may cost, and that stochastic rounding is unbiased. */
-#include "gradient.h"
+#include "helpers.h"
+#include "training.h"
 
 /* The grid of a packet without rows, block, workers: the width of its bins, and where the first one's centre is. */
 typedef struct grid {
@@ -424,6 +425,8 @@ static double distance(const float *values, const float *others, size_t count) {
     return sum;
 }
 
+static const char images[] = "/usr/share/datasets/fashion-mnist";
+
 /* Variance over the squared norm of the unbiased code, at so many bits of whole packet a value: at most these. */
 static const struct { double rate, error; } rotated_limits[] = {{1, 0.56}, {2, 0.104}, {3, 0.0236}, {4, 0.0059}};
 
@@ -454,10 +457,12 @@ static void test_rotated_gaussian(void **state) {
 }
 
 static void test_rotated_gradient(void **state) {
-    struct tensors gradient = real_gradient(40);
+    struct training training;
+    struct error error;
     (void)state;
-    check_rotated("gradient", gradient.all, gradient.values);
-    tensors_free(&gradient);
+    if (!training_run(&training, images, 40, &error)) fail_msg("%s", error.text);
+    check_rotated("gradient", training.gradient.all, training.gradient.values);
+    training_free(&training);
 }
 
 /* The mean of k packets of as many seeds comes nearer as 1 / sqrt(k). */
@@ -492,16 +497,18 @@ static void test_rotated_unbiased(void **state) {
                                         "quant:rotate=1,bits=4,rounding=stochastic"};
     enum { COUNT = 3072 };
     float *gaussian = drawn(COUNT, noise_gaussian, 0, 8), *sparse = drawn(COUNT, noise_laplace, 0.9, 8);
-    struct tensors gradient = real_gradient(10);
+    struct training training;
+    struct error error;
     size_t s, i;
     (void)state;
+    if (!training_run(&training, images, 10, &error)) fail_msg("%s", error.text);
     for (i = 0; i < COUNT; i++) sparse[i] += 0.3f; /* not symmetric */
     for (s = 0; s < LENGTH(specs); s++) {
         check_mean("Gaussian", specs[s], gaussian, COUNT, 1024);
         check_mean("sparse", specs[s], sparse, COUNT, 1024);
-        check_mean("gradient", specs[s], gradient.all, 65536, 64);
+        check_mean("gradient", specs[s], training.gradient.all, 65536, 64);
     }
-    tensors_free(&gradient);
+    training_free(&training);
     free(sparse);
     free(gaussian);
 }
