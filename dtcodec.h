@@ -47,6 +47,9 @@
  *     factor      matrices, rows=M, as sums of few outer products. The gradient of a dense layer is one of its deltas
  *                 and inputs: dtc_encode_factors sends those to the bit. Or the nearest matrix of a rank, with a
  *                 residual: half a bit a value where a rank of 4 stands for 392 x 784.
+ *     circulant   block-circulant matrices as their vectors, to the bit: for the layers of dtcodec_fft.h, whose n x n
+ *                 weights are n values. Not for dense gradients: it sends the projection onto the nearest circulant
+ *                 matrix, and that keeps next to nothing of them.
  *
  * Spec text is CODEC[:KEY=VALUE[,KEY=VALUE]...]. Every key can be left out:
  *
@@ -55,6 +58,7 @@
  *     quant       bits=auto|1..16  floor=6  probe=4  sample=0.03  rate=BITS  max-error=E  rounding=nearest|stochastic
  *                 entropy=huffman|none  grid=zero|even  rotate=0|1  min=auto|X  max=auto|X
  *     factor      rank=4  value=fp32|bf16|fp16|1..16
+ *     circulant   value=fp32|bf16|fp16|1..16
  *     all         rows=M  seed=S  block=N  workers=K  checksum=1|0
  *
  * Of bits, rate and max-error, give one at the most; dtc_spec, below, tells what each means, and its range.
@@ -67,7 +71,7 @@
  *     spec        how to encode; also as text
  *     bin         one interval of a quantizer, and its number
  *     scale       what a packet's integers are multiplied with
- *     block       consecutive values that share one scale
+ *     block       consecutive values that share one scale; or, in circulant, a square of the matrix
  *     factors     vectors u_k and v_k of a matrix that is the sum over k < rank of u_k v_k^T
  *     residual    what has not been sent yet; added to the next values (error feedback)
  *     workers     how many packets a sum may have room for; terms: how many are in it
@@ -184,6 +188,12 @@
  * packets (no room for two; SIZE). Value [i][j] is the sum, in double, over k = 0, 1, … of u[k][i] * v[k][j], which is
  * exact there; rounded to fp32 once and bounded to +-FLT_MAX.
  *
+ * CIRCULANT: variant 0, with rows; HEAD. A matrix of rows x columns is cut into blocks of b x b, of which the last may
+ * reach beyond it, b being block, or without it the larger of rows and columns. Their vectors are v values c, v =
+ * ceil(rows / b) * ceil(columns / b) * b, one row of blocks after the other; v + 3 <= count; HEAD. The payload, of 12
+ * to 4 * count bytes (SIZE), is the NESTED packet of the c. At row i and column j of a block stands its c[(i - j) mod
+ * b].
+ *
  * NESTED: whole packets of raw or quant, without checksum, rows, seed or workers, of as many values as their place
  * takes and none that is NaN or infinite. Any violation in them is PAYLOAD.
  *
@@ -287,6 +297,15 @@
  *   d7 00 00 01 04 00 00 00 14 00 00 00 | and another
  *   00 40 00 40 00 c0 00 40 | v_0: 2 2 -2 2
  *   ff 79 0b 3c | checksum
+ *
+ * PACKET circulant:rows=3 : 1 3 2 2 1 3 3 2 1
+ *   d7 05 03 00 | magic; circulant; with a checksum and rows
+ *   09 00 00 00 | count
+ *   2c 00 00 00 | packet_bytes
+ *   03 00 00 00 | rows
+ *   d7 00 00 00 03 00 00 00 18 00 00 00 | a packet of its own: raw fp32, 3 values, 24 bytes
+ *   00 00 80 3f 00 00 00 40 00 00 40 40 | 1 2 3, the first column, and down each wrapped diagonal
+ *   fe ac 96 f9 | checksum
  */
 
 /* ====================================================================================================================
@@ -385,7 +404,8 @@ typedef struct dtc_spec {
     dtc_codec codec;
     uint64_t seed;    /* of the stochastic codecs; give every encoded tensor its own */
     size_t rows;      /* shape: count = rows * columns, rows divides count; 0: a vector */
-    size_t block;     /* values that share one scale; 0: the whole tensor */
+    size_t block;     /* values that share one scale; 0: the whole tensor. circulant: rows, and columns, of a block; 0:
+                       * the larger of the matrix's rows and columns */
     uint32_t workers; /* room for sums of this many packets, 1..65535; 0: 1 */
     int no_checksum;  /* nonzero: leave the CRC-32C out */
 
@@ -430,7 +450,7 @@ typedef struct dtc_spec {
     } sensing;
 
     struct {
-        dtc_value value;
+        dtc_value value; /* how the vectors are held */
     } circulant;
 } dtc_spec;
 

@@ -109,6 +109,30 @@ static inline size_t fuzz_values(struct fuzz_input *input, float *values, size_t
 
 enum { FUZZ_COUNT_MAX = 1 << 13 }; /* the most values that a fuzzer lets a packet ask for */
 
+/* The vectors of a circulant packet can be had where the matrix can, and they are what it is made of. */
+static inline void fuzz_decode_circulant(const uint8_t *packet, const dtc_info *info, const dtc_decode_options *options,
+                                         const float *values, dtc_status status, void *scratch) {
+    static struct fuzz_memory memory;
+    size_t block = info->spec.block, count, i;
+    float *vectors;
+    if (!block) block = info->rows > info->columns ? info->rows : info->columns;
+    count = dtc_circulant_vectors(info->rows, info->columns, block);
+    vectors = (float *)fuzz_lend(&memory, 4 * count);
+    memset(vectors, 0x11, 4 * count);
+    REQUIRE(dtc_decode_circulant(vectors, count + 1, packet, info->packet_bytes, options, scratch,
+                                 info->decode_scratch) == DTC_ERROR_COUNT);
+    REQUIRE(dtc_decode_circulant(vectors, count, packet, info->packet_bytes, options, scratch, info->decode_scratch) ==
+            status);
+    REQUIRE(fuzz_intact(vectors));
+    for (i = 0; status != DTC_OK && i < count; i++) REQUIRE(fuzz_bits(vectors[i]) == 0x11111111u);
+    for (i = 0; status == DTC_OK && i < info->count; i++) {
+        size_t row = i / info->columns, column = i % info->columns, across = (info->columns + block - 1) / block;
+        size_t vector = row / block * across + column / block;
+        size_t at = (block + row % block - column % block) % block;
+        REQUIRE(fuzz_bits(values[i]) == fuzz_bits(vectors[vector * block + at]));
+    }
+}
+
 /* What every decoder promises of any bytes. */
 static inline void fuzz_decode(const uint8_t *packet, size_t size) {
     static struct fuzz_memory first_memory, again_memory, scratch_memory;
@@ -133,6 +157,7 @@ static inline void fuzz_decode(const uint8_t *packet, size_t size) {
             DTC_ERROR_COUNT);
     status = dtc_decode(values, info.count, packet, info.packet_bytes, &options, scratch, info.decode_scratch);
     REQUIRE(fuzz_intact(values) && fuzz_intact(scratch));
+    if (info.codec == DTC_CIRCULANT) fuzz_decode_circulant(packet, &info, &options, values, status, scratch);
     if (status != DTC_OK) {
         for (i = 0; i < info.count; i++) REQUIRE(fuzz_bits(values[i]) == 0x11111111u);
         REQUIRE(dtc_decode_add(values, info.count, 1.5f, packet, info.packet_bytes, &options, scratch,

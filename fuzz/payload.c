@@ -10,7 +10,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size < 12 || size > sizeof packet) return 0;
     memcpy(packet, data, size);
     packet[0] = 0xd7;
-    packet[1] = (unsigned char)(DTC_WIRE_VERSION << 4 | packet[1] % 6);
+    packet[1] = (unsigned char)(DTC_WIRE_VERSION << 4 | packet[1] % (DTC_CIRCULANT + 1));
     for (i = 0; i < 4; i++) packet[8 + i] = (unsigned char)(size >> 8 * i & 255);
     packet[5] &= 31; /* at most 8191 values */
     packet[6] = packet[7] = 0;

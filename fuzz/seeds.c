@@ -51,6 +51,9 @@ static const char *const specs[] = {
     "factor:rows=10",
     "factor:rank=1,rows=20,value=bf16,checksum=0",
     "factor:rank=2,rows=10,value=5,workers=3",
+    "circulant:rows=7",
+    "circulant:rows=20,block=6,value=bf16,workers=2",
+    "circulant:rows=10,block=16,value=8,checksum=0",
 };
 
 static const char *const bad_specs[] = {
@@ -82,8 +85,8 @@ static void fill(float *values, size_t count, unsigned kind) {
 
 int main(void) {
     static const size_t counts[] = {0, 1, 7, 200, 1000, COUNT_MAX};
-    static const char *const roundtrips[] = {"roundtrip_raw", "roundtrip_ternary", "roundtrip_quant",
-                                             "roundtrip_rotate", "roundtrip_factor"};
+    static const char *const roundtrips[] = {"roundtrip_raw",    "roundtrip_ternary", "roundtrip_quant",
+                                             "roundtrip_rotate", "roundtrip_factor",  "roundtrip_circulant"};
     static float values[COUNT_MAX];
     static unsigned char packet[PACKET_MAX], scratch[SCRATCH_BYTES], message[2 * PACKET_MAX];
     size_t message_bytes = 0, bytes, s, c;

@@ -30,6 +30,9 @@ static const char *const specs[] = {
     "factor",
     "factor:value=bf16",
     "factor:value=6",
+    "circulant:rows=100",
+    "circulant:rows=80,block=12,value=bf16",
+    "circulant:rows=50,block=30,value=8",
 };
 
 /* By integers and powers of two alone, so that all machines have the same. */

@@ -5,8 +5,13 @@
 #include <stdio.h>
 
 int main(void) {
-    static const char *const specs[] = {"ternary",      "quant",         "quant:bits=8", "quant:max-error=0.1",
-                                        "quant:rate=3", "factor:rows=20"};
+    static const char *const specs[] = {"ternary",
+                                        "quant",
+                                        "quant:bits=8",
+                                        "quant:max-error=0.1",
+                                        "quant:rate=3",
+                                        "factor:rows=20",
+                                        "circulant:rows=10,block=7"};
     static const uint32_t bits[] = {0x7f800000u, 0xff800000u, 0x7fc00000u, 0xff800001u, 0x7fffffffu};
     static unsigned char packet[5000], scratch[2000000];
     static float values[1000];
