@@ -56,7 +56,8 @@ static void start(struct layer *layer, size_t batch) {
 
 static void stop(struct layer *layer) {
     struct circulant *circulant = (struct circulant *)layer->state;
-    if (!circulant) return;
+    if (!circulant) return; /* never started */
+    dtc_circulant_layer_close(circulant->product);
     free(circulant->memory);
     free(circulant->sign);
     free(circulant->inputs);
@@ -99,13 +100,7 @@ static void backward(struct layer *layer, const struct tensor *parameters, const
     apply_signs(layer, input_delta, input_delta, count);
 }
 
-const struct layer_kind layer_circulant = {"circulant",
-                                           "circulant512 or, in blocks of 64, circulant512x64: 1 to 65536 each",
-                                           1,
-                                           2,
-                                           {65536, 65536},
-                                           fit,
-                                           start,
-                                           stop,
-                                           forward,
-                                           backward};
+static const char form[] = "circulant512 or, in blocks of 64, circulant512x64: 1 to 65536 each";
+
+const struct layer_kind layer_circulant = {"circulant", form,  1,    2,       {65536, 65536},
+                                           fit,         start, stop, forward, backward};

@@ -89,13 +89,6 @@ static void backward(struct layer *layer, const struct tensor *parameters, const
     }
 }
 
-const struct layer_kind layer_convolution = {"conv",
-                                             "conv5x12: side of the patches, 1 to 256, and channels, 1 to 65536",
-                                             2,
-                                             2,
-                                             {256, 65536},
-                                             fit,
-                                             start,
-                                             stop,
-                                             forward,
-                                             backward};
+static const char form[] = "conv5x12: side of the patches, 1 to 256, and channels, 1 to 65536";
+
+const struct layer_kind layer_convolution = {"conv", form, 2, 2, {256, 65536}, fit, start, stop, forward, backward};

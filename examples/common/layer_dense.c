@@ -52,5 +52,6 @@ static void backward(struct layer *layer, const struct tensor *parameters, const
     affine_backward(parameters, inputs, layer->delta, count, false, gradient, input_delta);
 }
 
-const struct layer_kind layer_dense = {"",      "50: units, 1 to 65536", 1, 1, {65536, 0}, fit, NULL, NULL, forward,
-                                       backward};
+static const char form[] = "50: units, 1 to 65536";
+
+const struct layer_kind layer_dense = {"", form, 1, 1, {65536, 0}, fit, NULL, NULL, forward, backward};

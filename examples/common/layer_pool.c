@@ -64,5 +64,6 @@ static void backward(struct layer *layer, const struct tensor *parameters, const
             }
 }
 
-const struct layer_kind layer_pool = {
-    "pool", "pool2: side of the squares, 1 to 16", 1, 1, {16, 0}, fit, start, stop, forward, backward};
+static const char form[] = "pool2: side of the squares, 1 to 16";
+
+const struct layer_kind layer_pool = {"pool", form, 1, 1, {16, 0}, fit, start, stop, forward, backward};
