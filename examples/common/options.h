@@ -78,7 +78,7 @@ bool options_parse(const struct option_table *tables, size_t table_count, unsign
 void options_help(const struct option_table *tables, size_t table_count);
 
 /* Writes the shared options as the command line that gives them, such as "--batch 64 --lr 0.1": equal texts, equal
- * settings. 1024 bytes are enough. */
+ * settings. 1536 bytes are enough. */
 void options_shared_text(const struct option_table *tables, size_t table_count, char *text, size_t capacity);
 
 /* Finds the first option in which two such texts differ; "" and "" if they do not. */

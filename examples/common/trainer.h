@@ -18,7 +18,7 @@
 #include "options.h"
 #include "tensors.h"
 
-enum { SHARED_BYTES = 1024 };
+enum { SHARED_BYTES = 1536 };
 
 struct trainer {
     struct trainer_settings settings;
