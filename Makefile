@@ -20,7 +20,7 @@ EXAMPLE_PACKAGES := gcc make libopenblas-dev zlib1g-dev libkissfft-dev source:ki
 PACKAGES := $(EXAMPLE_PACKAGES) g++ clang clang-format libcmocka-dev libfftw3-dev binutils file \
             dataset-fashion-mnist
 
-# KissFFT's sources, which transform a batch one sample a lane; where there are none, its library does, one after another.
+# KissFFT's sources transform a batch one sample a lane; where there are none, its library transforms one after another.
 KISSFFT ?= build/kissfft
 FFT_SOURCES = $(wildcard $(KISSFFT)/kiss_fftr.c)
 FFT_FLAGS = $(if $(FFT_SOURCES),-DDTCODEC_FFT_KISSFFT_SOURCES -I$(KISSFFT))
@@ -87,7 +87,7 @@ build/packages: Makefile tests/setup
 	@touch $@
 
 check: $(TESTS) $(EXAMPLES) build-replay ## run the tests, where the packages are known to be there
-	@WARNINGS='$(WARNINGS)' CLANG_FORMAT='$(CLANG_FORMAT)' tests/run $(TESTS) $(SCRIPTS)
+	@WARNINGS='$(WARNINGS)' CLANG_FORMAT='$(CLANG_FORMAT)' KISSFFT='$(KISSFFT)' tests/run $(TESTS) $(SCRIPTS)
 
 cmocka: $(TESTS)
 	@tests/run $(TESTS)

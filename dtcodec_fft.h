@@ -45,7 +45,8 @@
  *     default                        KissFFT's library, <kissfft/kiss_fftr.h>: one sample at a time
  *     DTCODEC_FFT_KISSFFT_SOURCES    KissFFT's sources (its kiss_fft.c and kiss_fftr.c, on the include path), compiled
  *                                    here with a vector of floats as their scalar: one sample a lane, which is several
- *                                    times as fast from a few samples on. GCC and clang. Nothing to link.
+ *                                    times as fast from a few samples on. GCC and clang, where floats are computed as
+ *                                    such (on 32-bit x86: -msse2 -mfpmath=sse). Nothing to link.
  *     DTCODEC_FFT_LANES              floats of that vector, a power of two: 8 where the compiler may use AVX, else 4
  *     DTCODEC_FFT_FORWARD and other hooks
  *                                    any other library. All five or none, before the implementation; a plan is memory
@@ -188,6 +189,12 @@ DTCI_FFT_FN void dtci_fft_inverse(void *plan, dtci_fft_real *values, dtci_fft_re
 #else /* KissFFT */
 
 #if defined(DTCODEC_FFT_KISSFFT_SOURCES)
+
+#include <float.h>
+
+#if FLT_EVAL_METHOD != 0 && FLT_EVAL_METHOD != -1
+#error "DTCODEC_FFT_KISSFFT_SOURCES needs floats that are computed as floats; on 32-bit x86: -msse2 -mfpmath=sse"
+#endif
 
 #if defined(KISS_FFT_H)
 #error "with DTCODEC_FFT_KISSFFT_SOURCES, include dtcodec_fft.h before kiss_fft.h, whose types it makes of its own"

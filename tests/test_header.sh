@@ -2,30 +2,8 @@
 # What dtcodec.h promises to whoever includes it. A line a check.
 set -u
 cd "$(dirname "$0")/.." || exit 1
-warnings=${WARNINGS:?comes from the Makefile: run by make check}
-export warnings build=build/header
-mkdir -p $build
-standard=(gcc:c99 gcc:c11 gcc:c17 gcc:c2x clang:c99 clang:c11 clang:c17 clang:c2x
-    g++:c++11 g++:c++14 g++:c++17 g++:c++20 clang++:c++11 clang++:c++14 clang++:c++17 clang++:c++20)
-
-# check NAME COMMAND...: a test that passes where the command succeeds
-check() {
-    local name=$1 output
-    shift
-    if output=$("$@" 2>&1); then
-        echo "ok $name"
-    else
-        echo "not ok $name"$'\n'"$output" | head -n 40
-        return 1
-    fi
-}
-
-# The header, as a user with all warnings on compiles it, by compiler:standard and more options.
-compile() {
-    local compiler=${1%%:*} language=c only_c=-Wc++-compat
-    [[ $compiler != *++ ]] || language=c++ only_c=
-    $compiler -std="${1#*:}" -x $language $warnings $only_c -I. "${@:2}" -c tests/header/implement.c -o /dev/null
-}
+. tests/header/checks.sh
+implementation=tests/header/implement.c
 
 build_and_run() {
     local compiler=$1 program
@@ -54,38 +32,6 @@ link() {
     return $code
 }
 
-exports() {
-    local object=$1 names
-    names=$(nm -g --defined-only "$object" | awk '{print $3}')
-    echo "$names"
-    grep -q '^dtc_encode$' <<<"$names" && ! grep -qv '^dtc_' <<<"$names"
-}
-
-imports() {
-    local object=$1
-    nm -u "$object" | awk '{print $2}' | sort >"$object.names"
-    { nm -D --defined-only "$(gcc -print-file-name=libm.so.6)" | awk '{sub("@.*", "", $3); print $3}'
-        printf '%s\n' memcpy memset memmove memcmp; } | sort -u >"$object.allowed"
-    [ -s "$object.names" ] && ! comm -23 "$object.names" "$object.allowed" | grep .
-}
-
-no_writable_data() {
-    objdump -h "$1" | awk '$2 ~ /^\.(data|bss|tdata|tbss|sdata|sbss)/ && $2 !~ /^\.data\.rel\.ro/ && $3 !~ /^0+$/ {
-        print; found = 1 } $2 == ".text" {text = 1} END {exit found || !text}'
-}
-
-# Macros that the header adds to those of the standard headers it includes.
-macros_left() {
-    local name=$build/macros$$-$RANDOM include=
-    for header in "${@:2}"; do include+="#include <$header>"$'\n'; done
-    echo "$include" | $1 -dM -E -x c - | sort >"$name-before"
-    { echo "$include"; [ $# -eq 3 ] || echo '#define DTCODEC_IMPLEMENTATION'; echo '#include "dtcodec.h"'; } |
-        $1 -I. -dM -E -x c - | sort >"$name-after"
-    grep -q 'DTC_VERSION_MAJOR' "$name-after" &&
-        ! comm -13 "$name-before" "$name-after" | grep -vE '^#define (DTC_|DTCODEC_|DTCI_IMPLEMENTED )' &&
-        ! comm -23 "$name-before" "$name-after" | grep .
-}
-
 # digest_of NAME COMPILER...: what the build NAME of the digest writes, and what it reads from the file it wrote and
 # from the plain build's.
 digest() {
@@ -97,14 +43,8 @@ digest() {
 same_packets() { digest "$@" && cmp $build/digest-plain.packets "$build/digest-$1.packets"; }
 same_values() { diff $build/digest-plain.read "$build/digest-$1.read"; }
 
-compile_all() {
-    local standard=$1
-    check "no warning: ${standard/:/ }" compile "$standard" -fsyntax-only
-}
-export -f check compile compile_all
-
 failed=0
-printf '%s\n' "${standard[@]}" | xargs -P "$(nproc)" -I{} bash -c 'compile_all "$1"' - {} || failed=1
+compile_all || failed=1
 for compiler in gcc clang; do
     check "no warning: $compiler -O0" compile $compiler:c99 -O0 || failed=1
     check "no warning: $compiler -O2" compile $compiler:c99 -O2 || failed=1
@@ -126,14 +66,14 @@ for compiler in gcc clang; do
         rm -f "$object"
         # without hardening, which is not the header's and imports functions of its own
         $compiler -std=c99 $level -fno-stack-protector -U_FORTIFY_SOURCE -I. -c tests/header/implement.c -o "$object"
-        check "exports dtc_ only: $compiler $level" exports "$object" || failed=1
+        check "exports dtc_ only: $compiler $level" exports "$object" dtc_encode || failed=1
         check "imports memcpy, memset, memmove, memcmp and libm only: $compiler $level" imports "$object" || failed=1
         check "no writable data: $compiler $level" no_writable_data "$object" || failed=1
     done
     check "no macro left behind by the declarations: $compiler" \
-        macros_left $compiler stddef.h stdint.h || failed=1
+        macros_left $compiler '' dtcodec.h stddef.h stdint.h || failed=1
     check "no macro left behind by the implementation: $compiler" \
-        macros_left $compiler stddef.h stdint.h float.h math.h string.h || failed=1
+        macros_left $compiler -DDTCODEC_IMPLEMENTATION dtcodec.h stddef.h stdint.h float.h math.h string.h || failed=1
 done
 for compiler in g++ clang++; do
     check "no warning: $compiler -O2" compile $compiler:c++17 -O2 || failed=1

@@ -1,0 +1,77 @@
+#!/bin/bash
+# What dtcodec_fft.h promises to whoever includes it, on KissFFT's library and on its sources. A line a check.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+. tests/header/checks.sh
+implementation=tests/header/implement_fft.c
+sources="-DDTCODEC_FFT_KISSFFT_SOURCES -I${KISSFFT:?comes from the Makefile: run by make check}"
+
+# Two files that use the header, static in both, or with a third that implements it.
+link() {
+    local name=$build/link$$-$RANDOM code compiler=$1 option objects=()
+    shift
+    for function in main other; do
+        $compiler $warnings -I. "$@" -DNAME=$function -c tests/header/use_fft.c -o "$name-$function.o" || return 1
+        objects+=("$name-$function.o")
+    done
+    if [[ $* != *DTC_STATIC* ]]; then
+        for option in dtcodec dtcodec_fft; do
+            gcc -std=c99 -I. "${@:2}" -c examples/common/$option.c -o "$name-$option.o" || return 1
+            objects+=("$name-$option.o")
+        done
+    fi
+    if [[ $* == *KISSFFT_SOURCES* ]]; then
+        $compiler "${objects[@]}" -o "$name" -lm
+    else
+        $compiler "${objects[@]}" -o "$name" -lkissfft-float -lm
+    fi && "$name"
+    code=$?
+    rm -f "$name" "$name"-*.o
+    return $code
+}
+
+failed=0
+for options in '' "$sources"; do
+    name=${options:+ on sources}
+    # shellcheck disable=SC2086 # lists of options
+    {
+        compile_all $options || failed=1
+        for compiler in gcc clang; do
+            for more in -O0 -O2 '-O3 -march=native' '-O3 -ffast-math' '-O2 -mavx2 -DDTCODEC_FFT_LANES=16'; do
+                check "no warning: $compiler $more$name" compile $compiler:c99 $more $options || failed=1
+            done
+            check "two files that use it, and one that implements it: $compiler$name" \
+                link $compiler -std=c99 $options || failed=1
+            check "DTC_STATIC in two files: $compiler$name" link $compiler -std=c99 -DDTC_STATIC $options || failed=1
+            object=$build/fft-$compiler.o
+            rm -f "$object"
+            $compiler -std=c99 -O2 -fno-stack-protector -U_FORTIFY_SOURCE -I. $options -c $implementation -o "$object"
+            check "exports dtc_ only: $compiler$name" exports "$object" dtc_circulant_forward || failed=1
+            check "no writable data: $compiler$name" no_writable_data "$object" || failed=1
+            others=(dtc_circulant_vectors)
+            [ -n "$options" ] || others+=(kiss_fftr kiss_fftri kiss_fftr_alloc)
+            check "imports memcpy, memset, memmove, memcmp, libm, ${others[*]} only: $compiler$name" \
+                imports "$object" "${others[@]}" || failed=1
+        done
+        for compiler in g++ clang++; do
+            check "DTC_STATIC in two C++ files: $compiler$name" link $compiler -x c++ -DDTC_STATIC $options || failed=1
+        done
+    }
+done
+
+own=(stddef.h stdint.h float.h limits.h math.h stdio.h stdlib.h string.h)
+for compiler in gcc clang; do
+    check "no macro left behind by the declarations: $compiler" \
+        macros_left $compiler '' dtcodec_fft.h stddef.h stdint.h || failed=1
+    check "no macro but KissFFT's left behind by the implementation: $compiler" macros_left $compiler \
+        -DDTCODEC_FFT_IMPLEMENTATION dtcodec_fft.h "${own[@]}" kissfft/kiss_fftr.h || failed=1
+    check "no macro left behind by the implementation, on sources: $compiler" macros_left $compiler \
+        "-DDTCODEC_FFT_IMPLEMENTATION $sources" dtcodec_fft.h "${own[@]}" || failed=1
+done
+
+if echo 'int main(void) { return 0; }' | gcc -m32 -x c - -o $build/m32 2>/dev/null; then
+    check "no warning: gcc -m32" compile gcc:c99 -O2 -m32 || failed=1
+    # shellcheck disable=SC2086 # a list of options
+    check "no warning: gcc -m32 on sources" compile gcc:c99 -O2 -m32 -msse2 -mfpmath=sse $sources || failed=1
+fi
+exit $failed
