@@ -194,8 +194,9 @@
  * to 4 * count bytes (SIZE), is the NESTED packet of the c. At row i and column j of a block stands its c[(i - j) mod
  * b].
  *
- * NESTED: whole packets of raw or quant, without checksum, rows, seed or workers, of as many values as their place
- * takes and none that is NaN or infinite. Any violation in them is PAYLOAD.
+ * NESTED: whole packets of raw or quant, not rotated, without checksum, rows or seed, and with the workers and terms of
+ * the packet around them, but in factor without; of as many values as their place takes, none of which is NaN or
+ * infinite. Any violation in them is PAYLOAD.
  *
  * FIELDS are unsigned integers of N bits, 256 to a group. A group's fields are cut into parts of 8, 4, 2 and 1 bits (as
  * many eights as N holds, then at most one of each), low bits first. Each part of p bits fills 32 p bytes, in plane
@@ -3263,7 +3264,7 @@ DTCI_FN dtc_status dtci_nest_decode(float *values, size_t count, const unsigned 
     dtci_sink sink;
     dtc_status status = dtci_head_read(from, size, &head);
     if (status != DTC_OK || head.checksum || head.rows || head.seed || head.count != count || head.workers != workers ||
-        head.terms != terms)
+        head.terms != terms || (head.codec == DTC_QUANT && head.variant >> 7)) /* rotated: would take more scratch */
         return DTC_ERROR_PAYLOAD;
     sink.kind = DTCI_SINK_STORE;
     sink.values = values;

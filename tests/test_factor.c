@@ -526,6 +526,24 @@ static void test_damage(void **state) {
     }
 }
 
+/* A nested packet that says it is rotated would need more scratch than was asked for. */
+static void test_nested_rotated(void **state) {
+    float *u = drawn(40, noise_gaussian, 0, 1), *v = drawn(50, noise_gaussian, 0, 2), decoded[2000];
+    packet made = encode_factors("factor:value=4,checksum=0", u, v, 1, 40, 50);
+    size_t need = inspect(&made).decode_scratch;
+    unsigned char *scratch = (unsigned char *)memory(need);
+    (void)state;
+    assert_int_equal(made.bytes[21], DTC_QUANT);
+    assert_int_equal(dtc_decode(decoded, 2000, made.bytes, made.size, NULL, scratch, need), DTC_OK);
+    made.bytes[23] |= 0x80;
+    assert_int_equal(inspect(&made).decode_scratch, need);
+    assert_int_equal(dtc_decode(decoded, 2000, made.bytes, made.size, NULL, scratch, need), DTC_ERROR_PAYLOAD);
+    free(scratch);
+    free(made.bytes);
+    free(v);
+    free(u);
+}
+
 /* Error feedback turns a few directions a step into all of them. */
 static void test_feedback(void **state) {
     static const char *const specs[] = {"factor:rank=2,rows=40", "factor:rank=2,rows=40,value=bf16",
@@ -571,6 +589,6 @@ int main(void) {
         cmocka_unit_test(test_give_back),  cmocka_unit_test(test_give),           cmocka_unit_test(test_give_arguments),
         cmocka_unit_test(test_optimum),    cmocka_unit_test(test_batch),          cmocka_unit_test(test_deficient),
         cmocka_unit_test(test_degenerate), cmocka_unit_test(test_stored),         cmocka_unit_test(test_damage),
-        cmocka_unit_test(test_feedback)};
+        cmocka_unit_test(test_nested_rotated), cmocka_unit_test(test_feedback)};
     return cmocka_run_group_tests_name("factor", tests, NULL, NULL);
 }

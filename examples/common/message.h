@@ -8,6 +8,7 @@
 
 #include "dtcodec.h"
 #include "error.h"
+#include "net.h"
 #include "tensors.h"
 
 /* Bytes that are enough for any message of this shape under this spec. */
@@ -16,7 +17,9 @@ size_t message_bound(const dtc_spec *spec, const struct tensors *model);
 /* What decodes anywhere and loses nothing: raw fp32. */
 dtc_spec raw_spec(void);
 
-/* Encodes messages of one shape under one spec. */
+/* Encodes messages of one shape under one spec. Two codecs are told the tensors' rows. factor with a rank approximates
+ * every matrix; without one it sends the factors that a net has of its gradient's matrices, where they are smaller, and
+ * other tensors themselves, held as its value= says: no approximation, unless value= is one. */
 struct encoder {
     dtc_spec spec;
     struct tensors residual; /* of error feedback; empty without it. The trainer's state: goes into checkpoints */
@@ -31,9 +34,11 @@ struct encoder encoder_create(const dtc_spec *spec, bool residual, const struct 
 
 void encoder_free(struct encoder *encoder);
 
-/* Encodes `values` into encoder->message. `seed` must be new for every message. Values that are NaN or infinite
- * are refused, whatever the codec, before anything has changed. */
-bool encoder_encode(struct encoder *encoder, const struct tensors *values, uint64_t seed, struct error *error);
+/* Encodes `values` into encoder->message. `net` is the one whose last gradient they are; NULL where they are something
+ * else. `seed` must be new for every message. Values that are NaN or infinite are refused, whatever the codec, before
+ * anything has changed. */
+bool encoder_encode(struct encoder *encoder, const struct tensors *values, const struct net *net, uint64_t seed,
+                    struct error *error);
 
 /* Scratch of decoding, which grows as packets ask for it; all zero at first, free the pointer at last. */
 struct decoder {
