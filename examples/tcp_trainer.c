@@ -233,7 +233,7 @@ static bool send_state(struct server *server, struct peer *peer, const struct te
     dtc_spec raw = raw_spec();
     struct encoder encoder = encoder_create(&raw, false, state);
     struct error error;
-    bool good = encoder_encode(&encoder, state, 0, &error);
+    bool good = encoder_encode(&encoder, state, NULL, 0, &error);
     if (!good) peers_drop(&server->peers, peer, true, error.text);
     good = good && send_to(server, peer, STATE, encoder.message, encoder.bytes);
     encoder_free(&encoder);

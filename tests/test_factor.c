@@ -584,11 +584,12 @@ static void test_feedback(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_given),      cmocka_unit_test(test_given_extremes), cmocka_unit_test(test_values),
-        cmocka_unit_test(test_give_back),  cmocka_unit_test(test_give),           cmocka_unit_test(test_give_arguments),
-        cmocka_unit_test(test_optimum),    cmocka_unit_test(test_batch),          cmocka_unit_test(test_deficient),
-        cmocka_unit_test(test_degenerate), cmocka_unit_test(test_stored),         cmocka_unit_test(test_damage),
-        cmocka_unit_test(test_nested_rotated), cmocka_unit_test(test_feedback)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_given),          cmocka_unit_test(test_given_extremes),
+                                       cmocka_unit_test(test_values),         cmocka_unit_test(test_give_back),
+                                       cmocka_unit_test(test_give),           cmocka_unit_test(test_give_arguments),
+                                       cmocka_unit_test(test_optimum),        cmocka_unit_test(test_batch),
+                                       cmocka_unit_test(test_deficient),      cmocka_unit_test(test_degenerate),
+                                       cmocka_unit_test(test_stored),         cmocka_unit_test(test_damage),
+                                       cmocka_unit_test(test_nested_rotated), cmocka_unit_test(test_feedback)};
     return cmocka_run_group_tests_name("factor", tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 /* tcp_trainer as a whole: processes that train a small net on small images, stop, resume, fail and meet strangers. */
 #include <fcntl.h>
+#include <math.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -184,6 +185,7 @@ static void every_codec_trains(void **state) {
         "--codec ternary --residual --down-codec raw:type=bf16",
         "--codec quant --down-codec quant:bits=8",
         "--codec quant:bits=3,rounding=stochastic --residual --down-codec quant:bits=8",
+        "--codec factor:rank=2,value=bf16 --residual --down-codec factor:rank=6",
         "--exchange parameters --codec quant:floor=5 --every 2",
         "--workers 3 --codec quant:bits=6 --momentum 0 --lr 0.5",
         "--net conv3x4-pool2-circulant36-4 --codec quant:bits=4 --residual",
@@ -205,6 +207,32 @@ static void every_codec_trains(void **state) {
         free(log);
         free(csv);
     }
+}
+
+/* The factors of a batch are its gradient: training goes the same way, with fewer bytes. */
+static void factors_train_as_the_gradient_does(void **state) {
+    (void)state;
+    const char *const runs[] = {"raw", "factor", "factor --exchange parameters", "raw --exchange parameters"};
+    double accuracy[4], loss[4], bits[4];
+    for (size_t i = 0; i < 4; i++) {
+        char words[512];
+        snprintf(words, sizeof words,
+                 "--data /usr/share/datasets/fashion-mnist --limit 3200 --net 784-80-10 --epochs 2 --codec %s",
+                 runs[i]);
+        char *log = run("local", words, 0);
+        accuracy[i] = field_after(log, "accuracy   ");
+        loss[i] = field_after(log, "% on the test images; loss ");
+        bits[i] = field_after(strstr(log, "up         "), ": ");
+        free(log);
+    }
+    assert_true(accuracy[0] > 65.0);
+    for (size_t i = 0; i < 4; i += 2) { /* with and without factors */
+        assert_true(fabs(accuracy[i] - accuracy[i + 1]) < 0.1);
+        assert_true(fabs(loss[i] - loss[i + 1]) < 1e-3);
+    }
+    /* 16 * (784 + 80) floats for 784 * 80; the second layer and the biases go as they are. No factors of parameters. */
+    assert_true(bits[0] > 32.0 && bits[1] < 32.0 * 0.25);
+    assert_true(bits[2] > 32.0 && bits[3] > 32.0);
 }
 
 static void every_byte_is_counted(void **state) {
@@ -251,6 +279,8 @@ static void a_resumed_run_ends_in_the_same_bits(void **state) {
         "--codec ternary --residual --down-codec raw:type=bf16",
         "--codec quant:bits=4,rounding=stochastic --down-codec quant:bits=6,rounding=stochastic --residual",
         "--codec quant:bits=5,rounding=stochastic --exchange parameters",
+        "--codec factor:rank=1 --residual",
+        "--codec factor --batch 4",
         "--codec raw",
     };
     for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) {
@@ -555,6 +585,7 @@ static void wrong_options_name_the_flag(void **state) {
 int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(every_codec_trains, kill_children),
+        cmocka_unit_test_teardown(factors_train_as_the_gradient_does, kill_children),
         cmocka_unit_test_teardown(every_byte_is_counted, kill_children),
         cmocka_unit_test_teardown(pacing_takes_its_time, kill_children),
         cmocka_unit_test_teardown(a_gradient_that_is_not_finite_is_skipped_visibly, kill_children),

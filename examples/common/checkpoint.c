@@ -50,7 +50,7 @@ bool checkpoint_write(const char *path, const char *settings, uint64_t round, co
     bool good = true;
     for (size_t i = 0; i < set_count && good; i++) {
         struct encoder encoder = encoder_create(&raw, false, sets[i]);
-        good = encoder_encode(&encoder, sets[i], 0, error);
+        good = encoder_encode(&encoder, sets[i], NULL, 0, error);
         put_u64(bytes + at, encoder.bytes);
         memcpy(bytes + at + 8, encoder.message, encoder.bytes);
         at += 8 + encoder.bytes;

@@ -5,11 +5,40 @@
 
 #include "random.h"
 
+/* factor without a rank: factors that are there already, and nothing approximated. */
+static bool sends_factors(const dtc_spec *spec) {
+    return spec->codec == DTC_FACTOR && spec->factor.rank == 0;
+}
+
+/* The spec of a tensor's values. */
+static dtc_spec spec_of(const dtc_spec *spec, const struct tensor *tensor) {
+    dtc_spec own = *spec;
+    if (own.codec == DTC_FACTOR) own.rows = tensor->rows;
+    if (sends_factors(spec)) {
+        own.codec = spec->factor.value.bits ? DTC_QUANT : DTC_RAW;
+        own.raw.type = spec->factor.value.type;
+        own.quant.bits = spec->factor.value.bits;
+    }
+    return own;
+}
+
 size_t message_bound(const dtc_spec *spec, const struct tensors *model) {
     size_t bound = 0;
-    for (size_t i = 0; i < model->count; i++)
-        bound += dtc_encode_bound(spec, model->tensor[i].rows * model->tensor[i].columns);
+    for (size_t i = 0; i < model->count; i++) {
+        const dtc_spec own = spec_of(spec, &model->tensor[i]);
+        bound += dtc_encode_bound(&own, model->tensor[i].rows * model->tensor[i].columns);
+    }
     return bound;
+}
+
+/* Whether there is so much scratch now. */
+static bool grow(uint8_t **scratch, size_t *scratch_bytes, size_t need) {
+    if (need <= *scratch_bytes) return true;
+    uint8_t *grown = (uint8_t *)realloc(*scratch, need);
+    if (!grown) return false;
+    *scratch = grown;
+    *scratch_bytes = need;
+    return true;
 }
 
 dtc_spec raw_spec(void) {
@@ -22,13 +51,8 @@ struct encoder encoder_create(const dtc_spec *spec, bool residual, const struct 
     struct encoder encoder;
     memset(&encoder, 0, sizeof encoder);
     encoder.spec = *spec;
-    for (size_t i = 0; i < model->count; i++) {
-        size_t scratch = dtc_encode_scratch(spec, model->tensor[i].rows * model->tensor[i].columns);
-        if (scratch > encoder.scratch_bytes) encoder.scratch_bytes = scratch;
-    }
     encoder.capacity = message_bound(spec, model);
     encoder.message = (uint8_t *)allocate(encoder.capacity, 1);
-    encoder.scratch = (uint8_t *)allocate(encoder.scratch_bytes, 1);
     encoder.residual = residual ? tensors_like(model) : tensors_create(NULL, 0);
     return encoder;
 }
@@ -40,25 +64,44 @@ void encoder_free(struct encoder *encoder) {
     memset(encoder, 0, sizeof *encoder);
 }
 
-bool encoder_encode(struct encoder *encoder, const struct tensors *values, uint64_t seed, struct error *error) {
+/* Adds tensor i to the message. */
+static dtc_status encode_tensor(struct encoder *encoder, size_t i, const struct tensor *tensor, const struct net *net,
+                                uint64_t seed) {
+    size_t rows = tensor->rows, columns = tensor->columns, count = rows * columns, bytes, need;
+    size_t left = encoder->capacity - encoder->bytes;
+    uint8_t *packet = encoder->message + encoder->bytes;
+    struct net_factors factors = {0, NULL, NULL};
+    dtc_spec spec = spec_of(&encoder->spec, tensor);
+    dtc_status status;
+    spec.seed = random_bits(seed, i);
+    if (net && sends_factors(&encoder->spec)) factors = net_factors(net, i);
+    bool smaller = factors.rank && factors.rank * (rows + columns) < count;
+    need = smaller ? dtc_encode_factors_scratch(&encoder->spec, factors.rank, rows, columns)
+                   : dtc_encode_scratch(&spec, count);
+    if (!grow(&encoder->scratch, &encoder->scratch_bytes, need)) return DTC_ERROR_LIMIT;
+    if (smaller)
+        status = dtc_encode_factors(&encoder->spec, packet, left, &bytes, factors.u, factors.v, factors.rank, rows,
+                                    columns, encoder->scratch, encoder->scratch_bytes);
+    else if (encoder->residual.count)
+        status = dtc_encode_residual(&spec, packet, left, &bytes, tensor->values, encoder->residual.tensor[i].values,
+                                     count, encoder->scratch, encoder->scratch_bytes);
+    else
+        status =
+            dtc_encode(&spec, packet, left, &bytes, tensor->values, count, encoder->scratch, encoder->scratch_bytes);
+    encoder->bytes += bytes;
+    return status;
+}
+
+bool encoder_encode(struct encoder *encoder, const struct tensors *values, const struct net *net, uint64_t seed,
+                    struct error *error) {
     encoder->bytes = 0;
     if (!tensors_finite(values)) return set_error(error, "%s", dtc_status_string(DTC_ERROR_NONFINITE));
     for (size_t i = 0; i < values->count; i++) {
-        const struct tensor *tensor = &values->tensor[i];
-        size_t count = tensor->rows * tensor->columns, bytes, left = encoder->capacity - encoder->bytes;
-        uint8_t *packet = encoder->message + encoder->bytes;
-        encoder->spec.seed = random_bits(seed, i);
-        dtc_status status = encoder->residual.count
-                                ? dtc_encode_residual(&encoder->spec, packet, left, &bytes, tensor->values,
-                                                      encoder->residual.tensor[i].values, count, encoder->scratch,
-                                                      encoder->scratch_bytes)
-                                : dtc_encode(&encoder->spec, packet, left, &bytes, tensor->values, count,
-                                             encoder->scratch, encoder->scratch_bytes);
+        dtc_status status = encode_tensor(encoder, i, &values->tensor[i], net, seed);
         if (status != DTC_OK) {
             encoder->bytes = 0;
             return set_error(error, "tensor %zu: %s", i, dtc_status_string(status));
         }
-        encoder->bytes += bytes;
     }
     return true;
 }
@@ -70,12 +113,7 @@ static dtc_status add_packet(struct decoder *decoder, struct tensor *sum, float 
     dtc_status status = dtc_inspect(packet, bytes_left, &info);
     if (status != DTC_OK) return status;
     if (info.count != count) return DTC_ERROR_COUNT;
-    if (info.decode_scratch > decoder->scratch_bytes) {
-        uint8_t *grown = (uint8_t *)realloc(decoder->scratch, info.decode_scratch);
-        if (!grown) return DTC_ERROR_LIMIT;
-        decoder->scratch = grown;
-        decoder->scratch_bytes = info.decode_scratch;
-    }
+    if (!grow(&decoder->scratch, &decoder->scratch_bytes, info.decode_scratch)) return DTC_ERROR_LIMIT;
     *packet_bytes = info.packet_bytes;
     return dtc_decode_add(sum->values, count, weight, packet, info.packet_bytes, NULL, decoder->scratch,
                           decoder->scratch_bytes);

@@ -17,9 +17,9 @@ size_t message_bound(const dtc_spec *spec, const struct tensors *model);
 /* What decodes anywhere and loses nothing: raw fp32. */
 dtc_spec raw_spec(void);
 
-/* Encodes messages of one shape under one spec. Two codecs are told the tensors' rows. factor with a rank approximates
- * every matrix; without one it sends the factors that a net has of its gradient's matrices, where they are smaller, and
- * other tensors themselves, held as its value= says: no approximation, unless value= is one. */
+/* Encodes messages of one shape under one spec. factor with a rank approximates every matrix. Without one it sends the
+ * factors that a net has of its gradient where they are smaller, without a residual, and all else as raw or quant, as
+ * its value= says. */
 struct encoder {
     dtc_spec spec;
     struct tensors residual; /* of error feedback; empty without it. The trainer's state: goes into checkpoints */

@@ -106,7 +106,9 @@ void trainer_compute(struct trainer *trainer, uint64_t round) {
 bool trainer_encode(struct trainer *trainer, uint64_t round, struct error *error) {
     double start = clock_seconds();
     uint64_t key = random_bits(random_bits(trainer->settings.seed, SEED_CODEC), round);
-    bool good = encoder_encode(&trainer->encoder, &trainer->values, random_bits(key, trainer->id), error);
+    bool gradient = trainer->id && trainer->settings.exchange == EXCHANGE_GRADIENTS; /* of its own net */
+    bool good = encoder_encode(&trainer->encoder, &trainer->values, gradient ? &trainer->net : NULL,
+                               random_bits(key, trainer->id), error);
     trainer->meter.encode_s += clock_seconds() - start;
     return good;
 }
