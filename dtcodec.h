@@ -194,9 +194,9 @@
  * to 4 * count bytes (SIZE), is the NESTED packet of the c. At row i and column j of a block stands its c[(i - j) mod
  * b].
  *
- * NESTED: whole packets of raw or quant, not rotated, without checksum, rows or seed, and with the workers and terms of
- * the packet around them, but in factor without; of as many values as their place takes, none of which is NaN or
- * infinite. Any violation in them is PAYLOAD.
+ * NESTED: whole packets of raw or quant, not rotated, without checksum, rows or seed, and in factor and circulant
+ * without workers; of as many values as their place takes, none of which is NaN or infinite. Any violation in them is
+ * PAYLOAD.
  *
  * FIELDS are unsigned integers of N bits, 256 to a group. A group's fields are cut into parts of 8, 4, 2 and 1 bits (as
  * many eights as N holds, then at most one of each), low bits first. Each part of p bits fills 32 p bytes, in plane
