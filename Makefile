@@ -68,9 +68,9 @@ $(B)/tests/%: tests/%.c $(wildcard tests/*.h) $(COMMON_LIBRARY) $(COMMON_HEADERS
 	@mkdir -p $(@D)
 	$(CC) $(BASE_CFLAGS) $< $(COMMON_LIBRARY) -o $@ -lcmocka -lopenblas -lz $(FFT_LIBS) -lm
 
-$(B)/tests/test_fft: FFT_LIBS = -lkissfft-float
+$(B)/tests/test_fft $(B)/tests/bench/layers_library: FFT_LIBS = -lkissfft-float
 $(B)/tests/test_fft_fftw: FFT_LIBS += -lfftw3f
-$(B)/tests/test_fft_sources: BASE_CFLAGS += -I$(KISSFFT)
+$(B)/tests/test_fft_sources $(B)/tests/bench/layers_sources: BASE_CFLAGS += -I$(KISSFFT)
 $(B)/tests/test_fft_sources: FFT_LIBS = -lkissfft-float
 $(B)/tests/test_tcp_trainer: $(B)/examples/tcp_trainer
 

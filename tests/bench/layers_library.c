@@ -1,0 +1,7 @@
+/* Circulant layers on KissFFT's library, one sample at a time. */
+#define TRANSFORM "KissFFT's library"
+#include "layers.h"
+
+int main(void) {
+    return measure_layers();
+}
