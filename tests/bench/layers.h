@@ -19,7 +19,7 @@
 #define DTC_STATIC
 #include "dtcodec_fft.h"
 
-enum { REPEATS = 25, SIZES = 5, LARGEST = 4096, BATCH = 32 };
+enum { REPEATS = 25, SMALLEST = 32, LARGEST = 4096, BATCH = 32 };
 
 struct layers {
     int n, batch;
@@ -117,9 +117,8 @@ static int measure_layers(void) {
     printf("%6s %6s", "n", "batch");
     for (int pass = 0; pass < PASSES; pass++) printf("   %9s:%9s %9s %6s", names[pass], "dense", "circulant", "times");
     printf("\n");
-    for (int size = 0; size < SIZES; size++) {
+    for (l.n = SMALLEST; l.n <= LARGEST; l.n *= 2) {
         for (int b = 0; b < 2; b++) {
-            l.n = 256 << size;
             l.batch = batches[b];
             size_t n = (size_t)l.n, bytes = dtc_circulant_layer_bytes(n, n, 0, (size_t)l.batch);
             void *memory = room(bytes);
