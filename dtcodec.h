@@ -3707,51 +3707,522 @@ DTCI_FN dtc_status dtci_factor_decode(const dtci_head *head, const unsigned char
 #endif /* DTC_NO_FACTOR */
 
 /* --------------------------------------------------------------------------------------------------------------------
- * sensing: quantized compressive sensing (Mitra and Khisti)
+ * sensing: quantized compressive sensing (Mitra and Khisti). A block's n values, padded with zeros to N, a power of
+ * two, become m measurements y = A x + noise, A = P H D / sqrt(N): D seeded signs, H the Hadamard matrix, P a seeded
+ * choice of m of its rows. So A A^T = I, and A^T y is the nearest of all that would be measured so.
+ *
+ * Payload: measurements of a whole block (uint32), then all blocks' measurements as a nested packet.
  * ------------------------------------------------------------------------------------------------------------------*/
 
 #ifndef DTC_NO_SENSING
 
+#define DTCI_SENSING_LANES 8u
+
+/* How an array is cut up. */
+typedef struct dtci_sensing {
+    size_t count, block, measurements; /* of a whole block, which has a power of two of values */
+    dtci_random random;
+} dtci_sensing;
+
+/* One block: values first .. first + values - 1, in a transform of 2^log2_size. */
+typedef struct dtci_sensing_part {
+    size_t first, values, measurements;
+    unsigned log2_size;
+} dtci_sensing_part;
+
+/* Values in a block: as given, else 2^16; not more than it takes to hold them all. */
+DTCI_FN size_t dtci_sensing_block(const dtci_head *head) {
+    if (head->block) return head->block;
+    return head->count >> DTCI_HADAMARD_MAX ? (size_t)1 << DTCI_HADAMARD_MAX
+                                            : (size_t)1 << dtci_bit_width(head->count ? head->count - 1 : 0);
+}
+
+DTCI_FN dtci_sensing dtci_sensing_open(const dtci_head *head, size_t measurements) {
+    dtci_sensing s;
+    s.count = head->count;
+    s.block = dtci_sensing_block(head);
+    s.measurements = measurements;
+    s.random = dtci_random_open(head->seed);
+    return s;
+}
+
+/* Measurements of `values` values. */
+DTCI_FN size_t dtci_sensing_share(const dtci_sensing *s, size_t values) {
+    uint64_t product = (uint64_t)values * s->measurements;
+    return (size_t)(product / s->block) + (product % s->block != 0);
+}
+
+DTCI_FN size_t dtci_sensing_total(const dtci_sensing *s) {
+    return s->count / s->block * s->measurements + dtci_sensing_share(s, s->count % s->block);
+}
+
+/* The block at `first`. What is shorter than a block is padded; but where all rows are measured it is cut into powers
+ * of two, so that nothing is lost. */
+DTCI_FN dtci_sensing_part dtci_sensing_at(const dtci_sensing *s, size_t first) {
+    dtci_sensing_part part;
+    part.first = first;
+    part.values = s->count - first < s->block ? s->count - first : s->block;
+    if (s->measurements == s->block) part.values = (size_t)1 << dtci_hadamard_fit(part.values);
+    part.measurements = dtci_sensing_share(s, part.values);
+    part.log2_size = dtci_bit_width((uint32_t)part.values - 1);
+    return part;
+}
+
+/* rows[i] is 1 where row i is measured, else 0: each choice of m of them is as likely (Knuth, 3.4.2, algorithm S). */
+DTCI_FN void dtci_sensing_rows(float *rows, const dtci_sensing *s, const dtci_sensing_part *part) {
+    size_t size = (size_t)1 << part->log2_size, left = part->measurements, i;
+    for (i = 0; i < size; i++) {
+        uint64_t draw = dtci_random_at(&s->random, 0xc0000000u + (uint32_t)i); /* apart from those of signs */
+        size_t take = (size_t)(draw * (size - i) >> 32) < left;
+        rows[i] = (float)take;
+        left -= take;
+    }
+}
+
+/* D, on n <= DTCI_CHUNK values. */
+DTCI_FN void dtci_sensing_flip(float *x, const dtci_sensing *s, size_t first, size_t n) {
+    uint32_t negative[DTCI_CHUNK];
+    size_t i;
+    dtci_negative(negative, &s->random, first, n);
+    for (i = 0; i < n; i++) x[i] = dtci_bits_float(dtci_float_bits(x[i]) ^ negative[i] << 31);
+}
+
+/* The power of two that brings the largest magnitude into [0.5, 1): nothing overflows on the way. */
+DTCI_FN double dtci_sensing_unit(const float *x, size_t n) {
+    uint32_t largest = 0;
+    int exponent;
+    size_t i;
+    for (i = 0; i < n; i++) {
+        uint32_t magnitude = dtci_float_bits(x[i]) & 0x7fffffffu;
+        largest = magnitude > largest ? magnitude : largest;
+    }
+    (void)frexp((double)dtci_bits_float(largest), &exponent);
+    return ldexp(1, -exponent);
+}
+
+DTCI_FN float dtci_sensing_bound(double x) {
+    return (float)(x > (double)FLT_MAX ? (double)FLT_MAX : x < -(double)FLT_MAX ? -(double)FLT_MAX : x);
+}
+
+/* y of one block; there is room for one more. */
+DTCI_FN void dtci_sensing_measure(float *y, const dtci_sensing *s, const dtci_sensing_part *part,
+                                  const dtci_source *source, const float *rows, float *x) {
+    size_t size = (size_t)1 << part->log2_size, i, n;
+    double unit;
+    for (i = 0; i < part->values; i += n) {
+        n = part->values - i < DTCI_CHUNK ? part->values - i : DTCI_CHUNK;
+        dtci_load(x + i, source, part->first + i, n);
+        dtci_sensing_flip(x + i, s, part->first + i, n);
+    }
+    memset(x + part->values, 0, 4 * (size - part->values));
+    unit = dtci_sensing_unit(x, part->values);
+    for (i = 0; i < part->values; i++) x[i] = (float)((double)x[i] * unit);
+    dtci_hadamard(x, part->log2_size);
+    unit = 1 / (unit * sqrt((double)size));
+    for (i = 0; i < size; i++) { /* no branch: it could not be foreseen */
+        *y = dtci_sensing_bound((double)x[i] * unit);
+        y += rows[i] > 0;
+    }
+}
+
+/* Limits measurements to what loads a quantizer of Gaussians best: 2^bits steps of the least square error (Max, 1960)
+ * reach over (1.35 + 0.325 bits) sigma either way. For their signs, to two bins on either side of 0 whose centres are
+ * the mean magnitude. */
+DTCI_FN void dtci_sensing_load(float *y, size_t m, unsigned bits) {
+    double squares = 0, sum = 0, limit;
+    size_t negative = 0, i;
+    for (i = 0; i < m; i++) {
+        squares += (double)y[i] * (double)y[i];
+        sum += fabs((double)y[i]);
+        negative += dtci_float_bits(y[i]) >> 31;
+    }
+    limit = (1.35 + 0.325 * (double)bits) * sqrt(squares / (double)m);
+    if (bits == 1) limit = sum / (double)m * (negative > 0 && negative < m ? 2 : 1);
+    for (i = 0; i < m; i++) {
+        double x = (double)y[i];
+        if (bits == 1) x = x < 0 ? -limit : limit;
+        y[i] = dtci_sensing_bound(x > limit ? limit : x < -limit ? -limit : x);
+    }
+}
+
+DTCI_FN dtc_spec dtci_sensing_nest(const dtc_spec *spec, const dtci_sensing *s) {
+    dtc_value value;
+    dtc_spec nest;
+    int scaled = spec->sensing.scale > 0;
+    value.type = DTC_FP32;
+    value.bits = spec->sensing.bits == 32 ? 0 : spec->sensing.bits ? spec->sensing.bits : 4;
+    nest = dtci_nest_spec(&value, scaled ? 0 : s->measurements);
+    nest.workers = spec->workers;
+    nest.quant.entropy = spec->workers > 1 ? DTC_NO_ENTROPY : DTC_HUFFMAN;
+    nest.quant.min_given = nest.quant.max_given = scaled;
+    nest.quant.max = spec->sensing.scale;
+    nest.quant.min = -spec->sensing.scale;
+    return nest;
+}
+
+/* One block to be decoded, in units that leave no float near its limits: arrays of the transform's size, filled up
+ * with zeros to a multiple of DTCI_CHUNK. */
+typedef struct dtci_sensing_work {
+    float *rows, *y;  /* 1 where there is a measurement, and it; else 0 */
+    float *x, *w, *v; /* estimate; gradient; FISTA's extrapolated estimate */
+    size_t size, room, values, measurements;
+    unsigned log2_size;
+} dtci_sensing_work;
+
+DTCI_FN size_t dtci_sensing_room(size_t size) {
+    return size < DTCI_CHUNK ? DTCI_CHUNK : size;
+}
+
+DTCI_FN uint64_t dtci_sensing_decode_scratch(const dtci_sensing *s) {
+    size_t total = dtci_sensing_total(s), nest = dtci_nest_decode_scratch(total);
+    size_t work = 5 * dtci_room(4 * dtci_sensing_room(s->block));
+    return (uint64_t)dtci_room(4 * (total + 1)) + (work > nest ? work : nest);
+}
+
+/* w := gain A^T (y - A x), which is the gradient's step; returns |y - A x|^2. */
+DTCI_FN double dtci_sensing_gradient(const dtci_sensing_work *work, const float *x, double gain) {
+    float scale = (float)(1 / sqrt((double)work->size)), back = (float)(gain / sqrt((double)work->size));
+    float z[DTCI_CHUNK], y[DTCI_CHUNK], rows[DTCI_CHUNK];
+    double squares = 0;
+    size_t first, i, j;
+    memcpy(work->w, x, 4 * work->room);
+    dtci_hadamard(work->w, work->log2_size);
+    for (first = 0; first < work->room; first += DTCI_CHUNK) {
+        float lanes[DTCI_SENSING_LANES] = {0};
+        memcpy(z, work->w + first, sizeof z);
+        memcpy(y, work->y + first, sizeof y);
+        memcpy(rows, work->rows + first, sizeof rows);
+        for (i = 0; i < DTCI_CHUNK; i += DTCI_SENSING_LANES) {
+            for (j = 0; j < DTCI_SENSING_LANES; j++) {
+                float off = y[i + j] - rows[i + j] * scale * z[i + j];
+                lanes[j] += off * off;
+                z[i + j] = off * back;
+            }
+        }
+        memcpy(work->w + first, z, sizeof z);
+        for (j = 0; j < DTCI_SENSING_LANES; j++) squares += (double)lanes[j];
+    }
+    dtci_hadamard(work->w, work->log2_size);
+    return squares;
+}
+
+DTCI_FN double dtci_sensing_squares(const float *x, size_t n) {
+    double squares = 0;
+    size_t i;
+    for (i = 0; i < n; i++) squares += (double)x[i] * (double)x[i];
+    return squares;
+}
+
+/* x := A^T y, in the padding 0, times what makes it least squares: |x - c A^T y| is least at c = |y|^2 / |A^T y|^2. */
+DTCI_FN void dtci_sensing_linear(const dtci_sensing_work *work) {
+    double squares = dtci_sensing_gradient(work, work->x, 1), length = dtci_sensing_squares(work->w, work->values);
+    float scale = (float)(length > 0 && work->values < work->size ? squares / length : 1);
+    size_t i;
+    for (i = 0; i < work->values; i++) work->x[i] = work->w[i] * scale;
+}
+
+/* ISTA (Daubechies et al., 2004), x <- soft(x + A^T (y - A x), lambda), to least |y - A x|^2 / 2 + lambda |x|_1; and
+ * FISTA (Beck and Teboulle, 2009), which steps from a point v beyond x, and starts anew where that leads uphill
+ * (O'Donoghue and Candes, 2015). lambda is a 1024th of that which leaves x = 0. Stops where x moves by less than
+ * `tolerance` of its length. */
+DTCI_FN void dtci_sensing_ista(const dtci_sensing_work *work, int fista, uint32_t iterations, double tolerance) {
+    float lambda = 0, *x = work->x, *v = work->v, *w = work->w;
+    double t = 1;
+    size_t i;
+    (void)dtci_sensing_gradient(work, x, 1);
+    for (i = 0; i < work->values; i++) {
+        float magnitude = w[i] < 0 ? -w[i] : w[i];
+        if (magnitude > lambda) lambda = magnitude;
+    }
+    lambda *= 0.0009765625f;
+    memcpy(v, x, 4 * work->room);
+    for (; iterations > 0; iterations--) {
+        double next = fista ? (1 + sqrt(1 + 4 * t * t)) / 2 : 1, moved = 0, length = 0, uphill = 0;
+        float beyond = (float)((t - 1) / next);
+        (void)dtci_sensing_gradient(work, v, 1);
+        for (i = 0; i < work->values; i++) {
+            float r = v[i] + w[i];
+            r = r > lambda ? r - lambda : r < -lambda ? r + lambda : 0;
+            w[i] = r - x[i];
+            x[i] = r;
+            moved += (double)w[i] * (double)w[i];
+            length += (double)r * (double)r;
+            uphill += (double)(v[i] - r) * (double)w[i];
+        }
+        if (moved <= tolerance * tolerance * length) break;
+        if (uphill > 0) {
+            beyond = 0;
+            next = 1;
+        }
+        for (i = 0; i < work->values; i++) v[i] = x[i] + beyond * w[i];
+        t = next;
+    }
+}
+
+/* What a value is taken to be: 0, or with the probability `density` Gaussian of this variance. */
+typedef struct dtci_sensing_prior {
+    double density, variance;
+} dtci_sensing_prior;
+
+/* The prior that explains how far w, the values with Gaussian noise, is from being Gaussian itself: by its fourth
+ * moment, less what chance alone may make of that. `power` is the values' mean square. */
+DTCI_FN dtci_sensing_prior dtci_sensing_guess(const dtci_sensing_work *work, double power) {
+    double n = (double)work->values, square = 0, fourth = 0, excess;
+    dtci_sensing_prior prior;
+    size_t i;
+    for (i = 0; i < work->values; i++) {
+        double s = (double)work->w[i] * (double)work->w[i];
+        square += s / n;
+        fourth += s * s / n;
+    }
+    excess = fourth - (3 + 2 * sqrt(24 / n)) * square * square;
+    prior.variance = power + (excess > 0 ? excess / (3 * power) : 0);
+    prior.density = power / prior.variance;
+    return prior;
+}
+
+/* r = x + w is the values with Gaussian noise. x := their expectation under the prior, w := r; the prior is fitted to
+ * them (expectation maximization: Vila and Schniter, 2013). Returns the mean of dx/dr, padding included.
+ *
+ * x = p g r, where p = 1 / (1 + odds exp(-t)) is the chance that the value is not 0, t = k r^2. (1 + t/32)^-32 stands
+ * for exp(-t), and the derivative is that of this function. */
+DTCI_FN double dtci_sensing_denoise(const dtci_sensing_work *work, double noise, dtci_sensing_prior *prior) {
+    double total = prior->variance + noise, gain = prior->variance / total;
+    double odds = (1 - prior->density) / prior->density * sqrt(total / noise), pads;
+    double chance = 0, squares = 0, slope = 0;
+    float k = (float)(0.5 * gain / noise), g = (float)gain, c = (float)odds;
+    float r[DTCI_CHUNK], x[DTCI_CHUNK], p[DTCI_CHUNK], power[DTCI_CHUNK], turn[DTCI_CHUNK];
+    size_t first, i, j;
+    for (first = 0; first < work->values; first += DTCI_CHUNK) {
+        size_t n = work->values - first < DTCI_CHUNK ? work->values - first : DTCI_CHUNK;
+        float chances[DTCI_SENSING_LANES] = {0}, powers[DTCI_SENSING_LANES] = {0}, slopes[DTCI_SENSING_LANES] = {0};
+        memcpy(x, work->x + first, sizeof x);
+        memcpy(r, work->w + first, sizeof r);
+        memset(x + n, 0, 4 * (DTCI_CHUNK - n));
+        memset(r + n, 0, 4 * (DTCI_CHUNK - n));
+        for (i = 0; i < DTCI_CHUNK; i++) { /* short loops over local arrays: compilers make vectors of them */
+            float t, q, e;
+            r[i] += x[i];
+            t = k * r[i] * r[i];
+            q = 1 / (1 + t * 0.03125f);
+            e = q * q;
+            e *= e;
+            e *= e;
+            e *= e;
+            e *= e;
+            p[i] = 1 / (1 + c * e);
+            x[i] = p[i] * g * r[i];
+            power[i] = x[i] * g * r[i];
+            turn[i] = p[i] + 2 * p[i] * (1 - p[i]) * t * q;
+        }
+        for (i = 0; i < DTCI_CHUNK; i += DTCI_SENSING_LANES) {
+            for (j = 0; j < DTCI_SENSING_LANES; j++) {
+                chances[j] += p[i + j];
+                powers[j] += power[i + j];
+                slopes[j] += turn[i + j];
+            }
+        }
+        memcpy(work->x + first, x, 4 * n);
+        memcpy(work->w + first, r, 4 * n);
+        for (j = 0; j < DTCI_SENSING_LANES; j++) {
+            chance += (double)chances[j];
+            squares += (double)powers[j];
+            slope += (double)slopes[j];
+        }
+    }
+    pads = (double)(first - work->values) / (1 + odds); /* what the zeros behind the last value brought in */
+    chance -= pads;
+    slope -= pads;
+    for (i = work->values; i < work->size; i++) {
+        work->w[i] += work->x[i];
+        work->x[i] = 0;
+    }
+    prior->variance = chance > 0 ? squares / chance + gain * noise : noise;
+    prior->density = chance / (double)work->values;
+    if (!(chance > 1)) prior->density = 1 / (double)work->values; /* at least one value is not 0 */
+    return gain * slope / (double)work->size;
+}
+
+/* Orthogonal approximate message passing (Ma and Ping, 2017; Rangan, Schniter and Fletcher, 2019), for the expectation
+ * of x under a prior learned on the way. Each round makes r = x + N/m A^T (y - A x), whose error is Gaussian and known
+ * from the residual, removes that noise, and takes from the result the part that is along r, so that the next error is
+ * again of that kind. Stops where two rounds in turn lower the noise by less than `tolerance` of it. */
+DTCI_FN void dtci_sensing_amp(const dtci_sensing_work *work, uint32_t iterations, double tolerance) {
+    double m = (double)work->measurements, gain = (double)work->size / m, least = 0, unsent = 0, start = 0;
+    dtci_sensing_prior prior;
+    uint32_t k, idle = 0;
+    size_t i;
+    for (k = 0; k < iterations; k++) {
+        double off = dtci_sensing_gradient(work, work->x, gain) / m, noise = gain * off - unsent, slope;
+        float along, stretch;
+        if (k == 0 && !(off > 0)) return; /* all is 0 */
+        /* the measurements' own noise is between none and all of the residual */
+        noise = noise < (gain - 1) * off ? (gain - 1) * off : noise > gain * off ? gain * off : noise;
+        if (k == 0) {
+            noise = (gain - 1) * off;
+            prior = dtci_sensing_guess(work, off * (double)work->size / (double)work->values);
+            start = least = noise;
+        }
+        if (!(noise > 1e-15 * start)) noise = 1e-15 * start;
+        idle = k > 0 && noise > (1 - tolerance) * least ? idle + 1 : 0;
+        least = noise < least ? noise : least;
+        slope = dtci_sensing_denoise(work, noise, &prior);
+        if (idle == 2 || k + 1 == iterations) break;
+        slope = slope < 0.99 ? slope : 0.99;
+        unsent = slope * noise / (1 - slope);
+        along = (float)slope;
+        stretch = (float)(1 / (1 - slope));
+        for (i = 0; i < work->size; i++) work->x[i] = (work->x[i] - along * work->w[i]) * stretch;
+    }
+}
+
+/* The blocks' values from their measurements y. Nothing can fail any more. */
+DTCI_FN void dtci_sensing_emit(const dtci_sensing *s, const float *y, const dtc_decode_options *options,
+                               const dtci_sink *sink, dtci_sensing_work *work) {
+    dtc_method method = options ? options->method : DTC_METHOD_AUTO;
+    uint32_t iterations = options ? options->max_iterations : 0;
+    double tolerance = options ? (double)options->tolerance : 0;
+    dtci_sensing_part part;
+    size_t first, i, n, known = 0;
+    if (!iterations) iterations = method == DTC_METHOD_ISTA ? 1000 : method == DTC_METHOD_FISTA ? 200 : 50;
+    if (!(tolerance > 0)) tolerance = method == DTC_METHOD_AUTO ? 0.05 : 1e-5;
+    for (first = 0; first < s->count; first += part.values, y += part.measurements) {
+        double unit;
+        part = dtci_sensing_at(s, first);
+        work->size = (size_t)1 << (work->log2_size = part.log2_size);
+        work->room = dtci_sensing_room(work->size);
+        work->values = part.values;
+        work->measurements = part.measurements;
+        if (part.values != known) {
+            dtci_sensing_rows(work->rows, s, &part);
+            memset(work->rows + work->size, 0, 4 * (work->room - work->size));
+            known = part.values;
+        }
+        unit = dtci_sensing_unit(y, part.measurements);
+        memset(work->x, 0, 4 * work->room);
+        memset(work->y, 0, 4 * work->room);
+        for (i = n = 0; i < work->size; i++) {
+            work->y[i] = work->rows[i] * (float)((double)y[n] * unit);
+            n += work->rows[i] > 0;
+        }
+        if (method == DTC_METHOD_LINEAR || part.measurements == work->size)
+            dtci_sensing_linear(work);
+        else if (method == DTC_METHOD_AUTO)
+            dtci_sensing_amp(work, iterations, tolerance);
+        else
+            dtci_sensing_ista(work, method == DTC_METHOD_FISTA, iterations, tolerance);
+        for (i = 0; i < part.values; i += n) {
+            float chunk[DTCI_CHUNK];
+            size_t j;
+            n = part.values - i < DTCI_CHUNK ? part.values - i : DTCI_CHUNK;
+            for (j = 0; j < n; j++) chunk[j] = dtci_sensing_bound((double)work->x[i + j] / unit);
+            dtci_sensing_flip(chunk, s, first + i, n);
+            dtci_store(sink, first + i, chunk, n);
+        }
+    }
+}
+
+DTCI_FN dtc_status dtci_sensing_recover(const dtci_head *head, const unsigned char *payload, size_t size,
+                                        const dtc_decode_options *options, const dtci_sink *sink, dtci_arena *arena) {
+    dtci_sensing s = dtci_sensing_open(head, dtci_get32(payload));
+    size_t total = dtci_sensing_total(&s), room = 4 * dtci_sensing_room(s.block), bytes = 0;
+    float *y = (float *)dtci_take(arena, 4 * (total + 1));
+    dtci_sensing_work work;
+    dtc_status status;
+    if (!y) return DTC_ERROR_SCRATCH;
+    status = dtci_nest_decode(y, total, payload + 4, size - 4, &bytes, head->workers, head->terms, arena);
+    if (status != DTC_OK) return status;
+    if (bytes != size - 4) return DTC_ERROR_PAYLOAD;
+    y[total] = 0; /* is looked at, where the last row is not measured */
+    memset(&work, 0, sizeof work);
+    work.rows = (float *)dtci_take(arena, room);
+    work.y = (float *)dtci_take(arena, room);
+    work.x = (float *)dtci_take(arena, room);
+    work.w = (float *)dtci_take(arena, room);
+    work.v = (float *)dtci_take(arena, room);
+    if (!work.rows || !work.y || !work.x || !work.w || !work.v) return DTC_ERROR_SCRATCH;
+    dtci_sensing_emit(&s, y, options, sink, &work);
+    return DTC_OK;
+}
+
+/* The shape that a spec asks for. */
+DTCI_FN dtci_sensing dtci_sensing_plan(const dtc_spec *spec, const dtci_head *head) {
+    double ratio = spec->sensing.ratio > 0 ? (double)spec->sensing.ratio : 0.25;
+    dtci_sensing s = dtci_sensing_open(head, 1);
+    double measurements = floor(ratio * (double)s.block + 0.5);
+    if (measurements > 1) s.measurements = (size_t)measurements;
+    return s;
+}
+
 DTCI_FN size_t dtci_sensing_scratch(const dtc_spec *spec, const dtci_head *head) {
-    (void)spec;
-    (void)head;
-    return 0;
+    dtci_sensing s = dtci_sensing_plan(spec, head);
+    dtc_spec nest = dtci_sensing_nest(spec, &s);
+    size_t total = dtci_sensing_total(&s);
+    uint64_t measure = 2 * (uint64_t)dtci_room(4 * s.block), decode = dtci_sensing_decode_scratch(&s);
+    uint64_t encode = (uint64_t)dtci_room(dtci_nest_bound(&nest, total)) + dtci_nest_scratch(&nest, total);
+    encode = dtci_room(4 * (total + 1)) + (measure > encode ? measure : encode);
+    if (decode > encode) encode = decode;
+    return encode < SIZE_MAX ? (size_t)encode : SIZE_MAX;
 }
 
 DTCI_FN dtc_status dtci_sensing_encode(const dtc_spec *spec, dtci_head *head, unsigned char *to, size_t capacity,
                                        size_t *bytes, const dtci_source *source, const dtci_sink *residual,
                                        dtci_arena *arena) {
-    (void)spec;
-    (void)to;
-    (void)capacity;
-    (void)bytes;
-    (void)residual;
-    (void)arena;
-    return dtci_scan(source, 0, head->count).finite ? dtci_store_instead(head) : DTC_ERROR_NONFINITE;
+    dtci_sensing s = dtci_sensing_plan(spec, head);
+    dtc_spec nest = dtci_sensing_nest(spec, &s);
+    size_t total = dtci_sensing_total(&s), bound = dtci_nest_bound(&nest, total), known = 0, done = 0, first;
+    dtci_arena after = *arena, work;
+    float *y = (float *)dtci_take(&after, 4 * (total + 1)), *rows, *x;
+    unsigned char *nested;
+    dtci_sensing_part part;
+    dtc_status status;
+    work = after;
+    rows = (float *)dtci_take(&work, 4 * s.block);
+    x = (float *)dtci_take(&work, 4 * s.block);
+    nested = (unsigned char *)dtci_take(&after, bound);
+    if (!y || !rows || !x || !nested) return DTC_ERROR_SCRATCH;
+    if (!dtci_scan(source, 0, head->count).finite) return DTC_ERROR_NONFINITE;
+    for (first = 0; first < s.count; first += part.values, done += part.measurements) {
+        part = dtci_sensing_at(&s, first);
+        if (part.values != known) dtci_sensing_rows(rows, &s, &part);
+        known = part.values;
+        dtci_sensing_measure(y + done, &s, &part, source, rows, x);
+        if (nest.quant.bits && !nest.quant.max_given)
+            dtci_sensing_load(y + done, part.measurements, (unsigned)nest.quant.bits);
+    }
+    status = dtci_nest_encode(&nest, nested, bound, bytes, y, total, &after);
+    if (status != DTC_OK) return status;
+    if (*bytes + 4 > 4 * (size_t)head->count) return dtci_store_instead(head);
+    if (capacity < *bytes + 4) return DTC_ERROR_CAPACITY;
+    dtci_put32(to, (uint32_t)s.measurements);
+    memcpy(to + 4, nested, *bytes);
+    *bytes += 4;
+    return residual ? dtci_sensing_recover(head, to, *bytes, NULL, residual, arena) : DTC_OK;
 }
 
-/* Checks the fields of a head, and tells what decoding takes. */
 DTCI_FN dtc_status dtci_sensing_check(const dtci_head *head, const unsigned char *payload, size_t *scratch) {
-    (void)head;
-    (void)payload;
-    (void)scratch;
-    return DTC_ERROR_OPTION;
+    size_t block = dtci_sensing_block(head);
+    uint64_t need;
+    dtci_sensing s;
+    if (head->variant || !head->count || block >> DTCI_HADAMARD_MAX > 1 || (block & (block - 1))) return DTC_ERROR_HEAD;
+    if (dtci_payload_bytes(head) < 4) return DTC_ERROR_SIZE;
+    s = dtci_sensing_open(head, dtci_get32(payload));
+    if (!s.measurements || s.measurements > block) return DTC_ERROR_HEAD;
+    need = dtci_sensing_decode_scratch(&s);
+    *scratch = need < SIZE_MAX ? (size_t)need : SIZE_MAX;
+    return DTC_OK;
 }
 
 DTCI_FN void dtci_sensing_describe(const dtci_head *head, const unsigned char *payload, dtc_info *info) {
-    (void)head;
-    (void)payload;
-    (void)info;
+    dtci_head nest;
+    info->spec.sensing.ratio = (float)dtci_get32(payload) / (float)dtci_sensing_block(head);
+    if (dtci_head_read(payload + 4, dtci_payload_bytes(head) - 4, &nest) == DTC_OK)
+        info->spec.sensing.bits = nest.codec == DTC_QUANT ? (int)(nest.variant & 15) + 1 : 32;
 }
 
 DTCI_FN dtc_status dtci_sensing_decode(const dtci_head *head, const unsigned char *payload,
                                        const dtc_decode_options *options, const dtci_sink *sink, dtci_arena *arena) {
-    (void)head;
-    (void)payload;
-    (void)options;
-    (void)sink;
-    (void)arena;
-    return DTC_ERROR_OPTION;
+    return dtci_sensing_recover(head, payload, dtci_payload_bytes(head), options, sink, arena);
 }
 
 #endif /* DTC_NO_SENSING */
@@ -4033,6 +4504,12 @@ DTCI_FN dtc_status dtci_spec_check(const dtc_spec *spec) {
             return DTC_ERROR_SPEC;
         if (spec->sensing.bits < 0 || (spec->sensing.bits > 16 && spec->sensing.bits != 32)) return DTC_ERROR_SPEC;
         if (!dtci_finite(spec->sensing.scale) || spec->sensing.scale < 0) return DTC_ERROR_SPEC;
+        if (spec->block > (size_t)1 << DTCI_HADAMARD_MAX || (spec->block & (spec->block - 1))) return DTC_ERROR_SPEC;
+        if (spec->sensing.bits != 32 && spec->workers > 16777216u >> (spec->sensing.bits ? spec->sensing.bits : 4))
+            return DTC_ERROR_SPEC;
+#ifdef DTC_NO_QUANT
+        if (spec->sensing.bits != 32) return DTC_ERROR_CODEC;
+#endif
         return DTC_OK;
 #endif
 #ifndef DTC_NO_CIRCULANT
@@ -4999,6 +5476,7 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
 #undef DTCI_QUANT_TOKENS
 #undef DTCI_RUN_MAX
 #undef DTCI_FLOAT_MAX
+#undef DTCI_SENSING_LANES
 #undef DTCI_SIZE_MAX
 #undef DTCI_STREAMS
 #undef DTCI_STREAMS_FROM
