@@ -60,6 +60,12 @@ static const char *const specs[] = {
     "circulant:rows=5,block=3,value=8",
     "circulant:rows=10,block=16,value=fp16,checksum=0",
     "circulant:rows=10,block=4,value=1,checksum=0",
+    "sensing",
+    "sensing:ratio=0.6,bits=1,seed=8,checksum=0",
+    "sensing:ratio=1,bits=3,seed=9,block=64",
+    "sensing:ratio=0.1,bits=32",
+    "sensing:bits=6,scale=2,workers=9,checksum=0",
+    "sensing:ratio=0.7,bits=2,block=256,rows=1,workers=3",
 };
 
 typedef enum kind { GAUSSIAN, SPARSE, ZEROS, CONSTANT, DENORMAL, HUGE_VALUES, KINDS } kind;
@@ -87,11 +93,16 @@ static int has_blocks(dtc_codec codec) {
     return codec != DTC_RAW && codec != DTC_FACTOR;
 }
 
+/* Whether decoding needs it. */
+static int has_seed(const dtc_spec *spec) {
+    return spec->codec == DTC_SENSING || (spec->codec == DTC_QUANT && spec->quant.rotate);
+}
+
 /* What the head of a packet of this spec may take, checksum included. */
 static size_t head_room(const dtc_spec *spec, size_t count) {
     return 16 - (spec->no_checksum ? 4u : 0u) + (spec->rows ? 4u : 0u) + (spec->workers > 1 ? 4u : 0u) +
            (has_blocks(spec->codec) && spec->block && spec->block < count ? 4u : 0u) +
-           (spec->quant.rotate && spec->seed ? 8u : 0u);
+           (has_seed(spec) && spec->seed ? 8u : 0u);
 }
 
 static int all_bytes_are(const void *p, size_t bytes, unsigned char byte) {
@@ -157,6 +168,7 @@ static void test_large(void **state) {
                                         "quant",
                                         "quant:rate=0.4",
                                         "quant:bits=5,entropy=none",
+                                        "sensing:ratio=0.1",
                                         "quant:max-error=0.001,block=1000"};
     size_t s;
     (void)state;
@@ -365,6 +377,7 @@ static void test_flips(void **state) {
     check_flips("factor:rank=3,rows=32,value=5,checksum=0", GAUSSIAN, 32 * 40, 1);
     check_flips("circulant:rows=7,block=3,checksum=0", GAUSSIAN, 91, 1);
     check_flips("circulant:rows=64,value=3,block=16,checksum=0", GAUSSIAN, 64 * 100, 1);
+    check_flips("sensing:bits=2,seed=1,checksum=0", SPARSE, 2000, 3);
 }
 
 /* NaN and infinities are refused wherever they stand; the residual stays. */
@@ -653,7 +666,10 @@ static void test_feedback(void **state) {
                                          "quant:bits=2,rounding=stochastic",
                                          "quant:rate=1.5,grid=even",
                                          "quant:max-error=0.7",
-                                         "raw:type=bf16"};
+                                         "raw:type=bf16",
+                                         "sensing",
+                                         "sensing:ratio=0.5,bits=2",
+                                         "sensing:ratio=0.9,bits=1"};
     enum { COUNT = 500, STEPS = 200 };
     size_t s, i;
     int step;
@@ -746,12 +762,17 @@ static void test_info(void **state) {
         assert_int_equal(info.workers, spec.workers ? spec.workers : 1);
         assert_int_equal(info.spec.workers, spec.workers > 1 ? spec.workers : 0);
         assert_int_equal(info.terms, 1);
-        assert_int_equal(info.seed, info.spec.quant.rotate ? spec.seed : 0); /* the others need none to decode */
+        assert_int_equal(info.seed, has_seed(&info.spec) ? spec.seed : 0);
         assert_int_equal(info.spec.quant.rotate, info.codec == DTC_QUANT ? spec.quant.rotate : 0);
         assert_int_equal(info.spec.no_checksum, spec.no_checksum);
         assert_int_equal(info.spec.block, has_blocks(info.codec) && spec.block < 600 ? spec.block : 0);
         if (info.codec == DTC_RAW)
             assert_int_equal(info.spec.raw.type, spec.codec == DTC_RAW ? spec.raw.type : DTC_FP32);
+        if (info.codec == DTC_SENSING) {
+            float ratio = spec.sensing.ratio > 0 ? spec.sensing.ratio : 0.25f;
+            assert_true(fabsf(info.spec.sensing.ratio - ratio) < 0.5f / (float)(spec.block ? spec.block : 1024));
+            assert_int_equal(info.spec.sensing.bits, spec.sensing.bits ? spec.sensing.bits : 4);
+        }
         if (info.codec == DTC_QUANT && spec.quant.bits) assert_int_equal(info.spec.quant.bits, spec.quant.bits);
         if (info.codec == DTC_QUANT && spec.quant.bits != 1) assert_int_equal(info.spec.quant.grid, spec.quant.grid);
         free(made.bytes);
