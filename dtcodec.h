@@ -51,6 +51,12 @@
  *                 weights are n values. Not for dense gradients: it sends the projection onto the nearest circulant
  *                 matrix, and that keeps next to nothing of them.
  *
+ *     sensing     arrays that are zero, or nearly, but for few values whose places are not known beforehand: `ratio`
+ *                 measurements a value, in all of which every value of a block has its part, and from which the
+ *                 decoder finds them. It sends no places, and packets of one seed and scale measure the sum of their
+ *                 values when they are added. Of a gradient, 0.8 bits a value with a residual; but there quant is as
+ *                 good at fewer, and far faster.
+ *
  * Spec text is CODEC[:KEY=VALUE[,KEY=VALUE]...]. Every key can be left out:
  *
  *     raw         type=fp32|bf16|fp16
@@ -58,6 +64,7 @@
  *     quant       bits=auto|1..16  floor=6  probe=4  sample=0.03  rate=BITS  max-error=E  rounding=nearest|stochastic
  *                 entropy=huffman|none  grid=zero|even  rotate=0|1  min=auto|X  max=auto|X
  *     factor      rank=4  value=fp32|bf16|fp16|1..16
+ *     sensing     ratio=0.25  bits=4|1..16|32  scale=auto|S
  *     circulant   value=fp32|bf16|fp16|1..16
  *     all         rows=M  seed=S  block=N  workers=K  checksum=1|0
  *
@@ -71,7 +78,8 @@
  *     spec        how to encode; also as text
  *     bin         one interval of a quantizer, and its number
  *     scale       what a packet's integers are multiplied with
- *     block       consecutive values that share one scale; or, in circulant, a square of the matrix
+ *     block       consecutive values that share one scale; or, in sensing, their measurements (a power of two, 256 to
+ *                 65536, the default); or, in circulant, a square of the matrix
  *     factors     vectors u_k and v_k of a matrix that is the sum over k < rank of u_k v_k^T
  *     residual    what has not been sent yet; added to the next values (error feedback)
  *     workers     how many packets a sum may have room for; terms: how many are in it
@@ -95,6 +103,11 @@
  *   - Decoding gives the same bits on every platform, compiler, optimization and -ffast-math. Two things are the
  *     processor's: one set to flush denormals gives zeros for them, and x87 arithmetic (32-bit x86 without
  *     -mfpmath=sse) may round the sums of dtc_decode_add, and those of factor, otherwise in the last bit.
+ *   - But sensing iterates in floats, which other compilers round otherwise: to some 1e-6 of a block's norm, or, where
+ *     the rule that ends it falls otherwise too, to a twentieth of its error. Replicas that must stay equal should
+ *     decode it once and pass on what came out. Its residual, too, is what the receiver does not see to that precision,
+ *     and if it decodes by AUTO, and each packet alone: of a sum, only the linear estimate is the sum of the estimates.
+ *     With a residual each step needs a seed of its own: what one seed's rows do not measure, it never does.
  *   - A rotated tensor's mean over the seeds is the tensor itself to within 1e-5 of its squared norm, if its parts are
  *     of 512 values or more; smaller ones keep something of their shape. rounding=stochastic has no such limit.
  *   - Encoding uses exactly rounded operations in a fixed order, but for rate=, which searches with the C library's
@@ -102,7 +115,8 @@
  *     or of an approximation's factors, or a value at the very border of two bins. Either way every receiver decodes
  *     the same packet to the same bits.
  *   - Decoders trust nothing in a packet. What a packet can cost is bounded by the caller's count and scratch, and
- *     linear in them; but in factor it is count * rank, which dtc_inspect tells, and less than count^1.5 / 2.
+ *     linear in them; but in factor it is count * rank, which dtc_inspect tells, and less than count^1.5 / 2. In
+ * sensing dtc_decode_options bounds the rounds.
  *
  * CONFIGURATION
  *
@@ -187,6 +201,15 @@
  * rank * (rows + columns) < count; HEAD) and, unless that is 0, u, rank x rows, and v, rank x columns, as NESTED
  * packets (no room for two; SIZE). Value [i][j] is the sum, in double, over k = 0, 1, … of u[k][i] * v[k][j], which is
  * exact there; rounded to fp32 once and bounded to +-FLT_MAX.
+ *
+ * SENSING: variant 0; block a power of two, 256..65536; without it, it is taken to be 65536, or the least power of two
+ * that holds the count, if that is less. The payload is m (uint32, 1..block; HEAD), and as one NESTED packet, which has
+ * the workers and terms of the head, the measurements of one block after the other. n values x have ceil(n m / block)
+ * measurements. N is the least power of two that holds n; but if m = block, what is left of the array after its whole
+ * blocks is cut as rotated parts are, into blocks of its own. Let s be x with the seed's signs, as in rotation, and
+ * zeros up to N. The measurements are a choice of the N sums over j of s[j] (-1)^(ones in i AND j), divided by sqrt(N),
+ * in ascending i: with `left` of them still to be chosen, i is one if floor(r (N - i) / 2^32) < left, where r is the
+ * seed's random number 0xc0000000 + i.
  *
  * CIRCULANT: variant 0, with rows; HEAD. A matrix of rows x columns is cut into blocks of b x b, of which the last may
  * reach beyond it, b being block, or without it the larger of rows and columns. Their vectors are v values c, v =
@@ -298,6 +321,18 @@
  *   d7 00 00 01 04 00 00 00 14 00 00 00 | and another
  *   00 40 00 40 00 c0 00 40 | v_0: 2 2 -2 2
  *   ff 79 0b 3c | checksum
+ *
+ * PACKET sensing:ratio=0.5,bits=32,seed=2 : 0 0 0 0 0 8 0 0 0 0 0 0 0 0 0 0
+ *   d7 04 11 00 | magic; sensing; with a checksum and a seed
+ *   10 00 00 00 | count
+ *   48 00 00 00 | packet_bytes
+ *   02 00 00 00 00 00 00 00 | seed
+ *   08 00 00 00 | measurements of a block
+ *   d7 00 00 00 08 00 00 00 2c 00 00 00 | nested: raw, of 8 values
+ *   00 00 00 c0 00 00 00 40 00 00 00 c0 00 00 00 c0 | -2 2 -2 -2
+ *   00 00 00 40 00 00 00 c0 00 00 00 40 00 00 00 c0 | 2 -2 2 -2
+ *   4d f3 12 b0 | checksum
+ *   VALUES 1 1 -0 0 2 4 -1 1 1 -1 0 -2 0 -0 1 -1
  *
  * PACKET circulant:rows=3 : 1 3 2 2 1 3 3 2 1
  *   d7 05 03 00 | magic; circulant; with a checksum and rows
@@ -447,7 +482,8 @@ typedef struct dtc_spec {
     struct {
         float ratio; /* measurements to values, (0, 1]; 0: 0.25 */
         int bits;    /* of a measurement: 1 (signs) .. 16, or 32 (fp32); 0: 4 */
-        float scale; /* > 0: the measurements' range is +-scale, shared by the workers; 0: found */
+        float scale; /* > 0: the measurements' range is +-scale, shared by the workers; 0: a block's own. They are about
+                      * as large as the values' root mean square: three times that suits 4 bits, four times 8 */
     } sensing;
 
     struct {
@@ -500,19 +536,22 @@ typedef struct dtc_info {
  * Errors: ARGUMENT, TRUNCATED, MAGIC, HEAD, SIZE, WIRE_VERSION, CODEC, LIMIT; *info is then all zero. */
 DTC_API dtc_status dtc_inspect(const void *packet, size_t bytes, dtc_info *info);
 
+/* How sensing finds values behind fewer measurements y = A x. */
 typedef enum dtc_method {
-    DTC_METHOD_AUTO = 0,
-    DTC_METHOD_ISTA = 1,
-    DTC_METHOD_FISTA = 2,
-    DTC_METHOD_LINEAR = 3
+    DTC_METHOD_AUTO = 0,  /* approximate message passing; all rows measured: the linear estimate, which is then exact */
+    DTC_METHOD_ISTA = 1,  /* x <- soft(x + A^T (y - A x), lambda): the slow reference of FISTA */
+    DTC_METHOD_FISTA = 2, /* least |y - A x|^2 / 2 + lambda |x|_1, lambda = max |A^T y| / 1024 */
+    DTC_METHOD_LINEAR = 3 /* A^T y: cheap, and linear, so that it may as well be added up before as after */
 } dtc_method;
 
 /* What the caller allows a packet to cost. NULL or all-zero: defaults. */
 typedef struct dtc_decode_options {
     int skip_checksum;       /* nonzero: do not verify the CRC-32C, if there is one */
-    uint32_t max_iterations; /* of sensing's decoders; 0: the method's own */
-    float tolerance;         /* of sensing's decoders; 0: the method's own */
-    dtc_method method;       /* of sensing's decoders */
+    uint32_t max_iterations; /* of sensing, for each of its blocks; 0: AUTO 50, FISTA 200, ISTA 1000. Each takes time
+                              * as the logarithm of the block, times the count */
+    float tolerance;   /* of sensing. AUTO stops where the noise falls by less than this part of it, twice; 0: .05.
+                        * ISTA, FISTA: where x moves by less than this part of its length; 0: 1e-5 */
+    dtc_method method; /* of sensing; unknown ones are DTC_ERROR_ARGUMENT */
 } dtc_decode_options;
 
 /* Decodes one packet of exactly packet_bytes bytes into values[0..count); count must be the packet's own.
@@ -3716,6 +3755,7 @@ DTCI_FN dtc_status dtci_factor_decode(const dtci_head *head, const unsigned char
 
 #ifndef DTC_NO_SENSING
 
+#define DTCI_SENSING_BLOCK 256u /* the smallest that can be asked for: a decoder's passes are no shorter */
 #define DTCI_SENSING_LANES 8u
 
 /* How an array is cut up. */
@@ -4204,7 +4244,9 @@ DTCI_FN dtc_status dtci_sensing_check(const dtci_head *head, const unsigned char
     size_t block = dtci_sensing_block(head);
     uint64_t need;
     dtci_sensing s;
-    if (head->variant || !head->count || block >> DTCI_HADAMARD_MAX > 1 || (block & (block - 1))) return DTC_ERROR_HEAD;
+    if (head->variant || !head->count || block >> DTCI_HADAMARD_MAX > 1 || (block & (block - 1)) ||
+        (head->block && head->block < DTCI_SENSING_BLOCK))
+        return DTC_ERROR_HEAD;
     if (dtci_payload_bytes(head) < 4) return DTC_ERROR_SIZE;
     s = dtci_sensing_open(head, dtci_get32(payload));
     if (!s.measurements || s.measurements > block) return DTC_ERROR_HEAD;
@@ -4222,6 +4264,7 @@ DTCI_FN void dtci_sensing_describe(const dtci_head *head, const unsigned char *p
 
 DTCI_FN dtc_status dtci_sensing_decode(const dtci_head *head, const unsigned char *payload,
                                        const dtc_decode_options *options, const dtci_sink *sink, dtci_arena *arena) {
+    if (options && (unsigned)options->method > DTC_METHOD_LINEAR) return DTC_ERROR_ARGUMENT;
     return dtci_sensing_recover(head, payload, dtci_payload_bytes(head), options, sink, arena);
 }
 
@@ -4504,7 +4547,9 @@ DTCI_FN dtc_status dtci_spec_check(const dtc_spec *spec) {
             return DTC_ERROR_SPEC;
         if (spec->sensing.bits < 0 || (spec->sensing.bits > 16 && spec->sensing.bits != 32)) return DTC_ERROR_SPEC;
         if (!dtci_finite(spec->sensing.scale) || spec->sensing.scale < 0) return DTC_ERROR_SPEC;
-        if (spec->block > (size_t)1 << DTCI_HADAMARD_MAX || (spec->block & (spec->block - 1))) return DTC_ERROR_SPEC;
+        if (spec->block && (spec->block < DTCI_SENSING_BLOCK || spec->block >> DTCI_HADAMARD_MAX > 1 ||
+                            (spec->block & (spec->block - 1))))
+            return DTC_ERROR_SPEC;
         if (spec->sensing.bits != 32 && spec->workers > 16777216u >> (spec->sensing.bits ? spec->sensing.bits : 4))
             return DTC_ERROR_SPEC;
 #ifdef DTC_NO_QUANT
@@ -5476,6 +5521,7 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
 #undef DTCI_QUANT_TOKENS
 #undef DTCI_RUN_MAX
 #undef DTCI_FLOAT_MAX
+#undef DTCI_SENSING_BLOCK
 #undef DTCI_SENSING_LANES
 #undef DTCI_SIZE_MAX
 #undef DTCI_STREAMS

@@ -54,6 +54,11 @@ static const char *const specs[] = {
     "circulant:rows=7",
     "circulant:rows=20,block=6,value=bf16,workers=2",
     "circulant:rows=10,block=16,value=8,checksum=0",
+    "sensing",
+    "sensing:ratio=0.5,bits=1,seed=7,checksum=0",
+    "sensing:ratio=1,bits=32,block=256",
+    "sensing:ratio=0.1,bits=8,block=1024,rows=5",
+    "sensing:bits=5,scale=2,workers=12,seed=3",
 };
 
 static const char *const bad_specs[] = {
@@ -86,7 +91,8 @@ static void fill(float *values, size_t count, unsigned kind) {
 int main(void) {
     static const size_t counts[] = {0, 1, 7, 200, 1000, COUNT_MAX};
     static const char *const roundtrips[] = {"roundtrip_raw",    "roundtrip_ternary", "roundtrip_quant",
-                                             "roundtrip_rotate", "roundtrip_factor",  "roundtrip_circulant"};
+                                             "roundtrip_rotate", "roundtrip_factor",  "roundtrip_circulant",
+                                             "roundtrip_sensing"};
     static float values[COUNT_MAX];
     static unsigned char packet[PACKET_MAX], scratch[SCRATCH_BYTES], message[2 * PACKET_MAX];
     size_t message_bytes = 0, bytes, s, c;

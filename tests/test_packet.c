@@ -62,7 +62,7 @@ static const char *const specs[] = {
     "circulant:rows=10,block=4,value=1,checksum=0",
     "sensing",
     "sensing:ratio=0.6,bits=1,seed=8,checksum=0",
-    "sensing:ratio=1,bits=3,seed=9,block=64",
+    "sensing:ratio=1,bits=3,seed=9,block=256",
     "sensing:ratio=0.1,bits=32",
     "sensing:bits=6,scale=2,workers=9,checksum=0",
     "sensing:ratio=0.7,bits=2,block=256,rows=1,workers=3",
