@@ -124,7 +124,7 @@
  *     DTC_STATIC                 the functions, static, in every file that defines it
  *     DTC_NO_TERNARY DTC_NO_QUANT DTC_NO_FACTOR DTC_NO_SENSING DTC_NO_CIRCULANT
  *                                leave a codec out; it is then DTC_ERROR_CODEC. raw is always there: the others store
- *                                through it
+ *                                through it. What they quantize needs quant: sensing then takes bits=32 alone
  *
  * ====================================================================================================================
  * WIRE FORMAT, version 0

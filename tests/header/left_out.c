@@ -8,7 +8,7 @@
 static int check(dtc_codec codec, unsigned char variant, int left_out) {
     dtc_status expected = left_out ? DTC_ERROR_CODEC : DTC_OK;
     unsigned char packet[100] = {0xd7, 0, 0, 0, 0, 0, 0, 0, 12, 0, 0, 0};
-    static const char *const names[] = {"raw", "ternary", "quant", "factor", "sensing", "circulant"};
+    static const char *const names[] = {"raw", "ternary", "quant", "factor", "sensing:bits=32", "circulant"};
     static unsigned char scratch[2000000];
     const float values[3] = {1, 2, 3};
     dtc_spec spec;
