@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "examples/common/message.h"
 #include "examples/common/net.h"
 #include "examples/common/random.h"
 
@@ -270,6 +271,44 @@ static void factors_make_the_gradient(void **state) {
     trial_free(&trial);
 }
 
+static void circulant_layers_travel_as_their_vectors(void **state) {
+    (void)state;
+    const struct shape sample = {3, 4, 1};
+    struct trial trial = try_net("circulant7x4-circulant5-3", sample, ACTIVATION_RELU, 5);
+    dtc_spec spec = raw_spec();
+    spec.codec = DTC_CIRCULANT;
+    struct encoder encoder = encoder_create(&spec, false, &trial.gradient);
+    struct error error;
+    assert_true(encoder_encode(&encoder, &trial.gradient, &trial.net, 1, &error));
+    dtc_info info;
+    assert_int_equal(dtc_inspect(encoder.message, encoder.bytes, &info), DTC_OK);
+    assert_int_equal(info.codec, DTC_CIRCULANT);
+    assert_int_equal(info.rows, 7);
+    assert_int_equal(info.columns, 12);
+    assert_int_equal(info.spec.block, 4);
+
+    struct tensors sum = tensors_like(&trial.gradient);
+    struct decoder decoder = {NULL, 0};
+    assert_true(decoder_add(&decoder, &sum, 1.0f, encoder.message, encoder.bytes, &error));
+    assert_memory_equal(sum.all, trial.gradient.all, sum.values * sizeof(float));
+    assert_true(decoder_add(&decoder, &sum, 1.0f, encoder.message, encoder.bytes, &error));
+    for (size_t i = 0; i < sum.values; i++) assert_true(sum.all[i] == 2.0f * trial.gradient.all[i]);
+
+    const char *const others[] = {"circulant7x3-circulant5-3", "circulant8x4-circulant5-3", "circulant5-3"};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        struct net net = net_of(others[i], sample, ACTIVATION_RELU, 1);
+        struct tensors parameters = net_parameters(&net, 1);
+        assert_false(decoder_add(&decoder, &parameters, 1.0f, encoder.message, encoder.bytes, &error));
+        assert_non_null(strstr(error.text, dtc_status_string(DTC_ERROR_COUNT)));
+        tensors_free(&parameters);
+        net_free(&net);
+    }
+    free(decoder.scratch);
+    encoder_free(&encoder);
+    tensors_free(&sum);
+    trial_free(&trial);
+}
+
 /* ---- What --net may say ------------------------------------------------------------------------------------------ */
 
 static void plans_are_read(void **state) {
@@ -449,6 +488,7 @@ int main(void) {
         cmocka_unit_test(gradients_of_a_larger_batch_are_those_of_the_reference),
         cmocka_unit_test(dense_nets_compute_the_same_bits_as_ever),
         cmocka_unit_test(factors_make_the_gradient),
+        cmocka_unit_test(circulant_layers_travel_as_their_vectors),
         cmocka_unit_test(plans_are_read),
         cmocka_unit_test(wrong_plans_are_refused_where_they_are_wrong),
         cmocka_unit_test(plans_that_do_not_fit_the_samples_are_refused),

@@ -189,6 +189,7 @@ static void every_codec_trains(void **state) {
         "--exchange parameters --codec quant:floor=5 --every 2",
         "--workers 3 --codec quant:bits=6 --momentum 0 --lr 0.5",
         "--net conv3x4-pool2-circulant36-4 --codec quant:bits=4 --residual",
+        "--net conv3x4-pool2-circulant36-4 --codec circulant:value=8 --down-codec circulant",
     };
     for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) {
         char words[512];

@@ -26,7 +26,8 @@ struct layer {
     struct shape in, out; /* of one sample */
     size_t weights[2];    /* rows and columns of its first tensor; its second are the biases, a row; 0: has neither */
     size_t biases;
-    size_t fan_in; /* products that one output sums up, and outputs that one input goes into */
+    size_t whole[2]; /* of the first tensor, see there */
+    size_t fan_in;   /* products that one output sums up, and outputs that one input goes into */
     size_t fan_out;
     size_t first_tensor;   /* of the net's, if it has any */
     bool activated;        /* whether its outputs go through the activation */

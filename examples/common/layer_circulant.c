@@ -27,8 +27,8 @@ static bool fit(struct layer *layer, struct error *error) {
     layer->out = out;
     layer->weights[1] = block ? block : largest;
     layer->weights[0] = dtc_circulant_vectors(outputs, inputs, block) / layer->weights[1];
-    layer->biases = layer->fan_out = outputs;
-    layer->fan_in = inputs;
+    layer->biases = layer->fan_out = layer->whole[0] = outputs;
+    layer->fan_in = layer->whole[1] = inputs;
     return true;
 }
 

@@ -10,14 +10,28 @@ static bool sends_factors(const dtc_spec *spec) {
     return spec->codec == DTC_FACTOR && spec->factor.rank == 0;
 }
 
-/* The spec of a tensor's values. */
+/* circulant, for the vectors of a circulant layer, unless they are no fewer than the matrix. */
+static bool sends_vectors(const dtc_spec *spec, const struct tensor *tensor) {
+    return spec->codec == DTC_CIRCULANT && tensor->rows * tensor->columns < tensor->whole[0] * tensor->whole[1];
+}
+
+/* The spec of a tensor's packet. */
 static dtc_spec spec_of(const dtc_spec *spec, const struct tensor *tensor) {
+    const dtc_value *value = NULL; /* as which the tensor itself is sent, by a codec that is not for it */
     dtc_spec own = *spec;
-    if (own.codec == DTC_FACTOR) own.rows = tensor->rows;
-    if (sends_factors(spec)) {
-        own.codec = spec->factor.value.bits ? DTC_QUANT : DTC_RAW;
-        own.raw.type = spec->factor.value.type;
-        own.quant.bits = spec->factor.value.bits;
+    if (spec->codec == DTC_FACTOR) own.rows = tensor->rows;
+    if (sends_factors(spec)) value = &spec->factor.value;
+    if (sends_vectors(spec, tensor)) {
+        own.rows = tensor->whole[0];
+        own.block = tensor->columns;
+    } else if (spec->codec == DTC_CIRCULANT) {
+        own.block = 0;
+        value = &spec->circulant.value;
+    }
+    if (value) {
+        own.codec = value->bits ? DTC_QUANT : DTC_RAW;
+        own.raw.type = value->type;
+        own.quant.bits = value->bits;
     }
     return own;
 }
@@ -25,8 +39,10 @@ static dtc_spec spec_of(const dtc_spec *spec, const struct tensor *tensor) {
 size_t message_bound(const dtc_spec *spec, const struct tensors *model) {
     size_t bound = 0;
     for (size_t i = 0; i < model->count; i++) {
-        const dtc_spec own = spec_of(spec, &model->tensor[i]);
-        bound += dtc_encode_bound(&own, model->tensor[i].rows * model->tensor[i].columns);
+        const struct tensor *tensor = &model->tensor[i];
+        const dtc_spec own = spec_of(spec, tensor);
+        bound += dtc_encode_bound(&own, sends_vectors(spec, tensor) ? tensor->whole[0] * tensor->whole[1]
+                                                                    : tensor->rows * tensor->columns);
     }
     return bound;
 }
@@ -76,12 +92,17 @@ static dtc_status encode_tensor(struct encoder *encoder, size_t i, const struct 
     spec.seed = random_bits(seed, i);
     if (net && sends_factors(&encoder->spec)) factors = net_factors(net, i);
     bool smaller = factors.rank && factors.rank * (rows + columns) < count;
-    need = smaller ? dtc_encode_factors_scratch(&encoder->spec, factors.rank, rows, columns)
-                   : dtc_encode_scratch(&spec, count);
+    bool vectors = sends_vectors(&encoder->spec, tensor);
+    need = smaller   ? dtc_encode_factors_scratch(&encoder->spec, factors.rank, rows, columns)
+           : vectors ? dtc_encode_circulant_scratch(&spec, tensor->whole[0], tensor->whole[1])
+                     : dtc_encode_scratch(&spec, count);
     if (!grow(&encoder->scratch, &encoder->scratch_bytes, need)) return DTC_ERROR_LIMIT;
     if (smaller)
         status = dtc_encode_factors(&encoder->spec, packet, left, &bytes, factors.u, factors.v, factors.rank, rows,
                                     columns, encoder->scratch, encoder->scratch_bytes);
+    else if (vectors)
+        status = dtc_encode_circulant(&spec, packet, left, &bytes, tensor->values, tensor->whole[0], tensor->whole[1],
+                                      encoder->scratch, encoder->scratch_bytes);
     else if (encoder->residual.count)
         status = dtc_encode_residual(&spec, packet, left, &bytes, tensor->values, encoder->residual.tensor[i].values,
                                      count, encoder->scratch, encoder->scratch_bytes);
@@ -106,15 +127,31 @@ bool encoder_encode(struct encoder *encoder, const struct tensors *values, const
     return true;
 }
 
+/* sum += weight * the vectors of a packet of `sum`'s block-circulant matrix. */
+static dtc_status add_vectors(struct decoder *decoder, struct tensor *sum, float weight, const uint8_t *packet,
+                              const dtc_info *info) {
+    size_t count = sum->rows * sum->columns;
+    if (info->rows != sum->whole[0] || info->columns != sum->whole[1] || info->spec.block != sum->columns)
+        return DTC_ERROR_COUNT;
+    float *vectors = (float *)allocate(count, sizeof(float));
+    dtc_status status = dtc_decode_circulant(vectors, count, packet, info->packet_bytes, NULL, decoder->scratch,
+                                             decoder->scratch_bytes);
+    for (size_t i = 0; i < count && status == DTC_OK; i++) sum->values[i] += weight * vectors[i];
+    free(vectors);
+    return status;
+}
+
 static dtc_status add_packet(struct decoder *decoder, struct tensor *sum, float weight, const uint8_t *packet,
                              size_t bytes_left, size_t *packet_bytes) {
     dtc_info info;
     size_t count = sum->rows * sum->columns;
     dtc_status status = dtc_inspect(packet, bytes_left, &info);
     if (status != DTC_OK) return status;
-    if (info.count != count) return DTC_ERROR_COUNT;
+    bool vectors = info.codec == DTC_CIRCULANT && sum->whole[0] > 0;
+    if (!vectors && info.count != count) return DTC_ERROR_COUNT;
     if (!grow(&decoder->scratch, &decoder->scratch_bytes, info.decode_scratch)) return DTC_ERROR_LIMIT;
     *packet_bytes = info.packet_bytes;
+    if (vectors) return add_vectors(decoder, sum, weight, packet, &info);
     return dtc_decode_add(sum->values, count, weight, packet, info.packet_bytes, NULL, decoder->scratch,
                           decoder->scratch_bytes);
 }

@@ -18,8 +18,8 @@ size_t message_bound(const dtc_spec *spec, const struct tensors *model);
 dtc_spec raw_spec(void);
 
 /* Encodes messages of one shape under one spec. factor with a rank approximates every matrix. Without one it sends the
- * factors that a net has of its gradient where they are smaller, without a residual, and all else as raw or quant, as
- * its value= says. */
+ * factors that a net has of its gradient where they are smaller, circulant the vectors of circulant layers, both
+ * without a residual; all else goes as raw or quant then, as their value= says. */
 struct encoder {
     dtc_spec spec;
     struct tensors residual; /* of error feedback; empty without it. The trainer's state: goes into checkpoints */

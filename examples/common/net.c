@@ -76,6 +76,7 @@ struct tensors net_parameters(const struct net *net, uint64_t seed) {
         const struct layer *layer = &net->layer[l];
         if (!layer->biases) continue;
         struct tensor *weights = &parameters.tensor[layer->first_tensor];
+        memcpy(weights->whole, layer->whole, sizeof layer->whole);
         double inputs = (double)layer->fan_in, outputs = (double)layer->fan_out;
         double reach = net->activation == ACTIVATION_RELU ? sqrt(6.0 / inputs) : sqrt(6.0 / (inputs + outputs));
         for (size_t i = 0; i < weights->rows * weights->columns; i++)

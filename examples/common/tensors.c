@@ -13,7 +13,7 @@ struct tensors tensors_create(const size_t (*shapes)[2], size_t count) {
     tensors.all = (float *)allocate(tensors.values, sizeof(float));
     float *values = tensors.all;
     for (size_t i = 0; i < count; i++) {
-        struct tensor tensor = {values, shapes[i][0], shapes[i][1]};
+        struct tensor tensor = {values, shapes[i][0], shapes[i][1], {0, 0}};
         tensors.tensor[i] = tensor;
         values += tensor.rows * tensor.columns;
     }
@@ -27,6 +27,8 @@ struct tensors tensors_like(const struct tensors *model) {
         shapes[i][1] = model->tensor[i].columns;
     }
     struct tensors tensors = tensors_create((const size_t(*)[2])shapes, model->count);
+    for (size_t i = 0; i < model->count; i++)
+        memcpy(tensors.tensor[i].whole, model->tensor[i].whole, sizeof model->tensor[i].whole);
     free(shapes);
     return tensors;
 }

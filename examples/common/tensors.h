@@ -9,6 +9,7 @@
 struct tensor {
     float *values; /* rows x columns, row-major, inside `all` */
     size_t rows, columns;
+    size_t whole[2]; /* rows and columns of the block-circulant matrix whose vectors its rows are; 0: of none */
 };
 
 struct tensors {
@@ -18,7 +19,8 @@ struct tensors {
     float *all;    /* the values of every tensor, one after the other */
 };
 
-/* Zeroed tensors of these shapes: rows and columns of each in turn, count pairs. Free with tensors_free. */
+/* Zeroed tensors of these shapes, none of them circulant: rows and columns of each in turn, count pairs. Free with
+ * tensors_free. */
 struct tensors tensors_create(const size_t (*shapes)[2], size_t count);
 
 /* Zeroed tensors of the same shapes as `model`. Free with tensors_free. */
