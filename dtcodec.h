@@ -155,8 +155,7 @@
  *
  * RAW: variant 0 fp32, 1 bf16, 2 fp16; no block. The payload is the values.
  *
- * TERNARY: a value is (digit - terms) * scale. The payload is a scale (fp32, finite, not negative; PAYLOAD) a block,
- * and by variant
+ * TERNARY: a value is (digit - terms) * scale. The payload is a scale (fp32, finite; PAYLOAD) a block, and by variant
  *
  *     0  ceil(count / 5) bytes of five digits 0..2 each: groups of 32 bytes for 160 values, in plane order: byte j is
  *        d[j] + 3 d[32+j] + 9 d[64+j] + 27 d[96+j] + 81 d[128+j]. The last group may have n < 160 values, then
@@ -164,13 +163,17 @@
  *     1  the same bytes as TOKENS of 8 bits
  *     2  FIELDS of the bits that hold 2 * workers
  *     3  nothing: every digit is terms
+ *     4  TOKENS of the digits, at most 2 * terms each (PAYLOAD), of the bits that hold 2 * workers; in fewer bytes than
+ *     5  FIELDS as in 2
  *
- * QUANT: variant: bits - 1 (bits 0..3), grid even (4), coding (5..6, at most 2), rotated (7), which alone has a seed.
+ * workers is at most 32767; HEAD.
+ *
+ * QUANT: variant: bits - 1 (bits 0..3), grid even (4), coding (5..6), rotated (7), which alone has a seed.
  * workers * 2^bits is at most 2^24, blocks at most count / 2; HEAD. A block has 8 bytes of grid, if it is not rotated:
  *
- *     zero  step (fp32, finite, not negative), lowest (int32, |lowest| * workers <= 2^24); PAYLOAD.
+ *     zero  step (fp32, finite), lowest (int32, |lowest| * workers <= 2^24); PAYLOAD.
  *           A field f decodes to (f + terms * lowest) * step
- *     even  offset (fp32, finite), half (fp32, finite, not negative; 0 or |offset| * workers <= 2^28 half); PAYLOAD.
+ *     even  offset (fp32, finite), half (fp32, finite; 0 or |offset| * workers <= 2^28 |half|); PAYLOAD.
  *           A field f decodes to terms * offset + (2 f + terms) * half
  *
  * computed in double, where it is exact, bounded to +-FLT_MAX and rounded to fp32 once. After the grids, by coding
@@ -180,10 +183,11 @@
  *        steps are equal bins in every block; of as many bits as hold the largest such b, which must be at most 16;
  *        PAYLOAD. (even: b = f.)
  *     2  nothing: every f is 0
+ *     3  FIELDS as in 0, where tokens were not smaller
  *
  * Rotated, a block is cut into parts: as many of 2^16 values as there are, then one of 2^L for each bit L of the rest,
  * the largest first. There are at most count / 2 parts, bits is at least 2 unless even, and workers * 2^bits at most
- * 2^14; HEAD. Instead of grids there is a step (fp32, finite, not negative; PAYLOAD) a part. A field f is the integer
+ * 2^14; HEAD. Instead of grids there is a step (fp32, finite; PAYLOAD) a part. A field f is the integer
  * k = f - terms * (2^(bits-1) - 1), even: 2 f + terms - terms * 2^bits; bins are fields. A part's values are s H k
  * times step / 2^ceil(L/2): H is the Hadamard matrix of size 2^L, its element in row i and column j being 1 or -1 by
  * the parity of i & j, summed modulo 2^32 and taken as a signed integer; s is -1 where bit i % 32 of random number 2^31
@@ -415,8 +419,17 @@ typedef enum dtc_status {
     /* caller's limit */
     DTC_ERROR_LIMIT = 60, /* the packet needs more than this machine or the options allow */
 
-    /* incompatible packets */
-    DTC_ERROR_INCOMPATIBLE = 70
+    /* incompatible packets: their sum would not be exact, or no packet */
+    DTC_ERROR_INCOMPATIBLE = 70,         /* the sum would be larger than the values themselves */
+    DTC_ERROR_INCOMPATIBLE_CODEC = 71,   /* of different codecs */
+    DTC_ERROR_INCOMPATIBLE_COUNT = 72,   /* of different counts */
+    DTC_ERROR_INCOMPATIBLE_SHAPE = 73,   /* of different rows, or numbers of measurements */
+    DTC_ERROR_INCOMPATIBLE_BLOCK = 74,   /* of different blocks */
+    DTC_ERROR_INCOMPATIBLE_SEED = 75,    /* rotated, or measured, by different seeds */
+    DTC_ERROR_INCOMPATIBLE_GRID = 76,    /* of different scales, steps, or bits */
+    DTC_ERROR_INCOMPATIBLE_PACKING = 77, /* of different types, or one of fixed width and one entropy coded */
+    DTC_ERROR_INCOMPATIBLE_WORKERS = 78, /* of different workers */
+    DTC_ERROR_TERMS = 79                 /* together they are sums of more packets than `workers` has room for */
 } dtc_status;
 
 /* One sentence on a status: what was wrong and what to do. Never NULL; static storage. */
@@ -442,7 +455,7 @@ typedef struct dtc_spec {
     size_t rows;      /* shape: count = rows * columns, rows divides count; 0: a vector */
     size_t block;     /* values that share one scale; 0: the whole tensor. circulant: rows, and columns, of a block; 0:
                        * the larger of the matrix's rows and columns */
-    uint32_t workers; /* room for sums of this many packets, 1..65535; 0: 1 */
+    uint32_t workers; /* room for sums of this many packets, 1..65535 (ternary: 32767; quant: over 2^bits); 0: 1 */
     int no_checksum;  /* nonzero: leave the CRC-32C out */
 
     struct {
@@ -563,6 +576,48 @@ DTC_API dtc_status dtc_decode(float *values, size_t count, const void *packet, s
 /* values[i] += weight * decoded[i], in one pass: the product exact in double, the sum rounded to fp32. */
 DTC_API dtc_status dtc_decode_add(float *values, size_t count, float weight, const void *packet, size_t packet_bytes,
                                   const dtc_decode_options *options, void *scratch, size_t scratch_bytes);
+
+/* Computing with packets ("homomorphic compression", Jang et al. 2017)
+ *
+ * A packet tells how many it is the sum of (dtc_info.terms) and has room for sums of `workers`, which the spec gives.
+ * Packets add that agree in codec, count, rows, block and workers, and further
+ *
+ *     raw         in type: the sum is rounded to it
+ *     ternary     in scale (scale=S), and both pack=base3 or neither: exact
+ *     quant       in bits, grid (min=, max=) and rotate's seed, and both entropy=none or neither: exact
+ *     factor      the ranks concatenate: exact, while that is smaller than the matrix
+ *     sensing     in seed, ratio, bits and scale (scale=S): sums of measurements, exact but for bits=32
+ *     circulant   vectors' sums, in fp32, or in the type of both
+ *
+ * Sums of integers are exact and come out the same, to the byte, in whatever order packets are added; with entropy=none
+ * or pack=base3 they also have the size of their terms, so that a network may reduce them in place. */
+
+/* Bytes that are enough for the sum of two packets; 0: they do not add, and dtc_packet_add tells why. */
+DTC_API size_t dtc_packet_add_bound(const void *a, size_t a_bytes, const void *b, size_t b_bytes);
+
+/* Bytes of scratch that dtc_packet_add needs for them; may be 0. */
+DTC_API size_t dtc_packet_add_scratch(const void *a, size_t a_bytes, const void *b, size_t b_bytes);
+
+/* sum = a + b, without decoding them. sum may be a or b, if it has the capacity; on failure *sum_bytes is 0, and what
+ * sum points to is unspecified within `capacity`.
+ * Errors: all of dtc_decode's, CAPACITY, and INCOMPATIBLE in its kinds. */
+DTC_API dtc_status dtc_packet_add(void *sum, size_t capacity, size_t *sum_bytes, const void *a, size_t a_bytes,
+                                  const void *b, size_t b_bytes, void *scratch, size_t scratch_bytes);
+
+/* packet = weight * packet, in place, rounding its scales (ternary, quant, sensing) or its values to their type. The
+ * packet is untouched on failure. Errors: ARGUMENT (weight is not finite), those of dtc_inspect, CHECKSUM, PAYLOAD,
+ * NONFINITE (a scale would not be finite). */
+DTC_API dtc_status dtc_packet_scale(void *packet, size_t packet_bytes, float weight);
+
+/* Bytes of scratch that dtc_packet_matvec needs; 0: it is no packet. */
+DTC_API size_t dtc_packet_matvec_scratch(const void *packet, size_t packet_bytes, int transposed);
+
+/* y = W x, W being the packet's matrix of rows x columns (dtc_inspect), or y = W^T x if transposed, without holding W
+ * decoded. x has columns floats and y has rows; transposed, the other way round. Sums are in double, then bounded to
+ * +-FLT_MAX. Factors take rank * (rows + columns) operations; dtcodec_fft.h has circulant matrices in O(n log n).
+ * Errors: as dtc_decode, but COUNT. y is untouched on failure. */
+DTC_API dtc_status dtc_packet_matvec(float *y, const void *packet, size_t packet_bytes, const float *x, int transposed,
+                                     void *scratch, size_t scratch_bytes);
 
 /* Bytes of scratch that dtc_encode_factors needs; may be 0. */
 DTC_API size_t dtc_encode_factors_scratch(const dtc_spec *spec, size_t rank, size_t rows, size_t columns);
@@ -847,19 +902,50 @@ DTCI_FN void dtci_load(float *chunk, const dtci_source *source, size_t first, si
     }
 }
 
-typedef enum dtci_sink_kind { DTCI_SINK_STORE, DTCI_SINK_ADD, DTCI_SINK_RESIDUAL } dtci_sink_kind;
+typedef enum dtci_sink_kind {
+    DTCI_SINK_STORE,
+    DTCI_SINK_ADD,
+    DTCI_SINK_RESIDUAL,
+    DTCI_SINK_ROWS,   /* sums[row] += value * x[column] */
+    DTCI_SINK_COLUMNS /* sums[column] += value * x[row] */
+} dtci_sink_kind;
 
 typedef struct dtci_sink {
     dtci_sink_kind kind;
     float *values;       /* written: decoded; values + weight * decoded; values + addend - decoded */
     const float *addend; /* residual: what was encoded, less the residual */
     float weight;
+    double *sums; /* of products with a vector: of a matrix, row by row */
+    const float *x;
+    size_t columns;
 } dtci_sink;
+
+/* Multiplies a stretch of a matrix. */
+DTCI_FN void dtci_sink_multiply(const dtci_sink *sink, size_t first, const float *chunk, size_t n) {
+    size_t at = 0, i;
+    while (at < n) {
+        size_t row = (first + at) / sink->columns, column = (first + at) % sink->columns;
+        size_t m = n - at < sink->columns - column ? n - at : sink->columns - column;
+        if (sink->kind == DTCI_SINK_ROWS) {
+            double sum = sink->sums[row];
+            for (i = 0; i < m; i++) sum += (double)chunk[at + i] * (double)sink->x[column + i];
+            sink->sums[row] = sum;
+        } else {
+            double *sums = sink->sums + column, x = (double)sink->x[row];
+            for (i = 0; i < m; i++) sums[i] += (double)chunk[at + i] * x;
+        }
+        at += m;
+    }
+}
 
 DTCI_FN void dtci_store(const dtci_sink *sink, size_t first, const float *chunk, size_t n) {
     char *to = (char *)sink->values + 4 * first;
     float sum[DTCI_CHUNK];
     size_t i;
+    if (sink->kind == DTCI_SINK_ROWS || sink->kind == DTCI_SINK_COLUMNS) {
+        dtci_sink_multiply(sink, first, chunk, n);
+        return;
+    }
     if (sink->kind == DTCI_SINK_STORE) {
         memcpy(to, chunk, 4 * n);
         return;
@@ -1081,6 +1167,63 @@ DTCI_FN void dtci_fields_unpack(uint32_t *fields, const unsigned char *from, siz
         }
         from += plane;
     }
+}
+
+/* sum = a + b of whole groups of fields, part by part with a carry; sum may be a or b. Returns whether a field of the
+ * sum has no room in its bits. */
+DTCI_FN uint32_t dtci_fields_add(unsigned char *sum, const unsigned char *a, const unsigned char *b, size_t groups,
+                                 unsigned bits) {
+    uint32_t overflow = 0;
+    for (; groups; groups--) {
+        unsigned char carry[256], out[256];
+        unsigned shift = 0, part, k;
+        size_t j, plane;
+        memset(carry, 0, sizeof carry);
+        for (; shift < bits; shift += part) {
+            part = dtci_fields_part(bits - shift);
+            plane = 32 * (size_t)part;
+            if (part == 8) {
+                for (j = 0; j < 256; j++) {
+                    uint32_t x = (uint32_t)a[j] + b[j] + carry[j];
+                    out[j] = (unsigned char)(x & 255);
+                    carry[j] = (unsigned char)(x >> 8);
+                }
+            } else {
+                unsigned char mask = (unsigned char)((1u << part) - 1);
+                memset(out, 0, plane);
+                for (k = 0; k < 8 / part; k++) {
+                    for (j = 0; j < plane; j++) {
+                        unsigned char x = (unsigned char)((a[j] >> k * part & mask) + (b[j] >> k * part & mask) +
+                                                          carry[k * plane + j]);
+                        out[j] = (unsigned char)(out[j] | (x & mask) << k * part);
+                        carry[k * plane + j] = (unsigned char)(x >> part);
+                    }
+                }
+            }
+            memcpy(sum, out, plane);
+            sum += plane;
+            a += plane;
+            b += plane;
+        }
+        for (j = 0; j < 256; j++) overflow |= carry[j];
+    }
+    return overflow;
+}
+
+/* The same of any number of fields. */
+DTCI_FN uint32_t dtci_fields_sum(unsigned char *sum, const unsigned char *a, const unsigned char *b, size_t count,
+                                 unsigned bits) {
+    size_t groups = count / 256, at = groups * 32 * bits, i;
+    uint32_t overflow = dtci_fields_add(sum, a, b, groups, bits), left[256], more[256];
+    count %= 256;
+    dtci_fields_unpack(left, a + at, count, bits);
+    dtci_fields_unpack(more, b + at, count, bits);
+    for (i = 0; i < count; i++) {
+        left[i] += more[i];
+        overflow |= left[i] >> bits;
+    }
+    dtci_fields_pack(sum + at, left, count, bits);
+    return overflow;
 }
 
 /* --------------------------------------------------------------------------------------------------------------------
@@ -2220,6 +2363,46 @@ DTCI_FN dtc_status dtci_raw_encode(const dtci_head *head, unsigned char *to, siz
     return residual ? dtci_raw_decode(head, to, residual) : DTC_OK;
 }
 
+DTCI_FN float dtci_raw_get(const unsigned char *from, size_t i, uint32_t type) {
+    return type == DTC_FP32   ? dtci_get_float(from + 4 * i)
+           : type == DTC_BF16 ? dtci_bf16_to_float(dtci_get16(from + 2 * i))
+                              : dtci_fp16_to_float(dtci_get16(from + 2 * i));
+}
+
+DTCI_FN void dtci_raw_put(unsigned char *to, size_t i, uint32_t type, float x) {
+    if (type == DTC_FP32)
+        dtci_put_float(to + 4 * i, x);
+    else
+        dtci_put16(to + 2 * i, type == DTC_BF16 ? dtci_bf16_from_float(x) : dtci_fp16_from_float(x));
+}
+
+/* Sums are rounded to the packets' type. `to` may be either's payload. */
+DTCI_FN dtc_status dtci_raw_add(const dtci_head *sum, unsigned char *to, size_t capacity, size_t *bytes,
+                                const unsigned char *a, const unsigned char *b) {
+    size_t i;
+    *bytes = dtci_raw_bytes(sum->count, sum->variant);
+    if (capacity < *bytes) return DTC_ERROR_CAPACITY;
+    for (i = 0; i < sum->count; i++)
+        dtci_raw_put(to, i, sum->variant, dtci_raw_get(a, i, sum->variant) + dtci_raw_get(b, i, sum->variant));
+    return DTC_OK;
+}
+
+DTCI_FN dtc_status dtci_raw_scale(const dtci_head *head, unsigned char *payload, float weight) {
+    size_t i;
+    for (i = 0; i < head->count; i++)
+        dtci_raw_put(payload, i, head->variant, dtci_raw_get(payload, i, head->variant) * weight);
+    return DTC_OK;
+}
+
+/* Scales of a payload, `n` of them `stride` bytes apart, times weight, if all stay finite. */
+DTCI_FN dtc_status dtci_scales_scale(unsigned char *payload, size_t n, size_t stride, float weight) {
+    size_t i;
+    for (i = 0; i < n; i++)
+        if (!dtci_finite(dtci_get_float(payload + i * stride) * weight)) return DTC_ERROR_NONFINITE;
+    for (i = 0; i < n; i++) dtci_put_float(payload + i * stride, dtci_get_float(payload + i * stride) * weight);
+    return DTC_OK;
+}
+
 /* --------------------------------------------------------------------------------------------------------------------
  * ternary: TernGrad (Wen et al., NeurIPS 2017): g~ = s * sign(g) * b, b ~ Bernoulli(|g| / s), s = max |g| after
  * clipping at clip * sigma (section 3). sigma is taken about 0, so that a constant tensor is not clipped to nothing.
@@ -2229,6 +2412,8 @@ DTCI_FN dtc_status dtci_raw_encode(const dtci_head *head, unsigned char *to, siz
  *     1  these bytes as tokens
  *     2  fields that have room for sums: trit + terms
  *     3  nothing: all is zero
+ *     4  tokens of digits: sums of 0 and 1
+ *     5  fields, where those tokens would not be smaller
  * A trit is -1, 0 or 1, a digit the trit + 1. Bytes come in groups of 32 for 160 values in plane order: byte j is
  * digit[j] + 3 digit[32+j] + 9 digit[64+j] + 27 digit[96+j] + 81 digit[128+j]. A shorter last group of n values has
  * ceil(n/5) bytes and that stride; digits beyond the end are 1.
@@ -2236,11 +2421,15 @@ DTCI_FN dtc_status dtci_raw_encode(const dtci_head *head, unsigned char *to, siz
 
 #ifndef DTC_NO_TERNARY
 
-#define DTCI_TERNARY_BASE3  0u
-#define DTCI_TERNARY_TOKENS 1u
-#define DTCI_TERNARY_FIELDS 2u
-#define DTCI_TERNARY_ZERO   3u
-#define DTCI_TRITS          160u /* of a group */
+#define DTCI_TERNARY_BASE3   0u
+#define DTCI_TERNARY_TOKENS  1u
+#define DTCI_TERNARY_FIELDS  2u
+#define DTCI_TERNARY_ZERO    3u
+#define DTCI_TERNARY_DIGITS  4u
+#define DTCI_TERNARY_WIDE    5u
+#define DTCI_TERNARY_WORKERS 32767u /* so that a sum's digit has 16 bits */
+#define DTCI_TERNARY_CHUNK   1280u  /* digits: whole groups of trits and of fields */
+#define DTCI_TRITS           160u   /* of a group */
 
 DTCI_FN unsigned dtci_ternary_field_bits(const dtci_head *head) {
     return dtci_bit_width(2 * head->workers);
@@ -2248,10 +2437,10 @@ DTCI_FN unsigned dtci_ternary_field_bits(const dtci_head *head) {
 
 /* Bytes of scales and of what follows them, at the most. */
 DTCI_FN size_t dtci_ternary_bytes(const dtci_head *head) {
-    return 4 * dtci_blocks(head) + (head->variant == DTCI_TERNARY_ZERO ? 0
-                                    : head->variant == DTCI_TERNARY_FIELDS
-                                        ? dtci_fields_bytes(head->count, dtci_ternary_field_bits(head))
-                                        : dtci_ceil_div(head->count, 5));
+    size_t scales = 4 * dtci_blocks(head);
+    if (head->variant == DTCI_TERNARY_ZERO) return scales;
+    if (head->variant <= DTCI_TERNARY_TOKENS) return scales + dtci_ceil_div(head->count, 5);
+    return scales + dtci_fields_bytes(head->count, dtci_ternary_field_bits(head));
 }
 
 DTCI_FN size_t dtci_ternary_scratch(size_t count, size_t blocks) {
@@ -2299,28 +2488,45 @@ DTCI_FN void dtci_trits_unpack(uint32_t *digits, const uint16_t *bytes, size_t n
     }
 }
 
-/* Decodes a payload that cannot fail any more; `bytes` are its bytes of trits where it was tokens. */
-DTCI_FN void dtci_ternary_emit(const dtci_head *head, const unsigned char *payload, const uint16_t *bytes,
-                               const dtci_sink *sink) {
+/* Digits first .. first + n - 1, n <= DTCI_TERNARY_CHUNK, of a payload that cannot fail any more; first is a multiple
+ * of its groups. `tokens` are its bytes of trits, or digits, where those are tokens. */
+DTCI_FN void dtci_ternary_load(uint32_t *digits, const dtci_head *head, const unsigned char *payload,
+                               const uint16_t *tokens, size_t first, size_t n) {
     const unsigned char *from = payload + 4 * dtci_blocks(head);
-    size_t group = head->variant == DTCI_TERNARY_FIELDS ? 256 : DTCI_TRITS, block = dtci_block(head), first, n, at,
-           stop;
     unsigned field_bits = dtci_ternary_field_bits(head);
+    size_t done, m, i;
+    for (done = 0; done < n; done += m, first += m, digits += m) {
+        uint16_t bytes[DTCI_TRITS / 5];
+        switch (head->variant) {
+        case DTCI_TERNARY_BASE3:
+        case DTCI_TERNARY_TOKENS:
+            m = n - done < DTCI_TRITS ? n - done : DTCI_TRITS;
+            for (i = 0; i < dtci_ceil_div(m, 5); i++)
+                bytes[i] = head->variant == DTCI_TERNARY_TOKENS ? tokens[first / 5 + i] : from[first / 5 + i];
+            dtci_trits_unpack(digits, bytes, m);
+            break;
+        case DTCI_TERNARY_FIELDS:
+        case DTCI_TERNARY_WIDE:
+            m = n - done < 256 ? n - done : 256;
+            dtci_fields_unpack(digits, from + first / 256 * 32 * field_bits, m, field_bits);
+            break;
+        default:
+            m = n - done;
+            for (i = 0; i < m; i++) digits[i] = head->variant == DTCI_TERNARY_ZERO ? head->terms : tokens[first + i];
+        }
+    }
+}
+
+/* Decodes a payload that cannot fail any more. */
+DTCI_FN void dtci_ternary_emit(const dtci_head *head, const unsigned char *payload, const uint16_t *tokens,
+                               const dtci_sink *sink) {
+    size_t group = head->variant <= DTCI_TERNARY_TOKENS ? DTCI_TRITS : DTCI_CHUNK, block = dtci_block(head), first, n,
+           at, stop;
     uint32_t digits[DTCI_CHUNK];
     float chunk[DTCI_CHUNK];
     for (first = 0; first < head->count; first += n) {
         n = head->count - first < group ? head->count - first : group;
-        if (head->variant == DTCI_TERNARY_FIELDS) {
-            dtci_fields_unpack(digits, from + first / 256 * 32 * field_bits, n, field_bits);
-        } else if (head->variant == DTCI_TERNARY_TOKENS) {
-            dtci_trits_unpack(digits, bytes + first / 5, n);
-        } else if (head->variant == DTCI_TERNARY_BASE3) {
-            uint16_t wide[32];
-            for (at = 0; at < dtci_ceil_div(n, 5); at++) wide[at] = from[first / 5 + at];
-            dtci_trits_unpack(digits, wide, n);
-        } else {
-            for (at = 0; at < n; at++) digits[at] = head->terms;
-        }
+        dtci_ternary_load(digits, head, payload, tokens, first, n);
         for (at = 0; at < n; at = stop) {
             size_t b = (first + at) / block;
             double scale = (double)dtci_get_float(payload + 4 * b);
@@ -2406,39 +2612,135 @@ DTCI_FN dtc_status dtci_ternary_encode(const dtc_spec *spec, dtci_head *head, un
 /* The size a packet of this head must have; for tokens, the least. */
 DTCI_FN dtc_status dtci_ternary_check(const dtci_head *head) {
     size_t size = dtci_payload_bytes(head);
-    if (head->variant > DTCI_TERNARY_ZERO || head->seed) return DTC_ERROR_HEAD;
-    if ((head->variant == DTCI_TERNARY_BASE3 || head->variant == DTCI_TERNARY_TOKENS) && head->terms > 1)
-        return DTC_ERROR_HEAD;
-    if (head->variant == DTCI_TERNARY_TOKENS)
+    if (head->variant > DTCI_TERNARY_WIDE || head->seed) return DTC_ERROR_HEAD;
+    if (head->variant <= DTCI_TERNARY_TOKENS && head->terms > 1) return DTC_ERROR_HEAD;
+    if (head->workers > DTCI_TERNARY_WORKERS) return DTC_ERROR_HEAD;
+    if (head->variant == DTCI_TERNARY_TOKENS || head->variant == DTCI_TERNARY_DIGITS)
         return size > 4 * dtci_blocks(head) && size < dtci_ternary_bytes(head) ? DTC_OK : DTC_ERROR_SIZE;
     return size == dtci_ternary_bytes(head) ? DTC_OK : DTC_ERROR_SIZE;
 }
 
+/* How many tokens there are. */
+DTCI_FN size_t dtci_ternary_tokens(const dtci_head *head) {
+    return head->variant == DTCI_TERNARY_TOKENS   ? dtci_ceil_div(head->count, 5)
+           : head->variant == DTCI_TERNARY_DIGITS ? head->count
+                                                  : 0;
+}
+
 DTCI_FN size_t dtci_ternary_decode_scratch(const dtci_head *head) {
-    return head->variant == DTCI_TERNARY_TOKENS ? dtci_decoder_scratch(dtci_ceil_div(head->count, 5)) : 0;
+    size_t tokens = dtci_ternary_tokens(head);
+    return tokens ? dtci_decoder_scratch(tokens) : 0;
+}
+
+/* Finds a payload sound, and decodes its tokens, if it has any, into the arena. */
+DTCI_FN dtc_status dtci_ternary_open(uint16_t **tokens, const dtci_head *head, const unsigned char *payload,
+                                     dtci_arena *arena) {
+    size_t scales = 4 * dtci_blocks(head), n = dtci_ternary_tokens(head), i;
+    int digits = head->variant == DTCI_TERNARY_DIGITS;
+    uint32_t bad = 0, top = digits ? 2 * head->terms : 242;
+    *tokens = NULL;
+    for (i = 0; i < scales; i += 4) {
+        if (!dtci_finite(dtci_get_float(payload + i))) return DTC_ERROR_PAYLOAD;
+    }
+    if (n) {
+        dtci_arena work;
+        dtci_decoder *decoder;
+        dtc_status status;
+        *tokens = (uint16_t *)dtci_take(arena, 2 * n);
+        work = *arena;
+        decoder = (dtci_decoder *)dtci_take(&work, sizeof *decoder);
+        if (!decoder || !*tokens) return DTC_ERROR_SCRATCH;
+        status = dtci_tokens_read(*tokens, n, digits ? dtci_ternary_field_bits(head) : 8, payload + scales,
+                                  dtci_payload_bytes(head) - scales, decoder);
+        if (status != DTC_OK) return status;
+        for (i = 0; i < n; i++) bad |= (*tokens)[i] > top;
+    } else if (head->variant == DTCI_TERNARY_BASE3) {
+        for (i = 0; i < dtci_ceil_div(head->count, 5); i++) bad |= payload[scales + i] > top;
+    }
+    return bad ? DTC_ERROR_PAYLOAD : DTC_OK;
 }
 
 DTCI_FN dtc_status dtci_ternary_decode(const dtci_head *head, const unsigned char *payload, const dtci_sink *sink,
                                        dtci_arena *arena) {
-    size_t scales = 4 * dtci_blocks(head), groups = dtci_ceil_div(head->count, 5), i;
-    uint16_t *bytes = NULL;
-    uint32_t bad = 0;
-    for (i = 0; i < scales; i += 4) { /* finite, and not negative */
-        if (dtci_get32(payload + i) >= 0x7f800000u) return DTC_ERROR_PAYLOAD;
+    uint16_t *tokens;
+    dtc_status status = dtci_ternary_open(&tokens, head, payload, arena);
+    if (status == DTC_OK) dtci_ternary_emit(head, payload, tokens, sink);
+    return status;
+}
+
+/* Scratch of adding; the least of the bound. Fields of fixed width take none. */
+DTCI_FN size_t dtci_ternary_add_scratch(const dtci_head *a, const dtci_head *b) {
+    if (a->variant == DTCI_TERNARY_FIELDS) return 0;
+    return dtci_room(2 * (size_t)a->count) + dtci_room(2 * dtci_ternary_tokens(a)) +
+           dtci_room(2 * dtci_ternary_tokens(b)) + dtci_room(sizeof(dtci_decoder)) +
+           dtci_coder_scratch(dtci_ternary_field_bits(a));
+}
+
+/* Sums of digits: packed as they are, where both are fields of fixed width; else coded anew, by what the sum is alone,
+ * so that the order of adding does not show. `to` may be either's payload. */
+DTCI_FN dtc_status dtci_ternary_add(dtci_head *sum, unsigned char *to, size_t capacity, size_t *bytes,
+                                    const dtci_head *a, const unsigned char *from_a, const dtci_head *b,
+                                    const unsigned char *from_b, dtci_arena *arena) {
+    size_t scales = 4 * dtci_blocks(sum), first, n, i;
+    unsigned bits = dtci_ternary_field_bits(sum);
+    uint16_t *tokens_a, *tokens_b, *digits;
+    uint32_t any = 0, bad = 0;
+    dtc_status status;
+    for (i = 0; i < scales; i++)
+        if (from_a[i] != from_b[i]) return DTC_ERROR_INCOMPATIBLE_GRID;
+    if ((a->variant == DTCI_TERNARY_FIELDS) != (b->variant == DTCI_TERNARY_FIELDS))
+        return DTC_ERROR_INCOMPATIBLE_PACKING;
+    sum->variant = DTCI_TERNARY_FIELDS;
+    *bytes = dtci_ternary_bytes(sum);
+    if (a->variant == DTCI_TERNARY_FIELDS) {
+        if (capacity < *bytes) return DTC_ERROR_CAPACITY;
+        memmove(to, from_a, scales);
+        return dtci_fields_sum(to + scales, from_a + scales, from_b + scales, sum->count, bits) ? DTC_ERROR_PAYLOAD
+                                                                                                : DTC_OK;
     }
-    if (head->variant == DTCI_TERNARY_TOKENS) {
-        dtci_decoder *decoder = (dtci_decoder *)dtci_take(arena, sizeof *decoder);
-        dtc_status status;
-        bytes = (uint16_t *)dtci_take(arena, 2 * groups);
-        if (!decoder || !bytes) return DTC_ERROR_SCRATCH;
-        status = dtci_tokens_read(bytes, groups, 8, payload + scales, dtci_payload_bytes(head) - scales, decoder);
-        if (status != DTC_OK) return status;
-        for (i = 0; i < groups; i++) bad |= bytes[i] > 242;
-    } else if (head->variant == DTCI_TERNARY_BASE3) {
-        for (i = 0; i < groups; i++) bad |= payload[scales + i] > 242;
+    digits = (uint16_t *)dtci_take(arena, 2 * (size_t)sum->count);
+    if (!digits && sum->count) return DTC_ERROR_SCRATCH;
+    status = dtci_ternary_open(&tokens_a, a, from_a, arena);
+    if (status == DTC_OK) status = dtci_ternary_open(&tokens_b, b, from_b, arena);
+    if (status != DTC_OK) return status;
+    for (first = 0; first < sum->count; first += n) {
+        uint32_t some[DTCI_TERNARY_CHUNK], more[DTCI_TERNARY_CHUNK];
+        n = sum->count - first < DTCI_TERNARY_CHUNK ? sum->count - first : DTCI_TERNARY_CHUNK;
+        dtci_ternary_load(some, a, from_a, tokens_a, first, n);
+        dtci_ternary_load(more, b, from_b, tokens_b, first, n);
+        for (i = 0; i < n; i++) {
+            some[i] += more[i];
+            any |= some[i] ^ sum->terms;
+            bad |= some[i] > 2 * sum->terms;
+            digits[first + i] = (uint16_t)(some[i] & 0xffff);
+        }
     }
     if (bad) return DTC_ERROR_PAYLOAD;
-    dtci_ternary_emit(head, payload, bytes, sink);
+    if (capacity < scales) return DTC_ERROR_CAPACITY;
+    memmove(to, from_a, scales);
+    sum->variant = any ? DTCI_TERNARY_WIDE : DTCI_TERNARY_ZERO;
+    *bytes = dtci_ternary_bytes(sum);
+    if (any) {
+        dtci_tokens_plan plan;
+        dtci_coder coder;
+        if (!dtci_coder_open(&coder, bits, arena)) return DTC_ERROR_SCRATCH;
+        dtci_coder_count(&coder, digits, sum->count, bits);
+        plan = dtci_coder_choose(&coder);
+        if (scales + plan.bytes < *bytes) {
+            *bytes = dtci_coder_write(&coder, &plan, to + scales, capacity - scales);
+            sum->variant = DTCI_TERNARY_DIGITS;
+            if (!*bytes) return DTC_ERROR_CAPACITY;
+            *bytes += scales;
+            return DTC_OK;
+        }
+    }
+    if (capacity < *bytes) return DTC_ERROR_CAPACITY;
+    for (first = 0; first < sum->count && any; first += n) {
+        uint32_t some[256];
+        n = sum->count - first < 256 ? sum->count - first : 256;
+        for (i = 0; i < n; i++) some[i] = digits[first + i];
+        dtci_fields_pack(to + scales + first / 256 * 32 * bits, some, n, bits);
+    }
     return DTC_OK;
 }
 
@@ -2465,6 +2767,7 @@ DTCI_FN dtc_status dtci_ternary_decode(const dtci_head *head, const unsigned cha
  *     0  fields of k - lowest, with room for sums
  *     1  tokens of k - the lowest of all blocks; so 0 is the same bin in all blocks
  *     2  nothing: k = lowest everywhere, as in a constant tensor
+ *     3  fields, where tokens would not be smaller
  * Variant: bits - 1 (bits 0..3), even (4), coding (5, 6), rotate (7).
  * ------------------------------------------------------------------------------------------------------------------*/
 
@@ -2473,6 +2776,7 @@ DTCI_FN dtc_status dtci_ternary_decode(const dtci_head *head, const unsigned cha
 #define DTCI_QUANT_FIELDS   0u
 #define DTCI_QUANT_TOKENS   1u
 #define DTCI_QUANT_CONSTANT 2u
+#define DTCI_QUANT_WIDE     3u
 #define DTCI_QUANT_BITS_MAX 16
 #define DTCI_QUANT_LOWEST   16777216.0  /* |lowest| * workers, at the most: k * step stays exact in double */
 #define DTCI_QUANT_HALVES   268435456.0 /* |offset| * workers / half, at the most: so does offset + k * half */
@@ -2747,7 +3051,7 @@ DTCI_FN void dtci_quant_emit(const dtci_quant *q, uint32_t coding, const uint16_
         n = q->head->count - first < DTCI_CHUNK ? q->head->count - first : DTCI_CHUNK;
         if (coding == DTCI_QUANT_TOKENS)
             for (i = 0; i < n; i++) fields[i] = bins[first + i];
-        else if (coding == DTCI_QUANT_FIELDS)
+        else if (coding != DTCI_QUANT_CONSTANT)
             dtci_fields_unpack(fields, from + first / 256 * 32 * field_bits, n, field_bits);
         dtci_quant_floats(chunk, q, coding == DTCI_QUANT_TOKENS, fields, first, n);
         dtci_store(sink, first, chunk, n);
@@ -2842,7 +3146,7 @@ DTCI_FN void dtci_quant_emit_rotated(const dtci_quant *q, uint32_t coding, const
         n = q->head->count - at < DTCI_CHUNK ? q->head->count - at : DTCI_CHUNK;
         if (coding == DTCI_QUANT_TOKENS)
             for (i = 0; i < n; i++) fields[i] = bins[at + i];
-        else if (coding == DTCI_QUANT_FIELDS)
+        else if (coding != DTCI_QUANT_CONSTANT)
             dtci_fields_unpack(fields, from + at / 256 * 32 * field_bits, n, field_bits);
         for (i = 0; i < n; i++) turned[at + i] = (uint32_t)dtci_quant_integer(q, fields[i]);
     }
@@ -3126,6 +3430,7 @@ DTCI_FN dtc_status dtci_quant_encode(const dtc_spec *spec, dtci_head *head, unsi
     if (coding == DTCI_QUANT_FIELDS && head->workers == 1 &&
         dtci_quant_constant(work.ranges, dtci_quant_parts(head, rotate)))
         coding = DTCI_QUANT_CONSTANT;
+    if (coding == DTCI_QUANT_FIELDS && entropy) coding = DTCI_QUANT_WIDE;
     if (coding == DTCI_QUANT_CONSTANT) *bytes = grids;
     if (coding == DTCI_QUANT_TOKENS) *bytes = grids + plan.bytes;
     if (*bytes > 4 * (size_t)head->count) return dtci_store_instead(head);
@@ -3142,7 +3447,7 @@ DTCI_FN dtc_status dtci_quant_encode(const dtc_spec *spec, dtci_head *head, unsi
         size_t size = dtci_coder_write(&work.coder, &plan, to, capacity);
         if (!size) return DTC_ERROR_CAPACITY;
         *bytes = grids + size;
-    } else if (coding == DTCI_QUANT_FIELDS) {
+    } else if (coding != DTCI_QUANT_CONSTANT) {
         uint32_t fields[DTCI_CHUNK];
         if (capacity < *bytes - grids) return DTC_ERROR_CAPACITY;
         for (first = 0; first < head->count; first += n) {
@@ -3163,11 +3468,11 @@ DTCI_FN dtc_status dtci_quant_check(const dtci_head *head) {
     unsigned bits = (head->variant & 15) + 1;
     int rotate = head->variant >> 7 & 1, even = head->variant >> 4 & 1;
     uint64_t size = dtci_payload_bytes(head), grids = dtci_quant_grid_bytes(head, rotate);
-    if (coding > DTCI_QUANT_CONSTANT || head->workers > (rotate ? DTCI_QUANT_ROTATED : 16777216u) >> bits ||
+    if (head->workers > (rotate ? DTCI_QUANT_ROTATED : 16777216u) >> bits ||
         (rotate ? !even && bits < 2 : head->seed > 0) || dtci_quant_stores(head, rotate))
         return DTC_ERROR_HEAD;
     if (coding == DTCI_QUANT_TOKENS) return size > grids && head->count ? DTC_OK : DTC_ERROR_SIZE;
-    if (coding == DTCI_QUANT_FIELDS) grids += dtci_fields_bytes(head->count, dtci_quant_field_bits(head, bits));
+    if (coding != DTCI_QUANT_CONSTANT) grids += dtci_fields_bytes(head->count, dtci_quant_field_bits(head, bits));
     return size == grids ? DTC_OK : DTC_ERROR_SIZE;
 }
 
@@ -3176,56 +3481,207 @@ DTCI_FN size_t dtci_quant_decode_scratch(const dtci_head *head) {
     return tokens + (head->variant >> 7 ? dtci_room(4 * (size_t)head->count) : 0);
 }
 
-DTCI_FN dtc_status dtci_quant_decode(const dtci_head *head, const unsigned char *payload, const dtci_sink *sink,
-                                     dtci_arena *arena) {
-    int rotate = head->variant >> 7 & 1;
-    size_t blocks = dtci_quant_parts(head, rotate), grids = dtci_quant_grid_bytes(head, rotate), b;
-    size_t size = dtci_payload_bytes(head) - grids;
-    uint32_t coding = head->variant >> 5 & 3, *turned = NULL;
-    uint16_t *bins = NULL;
-    dtci_quant q;
-    memset(&q, 0, sizeof q);
-    q.head = head;
-    q.bits = (head->variant & 15) + 1;
-    q.even = (head->variant & 16) != 0;
-    q.grids = payload;
-    q.rotate = rotate;
-    q.bin_bits = q.bits;
-    for (b = 0; rotate && b < blocks; b++)
-        if (dtci_get32(payload + 4 * b) >= 0x7f800000u) return DTC_ERROR_PAYLOAD;
-    for (b = 0; !rotate && b < blocks; b++) {
-        const unsigned char *p = payload + 8 * b;
-        double workers = (double)head->workers;
-        dtci_grid grid;
-        if (!dtci_finite(dtci_get_float(p)) || dtci_get32(q.even ? p + 4 : p) >= 0x7f800000u) return DTC_ERROR_PAYLOAD;
-        grid = dtci_quant_grid(&q, b);
+/* Finds a payload sound, and decodes its tokens, if it has any, into the arena. q->grids are the payload's. */
+DTCI_FN dtc_status dtci_quant_open(dtci_quant *q, uint16_t **bins, const dtci_head *head, const unsigned char *payload,
+                                   dtci_arena *arena) {
+    size_t blocks, grids, size, b;
+    uint32_t coding = head->variant >> 5 & 3;
+    memset(q, 0, sizeof *q);
+    *bins = NULL;
+    q->head = head;
+    q->bits = (head->variant & 15) + 1;
+    q->even = (head->variant & 16) != 0;
+    q->rotate = head->variant >> 7 & 1;
+    q->grids = payload;
+    q->bin_bits = dtci_bit_width(((1u << q->bits) - 1) * head->terms);
+    blocks = dtci_quant_parts(head, q->rotate);
+    grids = dtci_quant_grid_bytes(head, q->rotate);
+    size = dtci_payload_bytes(head) - grids;
+    for (b = 0; q->rotate && b < blocks; b++)
+        if (!dtci_finite(dtci_get_float(payload + 4 * b))) return DTC_ERROR_PAYLOAD;
+    for (b = 0; !q->rotate && b < blocks; b++) {
+        double workers = (double)head->workers, least;
+        dtci_grid grid = dtci_quant_grid(q, b);
+        if (!dtci_finite(dtci_get_float(payload + 8 * b)) ||
+            (q->even && !dtci_finite(dtci_get_float(payload + 8 * b + 4))))
+            return DTC_ERROR_PAYLOAD;
         if ((double)grid.lowest * workers > DTCI_QUANT_LOWEST || (double)grid.lowest * workers < -DTCI_QUANT_LOWEST)
             return DTC_ERROR_PAYLOAD;
-        if (grid.step > 0 && (grid.origin * workers > grid.step * DTCI_QUANT_HALVES ||
-                              grid.origin * workers < -grid.step * DTCI_QUANT_HALVES))
-            return DTC_ERROR_PAYLOAD;
+        least = (grid.step < 0 ? -grid.step : grid.step) * DTCI_QUANT_HALVES;
+        if (least > 0 && (grid.origin * workers > least || grid.origin * workers < -least)) return DTC_ERROR_PAYLOAD;
     }
-    if (!rotate) dtci_quant_bins(&q);
-    if (rotate && !(turned = (uint32_t *)dtci_take(arena, 4 * (size_t)head->count)) && head->count)
-        return DTC_ERROR_SCRATCH;
+    if (!q->rotate) dtci_quant_bins(q);
     payload += grids;
     if (coding == DTCI_QUANT_TOKENS) {
-        dtci_decoder *decoder = (dtci_decoder *)dtci_take(arena, sizeof *decoder);
-        dtc_status status;
-        bins = (uint16_t *)dtci_take(arena, 2 * (size_t)head->count);
-        if (!decoder || !bins) return DTC_ERROR_SCRATCH;
-        if (q.bin_bits > DTCI_QUANT_BITS_MAX) return DTC_ERROR_PAYLOAD;
-        status = dtci_tokens_read(bins, head->count, q.bin_bits, payload, size, decoder);
-        if (status != DTC_OK) return status;
-    } else if (coding == DTCI_QUANT_FIELDS && head->count % 256) {
-        size_t left = (head->count % 256) * dtci_quant_field_bits(head, q.bits) % 8;
+        dtci_arena work;
+        dtci_decoder *decoder;
+        *bins = (uint16_t *)dtci_take(arena, 2 * (size_t)head->count);
+        work = *arena;
+        decoder = (dtci_decoder *)dtci_take(&work, sizeof *decoder);
+        if (!decoder || !*bins) return DTC_ERROR_SCRATCH;
+        if (q->bin_bits > DTCI_QUANT_BITS_MAX) return DTC_ERROR_PAYLOAD;
+        return dtci_tokens_read(*bins, head->count, q->bin_bits, payload, size, decoder);
+    }
+    if (coding != DTCI_QUANT_CONSTANT && head->count % 256) {
+        size_t left = (head->count % 256) * dtci_quant_field_bits(head, q->bits) % 8;
         if (left && payload[size - 1] >> left) return DTC_ERROR_PAYLOAD; /* padding */
     }
-    if (rotate)
-        dtci_quant_emit_rotated(&q, coding, payload - grids, bins, payload, turned, sink);
-    else
-        dtci_quant_emit(&q, coding, bins, payload, sink);
     return DTC_OK;
+}
+
+DTCI_FN dtc_status dtci_quant_decode(const dtci_head *head, const unsigned char *payload, const dtci_sink *sink,
+                                     dtci_arena *arena) {
+    uint32_t coding = head->variant >> 5 & 3;
+    dtci_quant q;
+    uint16_t *bins;
+    dtc_status status = dtci_quant_open(&q, &bins, head, payload, arena);
+    if (status != DTC_OK) return status;
+    if (q.rotate) {
+        uint32_t *turned = (uint32_t *)dtci_take(arena, 4 * (size_t)head->count);
+        if (!turned && head->count) return DTC_ERROR_SCRATCH;
+        dtci_quant_emit_rotated(&q, coding, payload, bins, payload + dtci_quant_grid_bytes(head, 1), turned, sink);
+    } else {
+        dtci_quant_emit(&q, coding, bins, payload + dtci_quant_grid_bytes(head, 0), sink);
+    }
+    return DTC_OK;
+}
+
+/* Bits of any bin of a sum, at the most 16, or 17 where only fields have room for it. */
+DTCI_FN unsigned dtci_quant_sum_bits(const dtci_head *head) {
+    uint32_t bits = (head->variant & 15) + 1;
+    if (head->block && !(head->variant & 16) && !(head->variant >> 7)) return DTCI_QUANT_BITS_MAX; /* lowest differ */
+    bits = dtci_bit_width(((1u << bits) - 1) * head->workers);
+    return bits > DTCI_QUANT_BITS_MAX ? DTCI_QUANT_BITS_MAX : bits;
+}
+
+/* Scratch of adding. Fields of fixed width take none. */
+DTCI_FN size_t dtci_quant_add_scratch(const dtci_head *a, const dtci_head *b) {
+    size_t bins = dtci_room(2 * (size_t)a->count);
+    if ((a->variant >> 5 & 3) == DTCI_QUANT_FIELDS) return 0;
+    return bins + ((a->variant >> 5 & 3) == DTCI_QUANT_TOKENS ? bins : 0) +
+           ((b->variant >> 5 & 3) == DTCI_QUANT_TOKENS ? bins : 0) + dtci_room(sizeof(dtci_decoder)) +
+           dtci_coder_scratch(dtci_quant_sum_bits(a));
+}
+
+/* Between fields, which count from their own block's lowest, and bins, which count from that of all blocks. */
+DTCI_FN void dtci_quant_rebase(uint32_t *fields, const dtci_quant *q, int to_bins, size_t first, size_t n) {
+    size_t at = 0, stop;
+    if (q->even || q->rotate || !q->head->block) return;
+    for (; at < n; at = stop) {
+        dtci_part part = dtci_quant_part(q->head, 0, first + at);
+        uint32_t shift = (uint32_t)(dtci_quant_grid(q, part.index).lowest * (int32_t)q->head->terms - q->base);
+        stop = part.end - first < n ? part.end - first : n;
+        for (; at < stop; at++) fields[at] = to_bins ? fields[at] + shift : fields[at] - shift;
+    }
+}
+
+/* Fields first .. first + n - 1, n <= 256, first being a multiple of that. */
+DTCI_FN void dtci_quant_load(uint32_t *fields, const dtci_quant *q, const uint16_t *bins, size_t first, size_t n) {
+    uint32_t coding = q->head->variant >> 5 & 3;
+    unsigned bits = dtci_quant_field_bits(q->head, q->bits);
+    size_t i;
+    if (coding == DTCI_QUANT_CONSTANT) {
+        memset(fields, 0, n * sizeof *fields);
+    } else if (coding == DTCI_QUANT_TOKENS) {
+        for (i = 0; i < n; i++) fields[i] = bins[first + i];
+        dtci_quant_rebase(fields, q, 0, first, n);
+    } else {
+        dtci_fields_unpack(fields, q->grids + dtci_quant_grid_bytes(q->head, q->rotate) + first / 256 * 32 * bits, n,
+                           bits);
+    }
+}
+
+/* Sums of fields: packed as they are, where both are of fixed width; else coded anew, by what the sum is alone, so that
+ * the order of adding does not show. `to` may be either's payload. */
+DTCI_FN dtc_status dtci_quant_add(dtci_head *sum, unsigned char *to, size_t capacity, size_t *bytes, const dtci_head *a,
+                                  const unsigned char *from_a, const dtci_head *b, const unsigned char *from_b,
+                                  dtci_arena *arena) {
+    uint32_t coding_a = a->variant >> 5 & 3, coding_b = b->variant >> 5 & 3, any = 0, bad = 0, most;
+    size_t grids = dtci_quant_grid_bytes(a, a->variant >> 7 & 1), first, n, i;
+    uint16_t *bins_a, *bins_b, *bins = NULL;
+    uint32_t fields[256], more[256];
+    dtci_quant q, qa, qb;
+    unsigned bits;
+    dtc_status status;
+    if ((a->variant ^ b->variant) & 0x9f) return DTC_ERROR_INCOMPATIBLE_GRID;
+    for (i = 0; i < grids; i++)
+        if (from_a[i] != from_b[i]) return DTC_ERROR_INCOMPATIBLE_GRID;
+    if ((coding_a == DTCI_QUANT_FIELDS) != (coding_b == DTCI_QUANT_FIELDS)) return DTC_ERROR_INCOMPATIBLE_PACKING;
+    bits = dtci_quant_field_bits(sum, (a->variant & 15) + 1);
+    *bytes = grids + dtci_fields_bytes(sum->count, bits);
+    if (coding_a == DTCI_QUANT_FIELDS) {
+        if (capacity < *bytes) return DTC_ERROR_CAPACITY;
+        memmove(to, from_a, grids);
+        return dtci_fields_sum(to + grids, from_a + grids, from_b + grids, sum->count, bits) ? DTC_ERROR_PAYLOAD
+                                                                                             : DTC_OK;
+    }
+    status = dtci_quant_open(&qa, &bins_a, a, from_a, arena);
+    if (status == DTC_OK) status = dtci_quant_open(&qb, &bins_b, b, from_b, arena);
+    if (status != DTC_OK) return status;
+    q = qa;
+    q.head = sum;
+    if (q.rotate)
+        q.bin_bits = dtci_bit_width(((1u << q.bits) - 1) * sum->terms);
+    else
+        dtci_quant_bins(&q);
+    most = ((1u << q.bits) - 1) * sum->terms;
+    if (capacity < grids) return DTC_ERROR_CAPACITY;
+    if (q.bin_bits <= DTCI_QUANT_BITS_MAX) {
+        bins = (uint16_t *)dtci_take(arena, 2 * (size_t)sum->count);
+        if (!bins && sum->count) return DTC_ERROR_SCRATCH;
+    } else if (capacity < *bytes) {
+        return DTC_ERROR_CAPACITY;
+    }
+    memmove(to, from_a, grids);
+    for (first = 0; first < sum->count; first += n) {
+        n = sum->count - first < 256 ? sum->count - first : 256;
+        dtci_quant_load(fields, &qa, bins_a, first, n);
+        dtci_quant_load(more, &qb, bins_b, first, n);
+        for (i = 0; i < n; i++) {
+            fields[i] += more[i];
+            any |= fields[i];
+            bad |= fields[i] > most;
+        }
+        if (bad) return DTC_ERROR_PAYLOAD;
+        if (!bins) {
+            dtci_fields_pack(to + grids + first / 256 * 32 * bits, fields, n, bits);
+        } else {
+            dtci_quant_rebase(fields, &q, 1, first, n);
+            for (i = 0; i < n; i++) bins[first + i] = (uint16_t)(fields[i] & 0xffff);
+        }
+    }
+    sum->variant = (a->variant & 0x9f) | (any ? DTCI_QUANT_WIDE : DTCI_QUANT_CONSTANT) << 5;
+    if (!any) *bytes = grids;
+    if (any && bins) {
+        dtci_tokens_plan plan;
+        dtci_coder coder;
+        if (!dtci_coder_open(&coder, q.bin_bits, arena)) return DTC_ERROR_SCRATCH;
+        dtci_coder_count(&coder, bins, sum->count, q.bin_bits);
+        plan = dtci_coder_choose(&coder);
+        if (grids + plan.bytes < *bytes) {
+            *bytes = dtci_coder_write(&coder, &plan, to + grids, capacity - grids);
+            if (!*bytes) return DTC_ERROR_CAPACITY;
+            *bytes += grids;
+            sum->variant = (a->variant & 0x9f) | DTCI_QUANT_TOKENS << 5;
+            return DTC_OK;
+        }
+        if (capacity < *bytes) return DTC_ERROR_CAPACITY;
+        for (first = 0; first < sum->count; first += n) {
+            n = sum->count - first < 256 ? sum->count - first : 256;
+            for (i = 0; i < n; i++) fields[i] = bins[first + i];
+            dtci_quant_rebase(fields, &q, 0, first, n);
+            dtci_fields_pack(to + grids + first / 256 * 32 * bits, fields, n, bits);
+        }
+    }
+    return DTC_OK;
+}
+
+/* Times weight, by its scales alone. */
+DTCI_FN dtc_status dtci_quant_scale(const dtci_head *head, unsigned char *payload, float weight) {
+    size_t parts = dtci_quant_parts(head, head->variant >> 7 & 1);
+    if (head->variant >> 7) return dtci_scales_scale(payload, parts, 4, weight);
+    if (!(head->variant & 16)) return dtci_scales_scale(payload, parts, 8, weight);
+    return dtci_scales_scale(payload, 2 * parts, 4, weight); /* offsets and halves */
 }
 
 #endif /* DTC_NO_QUANT */
@@ -3286,6 +3742,30 @@ DTCI_FN dtc_status dtci_nest_encode(const dtc_spec *spec, unsigned char *to, siz
     dtci_head_close(to, &head, *bytes);
     *bytes = head.packet_bytes;
     return DTC_OK;
+}
+
+/* The type that holds both packets' values and, at least, fp32's sums of them. */
+DTCI_FN dtc_value dtci_nest_type(const unsigned char *a, const unsigned char *b) {
+    dtc_value value;
+    memset(&value, 0, sizeof value);
+    if ((a[1] & 15) == DTC_RAW && (b[1] & 15) == DTC_RAW && a[3] == b[3] && a[3] <= DTC_FP16)
+        value.type = (dtc_type)a[3];
+    return value;
+}
+
+/* Scales a nested packet that was found sound in its head. */
+DTCI_FN dtc_status dtci_nest_scale(unsigned char *packet, size_t size, float weight) {
+    dtci_head head;
+    if (dtci_head_read(packet, size, &head) != DTC_OK) return DTC_ERROR_PAYLOAD;
+    if (head.codec == DTC_RAW)
+        return dtci_raw_check(&head) == DTC_OK ? dtci_raw_scale(&head, packet + head.head_bytes, weight)
+                                               : DTC_ERROR_PAYLOAD;
+#ifndef DTC_NO_QUANT
+    if (head.codec == DTC_QUANT)
+        return dtci_quant_check(&head) == DTC_OK ? dtci_quant_scale(&head, packet + head.head_bytes, weight)
+                                                 : DTC_ERROR_PAYLOAD;
+#endif
+    return DTC_ERROR_PAYLOAD;
 }
 
 /* What decoding any nested packet of `count` values takes, at the most. */
@@ -3741,6 +4221,61 @@ DTCI_FN dtc_status dtci_factor_decode(const dtci_head *head, const unsigned char
     dtc_status status = dtci_factor_open(&u, &v, head, payload, arena);
     if (status == DTC_OK) dtci_factor_emit(head, u, v, dtci_get32(payload), sink);
     return status;
+}
+
+DTCI_FN size_t dtci_factor_add_scratch(const dtci_head *a, const unsigned char *from_a, const unsigned char *from_b) {
+    size_t rank = (size_t)dtci_get32(from_a) + dtci_get32(from_b), rows = a->rows, columns = a->count / rows;
+    return dtci_room(4 * rank * rows) + dtci_room(4 * rank * columns) +
+           dtci_nest_decode_scratch(rank * (rows > columns ? rows : columns));
+}
+
+/* Ranks concatenate: the factors of a, then those of b, to the bit. `to` may be either's payload. */
+DTCI_FN dtc_status dtci_factor_add(const dtci_head *sum, unsigned char *to, size_t capacity, size_t *bytes,
+                                   const dtci_head *a, const unsigned char *from_a, const dtci_head *b,
+                                   const unsigned char *from_b, dtci_arena *arena) {
+    size_t rank_a = dtci_get32(from_a), rank_b = dtci_get32(from_b), rank = rank_a + rank_b, rows = sum->rows;
+    size_t columns = sum->count / rows;
+    dtc_value value;
+    dtc_status status;
+    float *u, *v;
+    memset(&value, 0, sizeof value);
+    if (dtci_factor_stores(rank, rows, columns)) return DTC_ERROR_INCOMPATIBLE;
+    if (rank_a && rank_b)
+        value = dtci_nest_type(from_a + 4, from_b + 4);
+    else if (rank)
+        value = dtci_nest_type(rank_a ? from_a + 4 : from_b + 4, rank_a ? from_a + 4 : from_b + 4);
+    u = (float *)dtci_take(arena, 4 * rank * rows);
+    v = (float *)dtci_take(arena, 4 * rank * columns);
+    if (!u || !v) return DTC_ERROR_SCRATCH;
+    status = dtci_factor_read(u, v, a, from_a, dtci_payload_bytes(a), arena);
+    if (status == DTC_OK)
+        status = dtci_factor_read(u + rank_a * rows, v + rank_a * columns, b, from_b, dtci_payload_bytes(b), arena);
+    if (status != DTC_OK) return status;
+    return dtci_factor_write(&value, sum, to, capacity, bytes, u, v, rank, arena);
+}
+
+DTCI_FN dtc_status dtci_factor_scale(const dtci_head *head, unsigned char *payload, float weight) {
+    size_t second = dtci_get32(payload) ? dtci_factor_second(payload, dtci_payload_bytes(head)) : 0;
+    return second ? dtci_nest_scale(payload + 4, second - 4, weight) : DTC_OK;
+}
+
+/* y = sum over k of u_k (v_k^T x), or, transposed, of v_k (u_k^T x): (rows + columns) * rank operations. `sums` has
+ * room for y. */
+DTCI_FN dtc_status dtci_factor_matvec(double *sums, const dtci_head *head, const unsigned char *payload, const float *x,
+                                      int transposed, dtci_arena *arena) {
+    size_t rank = dtci_get32(payload), rows = head->rows, columns = head->count / rows, k, i;
+    size_t outputs = transposed ? columns : rows, inputs = transposed ? rows : columns;
+    float *u, *v;
+    dtc_status status = dtci_factor_open(&u, &v, head, payload, arena);
+    if (status != DTC_OK) return status;
+    memset(sums, 0, outputs * sizeof *sums);
+    for (k = 0; k < rank; k++) {
+        const float *by = (transposed ? u : v) + k * inputs, *to = (transposed ? v : u) + k * outputs;
+        double dot = 0;
+        for (i = 0; i < inputs; i++) dot += (double)by[i] * (double)x[i];
+        for (i = 0; i < outputs; i++) sums[i] += dot * (double)to[i];
+    }
+    return DTC_OK;
 }
 
 #endif /* DTC_NO_FACTOR */
@@ -4481,6 +5016,30 @@ DTCI_FN dtc_status dtci_circulant_decode(const dtci_head *head, const unsigned c
     return status;
 }
 
+DTCI_FN size_t dtci_circulant_add_scratch(const dtci_head *a) {
+    dtci_circulant c;
+    (void)dtci_circulant_plan(&c, a, a->block);
+    return 2 * dtci_room(4 * c.count) + dtci_nest_decode_scratch(c.count);
+}
+
+/* Sums of vectors, in fp32, or the type of both. `to` may be either's payload. */
+DTCI_FN dtc_status dtci_circulant_add(unsigned char *to, size_t capacity, size_t *bytes, const dtci_head *a,
+                                      const unsigned char *from_a, const dtci_head *b, const unsigned char *from_b,
+                                      dtci_arena *arena) {
+    dtc_value value = dtci_nest_type(from_a, from_b);
+    dtci_circulant c;
+    float *vectors, *others;
+    dtc_status status = dtci_circulant_open(&c, &vectors, a, from_a, arena);
+    size_t i;
+    if (status == DTC_OK) status = dtci_circulant_open(&c, &others, b, from_b, arena);
+    if (status != DTC_OK) return status;
+    for (i = 0; i < c.count; i++) {
+        vectors[i] += others[i];
+        if (!dtci_finite(vectors[i])) return DTC_ERROR_NONFINITE;
+    }
+    return dtci_circulant_write(&c, &value, to, capacity, bytes, vectors, arena);
+}
+
 #endif /* DTC_NO_CIRCULANT */
 
 /* --------------------------------------------------------------------------------------------------------------------
@@ -4504,7 +5063,8 @@ DTCI_FN dtc_status dtci_spec_check(const dtc_spec *spec) {
 #ifndef DTC_NO_TERNARY
     case DTC_TERNARY:
         if (!dtci_finite(spec->ternary.clip) || spec->ternary.clip < 0 || !dtci_finite(spec->ternary.scale) ||
-            spec->ternary.scale < 0 || (unsigned)spec->ternary.pack > DTC_PACK_BASE3)
+            spec->ternary.scale < 0 || (unsigned)spec->ternary.pack > DTC_PACK_BASE3 ||
+            spec->workers > DTCI_TERNARY_WORKERS)
             return DTC_ERROR_SPEC;
         return DTC_OK;
 #endif
@@ -4737,9 +5297,9 @@ DTCI_API dtc_status dtc_inspect(const void *packet, size_t bytes, dtc_info *info
     if (head.codec == DTC_RAW) info->spec.raw.type = (dtc_type)head.variant;
 #ifndef DTC_NO_TERNARY
     if (head.codec == DTC_TERNARY)
-        info->spec.ternary.pack = head.variant == DTCI_TERNARY_TOKENS || head.variant == DTCI_TERNARY_ZERO
-                                      ? DTC_PACK_HUFFMAN
-                                      : DTC_PACK_BASE3;
+        info->spec.ternary.pack = head.variant == DTCI_TERNARY_BASE3 || head.variant == DTCI_TERNARY_FIELDS
+                                      ? DTC_PACK_BASE3
+                                      : DTC_PACK_HUFFMAN;
 #endif
 #ifndef DTC_NO_QUANT
     if (head.codec == DTC_QUANT) {
@@ -5017,6 +5577,249 @@ DTCI_API dtc_status dtc_decode_circulant(float *vectors, size_t vector_count, co
     return status;
 }
 
+/* A whole packet, found sound in its head. */
+typedef struct dtci_packet {
+    dtci_head head;
+    const unsigned char *payload;
+} dtci_packet;
+
+DTCI_FN dtc_status dtci_packet_open(dtci_packet *packet, const void *bytes, size_t size, size_t *decode_scratch) {
+    const unsigned char *p = (const unsigned char *)bytes;
+    dtc_status status = p ? dtci_head_check(p, size, &packet->head, decode_scratch) : DTC_ERROR_ARGUMENT;
+    if (status != DTC_OK) return status;
+    packet->payload = p + packet->head.head_bytes;
+    return size == packet->head.packet_bytes ? DTC_OK : DTC_ERROR_SIZE;
+}
+
+DTCI_FN dtc_status dtci_packet_verify(const dtci_packet *packet) {
+    const unsigned char *p = packet->payload - packet->head.head_bytes;
+    size_t bytes = packet->head.packet_bytes;
+    return packet->head.checksum && dtci_crc32c(p, bytes - 4) != dtci_get32(p + bytes - 4) ? DTC_ERROR_CHECKSUM
+                                                                                           : DTC_OK;
+}
+
+/* Opens two packets and the head of their sum; tells the payload's bytes at the most, and scratch. */
+DTCI_FN dtc_status dtci_add_open(dtci_packet *a, const void *a_bytes, size_t a_size, dtci_packet *b,
+                                 const void *b_bytes, size_t b_size, dtci_head *sum, size_t *bound, size_t *scratch) {
+    size_t decode_scratch;
+    dtc_status status = dtci_packet_open(a, a_bytes, a_size, &decode_scratch);
+    if (status == DTC_OK) status = dtci_packet_open(b, b_bytes, b_size, &decode_scratch);
+    if (status != DTC_OK) return status;
+    if (a->head.codec != b->head.codec) return DTC_ERROR_INCOMPATIBLE_CODEC;
+    if (a->head.count != b->head.count) return DTC_ERROR_INCOMPATIBLE_COUNT;
+    if (a->head.rows != b->head.rows) return DTC_ERROR_INCOMPATIBLE_SHAPE;
+    if (a->head.block != b->head.block) return DTC_ERROR_INCOMPATIBLE_BLOCK;
+    if (a->head.seed != b->head.seed) return DTC_ERROR_INCOMPATIBLE_SEED;
+    if (a->head.workers != b->head.workers) return DTC_ERROR_INCOMPATIBLE_WORKERS;
+    if (a->head.terms + b->head.terms > a->head.workers) return DTC_ERROR_TERMS;
+    *sum = a->head;
+    sum->terms += b->head.terms;
+    sum->checksum = a->head.checksum || b->head.checksum;
+    *scratch = 0;
+    switch (sum->codec) {
+#ifndef DTC_NO_TERNARY
+    case DTC_TERNARY: {
+        dtci_head widest = *sum;
+        widest.variant = DTCI_TERNARY_WIDE;
+        *bound = dtci_ternary_bytes(&widest);
+        *scratch = dtci_ternary_add_scratch(&a->head, &b->head);
+        return DTC_OK;
+    }
+#endif
+#ifndef DTC_NO_QUANT
+    case DTC_QUANT:
+        *bound = dtci_quant_grid_bytes(sum, sum->variant >> 7 & 1) +
+                 dtci_fields_bytes(sum->count, dtci_quant_field_bits(sum, (sum->variant & 15) + 1));
+        *scratch = dtci_quant_add_scratch(&a->head, &b->head);
+        return DTC_OK;
+#endif
+#ifndef DTC_NO_FACTOR
+    case DTC_FACTOR: {
+        size_t rank = (size_t)dtci_get32(a->payload) + dtci_get32(b->payload), columns = sum->count / sum->rows;
+        if (dtci_factor_stores(rank, sum->rows, columns)) return DTC_ERROR_INCOMPATIBLE;
+        *bound = 4 + 2 * 16 + 4 * rank * (sum->rows + columns);
+        *scratch = dtci_factor_add_scratch(&a->head, a->payload, b->payload);
+        return DTC_OK;
+    }
+#endif
+#ifndef DTC_NO_SENSING
+    case DTC_SENSING:
+        return DTC_ERROR_INCOMPATIBLE;
+#endif
+#ifndef DTC_NO_CIRCULANT
+    case DTC_CIRCULANT: {
+        dtci_circulant c;
+        (void)dtci_circulant_plan(&c, sum, sum->block);
+        *bound = 16 + 4 * c.count;
+        *scratch = dtci_circulant_add_scratch(sum);
+        return DTC_OK;
+    }
+#endif
+    default:
+        *bound = dtci_raw_bytes(sum->count, sum->variant);
+        return a->head.variant == b->head.variant ? DTC_OK : DTC_ERROR_INCOMPATIBLE_PACKING;
+    }
+}
+
+DTCI_API size_t dtc_packet_add_bound(const void *a, size_t a_bytes, const void *b, size_t b_bytes) {
+    dtci_packet first, second;
+    dtci_head sum;
+    size_t bound, scratch;
+    if (dtci_add_open(&first, a, a_bytes, &second, b, b_bytes, &sum, &bound, &scratch) != DTC_OK) return 0;
+    return sum.head_bytes + bound + (sum.checksum ? 4 : 0);
+}
+
+DTCI_API size_t dtc_packet_add_scratch(const void *a, size_t a_bytes, const void *b, size_t b_bytes) {
+    dtci_packet first, second;
+    dtci_head sum;
+    size_t bound, scratch;
+    if (dtci_add_open(&first, a, a_bytes, &second, b, b_bytes, &sum, &bound, &scratch) != DTC_OK) return 0;
+    return scratch;
+}
+
+DTCI_API dtc_status dtc_packet_add(void *sum, size_t capacity, size_t *sum_bytes, const void *a, size_t a_bytes,
+                                   const void *b, size_t b_bytes, void *scratch, size_t scratch_bytes) {
+    unsigned char *to = (unsigned char *)sum;
+    dtci_packet first, second;
+    dtci_arena arena;
+    dtci_head head;
+    size_t bound, need, bytes = 0, around;
+    dtc_status status;
+    if (sum_bytes) *sum_bytes = 0;
+    if (!sum_bytes || (!sum && capacity)) return DTC_ERROR_ARGUMENT;
+    status = dtci_add_open(&first, a, a_bytes, &second, b, b_bytes, &head, &bound, &need);
+    if (status == DTC_OK) status = dtci_packet_verify(&first);
+    if (status == DTC_OK) status = dtci_packet_verify(&second);
+    if (status != DTC_OK) return status;
+    around = head.head_bytes + (head.checksum ? 4 : 0);
+    if (capacity < around) return DTC_ERROR_CAPACITY;
+    if (need > (scratch ? scratch_bytes : 0)) return DTC_ERROR_SCRATCH;
+    capacity -= around;
+    to += head.head_bytes;
+    arena.p = (unsigned char *)scratch;
+    arena.left = scratch_bytes;
+    (void)arena;
+    switch (head.codec) {
+#ifndef DTC_NO_TERNARY
+    case DTC_TERNARY:
+        status = dtci_ternary_add(&head, to, capacity, &bytes, &first.head, first.payload, &second.head, second.payload,
+                                  &arena);
+        break;
+#endif
+#ifndef DTC_NO_QUANT
+    case DTC_QUANT:
+        status = dtci_quant_add(&head, to, capacity, &bytes, &first.head, first.payload, &second.head, second.payload,
+                                &arena);
+        break;
+#endif
+#ifndef DTC_NO_FACTOR
+    case DTC_FACTOR:
+        status = dtci_factor_add(&head, to, capacity, &bytes, &first.head, first.payload, &second.head, second.payload,
+                                 &arena);
+        break;
+#endif
+#ifndef DTC_NO_CIRCULANT
+    case DTC_CIRCULANT:
+        status =
+            dtci_circulant_add(to, capacity, &bytes, &first.head, first.payload, &second.head, second.payload, &arena);
+        break;
+#endif
+    default:
+        status = dtci_raw_add(&head, to, capacity, &bytes, first.payload, second.payload);
+    }
+    if (status != DTC_OK) return status;
+    dtci_head_close((unsigned char *)sum, &head, bytes);
+    *sum_bytes = head.packet_bytes;
+    return DTC_OK;
+}
+
+DTCI_API dtc_status dtc_packet_scale(void *packet, size_t packet_bytes, float weight) {
+    unsigned char *p = (unsigned char *)packet, *payload;
+    dtci_packet opened;
+    size_t decode_scratch;
+    dtc_status status = dtci_packet_open(&opened, packet, packet_bytes, &decode_scratch);
+    if (!dtci_finite(weight)) return DTC_ERROR_ARGUMENT;
+    if (status == DTC_OK) status = dtci_packet_verify(&opened);
+    if (status != DTC_OK) return status;
+    payload = p + opened.head.head_bytes;
+    switch (opened.head.codec) {
+#ifndef DTC_NO_TERNARY
+    case DTC_TERNARY:
+        status = dtci_scales_scale(payload, dtci_blocks(&opened.head), 4, weight);
+        break;
+#endif
+#ifndef DTC_NO_QUANT
+    case DTC_QUANT:
+        status = dtci_quant_scale(&opened.head, payload, weight);
+        break;
+#endif
+#ifndef DTC_NO_FACTOR
+    case DTC_FACTOR:
+        status = dtci_factor_scale(&opened.head, payload, weight);
+        break;
+#endif
+#ifndef DTC_NO_SENSING
+    case DTC_SENSING:
+        return DTC_ERROR_OPTION;
+#endif
+#ifndef DTC_NO_CIRCULANT
+    case DTC_CIRCULANT:
+        status = dtci_nest_scale(payload, dtci_payload_bytes(&opened.head), weight);
+        break;
+#endif
+    default:
+        status = dtci_raw_scale(&opened.head, payload, weight);
+    }
+    if (status == DTC_OK && opened.head.checksum) dtci_put32(p + packet_bytes - 4, dtci_crc32c(p, packet_bytes - 4));
+    return status;
+}
+
+DTCI_API size_t dtc_packet_matvec_scratch(const void *packet, size_t packet_bytes, int transposed) {
+    dtci_packet opened;
+    size_t scratch, rows;
+    if (dtci_packet_open(&opened, packet, packet_bytes, &scratch) != DTC_OK) return 0;
+    rows = opened.head.rows ? opened.head.rows : 1;
+    return scratch + dtci_room(sizeof(double) * (transposed ? opened.head.count / rows : rows));
+}
+
+DTCI_API dtc_status dtc_packet_matvec(float *y, const void *packet, size_t packet_bytes, const float *x, int transposed,
+                                      void *scratch, size_t scratch_bytes) {
+    dtci_packet opened;
+    dtci_sink sink;
+    dtci_arena arena;
+    size_t need, rows, outputs, i;
+    dtc_status status = dtci_packet_open(&opened, packet, packet_bytes, &need);
+    if (status != DTC_OK) return status;
+    rows = opened.head.rows ? opened.head.rows : 1;
+    memset(&sink, 0, sizeof sink);
+    sink.columns = opened.head.count / rows;
+    outputs = transposed ? sink.columns : rows;
+    if ((!x && opened.head.count) || (!y && outputs)) return DTC_ERROR_ARGUMENT;
+    need = dtc_packet_matvec_scratch(packet, packet_bytes, transposed);
+    if (need > (scratch ? scratch_bytes : 0)) return DTC_ERROR_SCRATCH;
+    arena.p = (unsigned char *)scratch;
+    arena.left = scratch_bytes;
+    sink.kind = transposed ? DTCI_SINK_COLUMNS : DTCI_SINK_ROWS;
+    sink.x = x;
+    sink.sums = (double *)dtci_take(&arena, outputs * sizeof(double));
+    if (!sink.sums) return DTC_ERROR_SCRATCH;
+    memset(sink.sums, 0, outputs * sizeof(double));
+#ifndef DTC_NO_FACTOR
+    if (opened.head.codec == DTC_FACTOR) {
+        status = dtci_packet_verify(&opened);
+        if (status == DTC_OK)
+            status = dtci_factor_matvec(sink.sums, &opened.head, opened.payload, x, transposed, &arena);
+    } else
+#endif
+        status = dtci_decode(&sink, opened.head.count, (const unsigned char *)packet, packet_bytes, NULL, arena.p,
+                             arena.left);
+    for (i = 0; i < outputs && status == DTC_OK; i++) {
+        double sum = sink.sums[i];
+        y[i] = (float)(sum > (double)FLT_MAX ? (double)FLT_MAX : sum < -(double)FLT_MAX ? -(double)FLT_MAX : sum);
+    }
+    return status;
+}
+
 DTCI_API const char *dtc_status_string(dtc_status status) {
     switch (status) {
     case DTC_OK:
@@ -5061,7 +5864,25 @@ DTCI_API const char *dtc_status_string(dtc_status status) {
     case DTC_ERROR_LIMIT:
         return "the packet asks for more than this machine or the decode options allow";
     case DTC_ERROR_INCOMPATIBLE:
-        return "these packets cannot be added exactly";
+        return "the sum of these packets would be larger than its values: decode them and add";
+    case DTC_ERROR_INCOMPATIBLE_CODEC:
+        return "packets of different codecs cannot be added; one may have been stored as raw";
+    case DTC_ERROR_INCOMPATIBLE_COUNT:
+        return "packets of different counts cannot be added";
+    case DTC_ERROR_INCOMPATIBLE_SHAPE:
+        return "packets of different shapes cannot be added: rows or measurements differ";
+    case DTC_ERROR_INCOMPATIBLE_BLOCK:
+        return "packets of different blocks cannot be added";
+    case DTC_ERROR_INCOMPATIBLE_SEED:
+        return "packets rotated or measured by different seeds cannot be added; give the workers the same one";
+    case DTC_ERROR_INCOMPATIBLE_GRID:
+        return "packets of different scales cannot be added; give the workers the same scale, or min and max, and bits";
+    case DTC_ERROR_INCOMPATIBLE_PACKING:
+        return "packets of different packing cannot be added: types differ, or one is entropy coded and one is not";
+    case DTC_ERROR_INCOMPATIBLE_WORKERS:
+        return "packets with room for different numbers of workers cannot be added";
+    case DTC_ERROR_TERMS:
+        return "the sum would be one of more packets than there is room for; encode with a larger workers=";
     default:
         return "unknown status";
     }
@@ -5519,6 +6340,7 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
 #undef DTCI_QUANT_LOWEST
 #undef DTCI_QUANT_ROTATED
 #undef DTCI_QUANT_TOKENS
+#undef DTCI_QUANT_WIDE
 #undef DTCI_RUN_MAX
 #undef DTCI_FLOAT_MAX
 #undef DTCI_SENSING_BLOCK
@@ -5528,8 +6350,12 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
 #undef DTCI_STREAMS_FROM
 #undef DTCI_SYMBOLS
 #undef DTCI_TERNARY_BASE3
+#undef DTCI_TERNARY_CHUNK
+#undef DTCI_TERNARY_DIGITS
 #undef DTCI_TERNARY_FIELDS
 #undef DTCI_TERNARY_TOKENS
+#undef DTCI_TERNARY_WIDE
+#undef DTCI_TERNARY_WORKERS
 #undef DTCI_TERNARY_ZERO
 #undef DTCI_TOKENS_HEAD
 #undef DTCI_TRITS
