@@ -592,7 +592,7 @@ DTC_API dtc_status dtc_decode_add(float *values, size_t count, float weight, con
  * Sums of integers are exact and come out the same, to the byte, in whatever order packets are added; with entropy=none
  * or pack=base3 they also have the size of their terms, so that a network may reduce them in place. */
 
-/* Bytes that are enough for the sum of two packets; 0: they do not add, and dtc_packet_add tells why. */
+/* Bytes that are enough for the sum of two packets; 0: by their heads they do not add, and dtc_packet_add tells why. */
 DTC_API size_t dtc_packet_add_bound(const void *a, size_t a_bytes, const void *b, size_t b_bytes);
 
 /* Bytes of scratch that dtc_packet_add needs for them; may be 0. */
@@ -3725,6 +3725,7 @@ DTCI_FN dtc_status dtci_nest_encode(const dtc_spec *spec, unsigned char *to, siz
     dtci_source source;
     dtci_arena work = *arena;
     dtc_status status = dtci_head_open(&head, spec, count);
+    *bytes = 0;
     if (status != DTC_OK) return status;
     if (capacity < head.head_bytes) return DTC_ERROR_CAPACITY;
     source.values = values;
