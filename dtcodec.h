@@ -3554,6 +3554,12 @@ DTCI_FN unsigned dtci_quant_sum_bits(const dtci_head *head) {
     return bits > DTCI_QUANT_BITS_MAX ? DTCI_QUANT_BITS_MAX : bits;
 }
 
+/* Bytes of a sum, at the most. */
+DTCI_FN size_t dtci_quant_sum_bytes(const dtci_head *head) {
+    return dtci_quant_grid_bytes(head, head->variant >> 7 & 1) +
+           dtci_fields_bytes(head->count, dtci_quant_field_bits(head, (head->variant & 15) + 1));
+}
+
 /* Scratch of adding. Fields of fixed width take none. */
 DTCI_FN size_t dtci_quant_add_scratch(const dtci_head *a, const dtci_head *b) {
     size_t bins = dtci_room(2 * (size_t)a->count);
@@ -3752,6 +3758,62 @@ DTCI_FN dtc_value dtci_nest_type(const unsigned char *a, const unsigned char *b)
     if ((a[1] & 15) == DTC_RAW && (b[1] & 15) == DTC_RAW && a[3] == b[3] && a[3] <= DTC_FP16)
         value.type = (dtc_type)a[3];
     return value;
+}
+
+/* The head of the sum of two nested packets, and what adding them takes; theirs have the outer packets' workers and
+ * terms. */
+DTCI_FN dtc_status dtci_nest_sum(dtci_head *sum, dtci_head *a, const unsigned char *from_a, size_t size_a, dtci_head *b,
+                                 const unsigned char *from_b, size_t size_b, size_t *bound, size_t *scratch) {
+    if (dtci_head_read(from_a, size_a, a) != DTC_OK || dtci_head_read(from_b, size_b, b) != DTC_OK)
+        return DTC_ERROR_PAYLOAD;
+    if (a->checksum || b->checksum || a->packet_bytes != size_a || b->packet_bytes != size_b) return DTC_ERROR_PAYLOAD;
+    if (a->codec != b->codec) return DTC_ERROR_INCOMPATIBLE_CODEC;
+    if (a->count != b->count) return DTC_ERROR_INCOMPATIBLE_COUNT;
+    if (a->block != b->block) return DTC_ERROR_INCOMPATIBLE_BLOCK;
+    if (a->rows || b->rows || a->seed || b->seed || a->workers != b->workers || a->terms + b->terms > a->workers)
+        return DTC_ERROR_PAYLOAD;
+    *sum = *a;
+    sum->terms += b->terms;
+    *scratch = 0;
+    if (a->codec == DTC_RAW) {
+        if (dtci_raw_check(a) != DTC_OK || dtci_raw_check(b) != DTC_OK) return DTC_ERROR_PAYLOAD;
+        *bound = a->head_bytes + dtci_raw_bytes(a->count, a->variant);
+        return a->variant == b->variant ? DTC_OK : DTC_ERROR_INCOMPATIBLE_PACKING;
+    }
+#ifndef DTC_NO_QUANT
+    if (a->codec == DTC_QUANT) {
+        if (dtci_quant_check(a) != DTC_OK || dtci_quant_check(b) != DTC_OK || (a->variant | b->variant) >> 7)
+            return DTC_ERROR_PAYLOAD;
+        *bound = a->head_bytes + dtci_quant_sum_bytes(a);
+        *scratch = dtci_quant_add_scratch(a, b);
+        return DTC_OK;
+    }
+#endif
+    return DTC_ERROR_PAYLOAD;
+}
+
+/* Adds two nested packets, of which `to` may be either. */
+DTCI_FN dtc_status dtci_nest_add(unsigned char *to, size_t capacity, size_t *bytes, const unsigned char *from_a,
+                                 size_t size_a, const unsigned char *from_b, size_t size_b, dtci_arena *arena) {
+    dtci_head sum, a, b;
+    size_t bound, scratch;
+    dtc_status status = dtci_nest_sum(&sum, &a, from_a, size_a, &b, from_b, size_b, &bound, &scratch);
+    (void)arena;
+    *bytes = 0;
+    if (status != DTC_OK) return status;
+    if (capacity < sum.head_bytes) return DTC_ERROR_CAPACITY;
+    capacity -= sum.head_bytes;
+    if (sum.codec == DTC_RAW)
+        status = dtci_raw_add(&sum, to + sum.head_bytes, capacity, bytes, from_a + a.head_bytes, from_b + b.head_bytes);
+#ifndef DTC_NO_QUANT
+    if (sum.codec == DTC_QUANT)
+        status = dtci_quant_add(&sum, to + sum.head_bytes, capacity, bytes, &a, from_a + a.head_bytes, &b,
+                                from_b + b.head_bytes, arena);
+#endif
+    if (status != DTC_OK) return status;
+    dtci_head_close(to, &sum, *bytes);
+    *bytes = sum.packet_bytes;
+    return DTC_OK;
 }
 
 /* Scales a nested packet that was found sound in its head. */
@@ -4804,6 +4866,32 @@ DTCI_FN dtc_status dtci_sensing_decode(const dtci_head *head, const unsigned cha
     return dtci_sensing_recover(head, payload, dtci_payload_bytes(head), options, sink, arena);
 }
 
+/* What adding takes: the measurements add. */
+DTCI_FN dtc_status dtci_sensing_sum(const dtci_head *a, const unsigned char *from_a, const dtci_head *b,
+                                    const unsigned char *from_b, size_t *bound, size_t *scratch) {
+    dtci_head nested, nested_a, nested_b;
+    dtc_status status;
+    *bound = *scratch = 0;
+    if (dtci_get32(from_a) != dtci_get32(from_b)) return DTC_ERROR_INCOMPATIBLE_SHAPE;
+    status = dtci_nest_sum(&nested, &nested_a, from_a + 4, dtci_payload_bytes(a) - 4, &nested_b, from_b + 4,
+                           dtci_payload_bytes(b) - 4, bound, scratch);
+    *bound += 4;
+    return status;
+}
+
+DTCI_FN dtc_status dtci_sensing_add(unsigned char *to, size_t capacity, size_t *bytes, const dtci_head *a,
+                                    const unsigned char *from_a, const dtci_head *b, const unsigned char *from_b,
+                                    dtci_arena *arena) {
+    uint32_t measurements = dtci_get32(from_a);
+    dtc_status status;
+    if (capacity < 4) return DTC_ERROR_CAPACITY;
+    status = dtci_nest_add(to + 4, capacity - 4, bytes, from_a + 4, dtci_payload_bytes(a) - 4, from_b + 4,
+                           dtci_payload_bytes(b) - 4, arena);
+    dtci_put32(to, measurements);
+    *bytes += 4;
+    return status;
+}
+
 #endif /* DTC_NO_SENSING */
 
 /* --------------------------------------------------------------------------------------------------------------------
@@ -5629,8 +5717,7 @@ DTCI_FN dtc_status dtci_add_open(dtci_packet *a, const void *a_bytes, size_t a_s
 #endif
 #ifndef DTC_NO_QUANT
     case DTC_QUANT:
-        *bound = dtci_quant_grid_bytes(sum, sum->variant >> 7 & 1) +
-                 dtci_fields_bytes(sum->count, dtci_quant_field_bits(sum, (sum->variant & 15) + 1));
+        *bound = dtci_quant_sum_bytes(sum);
         *scratch = dtci_quant_add_scratch(&a->head, &b->head);
         return DTC_OK;
 #endif
@@ -5645,7 +5732,7 @@ DTCI_FN dtc_status dtci_add_open(dtci_packet *a, const void *a_bytes, size_t a_s
 #endif
 #ifndef DTC_NO_SENSING
     case DTC_SENSING:
-        return DTC_ERROR_INCOMPATIBLE;
+        return dtci_sensing_sum(&a->head, a->payload, &b->head, b->payload, bound, scratch);
 #endif
 #ifndef DTC_NO_CIRCULANT
     case DTC_CIRCULANT: {
@@ -5719,6 +5806,12 @@ DTCI_API dtc_status dtc_packet_add(void *sum, size_t capacity, size_t *sum_bytes
                                  &arena);
         break;
 #endif
+#ifndef DTC_NO_SENSING
+    case DTC_SENSING:
+        status =
+            dtci_sensing_add(to, capacity, &bytes, &first.head, first.payload, &second.head, second.payload, &arena);
+        break;
+#endif
 #ifndef DTC_NO_CIRCULANT
     case DTC_CIRCULANT:
         status =
@@ -5761,7 +5854,8 @@ DTCI_API dtc_status dtc_packet_scale(void *packet, size_t packet_bytes, float we
 #endif
 #ifndef DTC_NO_SENSING
     case DTC_SENSING:
-        return DTC_ERROR_OPTION;
+        status = dtci_nest_scale(payload + 4, dtci_payload_bytes(&opened.head) - 4, weight);
+        break;
 #endif
 #ifndef DTC_NO_CIRCULANT
     case DTC_CIRCULANT:

@@ -47,6 +47,10 @@ static const char *const specs[] = {
     "quant:max-error=1e-7,rounding=stochastic,min=auto,max=auto",
     "quant:rotate=1",
     "quant:rotate=1,bits=4,seed=2,block=40",
+    "quant:rotate=1,bits=4,min=-1,max=1,workers=3,checksum=0",
+    "quant:bits=4,min=-1,max=1,workers=3,checksum=0",
+    "ternary:scale=1,workers=3,checksum=0",
+    "ternary:scale=1,pack=base3,block=30,workers=3,checksum=0",
     "quant:rotate=1,bits=2,grid=even,entropy=none,workers=3,checksum=0",
     "factor:rows=10",
     "factor:rank=1,rows=20,value=bf16,checksum=0",
@@ -94,7 +98,7 @@ int main(void) {
                                              "roundtrip_rotate", "roundtrip_factor",  "roundtrip_circulant",
                                              "roundtrip_sensing"};
     static float values[COUNT_MAX];
-    static unsigned char packet[PACKET_MAX], scratch[SCRATCH_BYTES], message[2 * PACKET_MAX];
+    static unsigned char packet[PACKET_MAX], scratch[SCRATCH_BYTES], message[2 * PACKET_MAX], pair[2000];
     size_t message_bytes = 0, bytes, s, c;
     unsigned kind, i, options;
     int number = 0, texts = 0;
@@ -115,6 +119,11 @@ int main(void) {
             write_file("inspect", number, packet, bytes);
             write_file("decode", number, packet, bytes);
             if (bytes <= 4096) write_file("payload", number, packet, bytes);
+            if (bytes <= 1000) { /* with itself */
+                memcpy(pair, packet, bytes);
+                memcpy(pair + bytes, packet, bytes);
+                write_file("algebra", number, pair, 2 * bytes);
+            }
             number++;
             if (count == 7) { /* small packets make a message */
                 memcpy(message + message_bytes, packet, bytes);

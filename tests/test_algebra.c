@@ -29,6 +29,11 @@ static const summed codecs[] = {
     {"quant:bits=4,min=-3,max=3,rotate=1,workers=%d,grid=even,entropy=none", 1, 1},
 };
 
+/* Of these the sum is one of measurements, which decode to something else than the sum of what terms decode to. */
+static const char *const sensed[] = {"sensing:ratio=0.5,bits=8,scale=4,workers=%d",
+                                     "sensing:ratio=1,bits=4,scale=4,workers=%d",
+                                     "sensing:ratio=0.5,bits=32,workers=%d"};
+
 /* A sum in memory of exactly what dtc_packet_add_bound says. */
 static packet add(const packet *a, const packet *b) {
     size_t bound = dtc_packet_add_bound(a->bytes, a->size, b->bytes, b->size);
@@ -143,6 +148,75 @@ static void test_sums(void **state) {
     }
 }
 
+/* Sums of measurements are those of the sum: by the linear estimate they decode to the sum of estimates, whatever the
+ * order. */
+static void test_sensing(void **state) {
+    static const size_t workers[] = {2, 3, 16, 255};
+    size_t s, k, w, i, count = 3000;
+    dtc_decode_options linear;
+    (void)state;
+    memset(&linear, 0, sizeof linear);
+    linear.method = DTC_METHOD_LINEAR;
+    for (s = 0; s < LENGTH(sensed); s++) {
+        for (k = 0; k < LENGTH(workers); k++) {
+            packet packets[255], chain, tree;
+            double *sum = (double *)memory(count * sizeof(double)), error = 0, square = 0;
+            float *decoded = floats(count), *all = floats(count);
+            unsigned char *scratch;
+            char text[100];
+            dtc_info info;
+            snprintf(text, sizeof text, sensed[s], (int)workers[k]);
+            for (i = 0; i < count; i++) sum[i] = 0, all[i] = 0;
+            for (w = 0; w < workers[k]; w++) {
+                float *values = drawn(count, noise_gaussian, 0.9, w + 1);
+                packets[w] = encode(text, values, count);
+                for (i = 0; i < count; i++) sum[i] += (double)values[i];
+                free(values);
+            }
+            chain = add_tree(packets, 0, 1);
+            for (w = 1; w < workers[k]; w++) {
+                packet longer = add(&chain, &packets[w]);
+                free(chain.bytes);
+                chain = longer;
+            }
+            tree = add_tree(packets, 0, workers[k]);
+            assert_int_equal(inspect(&chain).terms, workers[k]);
+            assert_int_equal(tree.size, chain.size);
+            if (s < 2) assert_memory_equal(tree.bytes, chain.bytes, tree.size);
+            assert_int_equal(try_add(&chain, &packets[0]), DTC_ERROR_TERMS);
+            for (i = 0; i < count; i++) all[i] = (float)sum[i];
+            info = inspect(&chain);
+            scratch = (unsigned char *)memory(info.decode_scratch);
+            assert_int_equal(dtc_decode(decoded, count, chain.bytes, chain.size, &linear, scratch, info.decode_scratch),
+                             DTC_OK);
+            {
+                packet whole = encode(s == 1 ? "sensing:ratio=1,bits=32" : "sensing:ratio=0.5,bits=32", all, count);
+                float *expected = floats(count);
+                info = inspect(&whole);
+                scratch = (unsigned char *)realloc(scratch, info.decode_scratch + 1);
+                assert_int_equal(
+                    dtc_decode(expected, count, whole.bytes, whole.size, &linear, scratch, info.decode_scratch),
+                    DTC_OK);
+                for (i = 0; i < count; i++) {
+                    double off = (double)decoded[i] - (double)expected[i];
+                    error += off * off;
+                    square += (double)expected[i] * (double)expected[i];
+                }
+                free(expected);
+                free(whole.bytes);
+            }
+            CHECK(error <= (s == 0 ? 2e-3 : s == 1 ? 0.4 : 1e-10) * square, "%s: %g", text, error / square);
+            free(scratch);
+            free(tree.bytes);
+            free(chain.bytes);
+            for (w = 0; w < workers[k]; w++) free(packets[w].bytes);
+            free(all);
+            free(decoded);
+            free(sum);
+        }
+    }
+}
+
 /* Real gradients, of as many batches as there are workers. */
 static void test_real_sums(void **state) {
     static const float *tensors[16];
@@ -247,6 +321,12 @@ static void test_mismatches(void **state) {
         {"quant:bits=4,workers=2,rotate=1", "quant:bits=4,workers=2,rotate=1", 120, DTC_ERROR_INCOMPATIBLE_GRID},
         {"factor:rank=1,rows=10,workers=2", "factor:rank=1,rows=12,workers=2", 120, DTC_ERROR_INCOMPATIBLE_SHAPE},
         {"factor:rank=3,rows=10,workers=2", "factor:rank=3,rows=10,workers=2", 120, DTC_ERROR_INCOMPATIBLE},
+        {"sensing:ratio=0.5,scale=1,workers=2,seed=1", "sensing:ratio=0.5,scale=1,workers=2,seed=2", 120,
+         DTC_ERROR_INCOMPATIBLE_SEED},
+        {"sensing:ratio=0.5,scale=1,workers=2", "sensing:ratio=0.25,scale=1,workers=2", 120,
+         DTC_ERROR_INCOMPATIBLE_SHAPE},
+        {"sensing:ratio=0.5,scale=1,workers=2", "sensing:ratio=0.5,scale=2,workers=2", 120,
+         DTC_ERROR_INCOMPATIBLE_GRID},
         {"circulant:rows=12,workers=2", "circulant:rows=12,block=6,workers=2", 120, DTC_ERROR_INCOMPATIBLE_BLOCK},
     };
     float *values = drawn(120, noise_gaussian, 0, 3), *others = drawn(120, noise_gaussian, 0, 4);
@@ -321,6 +401,8 @@ static const char *const any[] = {
     "factor:rows=30,rank=3,value=8",
     "circulant:rows=30",
     "circulant:rows=30,block=10,value=bf16",
+    "sensing:rows=30,ratio=0.5,bits=6",
+    "sensing:rows=30,ratio=0.5,bits=32",
 };
 
 /* weight times what was decoded, in place; the packet stays one. */
@@ -436,9 +518,9 @@ static void test_overflow(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sums),       cmocka_unit_test(test_real_sums), cmocka_unit_test(test_places),
-        cmocka_unit_test(test_mismatches), cmocka_unit_test(test_matrices),  cmocka_unit_test(test_scale),
-        cmocka_unit_test(test_matvec),     cmocka_unit_test(test_overflow),
+        cmocka_unit_test(test_sums),   cmocka_unit_test(test_sensing),    cmocka_unit_test(test_real_sums),
+        cmocka_unit_test(test_places), cmocka_unit_test(test_mismatches), cmocka_unit_test(test_matrices),
+        cmocka_unit_test(test_scale),  cmocka_unit_test(test_matvec),     cmocka_unit_test(test_overflow),
     };
     return cmocka_run_group_tests_name("algebra", tests, NULL, NULL);
 }
