@@ -139,6 +139,7 @@ double net_gradient(struct net *net, const struct tensors *parameters, const flo
             activate_backward(net->activation, layer->output, layer->delta, count * shape_values(layer->out));
         layer->kind->backward(layer, &parameters->tensor[t], below ? below->output : inputs, count,
                               &gradient->tensor[t], below ? below->delta : NULL);
+        if (net->ready && layer->biases) net->ready(net->ready_context, t);
     }
     return loss;
 }

@@ -24,6 +24,11 @@ struct net {
     size_t batch;        /* samples that one pass takes at most */
     const float *inputs; /* of the last net_gradient, `samples` x the first layer's in; the caller's */
     size_t samples;
+
+    /* Called by net_gradient, unless NULL, as soon as it has computed the gradient of two tensors, first_tensor and the
+     * next: from the last layer to the first, so that they can be sent while it goes on. */
+    void (*ready)(void *context, size_t first_tensor);
+    void *ready_context;
 };
 
 /* A gradient as its factors (Xie et al. 2016): sum over k < rank of u_k v_k^T. */
