@@ -5386,7 +5386,7 @@ DTCI_API dtc_status dtc_inspect(const void *packet, size_t bytes, dtc_info *info
     if (head.codec == DTC_RAW) info->spec.raw.type = (dtc_type)head.variant;
 #ifndef DTC_NO_TERNARY
     if (head.codec == DTC_TERNARY)
-        info->spec.ternary.pack = head.variant == DTCI_TERNARY_BASE3 || head.variant == DTCI_TERNARY_FIELDS
+        info->spec.ternary.pack = head.variant == (head.workers > 1 ? DTCI_TERNARY_FIELDS : DTCI_TERNARY_BASE3)
                                       ? DTC_PACK_BASE3
                                       : DTC_PACK_HUFFMAN;
 #endif
