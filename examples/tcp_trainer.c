@@ -6,12 +6,17 @@
  * that same update and applies it. So the replicas stay equal to the bit, which a CRC checks at every report.
  *
  *   worker:  HELLO (number, settings)                 server:  WELCOME (number), STATE (parameters), STATE (momentum)
+ *            RANGES (floats; none: skipped)                    RANGES (their maxima), before messages that shall add
  *            MESSAGE (packets; none: skipped)                  UPDATE, UPDATE_REPORT or UPDATE_LAST (packets; none)
  *            REPORT (CRC, meter), after the last two           REFUSED (text), in place of any
+ *
+ * With --add-packets the workers first agree on a grid for each tensor, so that their packets add: the server adds them
+ * up as they are and sends the sum on.
  *
  * A worker that fails, or sends what it should not, is dropped, and the others go on. It may come back in any round:
  * whoever joins is sent the state as it is.
  */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +30,7 @@
 #include "common/checkpoint.h"
 #include "common/error.h"
 #include "common/frame.h"
+#include "common/grid.h"
 #include "common/message.h"
 #include "common/metrics.h"
 #include "common/options.h"
@@ -78,10 +84,6 @@ static bool receive_state(struct worker *worker, struct tensors *state, struct e
     return good;
 }
 
-static void worker_file(const struct worker *worker, const char *file, char path[PATH_BYTES]) {
-    snprintf(path, PATH_BYTES, "%s.worker%zu", file, worker->trainer->id);
-}
-
 /* Takes momentum and residual from the worker's own checkpoint, which must be of this round. */
 static void resume_worker(struct worker *worker, uint64_t round) {
     struct trainer *trainer = worker->trainer;
@@ -89,7 +91,7 @@ static void resume_worker(struct worker *worker, uint64_t round) {
     char path[PATH_BYTES];
     uint64_t saved_round;
     struct error error;
-    worker_file(worker, trainer->settings.resume, path);
+    trainer_file(trainer, trainer->settings.resume, path, sizeof path);
     bool good = checkpoint_read(path, trainer->shared, &saved_round, sets, 2, &error);
     if (good && saved_round != round)
         good =
@@ -129,12 +131,35 @@ static bool report(struct worker *worker, uint64_t round, struct error *error) {
     if (trainer->settings.save) {
         const struct tensors *sets[] = {&trainer->velocity, &trainer->encoder.residual};
         char path[PATH_BYTES];
-        worker_file(worker, trainer->settings.save, path);
+        trainer_file(trainer, trainer->settings.save, path, sizeof path);
         if (!checkpoint_write(path, trainer->shared, round + 1, sets, 2, error)) say(trainer->id, "%s", error->text);
     }
     put_u32(payload, tensors_crc(&trainer->parameters));
     meter_put(payload + 4, &meter);
     return send_frame(worker, REPORT, round, payload, sizeof payload, error);
+}
+
+/* Agrees with the other workers on the tensors' grids. */
+static bool agree_on_ranges(struct worker *worker, uint64_t round, struct error *error) {
+    struct trainer *trainer = worker->trainer;
+    size_t count = trainer->values.count, sent = 4 * count;
+    uint8_t *ranges = (uint8_t *)allocate(count, 4);
+    struct frame reply;
+    for (size_t i = 0; i < count; i++) {
+        float range = encoder_range(&trainer->encoder, i, &trainer->values.tensor[i]);
+        put_f32(ranges + 4 * i, range);
+        if (!isfinite(range)) sent = 0;
+    }
+    bool good = send_frame(worker, RANGES, round, ranges, sent, error) && expect(worker, RANGES, &reply, error) &&
+                ((reply.bytes == 4 * count || !sent) || set_error(error, "sends %zu bytes of ranges", reply.bytes));
+    free(ranges);
+    if (!good) return false;
+    for (size_t i = 0; i < reply.bytes / 4 && i < count; i++)
+        trainer->encoder.range[i] = get_f32(reply.payload + 4 * i);
+    trainer->meter.bytes_up += FRAME_HEAD_BYTES + sent;
+    trainer->meter.bytes_down += FRAME_HEAD_BYTES + reply.bytes;
+    frame_done(&worker->server);
+    return true;
 }
 
 /* Computes and exchanges one round; `type` tells what kind of update ended it. */
@@ -143,12 +168,15 @@ static bool work_round(struct worker *worker, uint64_t round, enum frame_type *t
     struct meter *meter = &trainer->meter;
     struct frame update;
     trainer_compute(trainer, round);
+    double start = clock_seconds();
+    if (trainer->encoder.range && !agree_on_ranges(worker, round, error)) return false;
+    meter->transfer_s += clock_seconds() - start;
     if (trainer_encode(trainer, round, error))
         meter->values += trainer->values.values;
     else
         say(trainer->id, "skips round %llu: %s", (unsigned long long)round, error->text);
 
-    double start = clock_seconds();
+    start = clock_seconds();
     if (!send_frame(worker, MESSAGE, round, trainer->encoder.message, trainer->encoder.bytes, error) ||
         !expect(worker, UPDATE, &update, error))
         return false;
@@ -166,9 +194,10 @@ static bool work_round(struct worker *worker, uint64_t round, enum frame_type *t
 
 /* Works until the server is done (true) or lost. */
 static bool work(struct worker *worker, struct error *error) {
-    const dtc_spec raw = raw_spec(), *specs[] = {&worker->trainer->settings.down_codec, &raw};
+    const struct trainer_settings *settings = &worker->trainer->settings;
+    const dtc_spec raw = raw_spec(), *specs[] = {&settings->codec, &settings->down_codec, &raw};
     size_t limit = 0;
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < 3; i++) {
         size_t bound = message_bound(specs[i], &worker->trainer->parameters);
         if (bound > limit) limit = bound;
     }
@@ -215,7 +244,9 @@ struct server {
     struct peers peers;
     struct metrics metrics;
     struct pace pace;
+    struct adder adder;
     uint64_t round, first_round;
+    bool ranges;  /* the workers agree on them before they encode */
     bool drifted; /* a replica was found to differ */
 };
 
@@ -296,13 +327,72 @@ static size_t average(struct server *server) {
     return added;
 }
 
-static void send_update(struct server *server, enum frame_type type) {
-    const struct encoder *encoder = &server->trainer->encoder;
+/* Adds the messages up in server->adder; false if there are not two of them that add. */
+static bool add_up(struct server *server) {
+    struct trainer *trainer = server->trainer;
+    struct peers *peers = &server->peers;
+    double start = clock_seconds();
+    uint64_t bytes = 0, messages = 0;
+    struct error error;
+    bool good = true;
+    server->adder.bytes = 0;
+    for (size_t id = 1; id <= peers->workers && good; id++) {
+        const struct peer *peer = peers_find(peers, id, PEER_ACTIVE);
+        if (!peer || peer->frame.bytes == 0) continue;
+        good = adder_add(&server->adder, peer->frame.payload, peer->frame.bytes, &error);
+        if (!good)
+            say(0, "round %llu: the messages are decoded, as worker %zu's does not add: %s",
+                (unsigned long long)server->round, id, error.text);
+        bytes += FRAME_HEAD_BYTES + peer->frame.bytes;
+        messages++;
+    }
+    trainer->meter.decode_s += clock_seconds() - start;
+    if (!good || messages < 2 || !message_fits(server->adder.sum, server->adder.bytes, &trainer->parameters))
+        return false;
+    trainer->meter.bytes_up += bytes;
+    trainer->meter.values += messages * trainer->values.values;
+    return true;
+}
+
+static void send_to_all(struct server *server, enum frame_type type, const uint8_t *payload, size_t bytes) {
     struct peers *peers = &server->peers;
     for (size_t i = 0; i < peers->slots; i++)
-        if (peers->peer[i].stage == PEER_ACTIVE &&
-            send_to(server, &peers->peer[i], type, encoder->message, encoder->bytes))
-            server->trainer->meter.bytes_down += FRAME_HEAD_BYTES + encoder->bytes;
+        if (peers->peer[i].stage == PEER_ACTIVE && send_to(server, &peers->peer[i], type, payload, bytes))
+            server->trainer->meter.bytes_down += FRAME_HEAD_BYTES + bytes;
+}
+
+/* Has the workers agree on the tensors' ranges: tells them the largest that any of them has. */
+static void settle_ranges(struct server *server) {
+    struct peers *peers = &server->peers;
+    size_t bytes = 4 * server->trainer->parameters.count, settled = 0;
+    uint8_t *ranges = (uint8_t *)allocate(bytes, 1);
+    peers_collect(peers, RANGES, 0);
+    for (size_t i = 0; i < peers->slots; i++) {
+        struct peer *peer = &peers->peer[i];
+        if (peer->stage != PEER_ACTIVE || peer->frame.bytes == 0) continue;
+        bool good = peer->frame.bytes == bytes;
+        for (size_t at = 0; good && at < bytes; at += 4) {
+            float range = get_f32(peer->frame.payload + at);
+            good = isfinite(range) && range >= 0.0f;
+        }
+        if (!good) peers_drop(peers, peer, true, "sends ranges that are none");
+        for (size_t at = 0; good && at < bytes; at += 4)
+            if (get_f32(peer->frame.payload + at) > get_f32(ranges + at))
+                memcpy(ranges + at, peer->frame.payload + at, 4);
+        if (good) settled = bytes;
+    }
+    peers_release(peers);
+    send_to_all(server, RANGES, ranges, settled);
+    free(ranges);
+}
+
+/* Everyone applies the update. */
+static bool finish_round(struct server *server, enum frame_type type, const uint8_t *update, size_t bytes,
+                         struct error *error) {
+    double start = clock_seconds();
+    send_to_all(server, type, update, bytes);
+    server->trainer->meter.transfer_s += clock_seconds() - start;
+    return trainer_apply(server->trainer, server->round, update, bytes, error);
 }
 
 /* One round with the workers that are here. */
@@ -311,8 +401,13 @@ static bool serve_round(struct server *server, enum frame_type type, struct erro
     struct peers *peers = &server->peers;
     double start = clock_seconds();
     peers->round = (uint32_t)server->round;
+    if (server->ranges) settle_ranges(server);
     peers_collect(peers, MESSAGE, 0);
     trainer->meter.transfer_s += clock_seconds() - start;
+    if (trainer->settings.add_packets && add_up(server)) {
+        peers_release(peers);
+        return finish_round(server, type, server->adder.sum, server->adder.bytes, error);
+    }
     size_t messages = average(server);
     peers_release(peers);
 
@@ -326,10 +421,7 @@ static bool serve_round(struct server *server, enum frame_type type, struct erro
     }
     trainer->encoder.bytes = 0;
     if (usable && !trainer_encode(trainer, server->round, error)) return false;
-    start = clock_seconds();
-    send_update(server, type);
-    trainer->meter.transfer_s += clock_seconds() - start;
-    return trainer_apply(trainer, server->round, trainer->encoder.message, trainer->encoder.bytes, error);
+    return finish_round(server, type, trainer->encoder.message, trainer->encoder.bytes, error);
 }
 
 /* Collects the workers' reports, checks their replicas and books the epoch; returns the accuracy. */
@@ -365,13 +457,9 @@ static bool serve(struct server *server, struct error *error) {
     struct trainer *trainer = server->trainer;
     const struct trainer_settings *settings = &trainer->settings;
     const struct tensors *sets[] = {&trainer->parameters, &trainer->velocity, &trainer->encoder.residual};
-    uint64_t rounds = settings->epochs / trainer->report_epochs * trainer->report_rounds;
+    uint64_t rounds;
     double accuracy = 0.0;
-    if (settings->epochs % trainer->report_epochs)
-        return set_error(error, "--epochs %llu: not a multiple of --every %llu", (unsigned long long)settings->epochs,
-                         (unsigned long long)settings->every);
-    if (server->round >= rounds)
-        return set_error(error, "--epochs %llu: the checkpoint has done as many", (unsigned long long)settings->epochs);
+    if (!trainer_rounds(trainer, server->round, &rounds, error)) return false;
     for (; server->round < rounds; server->round++) {
         uint64_t done = server->round + 1, epoch = done / trainer->report_rounds * trainer->report_epochs;
         bool reports = done % trainer->report_rounds == 0;
@@ -406,14 +494,16 @@ static bool run_server(struct trainer *trainer, const struct tcp_settings *tcp, 
     server.peers.timeout = tcp->timeout;
     server.peers.frame_limit = REPORT_BYTES + message_bound(&settings->codec, &trainer->parameters);
     server.trainer = trainer;
+    server.ranges = settings->add_packets && grid_open(&settings->codec);
     server.pace.bytes_per_second = tcp->link_mbps * 1e6 / 8.0;
     bool resume = settings->resume != NULL;
-    bool good =
-        (!resume || checkpoint_read(settings->resume, trainer->shared, &server.round, sets, 3, error)) &&
-        metrics_open(&server.metrics, settings->metrics, resume, &settings->codec, &settings->down_codec, error);
+    bool good = (!resume || checkpoint_read(settings->resume, trainer->shared, &server.round, sets, 3, error)) &&
+                metrics_open(&server.metrics, settings->metrics, resume, &settings->codec,
+                             settings->add_packets ? &settings->codec : &settings->down_codec, error);
     server.first_round = server.round;
     good = good && serve(&server, error);
     peers_free(&server.peers);
+    adder_free(&server.adder);
     return good;
 }
 
@@ -439,7 +529,7 @@ static void help(const struct option_table tables[2]) {
            "  tcp_trainer worker [options]    works for the server at --host and --port; same options as there\n\n"
            "Options, with their defaults in brackets (--worker-id is for workers alone, --epochs and --metrics not for "
            "them):\n");
-    options_help(tables, 2);
+    options_help(tables, 2, ROLE_SERVER | ROLE_WORKER | ROLE_LOCAL);
     printf(
         "\nCodecs, for example: raw:type=fp32|bf16|fp16, ternary:clip=2.5, quant:bits=auto|1..16,rounding=stochastic;\n"
         "the manual in dtcodec.h has all. A worker that was lost comes back by being started again.\n"
@@ -507,11 +597,10 @@ int main(int argc, char **argv) {
     trainer_defaults(&trainer.settings);
     const struct option_table tables[] = {trainer_options(&trainer.settings),
                                           {tcp_option, sizeof tcp_option / sizeof *tcp_option, &tcp}};
-    for (int i = 1; i < argc; i++)
-        if (strcmp(argv[i], "--help") == 0) {
-            help(tables);
-            return 0;
-        }
+    if (options_want_help(argc, argv)) {
+        help(tables);
+        return 0;
+    }
     unsigned role = 0;
     for (size_t i = 0; i < 3 && argc > 1; i++)
         if (strcmp(argv[1], role_names[i]) == 0) role = roles[i];

@@ -25,6 +25,19 @@ static inline uint32_t get_u32(const uint8_t *bytes) {
     return value;
 }
 
+static inline void put_f32(uint8_t *bytes, float value) {
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    put_u32(bytes, bits);
+}
+
+static inline float get_f32(const uint8_t *bytes) {
+    uint32_t bits = get_u32(bytes);
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
 static inline void put_f64(uint8_t *bytes, double value) {
     uint64_t bits;
     memcpy(&bits, &value, sizeof bits);

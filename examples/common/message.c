@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "grid.h"
 #include "random.h"
 
 /* factor without a rank: factors that are there already, and nothing approximated. */
@@ -74,57 +75,71 @@ struct encoder encoder_create(const dtc_spec *spec, bool residual, const struct 
 }
 
 void encoder_free(struct encoder *encoder) {
+    free(encoder->range);
     free(encoder->message);
     free(encoder->scratch);
     tensors_free(&encoder->residual);
     memset(encoder, 0, sizeof *encoder);
 }
 
-/* Adds tensor i to the message. */
-static dtc_status encode_tensor(struct encoder *encoder, size_t i, const struct tensor *tensor, const struct net *net,
-                                uint64_t seed) {
-    size_t rows = tensor->rows, columns = tensor->columns, count = rows * columns, bytes, need;
-    size_t left = encoder->capacity - encoder->bytes;
-    uint8_t *packet = encoder->message + encoder->bytes;
+float encoder_range(const struct encoder *encoder, size_t index, const struct tensor *tensor) {
+    const float *residual = encoder->residual.count ? encoder->residual.tensor[index].values : NULL;
+    return grid_range(&encoder->spec, tensor->values, residual, tensor->rows * tensor->columns);
+}
+
+bool encoder_packet(struct encoder *encoder, size_t index, const struct tensor *tensor, const struct net *net,
+                    uint64_t seed, uint8_t *packet, size_t capacity, size_t *bytes, struct error *error) {
+    size_t rows = tensor->rows, columns = tensor->columns, count = rows * columns, need;
     struct net_factors factors = {0, NULL, NULL};
     dtc_spec spec = spec_of(&encoder->spec, tensor);
     dtc_status status;
-    spec.seed = random_bits(seed, i);
-    if (net && sends_factors(&encoder->spec)) factors = net_factors(net, i);
+    spec.seed = random_bits(seed, index);
+    if (encoder->range) grid_set(&spec, encoder->range[index]);
+    if (net && sends_factors(&encoder->spec)) factors = net_factors(net, index);
     bool smaller = factors.rank && factors.rank * (rows + columns) < count;
     bool vectors = sends_vectors(&encoder->spec, tensor);
     need = smaller   ? dtc_encode_factors_scratch(&encoder->spec, factors.rank, rows, columns)
            : vectors ? dtc_encode_circulant_scratch(&spec, tensor->whole[0], tensor->whole[1])
                      : dtc_encode_scratch(&spec, count);
-    if (!grow(&encoder->scratch, &encoder->scratch_bytes, need)) return DTC_ERROR_LIMIT;
-    if (smaller)
-        status = dtc_encode_factors(&encoder->spec, packet, left, &bytes, factors.u, factors.v, factors.rank, rows,
+    if (!grow(&encoder->scratch, &encoder->scratch_bytes, need))
+        status = DTC_ERROR_LIMIT;
+    else if (smaller)
+        status = dtc_encode_factors(&encoder->spec, packet, capacity, bytes, factors.u, factors.v, factors.rank, rows,
                                     columns, encoder->scratch, encoder->scratch_bytes);
     else if (vectors)
-        status = dtc_encode_circulant(&spec, packet, left, &bytes, tensor->values, tensor->whole[0], tensor->whole[1],
-                                      encoder->scratch, encoder->scratch_bytes);
+        status = dtc_encode_circulant(&spec, packet, capacity, bytes, tensor->values, tensor->whole[0],
+                                      tensor->whole[1], encoder->scratch, encoder->scratch_bytes);
     else if (encoder->residual.count)
-        status = dtc_encode_residual(&spec, packet, left, &bytes, tensor->values, encoder->residual.tensor[i].values,
-                                     count, encoder->scratch, encoder->scratch_bytes);
+        status =
+            dtc_encode_residual(&spec, packet, capacity, bytes, tensor->values, encoder->residual.tensor[index].values,
+                                count, encoder->scratch, encoder->scratch_bytes);
     else
         status =
-            dtc_encode(&spec, packet, left, &bytes, tensor->values, count, encoder->scratch, encoder->scratch_bytes);
-    encoder->bytes += bytes;
-    return status;
+            dtc_encode(&spec, packet, capacity, bytes, tensor->values, count, encoder->scratch, encoder->scratch_bytes);
+    return status == DTC_OK || set_error(error, "tensor %zu: %s", index, dtc_status_string(status));
 }
 
 bool encoder_encode(struct encoder *encoder, const struct tensors *values, const struct net *net, uint64_t seed,
                     struct error *error) {
     encoder->bytes = 0;
     if (!tensors_finite(values)) return set_error(error, "%s", dtc_status_string(DTC_ERROR_NONFINITE));
-    for (size_t i = 0; i < values->count; i++) {
-        dtc_status status = encode_tensor(encoder, i, &values->tensor[i], net, seed);
-        if (status != DTC_OK) {
-            encoder->bytes = 0;
-            return set_error(error, "tensor %zu: %s", i, dtc_status_string(status));
-        }
-    }
+    size_t at = 0, bytes;
+    for (size_t i = 0; i < values->count; i++, at += bytes)
+        if (!encoder_packet(encoder, i, &values->tensor[i], net, seed, encoder->message + at, encoder->capacity - at,
+                            &bytes, error))
+            return false;
+    encoder->bytes = at;
     return true;
+}
+
+bool message_fits(const uint8_t *message, size_t bytes, const struct tensors *model) {
+    dtc_info info;
+    size_t at = 0;
+    for (size_t i = 0; i < model->count; i++, at += info.packet_bytes)
+        if (dtc_inspect(message + at, bytes - at, &info) != DTC_OK ||
+            info.count != model->tensor[i].rows * model->tensor[i].columns)
+            return false;
+    return at == bytes;
 }
 
 /* sum += weight * the vectors of a packet of `sum`'s block-circulant matrix. */
@@ -141,8 +156,8 @@ static dtc_status add_vectors(struct decoder *decoder, struct tensor *sum, float
     return status;
 }
 
-static dtc_status add_packet(struct decoder *decoder, struct tensor *sum, float weight, const uint8_t *packet,
-                             size_t bytes_left, size_t *packet_bytes) {
+static dtc_status decode_packet(struct decoder *decoder, struct tensor *sum, float weight, const uint8_t *packet,
+                                size_t bytes_left, size_t *packet_bytes) {
     dtc_info info;
     size_t count = sum->rows * sum->columns;
     dtc_status status = dtc_inspect(packet, bytes_left, &info);
@@ -152,17 +167,71 @@ static dtc_status add_packet(struct decoder *decoder, struct tensor *sum, float 
     if (!grow(&decoder->scratch, &decoder->scratch_bytes, info.decode_scratch)) return DTC_ERROR_LIMIT;
     *packet_bytes = info.packet_bytes;
     if (vectors) return add_vectors(decoder, sum, weight, packet, &info);
-    return dtc_decode_add(sum->values, count, weight, packet, info.packet_bytes, NULL, decoder->scratch,
-                          decoder->scratch_bytes);
+    return dtc_decode_add(sum->values, count, weight / (float)info.terms, packet, info.packet_bytes, NULL,
+                          decoder->scratch, decoder->scratch_bytes);
 }
 
 bool decoder_add(struct decoder *decoder, struct tensors *sum, float weight, const uint8_t *message, size_t bytes,
                  struct error *error) {
     size_t at = 0, packet_bytes = 0;
     for (size_t i = 0; i < sum->count; i++, at += packet_bytes) {
-        dtc_status status = add_packet(decoder, &sum->tensor[i], weight, message + at, bytes - at, &packet_bytes);
+        dtc_status status = decode_packet(decoder, &sum->tensor[i], weight, message + at, bytes - at, &packet_bytes);
         if (status != DTC_OK) return set_error(error, "packet %zu of the message: %s", i, dtc_status_string(status));
     }
     if (at != bytes) return set_error(error, "%zu bytes follow the message's %zu packets", bytes - at, sum->count);
+    return true;
+}
+
+void adder_free(struct adder *adder) {
+    free(adder->sum);
+    free(adder->next);
+    free(adder->scratch);
+    memset(adder, 0, sizeof *adder);
+}
+
+/* A place in the messages that are added, and in their sum. */
+struct adder_at {
+    size_t a, b, sum;
+};
+
+static dtc_status add_packet(struct adder *adder, struct adder_at *at, const uint8_t *message, size_t bytes) {
+    const uint8_t *a = adder->sum + at->a, *b = message + at->b;
+    dtc_info a_info, b_info;
+    size_t sum_bytes;
+    dtc_status status = dtc_inspect(a, adder->bytes - at->a, &a_info);
+    if (status == DTC_OK) status = dtc_inspect(b, bytes - at->b, &b_info);
+    if (status != DTC_OK) return status;
+    size_t bound = dtc_packet_add_bound(a, a_info.packet_bytes, b, b_info.packet_bytes),
+           scratch = dtc_packet_add_scratch(a, a_info.packet_bytes, b, b_info.packet_bytes);
+    if (!grow(&adder->next, &adder->next_capacity, at->sum + bound) ||
+        !grow(&adder->scratch, &adder->scratch_bytes, scratch))
+        return DTC_ERROR_LIMIT;
+    status = dtc_packet_add(adder->next + at->sum, bound, &sum_bytes, a, a_info.packet_bytes, b, b_info.packet_bytes,
+                            adder->scratch, adder->scratch_bytes);
+    at->a += a_info.packet_bytes;
+    at->b += b_info.packet_bytes;
+    at->sum += sum_bytes;
+    return status;
+}
+
+bool adder_add(struct adder *adder, const uint8_t *message, size_t bytes, struct error *error) {
+    struct adder_at at = {0, 0, 0};
+    if (adder->bytes == 0) {
+        if (!grow(&adder->sum, &adder->sum_capacity, bytes)) return set_error(error, "no memory for a message's sum");
+        memcpy(adder->sum, message, bytes);
+        adder->bytes = bytes;
+        return true;
+    }
+    for (size_t i = 0; at.a < adder->bytes || at.b < bytes; i++) {
+        dtc_status status = add_packet(adder, &at, message, bytes);
+        if (status != DTC_OK) return set_error(error, "packet %zu of the message: %s", i, dtc_status_string(status));
+    }
+    uint8_t *sum = adder->next;
+    size_t capacity = adder->next_capacity;
+    adder->next = adder->sum;
+    adder->next_capacity = adder->sum_capacity;
+    adder->sum = sum;
+    adder->sum_capacity = capacity;
+    adder->bytes = at.sum;
     return true;
 }

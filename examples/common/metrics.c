@@ -85,22 +85,26 @@ static void write_row(const struct metrics *metrics, uint64_t epoch, const char 
 
 void metrics_epoch(struct metrics *metrics, uint64_t epoch, uint64_t epochs, const struct meter *meter,
                    const size_t *worker, size_t workers, const struct meter *server, double accuracy) {
-    struct meter sum, server_row = *server;
+    struct meter sum;
     memset(&sum, 0, sizeof sum);
     for (size_t i = 0; i < workers; i++) add_meter(&sum, &meter[i]);
     sum.loss /= workers ? (double)workers : 1.0;
-    server_row.loss = sum.loss;
     if (metrics->csv) {
         char name[32];
         for (size_t i = 0; i < workers; i++) {
-            snprintf(name, sizeof name, "%zu", worker[i]);
+            snprintf(name, sizeof name, "%zu", worker ? worker[i] : i + 1);
             write_row(metrics, epoch, name, &meter[i], accuracy);
         }
-        write_row(metrics, epoch, "server", &server_row, accuracy);
+        if (server) {
+            struct meter row = *server;
+            row.loss = sum.loss;
+            write_row(metrics, epoch, "server", &row, accuracy);
+        }
         fflush(metrics->csv);
     }
     add_meter(&metrics->workers, &sum);
-    add_meter(&metrics->server, &server_row);
+    if (server) add_meter(&metrics->server, server);
+    metrics->has_server = server != NULL;
     metrics->workers.loss = sum.loss;
     metrics->worker_epochs += workers;
     metrics->epochs++;
@@ -136,7 +140,7 @@ bool metrics_close(struct metrics *metrics, size_t values, double accuracy, stru
     printf("seconds      compute    encode  transfer    decode   (%.1f in all; transfer includes waiting)\n",
            clock_seconds() - metrics->started);
     print_seconds("a worker", workers, mean);
-    print_seconds("server", &metrics->server, 1.0);
+    if (metrics->has_server) print_seconds("server", &metrics->server, 1.0);
     if (metrics->csv && (ferror(metrics->csv) | fclose(metrics->csv)))
         return set_error(error, "--metrics: the file could not be written in full: is the disk full?");
     return true;

@@ -33,6 +33,7 @@ struct metrics {
     bool terminal;        /* stdout is one: a line is updated as the epoch goes on */
     struct meter workers; /* sums over this run; loss is of the last epoch */
     struct meter server;
+    bool has_server;
     uint64_t worker_epochs; /* how many meters of workers are in it */
     uint64_t epochs;
     double started, epoch_started;
@@ -45,8 +46,9 @@ bool metrics_open(struct metrics *metrics, const char *csv_path, bool append, co
 /* Shows how far the run is, on a terminal. */
 void metrics_progress(const struct metrics *metrics, uint64_t rounds_done, uint64_t rounds);
 
-/* Takes in an epoch: meters of the workers (worker[i] is the number of the one that meter[i] is of) and of the server
- * (whose loss is ignored); writes their CSV rows and prints the epoch's line. `accuracy` is 0 to 1. */
+/* Takes in an epoch: meters of the workers (worker[i] is the number of the one that meter[i] is of; NULL: i + 1) and of
+ * the server (whose loss is ignored; NULL: there is none); writes their CSV rows and prints the epoch's line.
+ * `accuracy` is 0 to 1. */
 void metrics_epoch(struct metrics *metrics, uint64_t epoch, uint64_t epochs, const struct meter *meter,
                    const size_t *worker, size_t workers, const struct meter *server, double accuracy);
 

@@ -23,15 +23,18 @@ static const struct option trainer_option[] = {
     {"activation", OPTION_CHOICE, FIELD(activation), ROLE_ANY, true, NO_RANGE, "relu|tanh", "between the layers"},
     {"codec", OPTION_CODEC, FIELD(codec), ROLE_ANY, true, NO_RANGE, NULL,
      "of what the workers send; factor without rank: a dense layer's deltas and inputs, where that is smaller"},
-    {"down-codec", OPTION_CODEC, FIELD(down_codec), ROLE_ANY, true, NO_RANGE, NULL, "of what they get back"},
+    {"down-codec", OPTION_CODEC, FIELD(down_codec), ROLE_SERVER | ROLE_WORKER | ROLE_LOCAL, true, NO_RANGE, NULL,
+     "of what they get back"},
     {"exchange", OPTION_CHOICE, FIELD(exchange), ROLE_ANY, true, NO_RANGE, "gradients|parameters",
      "average gradients every step, or parameters every so many epochs"},
     {"every", OPTION_COUNT, FIELD(every), ROLE_ANY, true, 1, 1e6, NULL,
      "epochs from one --exchange parameters to the next"},
     {"residual", OPTION_FLAG, FIELD(residual), ROLE_ANY, true, NO_RANGE, NULL,
      "error feedback: what a packet loses is added to the next gradient, both ways"},
+    {"add-packets", OPTION_FLAG, FIELD(add_packets), ROLE_ANY, true, NO_RANGE, NULL,
+     "sum the workers' packets as they are, undecoded; ternary and quant agree on one grid a tensor first"},
     {"workers", OPTION_COUNT, FIELD(workers), ROLE_ANY, true, 1, 1024, NULL, "how many"},
-    {"epochs", OPTION_COUNT, FIELD(epochs), ROLE_SERVER | ROLE_LOCAL, false, 1, 1e6, NULL,
+    {"epochs", OPTION_COUNT, FIELD(epochs), ROLE_SERVER | ROLE_LOCAL | ROLE_PEER, false, 1, 1e6, NULL,
      "passes over the data, in all"},
     {"batch", OPTION_COUNT, FIELD(batch), ROLE_ANY, true, 1, 1e6, NULL, "samples a step and worker"},
     {"seed", OPTION_COUNT, FIELD(seed), ROLE_ANY, true, 0, 9e15, NULL,
@@ -39,7 +42,7 @@ static const struct option trainer_option[] = {
     {"lr", OPTION_REAL, FIELD(rate), ROLE_ANY, true, 1e-9, 1e9, NULL, "learning rate"},
     {"lr-decay", OPTION_REAL, FIELD(rate_decay), ROLE_ANY, true, 1e-3, 1, NULL, "factor on it after every epoch"},
     {"momentum", OPTION_REAL, FIELD(momentum), ROLE_ANY, true, 0, 0.9999, NULL, "of SGD; 0: none"},
-    {"metrics", OPTION_TEXT, FIELD(metrics), ROLE_SERVER | ROLE_LOCAL, false, NO_RANGE, NULL,
+    {"metrics", OPTION_TEXT, FIELD(metrics), ROLE_SERVER | ROLE_LOCAL | ROLE_PEER, false, NO_RANGE, NULL,
      "CSV file to write, a row an epoch and worker"},
     {"save", OPTION_TEXT, FIELD(save), ROLE_ANY, false, NO_RANGE, NULL,
      "checkpoint to write as epochs end; worker N writes FILE.workerN"},
@@ -72,6 +75,10 @@ bool trainer_check(const struct trainer_settings *settings, struct error *error)
     if (settings->exchange == EXCHANGE_PARAMETERS && settings->residual)
         return set_error(error,
                          "--residual: error feedback is for sums of gradients: use it with --exchange gradients");
+    char down[VALUE_BYTES];
+    if (settings->add_packets &&
+        (dtc_spec_format(&settings->down_codec, down, sizeof down) || strcmp(down, "raw") != 0))
+        return set_error(error, "--add-packets sends the sum of the packets on as it is: leave --down-codec out");
     return true;
 }
 
@@ -236,11 +243,18 @@ bool options_parse(const struct option_table *tables, size_t table_count, unsign
     return true;
 }
 
-void options_help(const struct option_table *tables, size_t table_count) {
+bool options_want_help(int argc, char **argv) {
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], "--help") == 0) return true;
+    return false;
+}
+
+void options_help(const struct option_table *tables, size_t table_count, unsigned roles) {
     for (size_t t = 0; t < table_count; t++)
         for (size_t i = 0; i < tables[t].count; i++) {
             const struct option *option = &tables[t].option[i];
             char value[VALUE_BYTES];
+            if (!(option->roles & roles)) continue;
             format_value(option, field_of(&tables[t], option), value);
             printf("  --%-12s %s", option->name, option->help);
             if (option->choices) printf(": %s", option->choices);

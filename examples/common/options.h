@@ -49,7 +49,7 @@ struct trainer_settings {
     dtc_spec codec, down_codec;
     int exchange; /* enum exchange */
     uint64_t every;
-    bool residual;
+    bool residual, add_packets;
     uint64_t workers, epochs, batch, seed;
     double rate, rate_decay, momentum;
     const char *metrics, *save, *resume;
@@ -57,8 +57,8 @@ struct trainer_settings {
 
 enum exchange { EXCHANGE_GRADIENTS, EXCHANGE_PARAMETERS };
 
-/* Who may take an option: a server, one of its workers, or a program that is all in one. */
-enum { ROLE_SERVER = 1, ROLE_WORKER = 2, ROLE_LOCAL = 4, ROLE_ANY = 7 };
+/* Who may take an option: a server, one of its workers, a program that is both, or a worker among equals. */
+enum { ROLE_SERVER = 1, ROLE_WORKER = 2, ROLE_LOCAL = 4, ROLE_PEER = 8, ROLE_ANY = 15 };
 
 /* Defaults of struct trainer_settings, and its options. */
 void trainer_defaults(struct trainer_settings *settings);
@@ -74,8 +74,11 @@ const char *trainer_data_dir(const struct trainer_settings *settings);
 bool options_parse(const struct option_table *tables, size_t table_count, unsigned role, int argc, char **argv,
                    struct error *error);
 
-/* Prints each option with its meaning and the value it has in the settings. */
-void options_help(const struct option_table *tables, size_t table_count);
+/* Whether --help is among the arguments. */
+bool options_want_help(int argc, char **argv);
+
+/* Prints each option of these roles with its meaning and the value it has in the settings. */
+void options_help(const struct option_table *tables, size_t table_count, unsigned roles);
 
 /* Writes the shared options as the command line that gives them, such as "--batch 64 --lr 0.1": equal texts, equal
  * settings. 1536 bytes are enough. */

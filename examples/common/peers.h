@@ -15,7 +15,7 @@
 #include "options.h"
 #include "trainer.h"
 
-enum frame_type { HELLO = 1, WELCOME, STATE, REFUSED, MESSAGE, UPDATE, UPDATE_REPORT, UPDATE_LAST, REPORT };
+enum frame_type { HELLO = 1, WELCOME, STATE, REFUSED, MESSAGE, UPDATE, UPDATE_REPORT, UPDATE_LAST, REPORT, RANGES };
 
 /* A hello: the worker's number (4 bytes; 0: any) and the settings it runs with. */
 enum { HELLO_BYTES = 4 + SHARED_BYTES };

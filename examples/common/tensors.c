@@ -39,6 +39,12 @@ void tensors_free(struct tensors *tensors) {
     memset(tensors, 0, sizeof *tensors);
 }
 
+struct tensors tensors_one(const struct tensors *tensors, size_t index) {
+    struct tensor *tensor = &tensors->tensor[index];
+    struct tensors one = {1, tensor, tensor->rows * tensor->columns, tensor->values};
+    return one;
+}
+
 void tensors_clear(struct tensors *tensors) {
     memset(tensors->all, 0, tensors->values * sizeof(float));
 }

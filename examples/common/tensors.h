@@ -28,6 +28,9 @@ struct tensors tensors_like(const struct tensors *model);
 
 void tensors_free(struct tensors *tensors);
 
+/* Tensor `index` alone; the values are those of `tensors`. */
+struct tensors tensors_one(const struct tensors *tensors, size_t index);
+
 void tensors_clear(struct tensors *tensors);
 
 /* Copies the values; the shapes must be the same. */

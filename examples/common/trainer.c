@@ -1,8 +1,10 @@
 #include "trainer.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "grid.h"
 #include "random.h"
 
 /* What random numbers are drawn for, so that no two uses share them. */
@@ -11,12 +13,14 @@ enum { SEED_PARAMETERS, SEED_SHUFFLE, SEED_CODEC };
 bool trainer_load(struct trainer *trainer, const struct option_table *tables, size_t table_count, struct error *error) {
     struct trainer_settings *settings = &trainer->settings;
     const char *dir = trainer_data_dir(settings);
+    struct error why;
+    if (settings->add_packets && !grid_prepare(&settings->codec, settings->workers, &why))
+        return set_error(error, "--add-packets: --codec with %.400s", why.text);
     if (!trainer_check(settings, error) ||
         !images_read(&trainer->train, dir, "train", (size_t)settings->limit, settings->net.classes, error) ||
         !images_read(&trainer->test, dir, "t10k", 0, settings->net.classes, error))
         return false;
     struct shape sample = {trainer->train.height, trainer->train.width, 1};
-    struct error why;
     if (trainer->test.height != sample.height || trainer->test.width != sample.width)
         return set_error(error, "%s: images of %zu x %zu in training, but of %zu x %zu in testing", dir, sample.height,
                          sample.width, trainer->test.height, trainer->test.width);
@@ -41,6 +45,8 @@ void trainer_start(struct trainer *trainer, const dtc_spec *codec, size_t batch)
     trainer->velocity = tensors_like(&trainer->parameters);
     trainer->values = tensors_like(&trainer->parameters);
     trainer->encoder = encoder_create(codec, settings->residual, &trainer->parameters);
+    if (settings->add_packets && grid_open(codec))
+        trainer->encoder.range = (float *)allocate(trainer->parameters.count, sizeof(float));
     trainer->inputs = (float *)allocate(batch * trainer->train.pixels, sizeof(float));
     trainer->labels = (uint8_t *)allocate(batch, 1);
     trainer->order = (size_t *)allocate(trainer->train.count + trainer->test.count, sizeof(size_t));
@@ -103,14 +109,29 @@ void trainer_compute(struct trainer *trainer, uint64_t round) {
     trainer->meter.compute_s += clock_seconds() - start;
 }
 
+uint64_t trainer_seed(const struct trainer *trainer, uint64_t round) {
+    uint64_t key = random_bits(trainer->settings.seed, SEED_CODEC);
+    return random_bits(random_bits(key, round), trainer->id);
+}
+
 bool trainer_encode(struct trainer *trainer, uint64_t round, struct error *error) {
     double start = clock_seconds();
-    uint64_t key = random_bits(random_bits(trainer->settings.seed, SEED_CODEC), round);
     bool gradient = trainer->id && trainer->settings.exchange == EXCHANGE_GRADIENTS; /* of its own net */
     bool good = encoder_encode(&trainer->encoder, &trainer->values, gradient ? &trainer->net : NULL,
-                               random_bits(key, trainer->id), error);
+                               trainer_seed(trainer, round), error);
     trainer->meter.encode_s += clock_seconds() - start;
     return good;
+}
+
+void trainer_step(struct trainer *trainer, uint64_t round) {
+    double start = clock_seconds();
+    if (!tensors_finite(&trainer->values))
+        say(trainer->id, "round %llu is skipped: the update is not finite", (unsigned long long)round);
+    else if (trainer->settings.exchange == EXCHANGE_GRADIENTS)
+        take_step(trainer, round / trainer->steps);
+    else
+        tensors_copy(&trainer->parameters, &trainer->values);
+    trainer->meter.compute_s += clock_seconds() - start;
 }
 
 bool trainer_apply(struct trainer *trainer, uint64_t round, const uint8_t *update, size_t bytes, struct error *error) {
@@ -119,14 +140,23 @@ bool trainer_apply(struct trainer *trainer, uint64_t round, const uint8_t *updat
     tensors_clear(&trainer->values);
     bool good = decoder_add(&trainer->decoder, &trainer->values, 1.0f, update, bytes, error);
     trainer->meter.decode_s += clock_seconds() - start;
-    if (!good) return false;
-    start = clock_seconds();
-    if (trainer->settings.exchange == EXCHANGE_GRADIENTS)
-        take_step(trainer, round / trainer->steps);
-    else
-        tensors_copy(&trainer->parameters, &trainer->values);
-    trainer->meter.compute_s += clock_seconds() - start;
+    if (good) trainer_step(trainer, round);
+    return good;
+}
+
+bool trainer_rounds(const struct trainer *trainer, uint64_t done, uint64_t *rounds, struct error *error) {
+    const struct trainer_settings *settings = &trainer->settings;
+    *rounds = settings->epochs / trainer->report_epochs * trainer->report_rounds;
+    if (settings->epochs % trainer->report_epochs)
+        return set_error(error, "--epochs %llu: not a multiple of --every %llu", (unsigned long long)settings->epochs,
+                         (unsigned long long)settings->every);
+    if (done >= *rounds)
+        return set_error(error, "--epochs %llu: the checkpoint has done as many", (unsigned long long)settings->epochs);
     return true;
+}
+
+void trainer_file(const struct trainer *trainer, const char *file, char *path, size_t capacity) {
+    snprintf(path, capacity, "%s.worker%zu", file, trainer->id);
 }
 
 struct meter trainer_take_meter(struct trainer *trainer) {

@@ -56,12 +56,25 @@ void trainer_free(struct trainer *trainer);
 /* Computes what worker trainer->id exchanges in this round, into trainer->values. */
 void trainer_compute(struct trainer *trainer, uint64_t round);
 
+/* The seed of what this replica encodes in a round. */
+uint64_t trainer_seed(const struct trainer *trainer, uint64_t round);
+
 /* Encodes trainer->values into trainer->encoder.message. */
 bool trainer_encode(struct trainer *trainer, uint64_t round, struct error *error);
 
 /* Decodes the round's update and takes the step it says: the same bits give the same result in every replica.
- * An empty update changes nothing. */
+ * An update that is empty, or not finite, changes nothing. */
 bool trainer_apply(struct trainer *trainer, uint64_t round, const uint8_t *update, size_t bytes, struct error *error);
+
+/* The last part of trainer_apply: takes the step that trainer->values, the decoded update, says; none, if it is not
+ * finite. */
+void trainer_step(struct trainer *trainer, uint64_t round);
+
+/* Rounds in --epochs epochs, which must be more than a checkpoint has done already. */
+bool trainer_rounds(const struct trainer *trainer, uint64_t done, uint64_t *rounds, struct error *error);
+
+/* The path of the worker's own file: FILE.workerN. */
+void trainer_file(const struct trainer *trainer, const char *file, char *path, size_t capacity);
 
 /* The meter since the last report, which starts anew. */
 struct meter trainer_take_meter(struct trainer *trainer);

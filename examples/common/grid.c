@@ -1,0 +1,56 @@
+#include "grid.h"
+
+#include <math.h>
+
+bool grid_prepare(dtc_spec *spec, uint64_t workers, struct error *error) {
+    if (spec->codec != DTC_RAW && spec->codec != DTC_TERNARY && spec->codec != DTC_QUANT)
+        return set_error(error, "a codec whose packets are not added here: use raw, ternary or quant");
+    if (spec->workers == 0) spec->workers = (uint32_t)workers;
+    if (spec->workers < workers)
+        return set_error(error, "workers=%u: room for sums of fewer packets than there are workers", spec->workers);
+    if (dtc_encode_bound(spec, 1) == 0)
+        return set_error(error, "%llu workers: sums of so many packets do not fit", (unsigned long long)workers);
+    if ((spec->codec == DTC_TERNARY || spec->codec == DTC_QUANT) && spec->block && grid_open(spec))
+        return set_error(error, "block=%zu: workers agree on one grid a tensor: leave it out", spec->block);
+    if (spec->codec == DTC_QUANT && !spec->quant.min_given != !spec->quant.max_given)
+        return set_error(error, "min and max: give both, or neither");
+    if (spec->codec == DTC_QUANT && (spec->quant.rotate || (!spec->quant.bits && !(spec->quant.max_error > 0))))
+        return set_error(error, "%s: workers would have grids of their own: use bits=N or max-error=E",
+                         spec->quant.rotate ? "rotate=1" : "bits chosen by the values");
+    return true;
+}
+
+bool grid_open(const dtc_spec *spec) {
+    if (spec->codec == DTC_TERNARY) return !(spec->ternary.scale > 0);
+    return spec->codec == DTC_QUANT && !(spec->quant.min_given && spec->quant.max_given);
+}
+
+float grid_range(const dtc_spec *spec, const float *values, const float *residual, size_t count) {
+    double clip = spec->ternary.clip > 0 ? (double)spec->ternary.clip : 2.5, squares = 0.0;
+    float most = 0.0f;
+    for (size_t i = 0; i < count; i++) {
+        float value = fabsf(residual ? values[i] + residual[i] : values[i]);
+        if (!isfinite(value)) return INFINITY;
+        squares += (double)value * (double)value;
+        if (value > most) most = value;
+    }
+    if (spec->codec != DTC_TERNARY || count == 0) return most;
+    double bound = clip * sqrt(squares / (double)count); /* as the encoder itself would clip */
+    return bound < (double)most ? (float)bound : most;
+}
+
+void grid_set(dtc_spec *spec, float range) {
+    if (spec->codec == DTC_TERNARY) {
+        spec->ternary.scale = range;
+    } else {
+        spec->quant.min_given = spec->quant.max_given = 1;
+        spec->quant.min = range > 0.0f ? -range : 0.0f; /* not -0 */
+        spec->quant.max = range;
+    }
+}
+
+bool grid_fixed(const dtc_info *info, uint64_t workers) {
+    bool fixed = info->codec == DTC_RAW || (info->codec == DTC_TERNARY && info->spec.ternary.pack == DTC_PACK_BASE3) ||
+                 (info->codec == DTC_QUANT && info->spec.quant.entropy == DTC_NO_ENTROPY);
+    return fixed && info->workers >= workers;
+}
