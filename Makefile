@@ -17,7 +17,8 @@ BASE_CFLAGS = -std=c99 -D_POSIX_C_SOURCE=200809L $(C_WARNINGS) -I. $(CFLAGS)
 # Installs packages; SETUP=true on a machine that is no Debian and has them.
 SETUP ?= tests/setup
 EXAMPLE_PACKAGES := gcc make libopenblas-dev zlib1g-dev libkissfft-dev source:kissfft
-PACKAGES := $(EXAMPLE_PACKAGES) g++ clang clang-format libcmocka-dev libfftw3-dev binutils file \
+MPI_PACKAGES := libopenmpi-dev openmpi-bin libmpich-dev mpich
+PACKAGES := $(EXAMPLE_PACKAGES) $(MPI_PACKAGES) g++ clang clang-format libcmocka-dev libfftw3-dev binutils file \
             dataset-fashion-mnist
 
 # KissFFT's sources transform a batch one sample a lane; where there are none, its library transforms one after another.
@@ -34,7 +35,8 @@ COMMON := $(wildcard examples/common/*.c)
 COMMON_OBJECTS := $(patsubst examples/%.c,$(B)/examples/%.o,$(COMMON))
 COMMON_LIBRARY := $(B)/examples/libcommon.a
 COMMON_HEADERS := $(wildcard examples/common/*.h)
-EXAMPLES := $(patsubst examples/%.c,$(B)/examples/%,$(wildcard examples/*.c))
+EXAMPLES := $(patsubst examples/%.c,$(B)/examples/%,$(filter-out examples/mpi_%,$(wildcard examples/*.c)))
+MPI_EXAMPLES := $(B)/examples/mpi_trainer.openmpi $(B)/examples/mpi_trainer.mpich
 TESTS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/test_*.c))
 SCRIPTS := $(wildcard tests/test_*.sh)
 BENCHES := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/bench/*.c))
@@ -47,6 +49,10 @@ help: ## list the targets
 	@awk -F ':.* ## ' '/^[a-z-]+:.* ## / {printf "    make %-14s %s\n", $$1, $$2}' Makefile
 
 examples: $(EXAMPLES)
+
+mpi: ## build mpi_trainer with Open MPI and with MPICH
+	@$(SETUP) $(EXAMPLE_PACKAGES) $(MPI_PACKAGES)
+	@$(MAKE) --no-print-directory $(MPI_EXAMPLES)
 
 # -O3 for the codecs and the net; no fused multiply-add, so that replicas on different machines compute the same bits
 $(B)/examples/common/%.o: examples/common/%.c $(COMMON_HEADERS) $(HEADERS)
@@ -63,6 +69,11 @@ $(COMMON_LIBRARY): $(COMMON_OBJECTS)
 $(B)/examples/%: examples/%.c $(COMMON_LIBRARY) $(COMMON_HEADERS) $(HEADERS)
 	@mkdir -p $(@D)
 	$(CC) $(BASE_CFLAGS) $< $(COMMON_LIBRARY) -o $@ -lopenblas -lz $(FFT_LIBS) -lm
+
+# Open MPI's compiler command and MPICH's, by the names that Debian gives them
+$(B)/examples/mpi_trainer.%: examples/mpi_trainer.c $(COMMON_LIBRARY) $(COMMON_HEADERS) $(HEADERS)
+	@mkdir -p $(@D)
+	OMPI_CC='$(CC)' MPICH_CC='$(CC)' mpicc.$* $(BASE_CFLAGS) $< $(COMMON_LIBRARY) -o $@ -lopenblas -lz $(FFT_LIBS) -lm
 
 $(B)/tests/%: tests/%.c $(wildcard tests/*.h tests/bench/*.h) $(COMMON_LIBRARY) $(COMMON_HEADERS) $(HEADERS)
 	@mkdir -p $(@D)
@@ -86,7 +97,7 @@ build/packages: Makefile tests/setup
 	@$(SETUP) $(PACKAGES)
 	@touch $@
 
-check: $(TESTS) $(EXAMPLES) build-replay ## run the tests, where the packages are known to be there
+check: $(TESTS) $(EXAMPLES) $(MPI_EXAMPLES) build-replay ## run the tests, where the packages are known to be there
 	@WARNINGS='$(WARNINGS)' CLANG_FORMAT='$(CLANG_FORMAT)' KISSFFT='$(KISSFFT)' tests/run $(TESTS) $(SCRIPTS)
 
 cmocka: $(TESTS)
@@ -205,5 +216,5 @@ format-check: ## tell whether the sources are formatted
 clean: ## remove what was built
 	rm -rf build
 
-.PHONY: all help examples test setup check cmocka asan ubsan tsan msan cross bench data demo reproduce fuzz build-fuzz \
+.PHONY: all help examples mpi test setup check cmocka asan ubsan tsan msan cross bench data demo reproduce fuzz build-fuzz \
         replay build-replay install format format-check clean
