@@ -28,11 +28,14 @@ readme_program() {
 
 installs() {
     rm -rf build/tree/installed
-    make -s install DESTDIR=build/tree/installed PREFIX=/usr && cmp dtcodec.h build/tree/installed/usr/include/dtcodec.h
+    make -s install DESTDIR=build/tree/installed PREFIX=/usr &&
+        for header in dtcodec.h dtcodec_fft.h; do
+            cmp $header build/tree/installed/usr/include/$header || return 1
+        done
 }
 
 check "the top level holds nothing else" top_level
 check "sources are formatted" make -s format-check
 check "the README's first program compiles and runs" readme_program
-check "make install installs the header" installs
+check "make install installs the headers" installs
 exit $failed

@@ -35,6 +35,7 @@ static const char *const specs[] = {
     "quant:rate=2",
     "factor:rank=4",
     "factor:rank=4,value=8",
+    "circulant:block=16",
 };
 
 struct bench {
@@ -71,7 +72,7 @@ static void measure(const struct bench *bench, const char *text) {
     dtc_info info;
     must(dtc_spec_parse(text, &spec, NULL), text);
     spec.seed = 1;
-    if (spec.codec == DTC_FACTOR) spec.rows = bench->rows;
+    if (spec.codec == DTC_FACTOR || spec.codec == DTC_CIRCULANT) spec.rows = bench->rows;
     capacity = dtc_encode_bound(&spec, n);
     scratch_bytes = dtc_encode_scratch(&spec, n);
     void *packet = allocate(capacity, 1), *scratch = allocate(scratch_bytes + 1, 1);
