@@ -721,7 +721,8 @@ DTCI_FFT_API dtc_status dtc_circulant_backward_vectors(dtc_circulant_layer *laye
             size_t tall = dtci_fft_min(block, layer->rows - p * block);
             size_t wide = dtci_fft_min(block, layer->columns - q * block);
             for (d = 0; d < block; d++) {
-                int low = d<tall, high = d + wide> block;
+                int low = d < tall;
+                int high = d + wide > block;
                 float sum = low ? values[d * DTCI_FFT_LANES + lane] : 0;
                 if (high && !(low && size == block)) sum += values[(size + d - block) * DTCI_FFT_LANES + lane];
                 *vector_gradient++ = sum * scale;
