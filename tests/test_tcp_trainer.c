@@ -562,6 +562,8 @@ static void wrong_options_name_the_flag(void **state) {
         {"--batch 0", "--batch 0: not a whole number from 1"},
         {"--batch 600", "--batch 600: 2 workers need 1200 samples a step, but there are 512"},
         {"--codec quant:bits=99", "--codec quant:bits=99: at \"99\""},
+        {"--codec factor:rows=3", "--codec factor:rows=3: shapes are those of the net's layers: leave rows out"},
+        {"--codec circulant:block=4", "--codec circulant:block=4: shapes are those of the net's layers: leave block"},
         {"--activation sigmoid", "--activation sigmoid: not one of relu|tanh"},
         {"--net 63-4", "--net: 63 inputs, but a sample has 8 x 8 x 1 values"},
         {"--net 64-four", "--net 64-four: at \"four\": no such layer"},

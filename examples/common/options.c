@@ -138,6 +138,9 @@ static bool parse_codec(const struct option *option, const char *text, dtc_spec 
     if (value->seed)
         return set_error(error, "--%s %s: every packet has a seed of its own, derived from --seed: leave seed out",
                          option->name, text);
+    if (value->rows || (value->codec == DTC_CIRCULANT && value->block))
+        return set_error(error, "--%s %s: shapes are those of the net's layers: leave %s out", option->name, text,
+                         value->rows ? "rows" : "block");
     uint8_t packet[64];
     const float zero = 0.0f;
     size_t bytes, scratch_bytes = dtc_encode_scratch(value, 1);
