@@ -4589,19 +4589,14 @@ DTCI_FN double dtci_sensing_gradient(const dtci_sensing_work *work, const float 
     return squares;
 }
 
-DTCI_FN double dtci_sensing_squares(const float *x, size_t n) {
-    double squares = 0;
-    size_t i;
-    for (i = 0; i < n; i++) squares += (double)x[i] * (double)x[i];
-    return squares;
-}
-
-/* x := A^T y, in the padding 0, times what makes it least squares: |x - c A^T y| is least at c = |y|^2 / |A^T y|^2. */
+/* x := c A^T y, c = 1 but for padding, which takes part of y's square: there 1 / (m/N + n/N (1 - m/N)), which leaves
+ * the least squared error on average. */
 DTCI_FN void dtci_sensing_linear(const dtci_sensing_work *work) {
-    double squares = dtci_sensing_gradient(work, work->x, 1), length = dtci_sensing_squares(work->w, work->values);
-    float scale = (float)(length > 0 && work->values < work->size ? squares / length : 1);
+    double part = (double)work->measurements / (double)work->size;
+    double scale = 1 / (part + (double)work->values / (double)work->size * (1 - part));
     size_t i;
-    for (i = 0; i < work->values; i++) work->x[i] = work->w[i] * scale;
+    (void)dtci_sensing_gradient(work, work->x, 1);
+    for (i = 0; i < work->values; i++) work->x[i] = work->w[i] * (float)scale;
 }
 
 /* ISTA (Daubechies et al., 2004), x <- soft(x + A^T (y - A x), lambda), to least |y - A x|^2 / 2 + lambda |x|_1; and

@@ -2,8 +2,6 @@
 #define DTC_STATIC
 #include "helpers.h"
 
-#include <time.h>
-
 /* What a packet says, taken apart: for each value the sign, for each row whether it is measured, and the measurements
  * where they stand among the rows. Of one block. */
 typedef struct problem {
@@ -524,11 +522,134 @@ static void test_never_worse(void **state) {
     }
 }
 
+/* Limits are kept: no more rounds than allowed, and an end where nothing is gained. */
+static void test_limits(void **state) {
+    float *x = drawn(3000, noise_laplace, 0.5, 8), *one, *other, untouched[2] = {1, 2};
+    packet made = encode("sensing:ratio=0.5,bits=6,seed=1", x, 3000);
+    dtc_info info = inspect(&made);
+    dtc_decode_options options;
+    (void)state;
+    /* tolerances beyond which any progress is none: the third round is the second one in vain */
+    one = decode_by(&made, DTC_METHOD_AUTO, 0, 0.9999f);
+    other = decode_by(&made, DTC_METHOD_AUTO, 3, 0);
+    assert_memory_equal(one, other, 4 * 3000);
+    free(other);
+    other = decode_by(&made, DTC_METHOD_AUTO, 2, 0);
+    assert_memory_not_equal(one, other, 4 * 3000);
+    free(other);
+    free(one);
+    one = decode_by(&made, DTC_METHOD_FISTA, 0, 1e9f);
+    other = decode_by(&made, DTC_METHOD_ISTA, 1, 0);
+    assert_memory_equal(one, other, 4 * 3000);
+    free(other);
+    other = decode_by(&made, DTC_METHOD_ISTA, 2, 0);
+    assert_memory_not_equal(one, other, 4 * 3000);
+    free(other);
+    free(one);
+
+    memset(&options, 0, sizeof options);
+    options.method = (dtc_method)4;
+    memcpy(x, untouched, sizeof untouched);
+    assert_int_equal(
+        dtc_decode(x, 3000, made.bytes, made.size, &options, workspace(info.decode_scratch), info.decode_scratch),
+        DTC_ERROR_ARGUMENT);
+    assert_memory_equal(x, untouched, sizeof untouched);
+    free(made.bytes);
+    free(x);
+}
+
+/* With a scale, packets of one seed have the same size and grid, so that their fields can be added: the sum of two
+ * packets' fields decodes, linearly, to the sum of what they decode to. */
+static void test_shared_scale(void **state) {
+    enum { COUNT = 1000, HEAD = 12 + 4 + 8, GRID = HEAD + 4 + 16, FIELDS = GRID + 8 };
+    float *a = drawn(COUNT, noise_gaussian, 0, 1), *b = drawn(COUNT, noise_laplace, 0.5, 2), *sum, *one, *other;
+    const char *text = "sensing:ratio=0.25,bits=4,scale=3,workers=2,seed=5,checksum=0";
+    packet first = encode(text, a, COUNT), second = encode(text, b, COUNT), both = encode(text, a, COUNT);
+    uint32_t fields[256], more[256];
+    size_t i;
+    (void)state;
+    assert_int_equal(first.size, second.size);
+    assert_int_equal(first.size, FIELDS + dtci_fields_bytes(250, 5));
+    assert_memory_equal(first.bytes, second.bytes, FIELDS);
+    dtci_fields_unpack(fields, first.bytes + FIELDS, 250, 5);
+    dtci_fields_unpack(more, second.bytes + FIELDS, 250, 5);
+    for (i = 0; i < 250; i++) fields[i] += more[i];
+    dtci_fields_pack(both.bytes + FIELDS, fields, 250, 5);
+    both.bytes[14] = 2;            /* terms: of the packet, */
+    both.bytes[HEAD + 4 + 14] = 2; /* and of the one in it */
+    sum = decode_by(&both, DTC_METHOD_LINEAR, 0, 0);
+    one = decode_by(&first, DTC_METHOD_LINEAR, 0, 0);
+    other = decode_by(&second, DTC_METHOD_LINEAR, 0, 0);
+    for (i = 0; i < COUNT; i++)
+        CHECK(fabs((double)sum[i] - (double)one[i] - (double)other[i]) < 1e-5, "value %zu: %g, not %g + %g", i,
+              (double)sum[i], (double)one[i], (double)other[i]);
+    free(other);
+    free(one);
+    free(sum);
+    free(both.bytes);
+    free(second.bytes);
+    free(first.bytes);
+    free(b);
+    free(a);
+}
+
+/* What no encoder writes. */
+static void test_hostile(void **state) {
+    static const char plain[] = "sensing:checksum=0", blocks[] = "sensing:block=256,checksum=0";
+    static const struct {
+        const char *spec;
+        size_t at;
+        unsigned char byte;
+        dtc_status status;
+    } damages[] = {
+        {plain, 3, 1, DTC_ERROR_HEAD},                                         /* a variant */
+        {plain, 13, 0, DTC_ERROR_HEAD},                                        /* no measurements */
+        {plain, 13, 5, DTC_ERROR_HEAD},                                        /* 1280 of 1024 rows */
+        {plain, 12, 1, DTC_ERROR_PAYLOAD},                                     /* 257 of them, but 250 are there */
+        {plain, 16, 0, DTC_ERROR_PAYLOAD},                                     /* nested: magic, */
+        {plain, 17, 1, DTC_ERROR_PAYLOAD},                                     /* ternary, */
+        {plain, 17, 4, DTC_ERROR_PAYLOAD},                                     /* measurements of measurements, */
+        {plain, 18, 1, DTC_ERROR_PAYLOAD},                                     /* a checksum, */
+        {plain, 20, 0, DTC_ERROR_PAYLOAD},                                     /* another count, */
+        {plain, 24, 0, DTC_ERROR_PAYLOAD},                                     /* shorter than its place, */
+        {plain, 27, 1, DTC_ERROR_PAYLOAD},                                     /* or longer, */
+        {plain, 31, 0xff, DTC_ERROR_PAYLOAD},                                  /* a step of NaN */
+        {blocks, 12, 128, DTC_ERROR_HEAD},                                     /* a block that is no power of two, */
+        {blocks, 13, 3, DTC_ERROR_HEAD},      {blocks, 13, 4, DTC_ERROR_HEAD}, /* or larger than the count */
+    };
+    float *x = drawn(1000, noise_gaussian, 0, 1), *decoded = floats(1000), *before = drawn(1000, noise_gaussian, 0, 2);
+    size_t i;
+    (void)state;
+    for (i = 0; i < LENGTH(damages); i++) {
+        packet made = encode(damages[i].spec, x, 1000);
+        dtc_info info = inspect(&made);
+        size_t need = info.decode_scratch;
+        dtc_status status;
+        CHECK(made.bytes[damages[i].at] != damages[i].byte, "%s, byte %zu", damages[i].spec, damages[i].at);
+        made.bytes[damages[i].at] = damages[i].byte;
+        memcpy(decoded, before, 4 * 1000);
+        status = dtc_inspect(made.bytes, made.size, &info);
+        assert_int_equal(status, damages[i].status == DTC_ERROR_PAYLOAD ? DTC_OK : damages[i].status);
+        if (info.decode_scratch > need) need = info.decode_scratch;
+        status = dtc_decode(decoded, 1000, made.bytes, made.size, NULL, workspace(need), need);
+        CHECK(status == damages[i].status, "%s, byte %zu: %s", damages[i].spec, damages[i].at,
+              dtc_status_string(status));
+        assert_memory_equal(decoded, before, 4 * 1000);
+        free(made.bytes);
+    }
+    free(before);
+    free(decoded);
+    free(x);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_oracle),  cmocka_unit_test(test_exact),  cmocka_unit_test(test_measurements),
-        cmocka_unit_test(test_rows),    cmocka_unit_test(test_ista),   cmocka_unit_test(test_speed_of_convergence),
-        cmocka_unit_test(test_ratio_1), cmocka_unit_test(test_linear), cmocka_unit_test(test_never_worse),
+        cmocka_unit_test(test_oracle),       cmocka_unit_test(test_exact),
+        cmocka_unit_test(test_measurements), cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_ista),         cmocka_unit_test(test_speed_of_convergence),
+        cmocka_unit_test(test_ratio_1),      cmocka_unit_test(test_linear),
+        cmocka_unit_test(test_never_worse),  cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_shared_scale), cmocka_unit_test(test_hostile),
     };
     return cmocka_run_group_tests_name("sensing", tests, NULL, NULL);
 }
