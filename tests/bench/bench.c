@@ -33,6 +33,8 @@ static const char *const specs[] = {
     "quant:bits=8,entropy=none,block=1024",
     "quant:bits=10",
     "quant:rate=2",
+    "sensing",
+    "sensing:ratio=0.6,bits=2",
     "factor:rank=4",
     "factor:rank=4,value=8",
     "circulant:block=16",
