@@ -36,7 +36,7 @@ static const char *const specs[] = {
     "sensing",
     "sensing:ratio=0.6,bits=2",
     "factor:rank=4",
-    "factor:rank=4,value=8",
+    "factor:rank=8,value=8",
     "circulant:block=16",
 };
 
