@@ -40,13 +40,17 @@
  *     dtc_circulant_backward_inputs(layer, input_gradient, output_gradient, batch);
  *     dtc_circulant_backward_vectors(layer, vector_gradient, inputs, output_gradient, batch);
  *
+ * The vectors of a circulant packet, from dtc_decode_circulant, are loaded in the same way: so a received matrix is
+ * applied in O(n log n), without being written out.
+ *
  * WHICH TRANSFORM
  *
  *     default                        KissFFT's library, <kissfft/kiss_fftr.h>: one sample at a time
  *     DTCODEC_FFT_KISSFFT_SOURCES    KissFFT's sources (its kiss_fft.c and kiss_fftr.c, on the include path), compiled
  *                                    here with a vector of floats as their scalar: one sample a lane, which is several
  *                                    times as fast from a few samples on. GCC and clang, where floats are computed as
- *                                    such (on 32-bit x86: -msse2 -mfpmath=sse). Nothing to link.
+ *                                    such (on 32-bit x86: -msse2 -mfpmath=sse). Nothing to link. A group of samples
+ *                                    that does not fill the lanes costs as much as one that does.
  *     DTCODEC_FFT_LANES              floats of that vector, a power of two: 8 where the compiler may use AVX, else 4
  *     DTCODEC_FFT_FORWARD and other hooks
  *                                    any other library. All five or none, before the implementation; a plan is memory
