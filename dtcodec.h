@@ -163,7 +163,10 @@
  *     1  the same bytes as TOKENS of 8 bits
  *     2  FIELDS of the bits that hold 2 * workers
  *     3  nothing: every digit is terms
- *     4  TOKENS of the digits, at most 2 * terms each (PAYLOAD), of the bits that hold 2 * workers; in fewer bytes than
+ *     4  TOKENS of bins that hold g digits below b = 2 * terms + 1: g is 3 of two terms, 2 of three to seven, else 1. n
+ *        digits, 1280 at a time, make s = ceil(n / g) bins, j being d[j] + b d[s+j] + b^2 d[2s+j], less than b^g
+ *        (PAYLOAD), of 8 bits, or, where g is 1, of those that hold 2 * workers. terms is 2 or more; HEAD. In fewer
+ *        bytes than
  *     5  FIELDS as in 2
  *
  * workers is at most 32767; HEAD.
@@ -2533,6 +2536,55 @@ DTCI_FN void dtci_trits_unpack(uint32_t *digits, const uint16_t *bytes, size_t n
             if (k * stride + j < n) digits[k * stride + j] = (uint32_t)dtci_trits_digits[bytes[j]] >> 2 * k & 3;
 }
 
+/* Digits of sums, 0 .. 2 * terms, go as many into a bin as stay below 256: dtci_trits_pack's five of one term, three of
+ * two, two of three to seven; from eight on, one. */
+DTCI_FN size_t dtci_digits_group(const dtci_head *head) {
+    return head->terms > 7 ? 1 : head->terms > 2 ? 2 : head->terms > 1 ? 3 : 5;
+}
+
+DTCI_FN size_t dtci_digits_bins(const dtci_head *head, size_t n) {
+    size_t group = dtci_digits_group(head);
+    return n / DTCI_TERNARY_CHUNK * dtci_ceil_div(DTCI_TERNARY_CHUNK, group) +
+           dtci_ceil_div(n % DTCI_TERNARY_CHUNK, group);
+}
+
+/* Bits of such a bin, and how many values it may take. */
+DTCI_FN unsigned dtci_digits_bits(const dtci_head *head) {
+    return head->terms > 7 ? dtci_ternary_field_bits(head) : 8;
+}
+
+DTCI_FN uint32_t dtci_digits_top(const dtci_head *head) {
+    uint32_t base = 2 * head->terms + 1, top = base;
+    size_t group;
+    for (group = dtci_digits_group(head); group > 1; group--) top *= base;
+    return top - 1;
+}
+
+/* n <= DTCI_TERNARY_CHUNK digits: bin j holds digits j, stride + j, …, the first one the least; what is beyond n is
+ * terms. */
+DTCI_FN void dtci_digits_pack(uint16_t *bins, const uint32_t *digits, const dtci_head *head, size_t n) {
+    size_t group = dtci_digits_group(head), stride = dtci_ceil_div(n, group), j, k;
+    uint32_t base = 2 * head->terms + 1;
+    for (j = 0; j < stride; j++) {
+        uint32_t bin = 0;
+        for (k = group; k-- > 0;) bin = base * bin + (k * stride + j < n ? digits[k * stride + j] : head->terms);
+        bins[j] = (uint16_t)bin;
+    }
+}
+
+DTCI_FN void dtci_digits_unpack(uint32_t *digits, const uint16_t *bins, const dtci_head *head, size_t n) {
+    size_t group = dtci_digits_group(head), stride = dtci_ceil_div(n, group), j, k;
+    uint32_t base = 2 * head->terms + 1, inverse = (65535 + base) / base; /* bins below 256 are divided exactly */
+    for (j = 0; j < stride; j++) {
+        uint32_t bin = bins[j];
+        for (k = 0; k < group; k++) {
+            uint32_t rest = group > 1 ? bin * inverse >> 16 : 0;
+            if (k * stride + j < n) digits[k * stride + j] = bin - rest * base;
+            bin = rest;
+        }
+    }
+}
+
 /* Digits first .. first + n - 1, n <= DTCI_TERNARY_CHUNK, of a payload that cannot fail any more; first is a multiple
  * of its groups. `tokens` are its bytes of trits, or digits, where those are tokens. */
 DTCI_FN void dtci_ternary_load(uint32_t *digits, const dtci_head *head, const unsigned char *payload,
@@ -2555,9 +2607,14 @@ DTCI_FN void dtci_ternary_load(uint32_t *digits, const dtci_head *head, const un
             m = n - done < 256 ? n - done : 256;
             dtci_fields_unpack(digits, from + first / 256 * 32 * field_bits, m, field_bits);
             break;
+        case DTCI_TERNARY_ZERO:
+            m = n - done;
+            for (i = 0; i < m; i++) digits[i] = head->terms;
+            break;
         default:
             m = n - done;
-            for (i = 0; i < m; i++) digits[i] = head->variant == DTCI_TERNARY_ZERO ? head->terms : tokens[first + i];
+            dtci_digits_unpack(digits, tokens + first / DTCI_TERNARY_CHUNK * dtci_digits_bins(head, DTCI_TERNARY_CHUNK),
+                               head, m);
         }
     }
 }
@@ -2565,24 +2622,26 @@ DTCI_FN void dtci_ternary_load(uint32_t *digits, const dtci_head *head, const un
 /* Decodes a payload that cannot fail any more. */
 DTCI_FN void dtci_ternary_emit(const dtci_head *head, const unsigned char *payload, const uint16_t *tokens,
                                const dtci_sink *sink) {
-    size_t group = head->variant <= DTCI_TERNARY_TOKENS ? DTCI_TRITS : DTCI_CHUNK, block = dtci_block(head), first, n,
-           at, stop;
-    uint32_t digits[DTCI_CHUNK];
+    size_t block = dtci_block(head), first, n, part, m, at, stop;
+    uint32_t digits[DTCI_TERNARY_CHUNK];
     float chunk[DTCI_CHUNK];
     for (first = 0; first < head->count; first += n) {
-        n = head->count - first < group ? head->count - first : group;
+        n = head->count - first < DTCI_TERNARY_CHUNK ? head->count - first : DTCI_TERNARY_CHUNK;
         dtci_ternary_load(digits, head, payload, tokens, first, n);
-        for (at = 0; at < n; at = stop) {
-            size_t b = (first + at) / block;
-            double scale = (double)dtci_get_float(payload + 4 * b);
-            stop = (b + 1) * block - first < n ? (b + 1) * block - first : n;
-            for (; at < stop; at++) {
-                double x = (double)((int32_t)digits[at] - (int32_t)head->terms) * scale;
-                x = x > (double)FLT_MAX ? (double)FLT_MAX : x < -(double)FLT_MAX ? -(double)FLT_MAX : x;
-                chunk[at] = (float)x;
+        for (part = 0; part < n; part += m) {
+            m = n - part < DTCI_CHUNK ? n - part : DTCI_CHUNK;
+            for (at = 0; at < m; at = stop) {
+                size_t b = (first + part + at) / block, end = (b + 1) * block - first - part;
+                double scale = (double)dtci_get_float(payload + 4 * b);
+                stop = end < m ? end : m;
+                for (; at < stop; at++) {
+                    double x = (double)((int32_t)digits[part + at] - (int32_t)head->terms) * scale;
+                    x = x > (double)FLT_MAX ? (double)FLT_MAX : x < -(double)FLT_MAX ? -(double)FLT_MAX : x;
+                    chunk[at] = (float)x;
+                }
             }
+            dtci_store(sink, first + part, chunk, m);
         }
-        dtci_store(sink, first, chunk, n);
     }
 }
 
@@ -2659,6 +2718,7 @@ DTCI_FN dtc_status dtci_ternary_check(const dtci_head *head) {
     size_t size = dtci_payload_bytes(head);
     if (head->variant > DTCI_TERNARY_WIDE || head->seed) return DTC_ERROR_HEAD;
     if (head->variant <= DTCI_TERNARY_TOKENS && head->terms > 1) return DTC_ERROR_HEAD;
+    if (head->variant == DTCI_TERNARY_DIGITS && head->terms < 2) return DTC_ERROR_HEAD;
     if (head->workers > DTCI_TERNARY_WORKERS) return DTC_ERROR_HEAD;
     if (head->variant == DTCI_TERNARY_TOKENS || head->variant == DTCI_TERNARY_DIGITS)
         return size > 4 * dtci_blocks(head) && size < dtci_ternary_bytes(head) ? DTC_OK : DTC_ERROR_SIZE;
@@ -2668,7 +2728,7 @@ DTCI_FN dtc_status dtci_ternary_check(const dtci_head *head) {
 /* How many tokens there are. */
 DTCI_FN size_t dtci_ternary_tokens(const dtci_head *head) {
     return head->variant == DTCI_TERNARY_TOKENS   ? dtci_ceil_div(head->count, 5)
-           : head->variant == DTCI_TERNARY_DIGITS ? head->count
+           : head->variant == DTCI_TERNARY_DIGITS ? dtci_digits_bins(head, head->count)
                                                   : 0;
 }
 
@@ -2682,7 +2742,7 @@ DTCI_FN dtc_status dtci_ternary_open(uint16_t **tokens, const dtci_head *head, c
                                      dtci_arena *arena) {
     size_t scales = 4 * dtci_blocks(head), n = dtci_ternary_tokens(head), i;
     int digits = head->variant == DTCI_TERNARY_DIGITS;
-    uint32_t bad = 0, top = digits ? 2 * head->terms : 242;
+    uint32_t bad = 0, top = digits ? dtci_digits_top(head) : 242;
     *tokens = NULL;
     for (i = 0; i < scales; i += 4) {
         if (!dtci_finite(dtci_get_float(payload + i))) return DTC_ERROR_PAYLOAD;
@@ -2695,7 +2755,7 @@ DTCI_FN dtc_status dtci_ternary_open(uint16_t **tokens, const dtci_head *head, c
         work = *arena;
         decoder = (dtci_decoder *)dtci_take(&work, sizeof *decoder);
         if (!decoder || !*tokens) return DTC_ERROR_SCRATCH;
-        status = dtci_tokens_read(*tokens, n, digits ? dtci_ternary_field_bits(head) : 8, payload + scales,
+        status = dtci_tokens_read(*tokens, n, digits ? dtci_digits_bits(head) : 8, payload + scales,
                                   dtci_payload_bytes(head) - scales, decoder);
         if (status != DTC_OK) return status;
         for (i = 0; i < n; i++) bad |= (*tokens)[i] > top;
@@ -2718,7 +2778,7 @@ DTCI_FN size_t dtci_ternary_add_scratch(const dtci_head *a, const dtci_head *b) 
     if (a->variant == DTCI_TERNARY_FIELDS) return 0;
     return dtci_room(2 * (size_t)a->count) + dtci_room(2 * dtci_ternary_tokens(a)) +
            dtci_room(2 * dtci_ternary_tokens(b)) + dtci_room(sizeof(dtci_decoder)) +
-           dtci_coder_scratch(dtci_ternary_field_bits(a));
+           dtci_coder_scratch(dtci_ternary_field_bits(a) > 8 ? dtci_ternary_field_bits(a) : 8);
 }
 
 /* Sums of digits: packed as they are, where both are fields of fixed width; else coded anew, by what the sum is alone,
@@ -2728,7 +2788,7 @@ DTCI_FN dtc_status dtci_ternary_add(dtci_head *sum, unsigned char *to, size_t ca
                                     const unsigned char *from_b, dtci_arena *arena) {
     size_t scales = 4 * dtci_blocks(sum), first, n, i;
     unsigned bits = dtci_ternary_field_bits(sum);
-    uint16_t *tokens_a, *tokens_b, *digits;
+    uint16_t *tokens_a, *tokens_b, *bins;
     uint32_t any = 0, bad = 0;
     dtc_status status;
     for (i = 0; i < scales; i++)
@@ -2743,8 +2803,8 @@ DTCI_FN dtc_status dtci_ternary_add(dtci_head *sum, unsigned char *to, size_t ca
         return dtci_fields_sum(to + scales, from_a + scales, from_b + scales, sum->count, bits) ? DTC_ERROR_PAYLOAD
                                                                                                 : DTC_OK;
     }
-    digits = (uint16_t *)dtci_take(arena, 2 * (size_t)sum->count);
-    if (!digits && sum->count) return DTC_ERROR_SCRATCH;
+    bins = (uint16_t *)dtci_take(arena, 2 * dtci_digits_bins(sum, sum->count));
+    if (!bins && sum->count) return DTC_ERROR_SCRATCH;
     status = dtci_ternary_open(&tokens_a, a, from_a, arena);
     if (status == DTC_OK) status = dtci_ternary_open(&tokens_b, b, from_b, arena);
     if (status != DTC_OK) return status;
@@ -2757,8 +2817,8 @@ DTCI_FN dtc_status dtci_ternary_add(dtci_head *sum, unsigned char *to, size_t ca
             some[i] += more[i];
             any |= some[i] ^ sum->terms;
             bad |= some[i] > 2 * sum->terms;
-            digits[first + i] = (uint16_t)(some[i] & 0xffff);
         }
+        dtci_digits_pack(bins + dtci_digits_bins(sum, first), some, sum, n);
     }
     if (bad) return DTC_ERROR_PAYLOAD;
     if (capacity < scales) return DTC_ERROR_CAPACITY;
@@ -2768,8 +2828,8 @@ DTCI_FN dtc_status dtci_ternary_add(dtci_head *sum, unsigned char *to, size_t ca
     if (any) {
         dtci_tokens_plan plan;
         dtci_coder coder;
-        if (!dtci_coder_open(&coder, bits, arena)) return DTC_ERROR_SCRATCH;
-        dtci_coder_count(&coder, digits, sum->count, bits);
+        if (!dtci_coder_open(&coder, dtci_digits_bits(sum), arena)) return DTC_ERROR_SCRATCH;
+        dtci_coder_count(&coder, bins, dtci_digits_bins(sum, sum->count), dtci_digits_bits(sum));
         plan = dtci_coder_choose(&coder);
         if (scales + plan.bytes < *bytes) {
             *bytes = dtci_coder_write(&coder, &plan, to + scales, capacity - scales);
@@ -2781,10 +2841,11 @@ DTCI_FN dtc_status dtci_ternary_add(dtci_head *sum, unsigned char *to, size_t ca
     }
     if (capacity < *bytes) return DTC_ERROR_CAPACITY;
     for (first = 0; first < sum->count && any; first += n) {
-        uint32_t some[256];
-        n = sum->count - first < 256 ? sum->count - first : 256;
-        for (i = 0; i < n; i++) some[i] = digits[first + i];
-        dtci_fields_pack(to + scales + first / 256 * 32 * bits, some, n, bits);
+        uint32_t some[DTCI_TERNARY_CHUNK];
+        n = sum->count - first < DTCI_TERNARY_CHUNK ? sum->count - first : DTCI_TERNARY_CHUNK;
+        dtci_digits_unpack(some, bins + dtci_digits_bins(sum, first), sum, n);
+        for (i = 0; i < n; i += 256)
+            dtci_fields_pack(to + scales + (first + i) / 256 * 32 * bits, some + i, n - i < 256 ? n - i : 256, bits);
     }
     return DTC_OK;
 }
