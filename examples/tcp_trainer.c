@@ -20,9 +20,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <signal.h>
-#include <sys/types.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -35,6 +32,7 @@
 #include "common/metrics.h"
 #include "common/options.h"
 #include "common/peers.h"
+#include "common/processes.h"
 #include "common/tensors.h"
 #include "common/trainer.h"
 
@@ -529,36 +527,11 @@ static void help(const struct option_table tables[2]) {
            "  tcp_trainer worker [options]    works for the server at --host and --port; same options as there\n\n"
            "Options, with their defaults in brackets (--worker-id is for workers alone, --epochs and --metrics not for "
            "them):\n");
-    options_help(tables, 2, ROLE_SERVER | ROLE_WORKER | ROLE_LOCAL);
+    options_help(tables, 2, ROLE_SERVED);
     printf(
         "\nCodecs, for example: raw:type=fp32|bf16|fp16, ternary:clip=2.5, quant:bits=auto|1..16,rounding=stochastic;\n"
         "the manual in dtcodec.h has all. A worker that was lost comes back by being started again.\n"
         "Exit codes: 0 done, 1 failed, 2 wrong options or data.\n");
-}
-
-/* Starts the workers of `local` as processes of their own: false in the parent, true in each of them. */
-static bool start_workers(struct trainer *trainer, int listener, pid_t *worker) {
-    for (size_t i = 0; i < trainer->settings.workers; i++) {
-        worker[i] = fork();
-        if (worker[i] == 0) {
-            close(listener);
-            trainer->id = i + 1;
-            return true;
-        }
-        if (worker[i] < 0) say(0, "worker %zu could not be started", i + 1);
-    }
-    return false;
-}
-
-/* Ends with the workers of `local`; whether all of them did well. */
-static bool end_workers(const pid_t *worker, size_t workers, bool good) {
-    for (size_t i = 0; i < workers; i++) {
-        int status;
-        if (worker[i] < 0) continue;
-        if (!good) kill(worker[i], SIGTERM);
-        good &= waitpid(worker[i], &status, 0) == worker[i] && WIFEXITED(status) && WEXITSTATUS(status) == 0;
-    }
-    return good;
 }
 
 static bool run(struct trainer *trainer, struct tcp_settings *tcp, unsigned role, struct error *error) {
@@ -575,12 +548,15 @@ static bool run(struct trainer *trainer, struct tcp_settings *tcp, unsigned role
     size_t workers = role == ROLE_LOCAL ? (size_t)trainer->settings.workers : 0;
     pid_t *worker = (pid_t *)allocate(workers, sizeof *worker);
     bool good;
-    if (workers && start_workers(trainer, listener, worker)) {
+    size_t copy = processes_start(worker, workers);
+    if (copy) {
+        close(listener);
+        trainer->id = copy;
         good = run_worker(trainer, tcp, error);
     } else {
         good = run_server(trainer, tcp, listener, error);
         close(listener);
-        bool workers_good = end_workers(worker, workers, good);
+        bool workers_good = processes_end(worker, workers, !good) == workers;
         if (good && !workers_good) good = set_error(error, "a worker failed, see above; the others finished");
     }
     free(worker);

@@ -1,144 +1,13 @@
 /* tcp_trainer as a whole: processes that train a small net on small images, stop, resume, fail and meet strangers. */
-#include <fcntl.h>
 #include <math.h>
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
-
-#include <cmocka.h>
 
 #include "examples/common/bytes.h"
-#include "examples/common/frame.h"
-#include "examples/common/metrics.h"
 #include "examples/common/peers.h"
 #include "examples/common/trainer.h"
-#include "tests/idx_files.h"
-
-enum { MAX_ARGUMENTS = 48, PATIENCE_S = 120 };
-
-static char program[4096]; /* tcp_trainer */
-static char dir[] = "build/test_tcp_XXXXXX";
-static pid_t children[64]; /* that have not ended; 0: none */
-
-/* What every run here is started with. */
-static const char *const net_options[] = {"--net", "64-16-4", "--batch", "16",        "--workers",
-                                          "2",     "--lr",    "0.05",    "--timeout", "60"};
-enum { NET_OPTIONS = sizeof net_options / sizeof *net_options };
-
-static const char *in_dir(const char *name) {
-    static char path[8][4096];
-    static int next;
-    next = (next + 1) % 8;
-    snprintf(path[next], sizeof path[next], "%s/%s", dir, name);
-    return path[next];
-}
-
-/* The whole file as text, to be freed. */
-static char *text_of(const char *path) {
-    FILE *file = fopen(path, "rb");
-    if (!file) fail_msg("%s: cannot be read", path);
-    fseek(file, 0, SEEK_END);
-    size_t size = (size_t)ftell(file);
-    rewind(file);
-    char *text = (char *)allocate(size + 1, 1);
-    assert_int_equal(fread(text, 1, size, file), size);
-    fclose(file);
-    return text;
-}
-
-/* Starts tcp_trainer ROLE with the common options, then the given words; all it prints goes to the log in `dir`. */
-static pid_t start(const char *log, const char *role, const char *words) {
-    char *argument[MAX_ARGUMENTS], buffer[1024];
-    size_t count = 0;
-    argument[count++] = program;
-    snprintf(buffer, sizeof buffer, "%s --data %s", role, dir);
-    for (char *word = strtok(buffer, " "); word; word = strtok(NULL, " ")) argument[count++] = strdup(word);
-    for (size_t i = 0; i < NET_OPTIONS; i++) argument[count++] = strdup(net_options[i]);
-    snprintf(buffer, sizeof buffer, "%s", words);
-    for (char *word = strtok(buffer, " "); word; word = strtok(NULL, " ")) argument[count++] = strdup(word);
-    assert_true(count < MAX_ARGUMENTS);
-    argument[count] = NULL;
-    unlink(in_dir(log)); /* nobody shall wait for the words of an earlier run */
-    pid_t child = fork();
-    assert_true(child >= 0);
-    if (child == 0) {
-        int output = open(in_dir(log), O_WRONLY | O_CREAT | O_TRUNC, 0644);
-        dup2(output, STDOUT_FILENO);
-        dup2(output, STDERR_FILENO);
-        execv(program, argument);
-        _exit(127);
-    }
-    for (size_t i = 1; i < count; i++) free(argument[i]);
-    size_t slot = 0;
-    while (children[slot]) slot++;
-    children[slot] = child;
-    return child;
-}
-
-static int end_of(pid_t child) {
-    int status;
-    assert_int_equal(waitpid(child, &status, 0), child);
-    for (size_t i = 0; i < sizeof children / sizeof *children; i++)
-        if (children[i] == child) children[i] = 0;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
-
-static void kill_child(pid_t child) {
-    kill(child, SIGKILL);
-    end_of(child);
-}
-
-/* After every test, as a failed one leaves them. */
-static int kill_children(void **state) {
-    (void)state;
-    for (size_t i = 0; i < sizeof children / sizeof *children; i++)
-        if (children[i]) kill_child(children[i]);
-    return 0;
-}
-
-/* Runs to the end; the log's text, to be freed, when the exit code is as expected. */
-static char *run(const char *role, const char *words, int expected_code) {
-    int code = end_of(start("run.log", role, words));
-    char *log = text_of(in_dir("run.log"));
-    if (code != expected_code) fail_msg("tcp_trainer %s %s: exit code %d\n%s", role, words, code, log);
-    return log;
-}
+#include "tests/program.h"
 
 static void run_well(const char *words) {
     free(run("local", words, 0));
-}
-
-static void assert_says(const char *log, const char *words) {
-    if (!strstr(log, words)) fail_msg("not said: %s\n%s", words, log);
-}
-
-static size_t occurrences(const char *text, const char *words) {
-    size_t count = 0;
-    while ((text = strstr(text, words))) {
-        count++;
-        text++;
-    }
-    return count;
-}
-
-/* Waits until the log says the words at least so many times. */
-static void await(const char *log, const char *words, size_t times) {
-    for (double start_s = clock_seconds(); clock_seconds() < start_s + PATIENCE_S;) {
-        char *text = access(in_dir(log), R_OK) == 0 ? text_of(in_dir(log)) : (char *)allocate(1, 1);
-        size_t found = occurrences(text, words);
-        free(text);
-        if (found >= times) return;
-        nanosleep(&(struct timespec){0, 10000000}, NULL);
-    }
-    fail_msg("not said in %d s: %s\n%s", PATIENCE_S, words, text_of(in_dir(log)));
 }
 
 static void await_progress(const char *log) {
@@ -154,28 +23,7 @@ static void assert_same_file(const char *a, const char *b) {
     assert_int_equal(system(command), 0);
 }
 
-static int make_data(void **state) {
-    (void)state;
-    if (!mkdtemp(dir)) return -1;
-    write_images(dir, "train", 512, 8, 4, 0);
-    write_images(dir, "t10k", 128, 8, 4, 1);
-    return 0;
-}
-
-static int remove_data(void **state) {
-    char command[64];
-    (void)state;
-    snprintf(command, sizeof command, "rm -r %s", dir);
-    return system(command);
-}
-
 /* ---- Training -------------------------------------------------------------------------------------------------- */
-
-static double field_after(const char *text, const char *words) {
-    const char *at = strstr(text, words);
-    if (!at) fail_msg("not said: %s\n%s", words, text);
-    return strtod(at + strlen(words), NULL);
-}
 
 static void every_codec_trains(void **state) {
     (void)state;
@@ -385,28 +233,6 @@ static struct connection connect_to(const struct group *group) {
     return connection;
 }
 
-static void send_raw(const struct connection *connection, const void *bytes, size_t size) {
-    assert_int_equal(write(connection->fd, bytes, size), size);
-}
-
-static struct pace unpaced;
-
-static void send_one(struct connection *connection, enum frame_type type, uint32_t round, const void *payload,
-                     size_t bytes) {
-    struct error error;
-    if (!frame_send(connection, &unpaced, (uint8_t)type, round, (const uint8_t *)payload, bytes, PATIENCE_S, &error))
-        fail_msg("%s", error.text);
-}
-
-static struct frame receive_one(struct connection *connection, enum frame_type type) {
-    struct error error;
-    struct frame frame;
-    if (!frame_wait(connection, PATIENCE_S, &frame, &error)) fail_msg("%s", error.text);
-    assert_int_equal(frame.type, type);
-    frame_done(connection);
-    return frame;
-}
-
 static void strangers_are_dropped_and_training_goes_on(void **state) {
     (void)state;
     struct group group = start_group(2, "--timeout 8");
@@ -604,9 +430,6 @@ int main(int argc, char **argv) {
         cmocka_unit_test_teardown(a_killed_worker_comes_back, kill_children),
         cmocka_unit_test_teardown(wrong_options_name_the_flag, kill_children),
     };
-    /* the program is beside: build/tests/test_tcp_trainer, build/examples/tcp_trainer */
-    const char *slash = argc ? strrchr(argv[0], '/') : NULL;
-    snprintf(program, sizeof program, "%.*s/../examples/tcp_trainer", slash ? (int)(slash - argv[0]) : 1,
-             slash ? argv[0] : ".");
+    program_start(argc, argv, "tcp_trainer", "--net 64-16-4 --batch 16 --workers 2 --lr 0.05 --timeout 60");
     return cmocka_run_group_tests(tests, make_data, remove_data);
 }

@@ -57,8 +57,19 @@ struct trainer_settings {
 
 enum exchange { EXCHANGE_GRADIENTS, EXCHANGE_PARAMETERS };
 
-/* Who may take an option: a server, one of its workers, a program that is both, or a worker among equals. */
-enum { ROLE_SERVER = 1, ROLE_WORKER = 2, ROLE_LOCAL = 4, ROLE_PEER = 8, ROLE_ANY = 15 };
+/* Who may take an option: a server, one of its workers, a program that is both, or a worker among equals; a peer that
+ * gossips, or a program that is all of them. */
+enum {
+    ROLE_SERVER = 1,
+    ROLE_WORKER = 2,
+    ROLE_LOCAL = 4,
+    ROLE_SERVED = 7,
+    ROLE_PEER = 8,
+    ROLE_SYNCHRONOUS = 15,
+    ROLE_GOSSIP = 16,
+    ROLE_GOSSIP_LOCAL = 32,
+    ROLE_ANY = 63
+};
 
 /* Defaults of struct trainer_settings, and its options. */
 void trainer_defaults(struct trainer_settings *settings);

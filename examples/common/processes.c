@@ -1,0 +1,31 @@
+#include "processes.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "error.h"
+
+size_t processes_start(pid_t *process, size_t count) {
+    fflush(stdout); /* lest copies print it again */
+    for (size_t i = 0; i < count; i++) {
+        process[i] = fork();
+        if (process[i] == 0) return i + 1;
+        if (process[i] < 0) say(i + 1, "could not be started");
+    }
+    return 0;
+}
+
+size_t processes_end(const pid_t *process, size_t count, bool stop) {
+    size_t well = 0;
+    for (size_t i = 0; i < count; i++) {
+        int status;
+        if (process[i] < 0) continue;
+        if (stop) kill(process[i], SIGTERM);
+        if (waitpid(process[i], &status, 0) != process[i]) continue;
+        well += WIFEXITED(status) && WEXITSTATUS(status) == 0;
+        if (WIFSIGNALED(status) && !stop) say(i + 1, "was killed by signal %d", WTERMSIG(status));
+    }
+    return well;
+}
