@@ -21,7 +21,9 @@ struct error {
 /* Formats the sentence; always false, so that a function can `return set_error(error, ...)`. */
 bool set_error(struct error *error, const char *format, ...) PRINTF_LIKE(2, 3);
 
-/* Prints a line on standard error, headed by who says it: worker 1, 2, … or, for 0, the server. */
+/* Prints a line on standard error, headed by who says it: worker 1, 2, … or, for 0, the server. say_kind gives them
+ * other names than "worker" and "server", as literals. */
+void say_kind(const char *numbered, const char *zero);
 void say(size_t worker, const char *format, ...) PRINTF_LIKE(2, 3);
 
 /* count * size zeroed bytes, to be freed by the caller. Never NULL: without memory the program ends with a message. */

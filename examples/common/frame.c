@@ -82,14 +82,23 @@ static bool wait_for(int fd, short events, double deadline) {
     }
 }
 
-static bool connect_address(const struct addrinfo *address, double deadline, struct connection *connection) {
-    int failure = 0;
-    socklen_t bytes = sizeof failure;
+/* Begins to connect; errno is EINPROGRESS while that takes time, and the socket is closed on another failure. */
+static bool begin_connect(const struct addrinfo *address, struct connection *connection) {
     connection->fd = socket(address->ai_family, address->ai_socktype, address->ai_protocol);
     if (connection->fd < 0) return false;
     prepare(connection->fd);
     name_address(address->ai_addr, address->ai_addrlen, connection->name);
     if (connect(connection->fd, address->ai_addr, address->ai_addrlen) == 0) return true;
+    int failure = errno;
+    if (failure != EINPROGRESS) close(connection->fd);
+    errno = failure;
+    return false;
+}
+
+static bool connect_address(const struct addrinfo *address, double deadline, struct connection *connection) {
+    int failure = 0;
+    socklen_t bytes = sizeof failure;
+    if (begin_connect(address, connection)) return true;
     if (errno == EINPROGRESS) {
         if (!wait_for(connection->fd, POLLOUT, deadline))
             errno = ETIMEDOUT;
@@ -97,10 +106,10 @@ static bool connect_address(const struct addrinfo *address, double deadline, str
             return true;
         else
             errno = failure;
+        failure = errno;
+        close(connection->fd);
+        errno = failure;
     }
-    failure = errno;
-    close(connection->fd);
-    errno = failure;
     return false;
 }
 
@@ -118,9 +127,21 @@ bool tcp_connect(const char *host, const char *port, double seconds, struct conn
     return good;
 }
 
+bool tcp_dial(const char *host, const char *port, struct connection *connection, struct error *error) {
+    memset(connection, 0, sizeof *connection);
+    struct addrinfo *address = resolve(host, port, 0, error);
+    if (!address) return false;
+    bool good = begin_connect(address, connection) || errno == EINPROGRESS;
+    connection->failure = good ? 0 : errno;
+    if (!good) set_error(error, "%s", strerror(errno));
+    freeaddrinfo(address);
+    return good;
+}
+
 void connection_close(struct connection *connection) {
     close(connection->fd);
     free(connection->buffer);
+    free(connection->queue);
     memset(connection, 0, sizeof *connection);
 }
 
@@ -164,6 +185,7 @@ enum frame_state frame_read(struct connection *connection, struct frame *frame, 
         if (got > 0) {
             connection->have += (size_t)got;
         } else if (got == 0) {
+            connection->failure = EPIPE;
             set_error(error,
                       connection->have ? "closed the connection after %zu bytes of a frame" : "closed the connection",
                       connection->have);
@@ -171,6 +193,7 @@ enum frame_state frame_read(struct connection *connection, struct frame *frame, 
         } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
             return FRAME_PARTIAL;
         } else if (errno != EINTR) {
+            connection->failure = errno;
             set_error(error, "connection lost: %s", strerror(errno));
             return FRAME_FAILED;
         }
@@ -235,11 +258,47 @@ static bool send_bytes(struct connection *connection, struct pace *pace, const u
     return true;
 }
 
-bool frame_send(struct connection *connection, struct pace *pace, uint8_t type, uint32_t round, const uint8_t *payload,
-                size_t bytes, double seconds, struct error *error) {
-    uint8_t head[FRAME_HEAD_BYTES] = {'D', 'T', 'C', 'T', FRAME_PROTOCOL, type, 0, 0};
+static void write_head(uint8_t head[FRAME_HEAD_BYTES], uint8_t type, uint32_t round, size_t bytes) {
+    const uint8_t start[8] = {'D', 'T', 'C', 'T', FRAME_PROTOCOL, type, 0, 0};
+    memcpy(head, start, sizeof start);
     put_u32(head + 8, round);
     put_u32(head + 12, (uint32_t)bytes);
+}
+
+bool frame_send(struct connection *connection, struct pace *pace, uint8_t type, uint32_t round, const uint8_t *payload,
+                size_t bytes, double seconds, struct error *error) {
+    uint8_t head[FRAME_HEAD_BYTES];
+    write_head(head, type, round, bytes);
     return send_bytes(connection, pace, head, sizeof head, seconds, error) &&
            send_bytes(connection, pace, payload, bytes, seconds, error);
+}
+
+uint8_t *frame_queue(struct connection *connection, uint8_t type, uint32_t round, size_t bytes) {
+    size_t needed = connection->queued + FRAME_HEAD_BYTES + bytes;
+    if (needed > connection->queue_capacity) {
+        uint8_t *grown = (uint8_t *)allocate(2 * needed, 1);
+        if (connection->queued) memcpy(grown, connection->queue, connection->queued);
+        free(connection->queue);
+        connection->queue = grown;
+        connection->queue_capacity = 2 * needed;
+    }
+    uint8_t *head = connection->queue + connection->queued;
+    write_head(head, type, round, bytes);
+    connection->queued = needed;
+    return head + FRAME_HEAD_BYTES;
+}
+
+bool connection_flush(struct connection *connection, struct error *error) {
+    while (connection->queue_sent < connection->queued) {
+        ssize_t now = send(connection->fd, connection->queue + connection->queue_sent,
+                           connection->queued - connection->queue_sent, MSG_NOSIGNAL);
+        if (now < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return true;
+        if (now < 0 && errno != EINTR) {
+            connection->failure = errno;
+            return set_error(error, "connection lost: %s", strerror(errno));
+        }
+        if (now > 0) connection->queue_sent += (size_t)now;
+    }
+    connection->queued = connection->queue_sent = 0;
+    return true;
 }

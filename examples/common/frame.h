@@ -26,6 +26,9 @@ struct connection {
     char name[CONNECTION_NAME_BYTES]; /* the peer's address:port */
     uint8_t *buffer;                  /* what has arrived of the frame under way */
     size_t have, capacity;
+    uint8_t *queue; /* frames that connection_flush has yet to send, from queue[queue_sent] on */
+    size_t queued, queue_sent, queue_capacity;
+    int failure; /* errno of what ended it; 0: nothing did, so far */
 };
 
 /* A link's speed, shared by all that is sent over it; all zero: as fast as it goes. */
@@ -45,7 +48,10 @@ bool tcp_accept(int listener, struct connection *connection);
 bool tcp_connect(const char *host, const char *port, double seconds, struct connection *connection,
                  struct error *error);
 
-/* Closes an open connection and frees its buffer. */
+/* Begins to connect, without waiting, to the first address of that name: frames can be queued at once. */
+bool tcp_dial(const char *host, const char *port, struct connection *connection, struct error *error);
+
+/* Closes an open connection and frees its buffers. */
 void connection_close(struct connection *connection);
 
 /* Refuses frames with a larger payload from now on. Only between frames. */
@@ -69,5 +75,11 @@ void frame_done(struct connection *connection);
 /* Sends a frame, in at most so many seconds (the time that pacing takes not counted). */
 bool frame_send(struct connection *connection, struct pace *pace, uint8_t type, uint32_t round, const uint8_t *payload,
                 size_t bytes, double seconds, struct error *error);
+
+/* Queues a frame for connection_flush; its payload is the caller's to write, before the connection is used again. */
+uint8_t *frame_queue(struct connection *connection, uint8_t type, uint32_t round, size_t bytes);
+
+/* Sends what the socket takes of the queue now; false when the connection is lost. */
+bool connection_flush(struct connection *connection, struct error *error);
 
 #endif

@@ -7,9 +7,6 @@
 #include "grid.h"
 #include "random.h"
 
-/* What random numbers are drawn for, so that no two uses share them. */
-enum { SEED_PARAMETERS, SEED_SHUFFLE, SEED_CODEC };
-
 bool trainer_load(struct trainer *trainer, const struct option_table *tables, size_t table_count, struct error *error) {
     struct trainer_settings *settings = &trainer->settings;
     const char *dir = trainer_data_dir(settings);
@@ -68,17 +65,19 @@ void trainer_free(struct trainer *trainer) {
     memset(trainer, 0, sizeof *trainer);
 }
 
-/* The gradient of one step's batch. The samples of an epoch, in an order of its own, are dealt to all workers in turn.
- */
+/* The gradient of one step's batch. The samples of an epoch, in an order of its own, are dealt to all workers in turn;
+ * or it is the worker's own samples that are put in order. */
 static void compute_gradient(struct trainer *trainer, uint64_t epoch, uint64_t step) {
     const struct trainer_settings *settings = &trainer->settings;
     size_t batch = (size_t)settings->batch;
+    size_t share = trainer->sharded ? (size_t)trainer->steps * batch : 0, first = share * (trainer->id - 1);
     if (epoch != trainer->order_epoch) {
         uint64_t key = random_bits(settings->seed, SEED_SHUFFLE);
-        random_permutation(trainer->order, trainer->train.count, random_bits(key, epoch));
+        random_permutation(trainer->order, share ? share : trainer->train.count, random_bits(key, epoch));
+        for (size_t i = 0; i < share; i++) trainer->order[i] += first;
         trainer->order_epoch = epoch;
     }
-    const size_t *samples = trainer->order + (step * settings->workers + trainer->id - 1) * batch;
+    const size_t *samples = trainer->order + (share ? step : step * settings->workers + trainer->id - 1) * batch;
     images_batch(&trainer->train, samples, batch, trainer->inputs, trainer->labels);
     trainer->loss_sum +=
         net_gradient(&trainer->net, &trainer->parameters, trainer->inputs, trainer->labels, batch, &trainer->values);

@@ -1,0 +1,534 @@
+/* gossip_trainer: trains a neural net on several machines that are all alike, over TCP: nobody serves, nobody waits.
+ *
+ * GoSGD (Blot, Picard, Cord and Thome 2016): each peer takes steps of SGD on its own part of the samples. After a step,
+ * with probability p, it halves its weight a and pushes its parameters x with the other half to a random peer, which
+ * mixes them, x := (a x + a_s x_s) / (a + a_s), and adds the weights. So the peers stay near a consensus, in which each
+ * counts as much as its weight; the weights add up to 1, exactly, whoever is lost (ledger.h) however often (links.h).
+ *
+ * --difference pushes differences to a public copy, as CHOCO-SGD does (Koloskova, Stich and Jaggi 2019): both ends of a
+ * link keep a copy of what the receiver knows of the sender; a push is Q(x - copy), both add what it decodes to, and
+ * the receiver mixes the copy. What a packet lost is in the next difference, so few bits do not keep the peers apart.
+ * All copies start as the net's first parameters; those of a link that was lost start anew, with a push without loss.
+ *
+ * The peer of the lowest number hears of the others' epochs and tells of them; any other can take its place.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/bytes.h"
+#include "common/error.h"
+#include "common/ledger.h"
+#include "common/links.h"
+#include "common/message.h"
+#include "common/metrics.h"
+#include "common/options.h"
+#include "common/processes.h"
+#include "common/random.h"
+#include "common/tensors.h"
+#include "common/trainer.h"
+
+enum { PUSH_HEAD_BYTES = 12, TEST_BATCH = 1000 }; /* a push: weight (8), step (4), packets */
+
+struct gossip_settings {
+    const char *peers;
+    uint64_t id;
+    double probability, timeout;
+    bool difference, join;
+};
+
+/* Public copies of a link's two ends, and which connections they are of. */
+struct copies {
+    struct tensors out, in;
+    uint64_t dialed, accepted;
+};
+
+/* What was heard of one epoch. */
+struct report {
+    size_t count;
+    double *sum, squares; /* of the parameters, and of all their squares */
+    struct meter *meter;
+    size_t *id;
+};
+
+struct gossip {
+    struct trainer *trainer;
+    const struct gossip_settings *settings;
+    struct links links;
+    struct encoder raw;
+    struct tensors first; /* the parameters at the beginning, and scratch of their size */
+    struct copies *copies;
+    uint64_t step, steps;         /* of steps in all */
+    uint64_t bytes_out, bytes_in; /* told so far */
+    struct ledger *ledgers;       /* of the peers that are done */
+    struct report *report;        /* of epoch e: report[e - 1] */
+    uint64_t *reported, printed;  /* the last epoch of each peer; of all */
+    struct metrics metrics;
+    bool metered;
+    double accuracy;
+};
+
+/* ---- Reports --------------------------------------------------------------------------------------------------- */
+
+static bool open_metrics(struct gossip *gossip, struct error *error) {
+    const struct trainer_settings *settings = &gossip->trainer->settings;
+    bool first = gossip->trainer->id == 1 && !gossip->settings->join;
+    gossip->metered = true;
+    return metrics_open(&gossip->metrics, settings->metrics, !first, &settings->codec, &settings->codec, error);
+}
+
+static void add_report(struct gossip *gossip, size_t id, uint64_t epoch, const struct meter *meter,
+                       const struct tensors *parameters) {
+    struct report *report = &gossip->report[epoch - 1];
+    size_t peers = gossip->links.ledger.peers;
+    if (epoch <= gossip->reported[id - 1]) return; /* a peer that was started anew repeats what it had done */
+    if (!report->sum) {
+        report->sum = (double *)allocate(parameters->values, sizeof(double));
+        report->meter = (struct meter *)allocate(peers, sizeof *report->meter);
+        report->id = (size_t *)allocate(peers, sizeof *report->id);
+    }
+    for (size_t i = 0; i < parameters->values; i++) {
+        double value = (double)parameters->all[i];
+        report->sum[i] += value;
+        report->squares += value * value;
+    }
+    report->meter[report->count] = *meter;
+    report->id[report->count++] = id;
+    gossip->reported[id - 1] = epoch;
+}
+
+static void free_report(struct report *report) {
+    free(report->sum);
+    free(report->meter);
+    free(report->id);
+    memset(report, 0, sizeof *report);
+}
+
+/* Books an epoch of which all has been heard, and says how far the peers are apart. */
+static void print_report(struct gossip *gossip, uint64_t epoch) {
+    struct trainer *trainer = gossip->trainer;
+    struct report *report = &gossip->report[epoch - 1];
+    struct tensors own = trainer->parameters;
+    struct error error;
+    double count = (double)report->count, norm = 0.0, own_accuracy = trainer_accuracy(trainer);
+    if (!gossip->metered && !open_metrics(gossip, &error)) say(trainer->id, "%s", error.text);
+    for (size_t i = 0; i < own.values; i++) {
+        double mean = report->sum[i] / count;
+        norm += mean * mean;
+        trainer->values.all[i] = (float)mean;
+    }
+    trainer->parameters = trainer->values;
+    gossip->accuracy = trainer_accuracy(trainer);
+    trainer->parameters = own;
+    double apart = report->squares / count - norm;
+    metrics_epoch(&gossip->metrics, epoch, trainer->settings.epochs, report->meter, report->id, report->count, NULL,
+                  gossip->accuracy);
+    printf("           mean of %zu peers; peer %zu has %.2f %%; consensus distance %.5f\n", report->count, trainer->id,
+           100.0 * own_accuracy, sqrt(apart > 0.0 ? apart / norm : 0.0));
+    fflush(stdout);
+    free_report(report);
+}
+
+/* Prints the epochs that all who are left have ended. */
+static void print_reports(struct gossip *gossip) {
+    uint64_t ended = gossip->trainer->settings.epochs;
+    for (size_t i = 0; i < gossip->links.ledger.peers; i++) {
+        bool counts = i + 1 == gossip->trainer->id || !gossip->links.link[i].gone;
+        if (counts && gossip->reported[i] < ended) ended = gossip->reported[i];
+    }
+    for (; gossip->printed < ended; gossip->printed++)
+        if (gossip->report[gossip->printed].count) print_report(gossip, gossip->printed + 1);
+}
+
+/* Reports an epoch to who prints it. Its parameters are not counted among the bytes that training needs. */
+static void report_epoch(struct gossip *gossip, uint64_t epoch) {
+    struct trainer *trainer = gossip->trainer;
+    struct links *links = &gossip->links;
+    size_t to = links_lowest(links);
+    struct meter meter = trainer_take_meter(trainer);
+    struct error error;
+    meter.bytes_up = links->bytes_out - gossip->bytes_out;
+    meter.bytes_down = links->bytes_in - gossip->bytes_in;
+    gossip->bytes_out = links->bytes_out;
+    gossip->bytes_in = links->bytes_in;
+    if (!encoder_encode(&gossip->raw, &trainer->parameters, NULL, 0, &error)) {
+        say(trainer->id, "cannot report its epoch %llu: %s", (unsigned long long)epoch, error.text);
+    } else if (to == trainer->id) {
+        add_report(gossip, to, epoch, &meter, &trainer->parameters);
+    } else if (links->link[to - 1].stage == LINK_UP) {
+        uint8_t *payload = links_send(links, to, LINK_REPORT, (uint32_t)epoch, METER_BYTES + gossip->raw.bytes);
+        meter_put(payload, &meter);
+        memcpy(payload + METER_BYTES, gossip->raw.message, gossip->raw.bytes);
+    }
+}
+
+static bool take_report(struct gossip *gossip, const struct link *link, struct error *error) {
+    struct trainer *trainer = gossip->trainer;
+    const struct frame *frame = &link->frame;
+    if (frame->round < 1 || frame->round > trainer->settings.epochs || frame->bytes < METER_BYTES)
+        return set_error(error, "sends a bad report");
+    struct meter meter = meter_get(frame->payload);
+    tensors_clear(&trainer->values);
+    if (!decoder_add(&trainer->decoder, &trainer->values, 1.0f, frame->payload + METER_BYTES,
+                     frame->bytes - METER_BYTES, error))
+        return false;
+    if (!tensors_finite(&trainer->values)) return set_error(error, "reports parameters that are not finite");
+    add_report(gossip, link->id, frame->round, &meter, &trainer->values);
+    return true;
+}
+
+/* ---- Pushes ---------------------------------------------------------------------------------------------------- */
+
+static void push(struct gossip *gossip, struct link *link) {
+    struct trainer *trainer = gossip->trainer;
+    struct copies *copies = &gossip->copies[link->id - 1];
+    struct encoder *encoder = &trainer->encoder;
+    struct error error;
+    double start = clock_seconds();
+    tensors_copy(&trainer->values, &trainer->parameters);
+    if (gossip->settings->difference) {
+        bool anew = copies->dialed != link->dialed;
+        if (anew) tensors_copy(&copies->out, &gossip->first);
+        if (anew && (link->dialed > 1 || gossip->settings->join)) encoder = &gossip->raw;
+        for (size_t i = 0; i < copies->out.values; i++) trainer->values.all[i] -= copies->out.all[i];
+    }
+    bool good = encoder_encode(encoder, &trainer->values, NULL, trainer_seed(trainer, gossip->step), &error);
+    trainer->meter.encode_s += clock_seconds() - start;
+    if (!good) {
+        say(trainer->id, "pushes nothing in step %llu: %s", (unsigned long long)gossip->step, error.text);
+        return;
+    }
+    uint8_t *payload = links_push(&gossip->links, link->id, PUSH_HEAD_BYTES - 8 + encoder->bytes);
+    if (!payload) return;
+    put_u32(payload, (uint32_t)gossip->step);
+    memcpy(payload + 4, encoder->message, encoder->bytes);
+    trainer->meter.values += trainer->values.values;
+    link->asks = false;
+    copies->dialed = link->dialed;
+    start = clock_seconds();
+    if (gossip->settings->difference)
+        decoder_add(&trainer->decoder, &copies->out, 1.0f, encoder->message, encoder->bytes, &error);
+    trainer->meter.decode_s += clock_seconds() - start;
+}
+
+/* After a step: to a peer that asks, or with probability p to any. */
+static void maybe_push(struct gossip *gossip) {
+    struct links *links = &gossip->links;
+    uint64_t key = random_bits(random_bits(gossip->trainer->settings.seed, SEED_GOSSIP), gossip->trainer->id);
+    size_t ready = 0, chosen = 0, peers = links->ledger.peers;
+    bool wants = random_unit(key, 2 * gossip->step) < gossip->settings->probability;
+    for (size_t id = 1; id <= peers; id++) {
+        if (!links_ready(links, id)) continue;
+        ready++;
+        if (links->link[id - 1].asks) chosen = id;
+    }
+    if (!chosen && wants && ready) {
+        size_t skip = (size_t)(random_bits(key, 2 * gossip->step + 1) % ready);
+        for (chosen = 1; !links_ready(links, chosen) || skip-- > 0;) chosen++;
+    }
+    if (chosen) push(gossip, &links->link[chosen - 1]);
+}
+
+static bool mix(struct gossip *gossip, const struct link *link, struct error *error) {
+    struct trainer *trainer = gossip->trainer;
+    struct copies *copies = &gossip->copies[link->id - 1];
+    struct tensors *theirs = gossip->settings->difference ? &copies->in : &trainer->values;
+    const struct frame *frame = &link->frame;
+    uint64_t own = gossip->links.ledger.weight, weight = get_u64(frame->payload);
+    double start = clock_seconds();
+    if (frame->bytes < PUSH_HEAD_BYTES) return set_error(error, "sends a push without a step");
+    if (gossip->settings->difference && copies->accepted != link->accepted)
+        tensors_copy(theirs, &gossip->first);
+    else if (!gossip->settings->difference)
+        tensors_clear(theirs);
+    copies->accepted = link->accepted;
+    if (!decoder_add(&trainer->decoder, theirs, 1.0f, frame->payload + PUSH_HEAD_BYTES, frame->bytes - PUSH_HEAD_BYTES,
+                     error))
+        return false;
+    if (!tensors_finite(theirs)) return set_error(error, "pushes parameters that are not finite");
+    float part = (float)((double)weight / ((double)own + (double)weight));
+    float *x = trainer->parameters.all;
+    for (size_t i = 0; i < theirs->values && own; i++) x[i] += part * (theirs->all[i] - x[i]);
+    if (!own) { /* this peer joins */
+        tensors_copy(&trainer->parameters, theirs);
+        gossip->step = get_u32(frame->payload + 8);
+    }
+    trainer->meter.decode_s += clock_seconds() - start;
+    return true;
+}
+
+/* ---- Training -------------------------------------------------------------------------------------------------- */
+
+/* Deals with all that has come; first waits for something at most so long. False: this peer must end. */
+static bool hear(struct gossip *gossip, double seconds, struct error *error) {
+    struct links *links = &gossip->links;
+    double start = clock_seconds(), deadline = start + seconds, others = 0.0;
+    for (size_t i = 0; i <= links->ledger.peers; i++, deadline = 0.0) {
+        struct link *link = links_receive(links, deadline);
+        double received = clock_seconds();
+        if (!link) break;
+        bool good = link->frame.type == LINK_PUSH ? mix(gossip, link, error)
+                    : link->frame.type == LINK_REPORT
+                        ? take_report(gossip, link, error)
+                        : statement_get(link->frame.payload, link->frame.bytes, &gossip->ledgers[link->id - 1]) ||
+                              set_error(error, "sends a ledger that is none of its");
+        if (good)
+            links_accept(links, link);
+        else
+            links_reject(links, link, error->text);
+        others += clock_seconds() - received;
+    }
+    gossip->trainer->meter.transfer_s += clock_seconds() - start - others;
+    print_reports(gossip);
+    return !links->ended || set_error(error, "%.500s", links->reason.text);
+}
+
+/* Waits for the other founders; or, to join, asks one after the other for half of its weight. */
+static bool begin(struct gossip *gossip, struct error *error) {
+    struct links *links = &gossip->links;
+    double start = clock_seconds(), asked = 0.0;
+    uint64_t tries = links->ledger.incarnation;
+    while (gossip->settings->join ? links->ledger.weight == 0 : !links_complete(links)) {
+        double now = clock_seconds();
+        if (gossip->settings->join && now > start + gossip->settings->timeout)
+            return set_error(error, "no peer gave this one a weight for %g s (--timeout)", gossip->settings->timeout);
+        size_t id = (size_t)(random_bits(tries++, 0) % links->ledger.peers) + 1;
+        if (gossip->settings->join && now > asked + 1.0 && links_ready(links, id)) {
+            links_send(links, id, LINK_ASK, 0, 0);
+            asked = now;
+        }
+        if (!hear(gossip, 0.05, error)) return false;
+    }
+    links->started = true;
+    return true;
+}
+
+static bool train(struct gossip *gossip, struct error *error) {
+    struct trainer *trainer = gossip->trainer;
+    for (; gossip->step < gossip->steps; gossip->step++) {
+        trainer_compute(trainer, gossip->step);
+        trainer_step(trainer, gossip->step);
+        if (!hear(gossip, 0.0, error)) return false;
+        maybe_push(gossip);
+        uint64_t done = gossip->step + 1;
+        if (done % trainer->steps == 0 && done < gossip->steps) report_epoch(gossip, done / trainer->steps);
+    }
+    return true;
+}
+
+static void print_weights(const struct settlement *end, const struct ledger *ledger, size_t peers) {
+    printf("weights   ");
+    for (size_t i = 0; i < peers; i++)
+        if (ledger[i].incarnation) printf(" %zu: %.6f", i + 1, (double)ledger[i].weight / (double)WEIGHT_ONE);
+    printf("\nwritten off");
+    for (size_t i = 0; i < peers; i++)
+        if (end->written[i]) printf(" %zu: %.6f", i + 1, (double)end->written[i] / (double)WEIGHT_ONE);
+    printf("%s\nsum        %llu living + %lld written off = %llu / 2^56: %s\n", end->written_off ? "" : " nothing",
+           (unsigned long long)end->living, (long long)end->written_off,
+           (unsigned long long)(end->living + (uint64_t)end->written_off), end->exact ? "exactly 1" : "NOT 1");
+}
+
+/* Waits until all others are done, too; then each tells all what weight it holds and what passed between them. */
+static bool finish(struct gossip *gossip, struct error *error) {
+    struct trainer *trainer = gossip->trainer;
+    struct links *links = &gossip->links;
+    size_t peers = links->ledger.peers, bytes = statement_bytes(peers);
+    links_done(links);
+    for (bool waits = true; waits;) {
+        waits = false;
+        for (size_t i = 0; i < peers; i++)
+            waits |= !links->link[i].gone && (!links->link[i].done || links->ledger.book[i].flight);
+        if (!hear(gossip, waits ? 0.05 : 0.0, error)) return false;
+    }
+    report_epoch(gossip, trainer->settings.epochs);
+    uint8_t *statement = (uint8_t *)allocate(bytes, 1);
+    statement_put(statement, &links->ledger);
+    statement_get(statement, bytes, &gossip->ledgers[trainer->id - 1]);
+    links_tell(links, statement);
+    bool good = true;
+    for (bool waits = true; waits && good;) {
+        waits = false;
+        for (size_t i = 0; i < peers; i++)
+            waits |= !links->link[i].gone && (!links->link[i].leaving || !links->link[i].told);
+        good = hear(gossip, waits ? 0.05 : 0.0, error);
+    }
+    free(statement);
+    if (!good) return false;
+
+    struct settlement end = ledger_settle(gossip->ledgers, peers);
+    if (links_lowest(links) == trainer->id && gossip->metered) {
+        good = metrics_close(&gossip->metrics, trainer->parameters.values, gossip->accuracy, error);
+        printf("pushed     %llu bytes by all peers\n", (unsigned long long)gossip->metrics.workers.bytes_up);
+        print_weights(&end, gossip->ledgers, peers);
+    }
+    if (end.differ[0]) say(trainer->id, "the books of peers %zu and %zu differ", end.differ[0], end.differ[1]);
+    if (!end.exact) good = set_error(error, "the weights do not add up to 1: this must not happen");
+    free(end.written);
+    return good;
+}
+
+/* A peer's whole life. */
+static bool run_peer(struct trainer *trainer, const struct gossip_settings *settings, int listener,
+                     struct error *error) {
+    size_t peers = (size_t)trainer->settings.workers, epochs = (size_t)trainer->settings.epochs;
+    dtc_spec raw = raw_spec();
+    struct gossip gossip;
+    memset(&gossip, 0, sizeof gossip);
+    gossip.trainer = trainer;
+    gossip.settings = settings;
+    trainer->sharded = true;
+    trainer_start(trainer, &trainer->settings.codec,
+                  trainer->settings.batch > TEST_BATCH ? (size_t)trainer->settings.batch : TEST_BATCH);
+    gossip.raw = encoder_create(&raw, false, &trainer->parameters);
+    gossip.first = tensors_like(&trainer->parameters);
+    tensors_copy(&gossip.first, &trainer->parameters);
+    gossip.steps = trainer->steps * epochs;
+    gossip.copies = (struct copies *)allocate(peers, sizeof *gossip.copies);
+    gossip.ledgers = (struct ledger *)allocate(peers, sizeof *gossip.ledgers);
+    gossip.report = (struct report *)allocate(epochs, sizeof *gossip.report);
+    gossip.reported = (uint64_t *)allocate(peers, sizeof *gossip.reported);
+    for (size_t i = 0; i < peers; i++) {
+        gossip.ledgers[i] = ledger_create(i + 1, peers, 0, false);
+        if (!settings->difference) continue;
+        gossip.copies[i].out = tensors_like(&trainer->parameters);
+        gossip.copies[i].in = tensors_like(&trainer->parameters);
+    }
+    size_t limit = trainer->encoder.capacity > gossip.raw.capacity ? trainer->encoder.capacity : gossip.raw.capacity;
+    links_create(&gossip.links, trainer->id, peers, settings->peers, !settings->join, listener, trainer->shared,
+                 settings->timeout, PUSH_HEAD_BYTES + METER_BYTES + limit);
+
+    bool good = (trainer->id != 1 || settings->join || open_metrics(&gossip, error)) && begin(&gossip, error) &&
+                train(&gossip, error) && finish(&gossip, error);
+    links_free(&gossip.links);
+    for (size_t i = 0; i < peers; i++) {
+        ledger_free(&gossip.ledgers[i]);
+        tensors_free(&gossip.copies[i].out);
+        tensors_free(&gossip.copies[i].in);
+    }
+    for (size_t i = 0; i < epochs; i++) free_report(&gossip.report[i]);
+    free(gossip.copies);
+    free(gossip.ledgers);
+    free(gossip.report);
+    free(gossip.reported);
+    tensors_free(&gossip.first);
+    encoder_free(&gossip.raw);
+    return good;
+}
+
+/* ---- Command line ---------------------------------------------------------------------------------------------- */
+
+#define FIELD(name) offsetof(struct gossip_settings, name)
+
+static const struct option gossip_option[] = {
+    {"peers", OPTION_TEXT, FIELD(peers), ROLE_GOSSIP, false, 0, 0, NULL,
+     "addresses of all, the same for each, as in 10.0.0.1:7420,10.0.0.2:7420"},
+    {"id", OPTION_COUNT, FIELD(id), ROLE_GOSSIP, false, 1, 1024, NULL, "which of them to be, from 1"},
+    {"join", OPTION_FLAG, FIELD(join), ROLE_GOSSIP, false, 0, 0, NULL,
+     "take the place of one that is gone: with the weight and the parameters that another pushes"},
+    {"p", OPTION_REAL, FIELD(probability), ROLE_ANY, true, 0, 1, NULL, "probability of a push after a step"},
+    {"difference", OPTION_FLAG, FIELD(difference), ROLE_ANY, true, 0, 0, NULL,
+     "push differences to a public copy: for few bits"},
+    {"timeout", OPTION_REAL, FIELD(timeout), ROLE_ANY, false, 0.1, 1e6, NULL, "seconds until a silent peer is lost"},
+};
+
+static void help(const struct option_table tables[2]) {
+    printf("gossip_trainer: trains a neural net among peers that push each other parameters at random\n\n"
+           "  gossip_trainer local [options]    --workers peers on this machine\n"
+           "  gossip_trainer peer  [options]    one of --peers; same options for each but --id and --join\n\n"
+           "Options, with their defaults in brackets (--workers is for local alone; --peers, --id and --join for peer "
+           "alone):\n");
+    options_help(tables, 2, ROLE_GOSSIP | ROLE_GOSSIP_LOCAL);
+    printf("\nA peer that was lost comes back by being started again with --join.\n"
+           "Exit codes: 0 done, 1 failed, 2 wrong options or data.\n");
+}
+
+/* Starts all peers as processes of this machine, and waits for them. */
+static bool run_local(struct trainer *trainer, struct gossip_settings *settings, struct error *error) {
+    size_t peers = (size_t)trainer->settings.workers, length = 0, own, well = 0;
+    int *listener = (int *)allocate(peers, sizeof *listener);
+    pid_t *process = (pid_t *)allocate(peers, sizeof *process);
+    char *list = (char *)allocate(peers, CONNECTION_NAME_BYTES + 1), name[CONNECTION_NAME_BYTES];
+    bool good = true;
+    for (size_t i = 0; i < peers; i++) {
+        listener[i] = good ? tcp_listen("127.0.0.1", "0", name, error) : -1;
+        good &= listener[i] >= 0;
+        if (good) length += (size_t)sprintf(list + length, i ? ",%s" : "%s", name);
+    }
+    settings->peers = list;
+    own = good ? processes_start(process, peers) : 0;
+    for (size_t i = 0; i < peers; i++)
+        if (i + 1 != own && listener[i] >= 0) close(listener[i]);
+    if (own) {
+        trainer->id = own;
+        good = run_peer(trainer, settings, listener[own - 1], error);
+        close(listener[own - 1]);
+    } else if (good) {
+        printf("--peers %s\n", list);
+        for (size_t i = 0; i < peers; i++) printf("peer %zu is process %ld\n", i + 1, (long)process[i]);
+        fflush(stdout);
+        well = processes_end(process, peers, false);
+        if (well == 0) good = set_error(error, "no peer ended well, see above");
+    }
+    free(listener);
+    free(process);
+    free(list);
+    return good;
+}
+
+static bool run(struct trainer *trainer, struct gossip_settings *settings, unsigned role, struct error *error) {
+    char host[256], port[8], name[CONNECTION_NAME_BYTES];
+    if (role == ROLE_GOSSIP_LOCAL) return run_local(trainer, settings, error);
+    trainer->id = (size_t)settings->id;
+    links_address(settings->peers, trainer->id, host, port);
+    int listener = tcp_listen(host, port, name, error);
+    if (listener < 0) return false;
+    bool good = run_peer(trainer, settings, listener, error);
+    close(listener);
+    return good;
+}
+
+/* Checks what no single option can. */
+static bool check(struct trainer *trainer, const struct gossip_settings *settings, unsigned role, struct error *error) {
+    char host[256], port[8];
+    if (role == ROLE_GOSSIP_LOCAL) return true;
+    if (!settings->peers) return set_error(error, "--peers is missing");
+    size_t peers = links_count(settings->peers);
+    for (size_t i = 1; i <= peers; i++)
+        if (!links_address(settings->peers, i, host, port))
+            return set_error(error, "--peers: address %zu is not host:port", i);
+    if (settings->id < 1 || settings->id > peers)
+        return set_error(error, "--id %llu: there are %zu --peers", (unsigned long long)settings->id, peers);
+    trainer->settings.workers = peers;
+    return true;
+}
+
+int main(int argc, char **argv) {
+    struct trainer trainer;
+    struct gossip_settings settings = {NULL, 0, 0.1, 60.0, false, false};
+    struct error error;
+    memset(&trainer, 0, sizeof trainer);
+    trainer_defaults(&trainer.settings);
+    say_kind("peer", "local");
+    const struct option_table tables[] = {trainer_options(&trainer.settings),
+                                          {gossip_option, sizeof gossip_option / sizeof *gossip_option, &settings}};
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], "--help") == 0) {
+            help(tables);
+            return 0;
+        }
+    unsigned role = argc < 2                        ? 0
+                    : strcmp(argv[1], "local") == 0 ? ROLE_GOSSIP_LOCAL
+                    : strcmp(argv[1], "peer") == 0  ? ROLE_GOSSIP
+                                                    : 0;
+    bool good = role ? options_parse(tables, 2, role, argc - 2, argv + 2, &error) &&
+                           check(&trainer, &settings, role, &error) && trainer_load(&trainer, tables, 2, &error)
+                     : set_error(&error, "the first argument must be local or peer: see --help");
+    int code = good ? 0 : 2;
+    if (good && !run(&trainer, &settings, role, &error)) code = 1;
+    if (code == 1) say(trainer.id, "%s", error.text);
+    if (code == 2) fprintf(stderr, "gossip_trainer: %s\n", error.text);
+    trainer_free(&trainer);
+    return code;
+}
