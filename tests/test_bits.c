@@ -91,6 +91,7 @@ static uint32_t crc_by_bits(const unsigned char *p, size_t bytes) {
 }
 
 static void test_checksum(void **state) {
+    static unsigned char large[65600];
     unsigned char bytes[300];
     uint64_t seed = 3;
     size_t i, off;
@@ -100,6 +101,9 @@ static void test_checksum(void **state) {
     for (i = 0; i < sizeof bytes; i++) bytes[i] = (unsigned char)noise_u64(&seed);
     for (i = 0; i <= 280; i++)
         for (off = 0; off < 9; off++) assert_int_equal(dtci_crc32c(bytes + off, i), crc_by_bits(bytes + off, i));
+    for (i = 0; i < sizeof large; i++) large[i] = (unsigned char)noise_u64(&seed);
+    for (i = 65530; i < 65550; i++) /* from here on the processor is asked for its instruction */
+        assert_int_equal(dtci_crc32c(large + i % 7, i), crc_by_bits(large + i % 7, i));
 }
 
 static void test_logarithm(void **state) {
