@@ -9,7 +9,11 @@ runs='--codec raw --down-codec raw
 --codec raw:type=bf16 --down-codec raw:type=bf16
 --codec ternary:block=512 --down-codec raw:type=bf16 --residual
 --codec quant:bits=auto --down-codec raw:type=bf16
---codec quant:bits=4 --down-codec quant:bits=4 --residual'
+--codec quant:bits=4 --down-codec quant:bits=4 --residual
+--codec quant:rotate=1,bits=3 --down-codec raw:type=bf16
+--codec factor --down-codec raw:type=bf16
+--codec sensing:ratio=0.63,bits=2 --down-codec raw:type=bf16 --residual
+--codec circulant --down-codec circulant --net 784-circulant400x80-50-10'
 
 mkdir -p "$dir"
 rm -f "$dir"/*.csv
@@ -26,7 +30,7 @@ echo
 echo "$runs" | awk -v dir="$dir" '
 function ratio(bits) { return sprintf("%.2f (1/%.1f)", bits, 32 / bits) }
 BEGIN {
-    row = "%-19s %-14s %-8s %-14s %-14s %9s %7s %9s %9s %9s %9s\n"
+    row = "%-25s %-14s %-8s %-14s %-14s %9s %7s %9s %9s %9s %9s\n"
     printf row, "codec up", "codec down", "residual", "bits up", "bits down", "accuracy", "to fp32", "compute",
         "encode", "transfer", "decode"
 }
@@ -49,14 +53,19 @@ BEGIN {
     close(file)
     count = 0
     for (worker in workers) count++
-    if (NR == 1) first = accuracy
+    if (NR == 1) {
+        first = accuracy
+        dense = values
+    }
     result = sprintf("%.2f %%", 100 * accuracy)
     change = sprintf("%+.2f", 100 * (accuracy - first))
     for (i = 0; i < 4; i++) seconds[i] = sprintf("%.1f s", seconds[i] / count)
-    printf row, $2, $4, /--residual/ ? "yes" : "no", ratio(8 * up / values), ratio(8 * down / values), result, change,
+    if (/--net/) note = "* instead of the dense net, on" substr($0, index($0, "--net") + 5) ", by whose vectors it is trained; bits for each value of the dense one."
+    printf row, $2 (/--net/ ? " *" : ""), $4, /--residual/ ? "yes" : "no", ratio(8 * up / dense), ratio(8 * down / dense), result, change,
         seconds[0], seconds[1], seconds[2], seconds[3]
 }
 END {
+    if (note) print note
     print "Bits are for each value exchanged, with all heads; in brackets, the part of fp32. Seconds are a worker\047s;"
     print "transfer includes waiting for the server and the other workers."
 }'
