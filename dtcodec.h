@@ -47,15 +47,14 @@
  *     factor      matrices, rows=M, as sums of few outer products. The gradient of a dense layer is one of its deltas
  *                 and inputs: dtc_encode_factors sends those to the bit. Or the nearest matrix of a rank, with a
  *                 residual: half a bit a value where a rank of 4 stands for 392 x 784.
- *     circulant   block-circulant matrices as their vectors, to the bit: for the layers of dtcodec_fft.h, whose n x n
- *                 weights are n values. Not for dense gradients: it sends the projection onto the nearest circulant
- *                 matrix, and that keeps next to nothing of them.
- *
  *     sensing     arrays that are zero, or nearly, but for few values whose places are not known beforehand: `ratio`
  *                 measurements a value, in all of which every value of a block has its part, and from which the
  *                 decoder finds them. It sends no places, and packets of one seed and scale measure the sum of their
  *                 values when they are added. Of a gradient, 0.8 bits a value with a residual; but there quant is as
  *                 good at fewer, and far faster.
+ *     circulant   block-circulant matrices as their vectors, to the bit: for the layers of dtcodec_fft.h, whose n x n
+ *                 weights are n values. Not for dense gradients: it sends the projection onto the nearest circulant
+ *                 matrix, and that keeps next to nothing of them.
  *
  * Spec text is CODEC[:KEY=VALUE[,KEY=VALUE]...]. Every key can be left out:
  *
@@ -413,8 +412,7 @@ typedef enum dtc_status {
 
     /* unsupported */
     DTC_ERROR_WIRE_VERSION = 40,
-    DTC_ERROR_CODEC = 41,  /* this codec is unknown, left out of this build, or not the one that the call is for */
-    DTC_ERROR_OPTION = 42, /* a spec that this version does not carry out */
+    DTC_ERROR_CODEC = 41, /* this codec is unknown, left out of this build, or not the one that the call is for */
 
     /* numeric */
     DTC_ERROR_NONFINITE = 50, /* a value to encode is NaN or infinite */
@@ -525,7 +523,7 @@ DTC_API size_t dtc_encode_scratch(const dtc_spec *spec, size_t count);
 
 /* Encodes values[0..count) as one packet of *packet_bytes bytes. The same call gives the same bytes.
  * On failure *packet_bytes is 0 and the packet's bytes are unspecified within `capacity`.
- * Errors: ARGUMENT, SPEC, OPTION, CODEC, CAPACITY, SCRATCH, NONFINITE. */
+ * Errors: ARGUMENT, SPEC, CODEC, CAPACITY, SCRATCH, NONFINITE. */
 DTC_API dtc_status dtc_encode(const dtc_spec *spec, void *packet, size_t capacity, size_t *packet_bytes,
                               const float *values, size_t count, void *scratch, size_t scratch_bytes);
 
@@ -6054,8 +6052,6 @@ DTCI_API const char *dtc_status_string(dtc_status status) {
         return "the packet is of another wire version; sender and receiver need the same";
     case DTC_ERROR_CODEC:
         return "this codec is unknown to this build, was left out of it, or is not the one that this call is for";
-    case DTC_ERROR_OPTION:
-        return "this version does not carry out an option that is asked for";
     case DTC_ERROR_NONFINITE:
         return "a value is NaN or infinite; skip the step, or send it with the raw codec";
     case DTC_ERROR_LIMIT:
@@ -6428,7 +6424,7 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
     if (!spec || (!text && capacity)) return DTC_ERROR_ARGUMENT;
     if (capacity) text[0] = 0;
     status = dtci_spec_check(spec);
-    if (status != DTC_OK && status != DTC_ERROR_OPTION) return status;
+    if (status != DTC_OK) return status;
     to.text = text;
     to.length = 0;
     to.capacity = capacity;

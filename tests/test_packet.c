@@ -794,7 +794,6 @@ static void test_status_strings(void **state) {
                                      DTC_ERROR_PAYLOAD,
                                      DTC_ERROR_WIRE_VERSION,
                                      DTC_ERROR_CODEC,
-                                     DTC_ERROR_OPTION,
                                      DTC_ERROR_NONFINITE,
                                      DTC_ERROR_LIMIT,
                                      DTC_ERROR_INCOMPATIBLE};
