@@ -209,17 +209,17 @@ struct group {
     char port[16];
 };
 
-static struct group start_group(size_t workers, const char *words) {
+static struct group start_group(size_t workers, const char *words, const char *server_words) {
     struct group group;
     char all[512];
-    snprintf(all, sizeof all, "--port 0 --epochs 1000000 %s", words);
+    snprintf(all, sizeof all, "--port 0 --epochs 1000000 %s %s", words, server_words);
     group.server = start("server.log", "server", all);
     await("server.log", "listening at 127.0.0.1:", 1);
     char *log = text_of(in_dir("server.log"));
     snprintf(group.port, sizeof group.port, "%.0f", field_after(log, "listening at 127.0.0.1:"));
     free(log);
     for (size_t i = 0; i < workers; i++) {
-        snprintf(all, sizeof all, "--port %s --worker-id %zu", group.port, i + 1);
+        snprintf(all, sizeof all, "--port %s --worker-id %zu %s", group.port, i + 1, words);
         group.worker[i] = start(i ? "b.log" : "a.log", "worker", all);
     }
     return group;
@@ -235,7 +235,7 @@ static struct connection connect_to(const struct group *group) {
 
 static void strangers_are_dropped_and_training_goes_on(void **state) {
     (void)state;
-    struct group group = start_group(2, "--timeout 8");
+    struct group group = start_group(2, "", "--timeout 8");
     await("server.log", "\nepoch ", 1);
     const uint8_t version[16] = {'D', 'T', 'C', 'T', 9, HELLO};
     const uint8_t huge[16] = {'D', 'T', 'C', 'T', FRAME_PROTOCOL, HELLO, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff};
@@ -268,27 +268,28 @@ static void strangers_are_dropped_and_training_goes_on(void **state) {
     for (size_t i = 0; i < sizeof strangers / sizeof *strangers; i++) connection_close(&stranger[i]);
 }
 
-/* The settings of this file's runs as a hello tells them. */
-static void shared_settings(char text[SHARED_BYTES]) {
+/* The settings of this file's runs, with a codec and perhaps --add-packets, as a hello tells them. */
+static void shared_settings(const char *codec, bool add_packets, char text[SHARED_BYTES]) {
     struct trainer trainer;
     struct error error;
-    char data[sizeof dir],
-        *arguments[] = {(char *)"--net", (char *)"64-16-4",   (char *)"--batch", (char *)"16",     (char *)"--lr",
-                        (char *)"0.05",  (char *)"--workers", (char *)"2",       (char *)"--data", data};
+    char words[256], *arguments[16];
+    int count = 0;
+    snprintf(words, sizeof words, "--net 64-16-4 --batch 16 --lr 0.05 --workers 2 --data %s --codec %s%s", dir, codec,
+             add_packets ? " --add-packets" : "");
+    for (char *word = strtok(words, " "); word; word = strtok(NULL, " ")) arguments[count++] = word;
     memset(&trainer, 0, sizeof trainer);
-    memcpy(data, dir, sizeof dir);
     trainer_defaults(&trainer.settings);
     struct option_table table = trainer_options(&trainer.settings);
-    if (!options_parse(&table, 1, ROLE_WORKER, 10, arguments, &error) || !trainer_load(&trainer, &table, 1, &error))
+    if (!options_parse(&table, 1, ROLE_WORKER, count, arguments, &error) || !trainer_load(&trainer, &table, 1, &error))
         fail_msg("%s", error.text);
     memcpy(text, trainer.shared, SHARED_BYTES);
     trainer_free(&trainer);
 }
 
 /* Joins as a worker does, and returns the round. */
-static uint32_t join(struct connection *connection) {
+static uint32_t join(struct connection *connection, const char *codec, bool add_packets) {
     uint8_t hello[HELLO_BYTES] = {2, 0, 0, 0};
-    shared_settings((char *)hello + 4);
+    shared_settings(codec, add_packets, (char *)hello + 4);
     send_one(connection, HELLO, 0, hello, 4 + strlen((char *)hello + 4));
     uint32_t round = receive_one(connection, WELCOME).round;
     receive_one(connection, STATE);
@@ -298,10 +299,10 @@ static uint32_t join(struct connection *connection) {
 
 static void a_worker_that_goes_wrong_is_dropped_and_training_goes_on(void **state) {
     (void)state;
-    struct group group = start_group(1, "--timeout 8");
+    struct group group = start_group(1, "", "--timeout 8");
     for (int wrong = 0; wrong < 7; wrong++) {
         struct connection connection = connect_to(&group);
-        uint32_t round = join(&connection);
+        uint32_t round = join(&connection, "raw", false);
         uint8_t head[16] = {'D', 'T', 'C', 'T', FRAME_PROTOCOL, MESSAGE};
         put_u32(head + 8, round);
         switch (wrong) {
@@ -343,9 +344,88 @@ static void a_worker_that_goes_wrong_is_dropped_and_training_goes_on(void **stat
     }
 }
 
+/* A message of zeros in place of a gradient, to be freed. */
+static uint8_t *zeros_message(const char *codec, size_t *bytes) {
+    const size_t shapes[4][2] = {{16, 64}, {1, 16}, {4, 16}, {1, 4}};
+    struct tensors zeros = tensors_create(shapes, 4);
+    struct error error;
+    dtc_spec spec;
+    dtc_spec_parse(codec, &spec, NULL);
+    struct encoder encoder = encoder_create(&spec, false, &zeros);
+    assert_true(encoder_encode(&encoder, &zeros, NULL, 1, &error));
+    uint8_t *message = (uint8_t *)allocate(encoder.bytes, 1);
+    memcpy(message, encoder.message, encoder.bytes);
+    *bytes = encoder.bytes;
+    encoder_free(&encoder);
+    tensors_free(&zeros);
+    return message;
+}
+
+static void ranges_are_not_trusted(void **state) {
+    (void)state;
+    const float bad[] = {-1.0f, INFINITY, NAN};
+    struct group group = start_group(1, "--codec ternary --add-packets", "--timeout 8");
+    for (size_t wrong = 0; wrong < 5; wrong++) {
+        struct connection connection = connect_to(&group);
+        uint32_t round = join(&connection, "ternary", true);
+        uint8_t ranges[16] = {0};
+        size_t sent = wrong == 3 ? 12 : 16;
+        if (wrong < 3) put_f32(ranges + 8, bad[wrong]);
+        send_one(&connection, wrong == 4 ? MESSAGE : RANGES, round, ranges, sent); /* 4: without ranges */
+        await("server.log", wrong == 4 ? "sends a frame out of turn" : "sends ranges that are none",
+              wrong == 4 ? 1 : wrong + 1);
+        await("server.log", "dropped worker 2 (127.0.0.1:", wrong + 1);
+        await_progress("server.log");
+        connection_close(&connection);
+    }
+    char *log = text_of(in_dir("server.log"));
+    assert_int_equal(occurrences(log, "dropped"), 5);
+    free(log);
+}
+
+/* The server's update, as long as the worker has more to say. */
+static void take_part(struct connection *connection, uint32_t round, const void *message, size_t bytes) {
+    const uint8_t ranges[16] = {0};
+    struct frame update;
+    struct error error;
+    send_one(connection, RANGES, round, ranges, sizeof ranges);
+    receive_one(connection, RANGES);
+    send_one(connection, MESSAGE, round, message, bytes);
+    if (!frame_wait(connection, PATIENCE_S, &update, &error)) fail_msg("%s", error.text);
+    frame_done(connection);
+}
+
+static void messages_that_do_not_add_are_decoded(void **state) {
+    (void)state;
+    struct group group = start_group(1, "--codec ternary:pack=base3 --add-packets", "--timeout 8");
+    struct connection connection = connect_to(&group);
+    uint32_t round = join(&connection, "ternary:pack=base3", true);
+    size_t bytes;
+    uint8_t *message = zeros_message("raw", &bytes); /* sound packets, but not what the others send */
+    take_part(&connection, round, message, bytes);
+    await("server.log", "the messages are decoded, as worker 2's does not add: packet 0 of the message", 1);
+    connection_close(&connection);
+    await("server.log", "dropped worker 2 (127.0.0.1:", 1);
+    free(message);
+
+    connection = connect_to(&group);
+    round = join(&connection, "ternary:pack=base3", true);
+    take_part(&connection, round, NULL, 0); /* skips */
+    send_one(&connection, RANGES, round + 1, NULL, 0);
+    receive_one(&connection, RANGES);
+    send_one(&connection, MESSAGE, round + 1, "no packets", 10);
+    await("server.log", "packet 0 of the message: not a dtcodec packet", 2);
+    await("server.log", "dropped worker 2 (127.0.0.1:", 2);
+    connection_close(&connection);
+    await_progress("server.log");
+    char *log = text_of(in_dir("server.log"));
+    assert_int_equal(occurrences(log, "DRIFT"), 0);
+    free(log);
+}
+
 static void a_worker_with_other_settings_is_refused(void **state) {
     (void)state;
-    struct group group = start_group(2, "");
+    struct group group = start_group(2, "", "");
     char words[128];
     await("server.log", "\nepoch ", 1);
     snprintf(words, sizeof words, "--port %s --lr 0.06", group.port);
@@ -363,7 +443,7 @@ static void a_killed_worker_comes_back(void **state) {
     (void)state;
     char words[512];
     snprintf(words, sizeof words, "--metrics %s", in_dir("back.csv"));
-    struct group group = start_group(2, words);
+    struct group group = start_group(2, "", words);
     await("server.log", "\nepoch ", 2);
     kill_child(group.worker[1]);
     await("server.log", "dropped worker 2 (127.0.0.1:", 1);
@@ -397,6 +477,8 @@ static void wrong_options_name_the_flag(void **state) {
         {"--net 64-3", "label 3 is 3, not 0 to 2"},
         {"--every 2", "--every 2: gradients are exchanged every step"},
         {"--exchange parameters --residual", "--residual: "},
+        {"--add-packets --codec ternary --down-codec quant", "leave --down-codec out"},
+        {"--add-packets --codec ternary:block=8", "--codec with block=8: workers agree on one grid a tensor"},
         {"--worker-id 1", "--worker-id: not an option of this sub-command"},
         {"--residual=yes", "--residual takes no value"},
         {"--seed", "--seed: its value is missing"},
@@ -426,6 +508,8 @@ int main(int argc, char **argv) {
         cmocka_unit_test_teardown(other_checkpoints_are_refused, kill_children),
         cmocka_unit_test_teardown(strangers_are_dropped_and_training_goes_on, kill_children),
         cmocka_unit_test_teardown(a_worker_that_goes_wrong_is_dropped_and_training_goes_on, kill_children),
+        cmocka_unit_test_teardown(ranges_are_not_trusted, kill_children),
+        cmocka_unit_test_teardown(messages_that_do_not_add_are_decoded, kill_children),
         cmocka_unit_test_teardown(a_worker_with_other_settings_is_refused, kill_children),
         cmocka_unit_test_teardown(a_killed_worker_comes_back, kill_children),
         cmocka_unit_test_teardown(wrong_options_name_the_flag, kill_children),
