@@ -14,8 +14,8 @@ bool grid_prepare(dtc_spec *spec, uint64_t workers, struct error *error) {
         return set_error(error, "block=%zu: workers agree on one grid a tensor: leave it out", spec->block);
     if (spec->codec == DTC_QUANT && !spec->quant.min_given != !spec->quant.max_given)
         return set_error(error, "min and max: give both, or neither");
-    if (spec->codec == DTC_QUANT && (spec->quant.rotate || (!spec->quant.bits && !(spec->quant.max_error > 0))))
-        return set_error(error, "%s: workers would have grids of their own: use bits=N or max-error=E",
+    if (spec->codec == DTC_QUANT && (spec->quant.rotate || !spec->quant.bits))
+        return set_error(error, "%s: workers would have grids of their own: use bits=N",
                          spec->quant.rotate ? "rotate=1" : "bits chosen by the values");
     return true;
 }
@@ -35,8 +35,10 @@ float grid_range(const dtc_spec *spec, const float *values, const float *residua
         if (value > most) most = value;
     }
     if (spec->codec != DTC_TERNARY || count == 0) return most;
-    double bound = clip * sqrt(squares / (double)count); /* as the encoder itself would clip */
-    return bound < (double)most ? (float)bound : most;
+    double bound = clip * sqrt(squares / (double)count); /* as the encoder itself would clip, and rounds up */
+    float up = (float)bound;
+    if ((double)up < bound) up = nextafterf(up, INFINITY);
+    return up < most ? up : most;
 }
 
 void grid_set(dtc_spec *spec, float range) {
