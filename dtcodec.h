@@ -50,8 +50,8 @@
  *     sensing     arrays that are zero, or nearly, but for few values whose places are not known beforehand: `ratio`
  *                 measurements a value, in all of which every value of a block has its part, and from which the
  *                 decoder finds them. It sends no places, and packets of one seed and scale measure the sum of their
- *                 values when they are added. Of a gradient, 0.8 bits a value with a residual; but there quant is as
- *                 good at fewer, and far faster.
+ *                 values when they are added. Gradients are not that sparse: there quant is better at as many bits,
+ *                 and far faster.
  *     circulant   block-circulant matrices as their vectors, to the bit: for the layers of dtcodec_fft.h, whose n x n
  *                 weights are n values. Not for dense gradients: it sends the projection onto the nearest circulant
  *                 matrix, and that keeps next to nothing of them.
