@@ -146,20 +146,67 @@ static void a_range_covers_the_residual_and_tells_what_is_not_finite(void **stat
     assert_true(grid_range(&quant, values, residual, 4) == 4.0f);
     assert_true(grid_range(&ternary, values, residual, 4) == (float)sqrt((4.0 + 16.0 + 0.25) / 4.0));
     assert_true(grid_range(&quant, values, NULL, 0) == 0.0f);
+    const dtc_spec sensing = spec_of("sensing:bits=8");
+    assert_true(fabs((double)grid_range(&sensing, values, residual, 4) - 3.99 * sqrt(20.25 / 4.0)) < 1e-4);
     values[2] = NAN;
     assert_true(isinf(grid_range(&quant, values, NULL, 4)) && isinf(grid_range(&ternary, values, NULL, 4)));
     values[2] = -INFINITY;
     assert_true(isinf(grid_range(&quant, values, residual, 4)));
 }
 
+static void measurements_are_added_and_decoded_once(void **state) {
+    (void)state;
+    struct tensors values[WORKERS], sum = tensors_create(shapes, TENSORS);
+    struct encoder encoder[WORKERS];
+    struct adder adder;
+    struct decoder decoder = {NULL, 0};
+    struct error error;
+    double wrong = 0.0, squares = 0.0;
+    memset(&adder, 0, sizeof adder);
+    for (size_t w = 0; w < WORKERS; w++) {
+        values[w] = tensors_create(shapes, TENSORS);
+        for (size_t i = 0; i < 1000; i += 40) values[w].all[i] = 1.0f + (float)w; /* 25 of 1000, at the same places */
+        encoder[w] = encoder_of("sensing:ratio=0.3,bits=8", false, &values[w]);
+    }
+    for (size_t t = 0; t < TENSORS; t++) {
+        float most = 0.0f;
+        for (size_t w = 0; w < WORKERS; w++) most = fmaxf(most, encoder_range(&encoder[w], t, &values[w].tensor[t]));
+        for (size_t w = 0; w < WORKERS; w++) encoder[w].range[t] = most;
+    }
+    for (size_t w = 0; w < WORKERS; w++) {
+        uint64_t seed = grid_seed(&encoder[w].spec, 7, w);
+        assert_true(encoder_encode(&encoder[w], &values[w], NULL, seed, &error));
+        if (!adder_add(&adder, encoder[w].message, encoder[w].bytes, &error)) fail_msg("%s", error.text);
+    }
+    assert_true(decoder_add(&decoder, &sum, 1.0f, adder.sum, adder.bytes, &error));
+    for (size_t i = 0; i < 1000; i++) {
+        double mean = i % 40 == 0 ? 2.0 : 0.0;
+        wrong += ((double)sum.all[i] - mean) * ((double)sum.all[i] - mean);
+        squares += mean * mean;
+    }
+    assert_true(wrong < 0.01 * squares);
+    free(decoder.scratch);
+    adder_free(&adder);
+    for (size_t w = 0; w < WORKERS; w++) {
+        tensors_free(&values[w]);
+        encoder_free(&encoder[w]);
+    }
+    tensors_free(&sum);
+}
+
 static void specs_that_would_not_add_are_refused(void **state) {
     (void)state;
     const char *const wrong[][2] = {
-        {"factor", "use raw, ternary or quant"},    {"quant", "bits chosen by the values"},
-        {"quant:rate=2", "bits chosen by"},         {"quant:bits=4,rotate=1", "rotate=1: "},
-        {"quant:max-error=0.01", "bits chosen by"}, {"quant:bits=4,min=0", "give both"},
-        {"quant:bits=4,block=100", "block=100: "},  {"ternary:workers=2", "workers=2: room"},
-        {"ternary:block=100", "block=100: "},       {"quant:bits=16", "do not fit"},
+        {"factor", "use raw, ternary, quant or sensing"},
+        {"quant", "bits chosen by the values"},
+        {"quant:rate=2", "bits chosen by"},
+        {"quant:bits=4,rotate=1", "rotate=1: "},
+        {"quant:max-error=0.01", "bits chosen by"},
+        {"quant:bits=4,min=0", "give both"},
+        {"quant:bits=4,block=100", "block=100: "},
+        {"ternary:workers=2", "workers=2: room"},
+        {"ternary:block=100", "block=100: "},
+        {"quant:bits=16", "do not fit"},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         dtc_spec spec = spec_of(wrong[i][0]);
@@ -174,6 +221,7 @@ int main(void) {
         cmocka_unit_test(a_workers_own_range_is_the_encoders_own_scale),
         cmocka_unit_test(messages_on_one_grid_add_exactly),
         cmocka_unit_test(a_range_covers_the_residual_and_tells_what_is_not_finite),
+        cmocka_unit_test(measurements_are_added_and_decoded_once),
         cmocka_unit_test(specs_that_would_not_add_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -62,6 +62,7 @@ same_bits --codec ternary:pack=base3 --add-packets --residual
 same_bits --codec quant:bits=4,entropy=none --add-packets
 same_bits --codec quant:bits=3,rounding=stochastic --add-packets --residual
 same_bits --codec ternary --residual
+same_bits --codec sensing:bits=2 --add-packets --residual
 same_bits --codec raw
 same_bits --codec factor --batch 4 --limit 48
 same_bits --exchange parameters --codec quant:bits=6,entropy=none --add-packets
@@ -117,6 +118,6 @@ refused '--workers 3: there are 4 ranks' --workers 3
 refused '--down-codec: not an option of this' --down-codec quant
 refused 'block=64: workers agree on one grid a tensor' --add-packets --codec ternary:block=64
 refused 'bits chosen by the values' --add-packets --codec quant
-refused 'use raw, ternary or quant' --add-packets --codec factor
+refused 'use raw, ternary, quant or sensing' --add-packets --codec factor
 refused 'workers=2: room for sums of fewer' --add-packets --codec ternary:workers=2
 exit $failed

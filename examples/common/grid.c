@@ -3,8 +3,8 @@
 #include <math.h>
 
 bool grid_prepare(dtc_spec *spec, uint64_t workers, struct error *error) {
-    if (spec->codec != DTC_RAW && spec->codec != DTC_TERNARY && spec->codec != DTC_QUANT)
-        return set_error(error, "a codec whose packets are not added here: use raw, ternary or quant");
+    if (spec->codec == DTC_FACTOR || spec->codec == DTC_CIRCULANT)
+        return set_error(error, "a codec whose packets are not added here: use raw, ternary, quant or sensing");
     if (spec->workers == 0) spec->workers = (uint32_t)workers;
     if (spec->workers < workers)
         return set_error(error, "workers=%u: room for sums of fewer packets than there are workers", spec->workers);
@@ -22,7 +22,12 @@ bool grid_prepare(dtc_spec *spec, uint64_t workers, struct error *error) {
 
 bool grid_open(const dtc_spec *spec) {
     if (spec->codec == DTC_TERNARY) return !(spec->ternary.scale > 0);
+    if (spec->codec == DTC_SENSING) return !(spec->sensing.scale > 0) && spec->sensing.bits != 32;
     return spec->codec == DTC_QUANT && !(spec->quant.min_given && spec->quant.max_given);
+}
+
+uint64_t grid_seed(const dtc_spec *spec, uint64_t shared, uint64_t own) {
+    return spec->codec == DTC_SENSING ? shared : own;
 }
 
 float grid_range(const dtc_spec *spec, const float *values, const float *residual, size_t count) {
@@ -34,9 +39,12 @@ float grid_range(const dtc_spec *spec, const float *values, const float *residua
         squares += (double)value * (double)value;
         if (value > most) most = value;
     }
-    if (spec->codec != DTC_TERNARY || count == 0) return most;
-    double bound = clip * sqrt(squares / (double)count); /* as the encoder itself would clip, and rounds up */
-    float up = (float)bound;
+    if (spec->codec == DTC_QUANT || count == 0) return most;
+    double deviation = sqrt(squares / (double)count), bound = clip * deviation;
+    if (spec->codec ==
+        DTC_SENSING) /* measurements are all but Gaussian: Max, Quantizing for minimum distortion, 1960 */
+        return (float)((1.35 + 0.33 * (spec->sensing.bits ? spec->sensing.bits : 4)) * deviation);
+    float up = (float)bound; /* as the encoder itself would clip, and rounds up */
     if ((double)up < bound) up = nextafterf(up, INFINITY);
     return up < most ? up : most;
 }
@@ -44,6 +52,8 @@ float grid_range(const dtc_spec *spec, const float *values, const float *residua
 void grid_set(dtc_spec *spec, float range) {
     if (spec->codec == DTC_TERNARY) {
         spec->ternary.scale = range;
+    } else if (spec->codec == DTC_SENSING) {
+        spec->sensing.scale = range;
     } else {
         spec->quant.min_given = spec->quant.max_given = 1;
         spec->quant.min = range > 0.0f ? -range : 0.0f; /* not -0 */
@@ -53,6 +63,7 @@ void grid_set(dtc_spec *spec, float range) {
 
 bool grid_fixed(const dtc_info *info, uint64_t workers) {
     bool fixed = info->codec == DTC_RAW || (info->codec == DTC_TERNARY && info->spec.ternary.pack == DTC_PACK_BASE3) ||
-                 (info->codec == DTC_QUANT && info->spec.quant.entropy == DTC_NO_ENTROPY);
+                 (info->codec == DTC_QUANT && info->spec.quant.entropy == DTC_NO_ENTROPY) ||
+                 (info->codec == DTC_SENSING && info->workers > 1);
     return fixed && info->workers >= workers;
 }

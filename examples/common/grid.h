@@ -20,6 +20,9 @@ bool grid_prepare(dtc_spec *spec, uint64_t workers, struct error *error);
 /* Whether packets of the spec have a grid that the spec itself does not give. */
 bool grid_open(const dtc_spec *spec);
 
+/* The seed of a tensor's packets: `shared` by the workers where packets add only then, else each worker's `own`. */
+uint64_t grid_seed(const dtc_spec *spec, uint64_t shared, uint64_t own);
+
 /* How far the grid of this tensor has to reach; `residual` may be NULL. Infinite if a value is NaN or infinite. */
 float grid_range(const dtc_spec *spec, const float *values, const float *residual, size_t count);
 

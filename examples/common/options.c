@@ -31,7 +31,7 @@ static const struct option trainer_option[] = {
     {"residual", OPTION_FLAG, FIELD(residual), ROLE_SYNCHRONOUS, true, NO_RANGE, NULL,
      "error feedback: what a packet loses is added to the next gradient, both ways"},
     {"add-packets", OPTION_FLAG, FIELD(add_packets), ROLE_SYNCHRONOUS, true, NO_RANGE, NULL,
-     "sum the workers' packets as they are, undecoded; ternary and quant agree on one grid a tensor first"},
+     "sum the workers' packets as they are, undecoded; ternary, quant and sensing agree on one grid a tensor first"},
     {"workers", OPTION_COUNT, FIELD(workers), ROLE_SYNCHRONOUS | ROLE_GOSSIP_LOCAL, true, 1, 1024, NULL, "how many"},
     {"epochs", OPTION_COUNT, FIELD(epochs), ROLE_ANY & ~(unsigned)ROLE_WORKER, false, 1, 1e6, NULL,
      "passes over the data, in all"},

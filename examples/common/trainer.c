@@ -109,8 +109,9 @@ void trainer_compute(struct trainer *trainer, uint64_t round) {
 }
 
 uint64_t trainer_seed(const struct trainer *trainer, uint64_t round) {
-    uint64_t key = random_bits(trainer->settings.seed, SEED_CODEC);
-    return random_bits(random_bits(key, round), trainer->id);
+    uint64_t key = random_bits(random_bits(trainer->settings.seed, SEED_CODEC), round);
+    uint64_t shared = random_bits(key, 0), own = random_bits(key, trainer->id);
+    return trainer->settings.add_packets ? grid_seed(&trainer->settings.codec, shared, own) : own;
 }
 
 bool trainer_encode(struct trainer *trainer, uint64_t round, struct error *error) {
