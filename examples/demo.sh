@@ -10,6 +10,7 @@ runs='--codec raw --down-codec raw
 --codec ternary:block=512 --down-codec raw:type=bf16 --residual
 --codec quant:bits=auto --down-codec raw:type=bf16
 --codec quant:bits=4 --down-codec quant:bits=4 --residual
+--codec quant:bits=4 --down-codec raw --residual --add-packets
 --codec quant:rotate=1,bits=3 --down-codec raw:type=bf16
 --codec factor --down-codec raw:type=bf16
 --codec sensing:ratio=0.63,bits=2 --down-codec raw:type=bf16 --residual
@@ -61,7 +62,7 @@ BEGIN {
     change = sprintf("%+.2f", 100 * (accuracy - first))
     for (i = 0; i < 4; i++) seconds[i] = sprintf("%.1f s", seconds[i] / count)
     if (/--net/) note = "* instead of the dense net, on" substr($0, index($0, "--net") + 5) ", by whose vectors it is trained; bits for each value of the dense one."
-    printf row, $2 (/--net/ ? " *" : ""), $4, /--residual/ ? "yes" : "no", ratio(8 * up / dense), ratio(8 * down / dense), result, change,
+    printf row, $2 (/--net/ ? " *" : ""), /--add-packets/ ? "the sum" : $4, /--residual/ ? "yes" : "no", ratio(8 * up / dense), ratio(8 * down / dense), result, change,
         seconds[0], seconds[1], seconds[2], seconds[3]
 }
 END {

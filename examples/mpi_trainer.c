@@ -174,16 +174,15 @@ static void finish(struct worker *worker, size_t index) {
     struct tensors mean = tensors_one(&worker->mean, index);
     double start = clock_seconds();
     struct error error;
-    bool good;
     tensors_clear(&mean);
-    if (transfer->stage == SUM) {
-        good = decoder_add(&worker->trainer->decoder, &mean, 1.0f, transfer->packet, transfer->own.bytes, &error);
-        MPI_Type_free(&transfer->element);
-    } else {
-        good = average(worker, transfer, &mean, &error);
-        free(transfer->gathered);
-    }
+    bool good = transfer->stage == SUM
+                    ? decoder_add(&worker->trainer->decoder, &mean, 1.0f, transfer->packet, transfer->own.bytes, &error)
+                    : average(worker, transfer, &mean, &error);
     if (!good) give_up(worker, error.text);
+    if (transfer->stage == SUM)
+        MPI_Type_free(&transfer->element);
+    else
+        free(transfer->gathered);
     transfer->stage = DONE;
     worker->trainer->meter.decode_s += clock_seconds() - start;
 }
@@ -278,9 +277,8 @@ static bool train(struct worker *worker, struct error *error) {
     if (!trainer_rounds(trainer, round, &rounds, error)) return false;
     if (!same_in_all_ranks(round) || !same_in_all_ranks(rounds))
         return set_error(error, "ranks with other --epochs, or that --resume from other rounds");
-    bool append = settings->resume != NULL;
-    if (worker->rank == 0 &&
-        !metrics_open(&worker->metrics, settings->metrics, append, &settings->codec, &settings->codec, error))
+    if (worker->rank == 0 && !metrics_open(&worker->metrics, settings->metrics, settings->resume != NULL,
+                                           &settings->codec, &settings->codec, error))
         return false;
     worker->metrics.terminal = false; /* mpirun may make a terminal of what is none */
     while (round < rounds) {

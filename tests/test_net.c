@@ -271,6 +271,49 @@ static void factors_make_the_gradient(void **state) {
     trial_free(&trial);
 }
 
+/* Which tensors the net has told of, and what was in the gradient then. */
+struct told {
+    const struct tensors *gradient;
+    struct tensors at[3]; /* copies */
+    size_t first_tensor[3], count;
+};
+
+static void take_note(void *context, size_t first_tensor) {
+    struct told *told = (struct told *)context;
+    assert_true(told->count < 3);
+    told->at[told->count] = tensors_like(told->gradient);
+    tensors_copy(&told->at[told->count], told->gradient);
+    told->first_tensor[told->count++] = first_tensor;
+}
+
+static void a_layers_gradient_is_told_of_before_the_next_is_computed(void **state) {
+    (void)state;
+    const struct shape sample = {6, 5, 1};
+    struct trial trial = try_net("30-conv3x2-pool2-7-3", sample, ACTIVATION_RELU, 5);
+    struct tensors again = tensors_like(&trial.gradient);
+    struct told told;
+    memset(&told, 0, sizeof told);
+    told.gradient = &again;
+    trial.net.ready = take_note;
+    trial.net.ready_context = &told;
+    for (size_t i = 0; i < again.values; i++) again.all[i] = NAN;
+    net_gradient(&trial.net, &trial.parameters, trial.inputs, trial.labels, trial.count, &again);
+    assert_int_equal(told.count, 3);
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(told.first_tensor[i], 4 - 2 * i);
+        for (size_t t = 0; t < 6; t++) {
+            const struct tensor *then = &told.at[i].tensor[t], *last = &trial.gradient.tensor[t];
+            if (t >= told.first_tensor[i])
+                assert_memory_equal(then->values, last->values, last->rows * last->columns * sizeof(float));
+            else
+                assert_true(isnan(then->values[0]));
+        }
+        tensors_free(&told.at[i]);
+    }
+    tensors_free(&again);
+    trial_free(&trial);
+}
+
 static void circulant_layers_travel_as_their_vectors(void **state) {
     (void)state;
     const struct shape sample = {3, 4, 1};
@@ -488,6 +531,7 @@ int main(void) {
         cmocka_unit_test(gradients_of_a_larger_batch_are_those_of_the_reference),
         cmocka_unit_test(dense_nets_compute_the_same_bits_as_ever),
         cmocka_unit_test(factors_make_the_gradient),
+        cmocka_unit_test(a_layers_gradient_is_told_of_before_the_next_is_computed),
         cmocka_unit_test(circulant_layers_travel_as_their_vectors),
         cmocka_unit_test(plans_are_read),
         cmocka_unit_test(wrong_plans_are_refused_where_they_are_wrong),
