@@ -12,7 +12,6 @@
  *
  * The peer of the lowest number hears of the others' epochs and tells of them; any other can take its place.
  */
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +26,7 @@
 #include "common/options.h"
 #include "common/processes.h"
 #include "common/random.h"
+#include "common/reports.h"
 #include "common/tensors.h"
 #include "common/trainer.h"
 
@@ -45,139 +45,16 @@ struct copies {
     uint64_t dialed, accepted;
 };
 
-/* What was heard of one epoch. */
-struct report {
-    size_t count;
-    double *sum, squares; /* of the parameters, and of all their squares */
-    struct meter *meter;
-    size_t *id;
-};
-
 struct gossip {
     struct trainer *trainer;
     const struct gossip_settings *settings;
     struct links links;
-    struct encoder raw;
-    struct tensors first; /* the parameters at the beginning, and scratch of their size */
-    struct copies *copies;
-    uint64_t step, steps;         /* of steps in all */
-    uint64_t bytes_out, bytes_in; /* told so far */
-    struct ledger *ledgers;       /* of the peers that are done */
-    struct report *report;        /* of epoch e: report[e - 1] */
-    uint64_t *reported, printed;  /* the last epoch of each peer; of all */
-    struct metrics metrics;
-    bool metered;
-    double accuracy;
+    struct reports reports;
+    struct tensors first;   /* the parameters at the beginning */
+    struct copies *copies;  /* of the link with peer n: copies[n - 1] */
+    struct ledger *ledgers; /* of the peers that are done */
+    uint64_t step, steps;   /* of steps in all */
 };
-
-/* ---- Reports --------------------------------------------------------------------------------------------------- */
-
-static bool open_metrics(struct gossip *gossip, struct error *error) {
-    const struct trainer_settings *settings = &gossip->trainer->settings;
-    bool first = gossip->trainer->id == 1 && !gossip->settings->join;
-    gossip->metered = true;
-    return metrics_open(&gossip->metrics, settings->metrics, !first, &settings->codec, &settings->codec, error);
-}
-
-static void add_report(struct gossip *gossip, size_t id, uint64_t epoch, const struct meter *meter,
-                       const struct tensors *parameters) {
-    struct report *report = &gossip->report[epoch - 1];
-    size_t peers = gossip->links.ledger.peers;
-    if (epoch <= gossip->reported[id - 1]) return; /* a peer that was started anew repeats what it had done */
-    if (!report->sum) {
-        report->sum = (double *)allocate(parameters->values, sizeof(double));
-        report->meter = (struct meter *)allocate(peers, sizeof *report->meter);
-        report->id = (size_t *)allocate(peers, sizeof *report->id);
-    }
-    for (size_t i = 0; i < parameters->values; i++) {
-        double value = (double)parameters->all[i];
-        report->sum[i] += value;
-        report->squares += value * value;
-    }
-    report->meter[report->count] = *meter;
-    report->id[report->count++] = id;
-    gossip->reported[id - 1] = epoch;
-}
-
-static void free_report(struct report *report) {
-    free(report->sum);
-    free(report->meter);
-    free(report->id);
-    memset(report, 0, sizeof *report);
-}
-
-/* Books an epoch of which all has been heard, and says how far the peers are apart. */
-static void print_report(struct gossip *gossip, uint64_t epoch) {
-    struct trainer *trainer = gossip->trainer;
-    struct report *report = &gossip->report[epoch - 1];
-    struct tensors own = trainer->parameters;
-    struct error error;
-    double count = (double)report->count, norm = 0.0, own_accuracy = trainer_accuracy(trainer);
-    if (!gossip->metered && !open_metrics(gossip, &error)) say(trainer->id, "%s", error.text);
-    for (size_t i = 0; i < own.values; i++) {
-        double mean = report->sum[i] / count;
-        norm += mean * mean;
-        trainer->values.all[i] = (float)mean;
-    }
-    trainer->parameters = trainer->values;
-    gossip->accuracy = trainer_accuracy(trainer);
-    trainer->parameters = own;
-    double apart = report->squares / count - norm;
-    metrics_epoch(&gossip->metrics, epoch, trainer->settings.epochs, report->meter, report->id, report->count, NULL,
-                  gossip->accuracy);
-    printf("           mean of %zu peers; peer %zu has %.2f %%; consensus distance %.5f\n", report->count, trainer->id,
-           100.0 * own_accuracy, sqrt(apart > 0.0 ? apart / norm : 0.0));
-    fflush(stdout);
-    free_report(report);
-}
-
-/* Prints the epochs that all who are left have ended. */
-static void print_reports(struct gossip *gossip) {
-    uint64_t ended = gossip->trainer->settings.epochs;
-    for (size_t i = 0; i < gossip->links.ledger.peers; i++) {
-        bool counts = i + 1 == gossip->trainer->id || !gossip->links.link[i].gone;
-        if (counts && gossip->reported[i] < ended) ended = gossip->reported[i];
-    }
-    for (; gossip->printed < ended; gossip->printed++)
-        if (gossip->report[gossip->printed].count) print_report(gossip, gossip->printed + 1);
-}
-
-/* Reports an epoch to who prints it. Its parameters are not counted among the bytes that training needs. */
-static void report_epoch(struct gossip *gossip, uint64_t epoch) {
-    struct trainer *trainer = gossip->trainer;
-    struct links *links = &gossip->links;
-    size_t to = links_lowest(links);
-    struct meter meter = trainer_take_meter(trainer);
-    struct error error;
-    meter.bytes_up = links->bytes_out - gossip->bytes_out;
-    meter.bytes_down = links->bytes_in - gossip->bytes_in;
-    gossip->bytes_out = links->bytes_out;
-    gossip->bytes_in = links->bytes_in;
-    if (!encoder_encode(&gossip->raw, &trainer->parameters, NULL, 0, &error)) {
-        say(trainer->id, "cannot report its epoch %llu: %s", (unsigned long long)epoch, error.text);
-    } else if (to == trainer->id) {
-        add_report(gossip, to, epoch, &meter, &trainer->parameters);
-    } else if (links->link[to - 1].stage == LINK_UP) {
-        uint8_t *payload = links_send(links, to, LINK_REPORT, (uint32_t)epoch, METER_BYTES + gossip->raw.bytes);
-        meter_put(payload, &meter);
-        memcpy(payload + METER_BYTES, gossip->raw.message, gossip->raw.bytes);
-    }
-}
-
-static bool take_report(struct gossip *gossip, const struct link *link, struct error *error) {
-    struct trainer *trainer = gossip->trainer;
-    const struct frame *frame = &link->frame;
-    if (frame->round < 1 || frame->round > trainer->settings.epochs || frame->bytes < METER_BYTES)
-        return set_error(error, "sends a bad report");
-    struct meter meter = meter_get(frame->payload);
-    tensors_clear(&trainer->values);
-    if (!decoder_add(&trainer->decoder, &trainer->values, 1.0f, frame->payload + METER_BYTES,
-                     frame->bytes - METER_BYTES, error))
-        return false;
-    if (!tensors_finite(&trainer->values)) return set_error(error, "reports parameters that are not finite");
-    add_report(gossip, link->id, frame->round, &meter, &trainer->values);
-    return true;
-}
 
 /* ---- Pushes ---------------------------------------------------------------------------------------------------- */
 
@@ -191,7 +68,7 @@ static void push(struct gossip *gossip, struct link *link) {
     if (gossip->settings->difference) {
         bool anew = copies->dialed != link->dialed;
         if (anew) tensors_copy(&copies->out, &gossip->first);
-        if (anew && (link->dialed > 1 || gossip->settings->join)) encoder = &gossip->raw;
+        if (anew && (link->dialed > 1 || gossip->settings->join)) encoder = &gossip->reports.raw;
         for (size_t i = 0; i < copies->out.values; i++) trainer->values.all[i] -= copies->out.all[i];
     }
     bool good = encoder_encode(encoder, &trainer->values, NULL, trainer_seed(trainer, gossip->step), &error);
@@ -271,7 +148,7 @@ static bool hear(struct gossip *gossip, double seconds, struct error *error) {
         if (!link) break;
         bool good = link->frame.type == LINK_PUSH ? mix(gossip, link, error)
                     : link->frame.type == LINK_REPORT
-                        ? take_report(gossip, link, error)
+                        ? reports_take(&gossip->reports, link, error)
                         : statement_get(link->frame.payload, link->frame.bytes, &gossip->ledgers[link->id - 1]) ||
                               set_error(error, "sends a ledger that is none of its");
         if (good)
@@ -281,7 +158,7 @@ static bool hear(struct gossip *gossip, double seconds, struct error *error) {
         others += clock_seconds() - received;
     }
     gossip->trainer->meter.transfer_s += clock_seconds() - start - others;
-    print_reports(gossip);
+    reports_print(&gossip->reports, false);
     return !links->ended || set_error(error, "%.500s", links->reason.text);
 }
 
@@ -310,10 +187,10 @@ static bool train(struct gossip *gossip, struct error *error) {
     for (; gossip->step < gossip->steps; gossip->step++) {
         trainer_compute(trainer, gossip->step);
         trainer_step(trainer, gossip->step);
-        if (!hear(gossip, 0.0, error)) return false;
         maybe_push(gossip);
+        if (!hear(gossip, 0.0, error)) return false;
         uint64_t done = gossip->step + 1;
-        if (done % trainer->steps == 0 && done < gossip->steps) report_epoch(gossip, done / trainer->steps);
+        if (done % trainer->steps == 0 && done < gossip->steps) reports_send(&gossip->reports, done / trainer->steps);
     }
     return true;
 }
@@ -342,7 +219,7 @@ static bool finish(struct gossip *gossip, struct error *error) {
             waits |= !links->link[i].gone && (!links->link[i].done || links->ledger.book[i].flight);
         if (!hear(gossip, waits ? 0.05 : 0.0, error)) return false;
     }
-    report_epoch(gossip, trainer->settings.epochs);
+    reports_send(&gossip->reports, trainer->settings.epochs);
     uint8_t *statement = (uint8_t *)allocate(bytes, 1);
     statement_put(statement, &links->ledger);
     statement_get(statement, bytes, &gossip->ledgers[trainer->id - 1]);
@@ -358,9 +235,11 @@ static bool finish(struct gossip *gossip, struct error *error) {
     if (!good) return false;
 
     struct settlement end = ledger_settle(gossip->ledgers, peers);
-    if (links_lowest(links) == trainer->id && gossip->metered) {
-        good = metrics_close(&gossip->metrics, trainer->parameters.values, gossip->accuracy, error);
-        printf("pushed     %llu bytes by all peers\n", (unsigned long long)gossip->metrics.workers.bytes_up);
+    struct reports *reports = &gossip->reports;
+    reports_print(reports, true);
+    if (links_lowest(links) == trainer->id && reports->open) {
+        good = metrics_close(&reports->metrics, trainer->parameters.values, reports->accuracy, error);
+        printf("pushed     %llu bytes by all peers\n", (unsigned long long)reports->metrics.workers.bytes_up);
         print_weights(&end, gossip->ledgers, peers);
     }
     if (end.differ[0]) say(trainer->id, "the books of peers %zu and %zu differ", end.differ[0], end.differ[1]);
@@ -372,48 +251,42 @@ static bool finish(struct gossip *gossip, struct error *error) {
 /* A peer's whole life. */
 static bool run_peer(struct trainer *trainer, const struct gossip_settings *settings, int listener,
                      struct error *error) {
-    size_t peers = (size_t)trainer->settings.workers, epochs = (size_t)trainer->settings.epochs;
-    dtc_spec raw = raw_spec();
+    size_t peers = (size_t)trainer->settings.workers, batch = (size_t)trainer->settings.batch;
     struct gossip gossip;
     memset(&gossip, 0, sizeof gossip);
     gossip.trainer = trainer;
     gossip.settings = settings;
     trainer->sharded = true;
-    trainer_start(trainer, &trainer->settings.codec,
-                  trainer->settings.batch > TEST_BATCH ? (size_t)trainer->settings.batch : TEST_BATCH);
-    gossip.raw = encoder_create(&raw, false, &trainer->parameters);
+    trainer_start(trainer, &trainer->settings.codec, batch > TEST_BATCH ? batch : TEST_BATCH);
+    reports_create(&gossip.reports, trainer, &gossip.links);
+    gossip.steps = trainer->steps * trainer->settings.epochs;
     gossip.first = tensors_like(&trainer->parameters);
     tensors_copy(&gossip.first, &trainer->parameters);
-    gossip.steps = trainer->steps * epochs;
     gossip.copies = (struct copies *)allocate(peers, sizeof *gossip.copies);
     gossip.ledgers = (struct ledger *)allocate(peers, sizeof *gossip.ledgers);
-    gossip.report = (struct report *)allocate(epochs, sizeof *gossip.report);
-    gossip.reported = (uint64_t *)allocate(peers, sizeof *gossip.reported);
     for (size_t i = 0; i < peers; i++) {
         gossip.ledgers[i] = ledger_create(i + 1, peers, 0, false);
         if (!settings->difference) continue;
         gossip.copies[i].out = tensors_like(&trainer->parameters);
         gossip.copies[i].in = tensors_like(&trainer->parameters);
     }
-    size_t limit = trainer->encoder.capacity > gossip.raw.capacity ? trainer->encoder.capacity : gossip.raw.capacity;
+    size_t raw = gossip.reports.raw.capacity, limit = trainer->encoder.capacity;
     links_create(&gossip.links, trainer->id, peers, settings->peers, !settings->join, listener, trainer->shared,
-                 settings->timeout, PUSH_HEAD_BYTES + METER_BYTES + limit);
+                 settings->timeout, PUSH_HEAD_BYTES + METER_BYTES + (limit > raw ? limit : raw));
 
-    bool good = (trainer->id != 1 || settings->join || open_metrics(&gossip, error)) && begin(&gossip, error) &&
+    bool first = trainer->id == 1 && !settings->join;
+    bool good = (!first || reports_open(&gossip.reports, true, error)) && begin(&gossip, error) &&
                 train(&gossip, error) && finish(&gossip, error);
+    reports_free(&gossip.reports);
     links_free(&gossip.links);
     for (size_t i = 0; i < peers; i++) {
         ledger_free(&gossip.ledgers[i]);
         tensors_free(&gossip.copies[i].out);
         tensors_free(&gossip.copies[i].in);
     }
-    for (size_t i = 0; i < epochs; i++) free_report(&gossip.report[i]);
     free(gossip.copies);
     free(gossip.ledgers);
-    free(gossip.report);
-    free(gossip.reported);
     tensors_free(&gossip.first);
-    encoder_free(&gossip.raw);
     return good;
 }
 

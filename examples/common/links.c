@@ -32,7 +32,7 @@ bool links_address(const char *list, size_t n, char host[256], char port[8]) {
     if (host_bytes == 0 || host_bytes > 255 || port_bytes == 0 || port_bytes > 5) return false;
     snprintf(host, 256, "%.*s", (int)host_bytes, list + first);
     snprintf(port, 8, "%.*s", (int)port_bytes, list + colon);
-    return strspn(port, "0123456789") == port_bytes;
+    return strspn(port, "0123456789") == port_bytes && strcspn(host, first ? "[]" : "[]:") == host_bytes;
 }
 
 void links_create(struct links *links, size_t id, size_t peers, const char *list, bool founder, int listener,
