@@ -143,7 +143,7 @@
  *     4       4     count                                     at most 0x3fffff00; LIMIT
  *     8       4     packet_bytes, from magic to checksum      what the fields imply; SIZE. No more than there are;
  *                                                             TRUNCATED
- *     12      4     rows, if flagged                          divides count, not 0; HEAD
+ *     12      4     rows, if flagged                          1..count, and divides it; HEAD
  *     +       4     block, if flagged                         1..count-1; HEAD
  *     +       2+2   workers, terms, if flagged                2..65535, 1..workers; HEAD
  *     +       8     seed, if flagged                          not 0, and of a codec that has one; HEAD
@@ -964,13 +964,14 @@ DTCI_FN void dtci_sink_multiply(const dtci_sink *sink, size_t first, const float
 }
 
 DTCI_FN void dtci_store(const dtci_sink *sink, size_t first, const float *chunk, size_t n) {
-    char *to = (char *)sink->values + 4 * first;
+    char *to = (char *)sink->values;
     float sum[DTCI_CHUNK];
     size_t i;
     if (sink->kind == DTCI_SINK_ROWS || sink->kind == DTCI_SINK_COLUMNS) {
         dtci_sink_multiply(sink, first, chunk, n);
         return;
     }
+    to += 4 * first;
     if (sink->kind == DTCI_SINK_STORE) {
         memcpy(to, chunk, 4 * n);
         return;
@@ -1390,7 +1391,7 @@ DTCI_FN dtc_status dtci_head_open(dtci_head *head, const dtc_spec *spec, size_t 
     head->codec = spec->codec;
     head->checksum = !spec->no_checksum;
     head->count = (uint32_t)count;
-    head->rows = (uint32_t)spec->rows;
+    head->rows = count ? (uint32_t)spec->rows : 0; /* nothing has no shape, which could be of any size */
     if (spec->codec != DTC_RAW && spec->codec != DTC_FACTOR && spec->block < count) head->block = (uint32_t)spec->block;
     head->workers = spec->workers ? spec->workers : 1;
     head->terms = 1;
@@ -1432,7 +1433,7 @@ DTCI_FN dtc_status dtci_head_read(const unsigned char *p, size_t bytes, dtci_hea
     if (flags & DTCI_FLAG_ROWS) {
         head->rows = dtci_get32(at);
         at += 4;
-        if (!head->rows || head->count % head->rows) return DTC_ERROR_HEAD;
+        if (!head->rows || head->rows > head->count || head->count % head->rows) return DTC_ERROR_HEAD;
     }
     if (flags & DTCI_FLAG_BLOCK) {
         head->block = dtci_get32(at);

@@ -222,7 +222,7 @@ static inline int fuzz_roundtrip(const dtc_spec *spec, const float *values, size
     REQUIRE(dtc_inspect(again, bytes, info) == DTC_OK);
     REQUIRE(info->count == count && info->packet_bytes == bytes && info->terms == 1);
     REQUIRE(info->workers == (spec->workers ? spec->workers : 1));
-    REQUIRE(info->rows == (spec->rows ? spec->rows : 1) && info->rows * info->columns == count);
+    REQUIRE(info->rows == (spec->rows && count ? spec->rows : 1) && info->rows * info->columns == count);
     REQUIRE(info->codec == spec->codec || info->codec == DTC_RAW);
     decode_scratch = fuzz_lend(&scratch_memory, info->decode_scratch);
     REQUIRE(dtc_decode(decoded, count, again, bytes, NULL, decode_scratch, info->decode_scratch) == DTC_OK);
