@@ -69,6 +69,22 @@
  *
  * Of bits, rate and max-error, give one at the most; dtc_spec, below, tells what each means, and its range.
  *
+ * ADDING PACKETS
+ *
+ * Packets of integers add where they are on one grid. So the workers first agree on it, by a maximum of one float a
+ * tensor:
+ *
+ *     spec.workers = workers;                             room for the sum
+ *     range = the largest |x| of all workers;             by any reduction; with error feedback, of x + residual
+ *     spec.quant.min_given = spec.quant.max_given = 1;
+ *     spec.quant.min = -range, spec.quant.max = range;    ternary.scale = range, bounded by 2.5 sigma first;
+ *                                                         sensing.scale = (1.35 + 0.33 bits) sigma, one seed for all
+ *     dtc_encode_residual(&spec, packet, ...);            each worker
+ *     dtc_packet_add(sum, ..., a, ..., b, ...);           anywhere, in any order
+ *     dtc_decode_add(mean, count, 1.0f / info.terms, sum, ...);
+ *
+ * with info what dtc_inspect tells of the sum.
+ *
  * GLOSSARY
  *
  *     value       one float of the array to be sent
@@ -361,7 +377,7 @@
 #include <stdint.h>
 
 #define DTC_VERSION_MAJOR 0
-#define DTC_VERSION_MINOR 1
+#define DTC_VERSION_MINOR 2
 #define DTC_VERSION_PATCH 0
 
 #define DTC_WIRE_VERSION 0 /* counted apart from the library's version; 0 may still change */
@@ -6560,5 +6576,6 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
 
 /* Change log
  *
+ * 0.2.0  rotation, factor, sensing and circulant; pairs of bins; sums, multiples and products of packets
  * 0.1.0  raw, ternary and quant; wire version 0
  */
