@@ -134,7 +134,7 @@ bench: setup ## measure bits, error and speed; writes build/bench.csv
 
 DATASET ?= fashion-mnist
 SEED ?= 1
-DEMO_OPTIONS := --epochs 6 --batch 64 --lr 0.1 --lr-decay 0.64
+DEMO_OPTIONS := --epochs 4 --batch 64 --lr 0.1 --lr-decay 0.5
 REPRODUCE_OPTIONS := --epochs 15 --batch 20 --lr 0.02 --lr-decay 0.85 --timeout 600
 
 data: ## fetch DATASET (fashion-mnist or mnist)
