@@ -16,8 +16,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         REQUIRE(info.packet_bytes > 0 && info.packet_bytes <= size - at);
         REQUIRE(info.rows * info.columns == info.count);
         REQUIRE(info.terms >= 1 && info.terms <= info.workers);
-        /* scratch is in proportion to the values: two bytes each where only bins wait there, floats where more does */
-        REQUIRE(info.decode_scratch <= (info.codec <= DTC_QUANT ? 2 : 64) * info.count + 131072);
+        /* scratch is in proportion to the values: two bytes each where only bins wait there, four for an integer to
+         * rotate, floats where more does */
+        REQUIRE(info.decode_scratch <= (info.codec > DTC_QUANT   ? 64u
+                                        : info.spec.quant.rotate ? 6u
+                                                                 : 2u) *
+                                               info.count +
+                                           131072);
         REQUIRE(info.codec == info.spec.codec);
         /* the same answer without the bytes that follow, none with one byte fewer */
         REQUIRE(dtc_inspect(data + at, info.packet_bytes, &zero) == DTC_OK && !memcmp(&info, &zero, sizeof info));
