@@ -2789,7 +2789,7 @@ DTCI_FN dtc_status dtci_ternary_decode(const dtci_head *head, const unsigned cha
     return status;
 }
 
-/* Scratch of adding; the least of the bound. Fields of fixed width take none. */
+/* Scratch of adding. Fields of fixed width take none. */
 DTCI_FN size_t dtci_ternary_add_scratch(const dtci_head *a, const dtci_head *b) {
     if (a->variant == DTCI_TERNARY_FIELDS) return 0;
     return dtci_room(2 * (size_t)a->count) + dtci_room(2 * dtci_ternary_tokens(a)) +
