@@ -1,9 +1,10 @@
 /* gossip_trainer: trains a neural net on several machines that are all alike, over TCP: nobody serves, nobody waits.
  *
- * GoSGD (Blot, Picard, Cord and Thome 2016): each peer takes steps of SGD on its own part of the samples. After a step,
- * with probability p, it halves its weight a and pushes its parameters x with the other half to a random peer, which
- * mixes them, x := (a x + a_s x_s) / (a + a_s), and adds the weights. So the peers stay near a consensus, in which each
- * counts as much as its weight; the weights add up to 1, exactly, whoever is lost (ledger.h) however often (links.h).
+ * GoSGD (Blot, Picard, Cord and Thome 2016): each peer takes steps of SGD on its part of every epoch's samples. After a
+ * step, with probability p, it halves its weight a and pushes its parameters x with the other half to a random peer,
+ * which mixes them, x := (a x + a_s x_s) / (a + a_s), and adds the weights. So the peers stay near a consensus, in
+ * which each counts as much as its weight; the weights add up to 1, exactly, whoever is lost (ledger.h) however often
+ * (links.h).
  *
  * --difference pushes differences to a public copy, as CHOCO-SGD does (Koloskova, Stich and Jaggi 2019): both ends of a
  * link keep a copy of what the receiver knows of the sender; a push is Q(x - copy), both add what it decodes to, and
@@ -256,7 +257,6 @@ static bool run_peer(struct trainer *trainer, const struct gossip_settings *sett
     memset(&gossip, 0, sizeof gossip);
     gossip.trainer = trainer;
     gossip.settings = settings;
-    trainer->sharded = true;
     trainer_start(trainer, &trainer->settings.codec, batch > TEST_BATCH ? batch : TEST_BATCH);
     reports_create(&gossip.reports, trainer, &gossip.links);
     gossip.steps = trainer->steps * trainer->settings.epochs;

@@ -65,19 +65,17 @@ void trainer_free(struct trainer *trainer) {
     memset(trainer, 0, sizeof *trainer);
 }
 
-/* The gradient of one step's batch. The samples of an epoch, in an order of its own, are dealt to all workers in turn;
- * or it is the worker's own samples that are put in order. */
+/* The gradient of one step's batch. The samples of an epoch, in an order of its own, are dealt to all workers in turn.
+ */
 static void compute_gradient(struct trainer *trainer, uint64_t epoch, uint64_t step) {
     const struct trainer_settings *settings = &trainer->settings;
     size_t batch = (size_t)settings->batch;
-    size_t share = trainer->sharded ? (size_t)trainer->steps * batch : 0, first = share * (trainer->id - 1);
     if (epoch != trainer->order_epoch) {
         uint64_t key = random_bits(settings->seed, SEED_SHUFFLE);
-        random_permutation(trainer->order, share ? share : trainer->train.count, random_bits(key, epoch));
-        for (size_t i = 0; i < share; i++) trainer->order[i] += first;
+        random_permutation(trainer->order, trainer->train.count, random_bits(key, epoch));
         trainer->order_epoch = epoch;
     }
-    const size_t *samples = trainer->order + (share ? step : step * settings->workers + trainer->id - 1) * batch;
+    const size_t *samples = trainer->order + (step * settings->workers + trainer->id - 1) * batch;
     images_batch(&trainer->train, samples, batch, trainer->inputs, trainer->labels);
     trainer->loss_sum +=
         net_gradient(&trainer->net, &trainer->parameters, trainer->inputs, trainer->labels, batch, &trainer->values);

@@ -27,7 +27,6 @@ struct trainer {
     struct trainer_settings settings;
     char shared[SHARED_BYTES]; /* the settings that all peers must share, as text */
     size_t id;                 /* of a worker, from 1; a server is 0 */
-    bool sharded;              /* a worker sees no samples but its own part of them */
     struct images train, test;
     uint64_t steps;                        /* in an epoch */
     uint64_t report_rounds, report_epochs; /* rounds, and epochs, from one report to the next */
