@@ -65,8 +65,8 @@
  *
  * CONTRACTS
  *
- *   - Nothing is allocated: a layer lives in the caller's memory, of any alignment, and holds no more than pointers
- * into it. (What a hook allocates, dtc_circulant_layer_close gives back; with KissFFT it need not be called.)
+ *   - Nothing is allocated: a layer lives in the caller's memory, of any alignment. (What a hook's plan allocates,
+ *     dtc_circulant_layer_close gives back; with KissFFT it need not be called.)
  *   - A layer is used by one thread at a time; several layers by several.
  *   - Floats are aligned as the compiler aligns them. Inputs and outputs must not overlap.
  *   - A sample's outputs do not depend on the others of its batch. Twiddle factors come from the C library, so that the
@@ -450,12 +450,12 @@ DTCI_FFT_FN size_t dtci_fft_times(size_t a, size_t b) {
     return b && a > SIZE_MAX / b ? SIZE_MAX : a * b;
 }
 
-/* Appends an aligned array to *total bytes, SIZE_MAX where they are more, and returns where it stands. */
+/* Appends an aligned array to *total bytes, SIZE_MAX from the first one on that is too large, and returns where it
+ * stands. */
 DTCI_FFT_FN size_t dtci_fft_append(size_t *total, size_t bytes) {
-    size_t at = *total;
-    *total = bytes > SIZE_MAX - DTCI_FFT_ALIGN - at ? SIZE_MAX : at + bytes;
-    *total =
-        *total > SIZE_MAX - DTCI_FFT_ALIGN ? SIZE_MAX : (*total + DTCI_FFT_ALIGN - 1) & ~(size_t)(DTCI_FFT_ALIGN - 1);
+    size_t at = *total, most = SIZE_MAX - DTCI_FFT_ALIGN;
+    int fits = at <= most && bytes <= most - at;
+    *total = fits ? (at + bytes + DTCI_FFT_ALIGN - 1) & ~(size_t)(DTCI_FFT_ALIGN - 1) : SIZE_MAX;
     return at;
 }
 
@@ -492,7 +492,8 @@ DTCI_FFT_FN int dtci_fft_shape(dtc_circulant_layer *layer, dtci_fft_offsets *at,
     /* KissFFT allocates for a size of 2, so 4 at the least */
     layer->size = dtc_fft_good_size(layer->tall + layer->wide < 5 ? 4 : layer->tall + layer->wide - 1);
     if (block >= 4 && block <= layer->size && dtc_fft_good_size(block) == block) layer->size = block;
-    if (!layer->size) return 0;
+    /* so that sizes of plans and spectra, of less than 16 such arrays each, are no more than a size_t holds */
+    if (!layer->size || layer->size > SIZE_MAX / 16 / sizeof(dtci_fft_real)) return 0;
     layer->bins = layer->size / 2 + 1;
     layer->plan_bytes = dtci_fft_plan_bytes(layer->size);
     groups = (batch + DTCI_FFT_LANES - 1) / DTCI_FFT_LANES;
