@@ -19,7 +19,6 @@
 
 #include <mpi.h>
 
-#include "common/checkpoint.h"
 #include "common/error.h"
 #include "common/grid.h"
 #include "common/message.h"
@@ -28,7 +27,7 @@
 #include "common/tensors.h"
 #include "common/trainer.h"
 
-enum { TEST_BATCH = 1000, PATH_BYTES = 4096 };
+enum { TEST_BATCH = 1000 };
 
 /* ---- Exchange of one tensor ------------------------------------------------------------------------------------ */
 
@@ -58,7 +57,6 @@ struct worker {
     bool refused, skipped; /* this round: by this rank; by any */
     double inside_s;       /* time in here that the trainer takes for computing */
     struct transfer *transfer;
-    struct adder adder;
     struct tensors mean, residual; /* of the gradients; as it was before this round, which may be skipped */
     struct metrics metrics;
 };
@@ -157,7 +155,7 @@ static void start_transfer(struct worker *worker, size_t index) {
 /* Leaves the mean of what the packets decode to in `mean`; where they add, they are added up first. */
 static bool average(struct worker *worker, const struct transfer *transfer, struct tensors *mean, struct error *error) {
     struct decoder *decoder = &worker->trainer->decoder;
-    struct adder *adder = &worker->adder;
+    struct adder *adder = &worker->trainer->adder;
     bool sums = worker->trainer->settings.add_packets, good = true;
     adder->bytes = 0;
     for (int i = 0; i < worker->ranks && sums; i++)
@@ -266,15 +264,9 @@ static double end_epoch(struct worker *worker, uint64_t epoch) {
 static bool train(struct worker *worker, struct error *error) {
     struct trainer *trainer = worker->trainer;
     const struct trainer_settings *settings = &trainer->settings;
-    struct tensors *sets[] = {&trainer->parameters, &trainer->velocity, &trainer->encoder.residual};
     uint64_t round = 0, rounds;
     double accuracy = 0.0;
-    char path[PATH_BYTES];
-    if (settings->resume) {
-        trainer_file(trainer, settings->resume, path, sizeof path);
-        if (!checkpoint_read(path, trainer->shared, &round, sets, 3, error)) return false;
-    }
-    if (!trainer_rounds(trainer, round, &rounds, error)) return false;
+    if (!trainer_resume(trainer, true, &round, error) || !trainer_rounds(trainer, round, &rounds, error)) return false;
     if (!same_in_all_ranks(round) || !same_in_all_ranks(rounds))
         return set_error(error, "ranks with other --epochs, or that --resume from other rounds");
     if (worker->rank == 0 && !metrics_open(&worker->metrics, settings->metrics, settings->resume != NULL,
@@ -287,10 +279,7 @@ static bool train(struct worker *worker, struct error *error) {
         if (!same_in_all_ranks(tensors_crc(&trainer->parameters)))
             return set_error(error, "REPLICAS DRIFT: ranks hold different parameters: this must not happen");
         accuracy = end_epoch(worker, round / trainer->report_rounds * trainer->report_epochs);
-        if (!settings->save) continue;
-        trainer_file(trainer, settings->save, path, sizeof path);
-        if (!checkpoint_write(path, trainer->shared, round, (const struct tensors *const *)sets, 3, error))
-            return false;
+        if (!trainer_save(trainer, true, round, error)) return false;
     }
     if (worker->rank != 0) return true;
     if (!metrics_close(&worker->metrics, trainer->parameters.values, accuracy, error)) return false;
@@ -332,7 +321,6 @@ static void worker_free(struct worker *worker) {
     }
     MPI_Op_free(&worker->add);
     free(worker->transfer);
-    adder_free(&worker->adder);
     tensors_free(&worker->mean);
     tensors_free(&worker->residual);
 }

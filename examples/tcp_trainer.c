@@ -24,7 +24,6 @@
 #include <unistd.h>
 
 #include "common/bytes.h"
-#include "common/checkpoint.h"
 #include "common/error.h"
 #include "common/frame.h"
 #include "common/grid.h"
@@ -36,7 +35,7 @@
 #include "common/tensors.h"
 #include "common/trainer.h"
 
-enum { REPORT_BYTES = 4 + METER_BYTES, TEST_BATCH = 1000, PATH_BYTES = 4096 };
+enum { REPORT_BYTES = 4 + METER_BYTES, TEST_BATCH = 1000 };
 
 struct tcp_settings {
     const char *host;
@@ -85,16 +84,13 @@ static bool receive_state(struct worker *worker, struct tensors *state, struct e
 /* Takes momentum and residual from the worker's own checkpoint, which must be of this round. */
 static void resume_worker(struct worker *worker, uint64_t round) {
     struct trainer *trainer = worker->trainer;
-    struct tensors *sets[] = {&trainer->velocity, &trainer->encoder.residual};
-    char path[PATH_BYTES];
-    uint64_t saved_round;
+    uint64_t saved;
     struct error error;
-    trainer_file(trainer, trainer->settings.resume, path, sizeof path);
-    bool good = checkpoint_read(path, trainer->shared, &saved_round, sets, 2, &error);
-    if (good && saved_round != round)
-        good =
-            set_error(&error, "checkpoint %.300s: of round %llu, but the server is in round %llu: leave out --resume",
-                      path, (unsigned long long)saved_round, (unsigned long long)round);
+    bool good = trainer_resume(trainer, false, &saved, &error);
+    if (good && saved != round)
+        good = set_error(
+            &error, "checkpoint %.300s.worker%zu: of round %llu, but the server is in round %llu: leave out --resume",
+            trainer->settings.resume, trainer->id, (unsigned long long)saved, (unsigned long long)round);
     if (good) return;
     say(trainer->id, "%s", error.text);
     exit(1);
@@ -126,12 +122,7 @@ static bool report(struct worker *worker, uint64_t round, struct error *error) {
     struct trainer *trainer = worker->trainer;
     struct meter meter = trainer_take_meter(trainer);
     uint8_t payload[REPORT_BYTES];
-    if (trainer->settings.save) {
-        const struct tensors *sets[] = {&trainer->velocity, &trainer->encoder.residual};
-        char path[PATH_BYTES];
-        trainer_file(trainer, trainer->settings.save, path, sizeof path);
-        if (!checkpoint_write(path, trainer->shared, round + 1, sets, 2, error)) say(trainer->id, "%s", error->text);
-    }
+    if (!trainer_save(trainer, false, round + 1, error)) say(trainer->id, "%s", error->text);
     put_u32(payload, tensors_crc(&trainer->parameters));
     meter_put(payload + 4, &meter);
     return send_frame(worker, REPORT, round, payload, sizeof payload, error);
@@ -242,7 +233,6 @@ struct server {
     struct peers peers;
     struct metrics metrics;
     struct pace pace;
-    struct adder adder;
     uint64_t round, first_round;
     bool ranges;  /* the workers agree on them before they encode */
     bool drifted; /* a replica was found to differ */
@@ -325,7 +315,7 @@ static size_t average(struct server *server) {
     return added;
 }
 
-/* Adds the messages up in server->adder; false if there are not two of them that add. */
+/* Adds the messages up in trainer->adder; false if there are not two of them that add. */
 static bool add_up(struct server *server) {
     struct trainer *trainer = server->trainer;
     struct peers *peers = &server->peers;
@@ -333,11 +323,11 @@ static bool add_up(struct server *server) {
     uint64_t bytes = 0, messages = 0;
     struct error error;
     bool good = true;
-    server->adder.bytes = 0;
+    trainer->adder.bytes = 0;
     for (size_t id = 1; id <= peers->workers && good; id++) {
         const struct peer *peer = peers_find(peers, id, PEER_ACTIVE);
         if (!peer || peer->frame.bytes == 0) continue;
-        good = adder_add(&server->adder, peer->frame.payload, peer->frame.bytes, &error);
+        good = adder_add(&trainer->adder, peer->frame.payload, peer->frame.bytes, &error);
         if (!good)
             say(0, "round %llu: the messages are decoded, as worker %zu's does not add: %s",
                 (unsigned long long)server->round, id, error.text);
@@ -345,7 +335,7 @@ static bool add_up(struct server *server) {
         messages++;
     }
     trainer->meter.decode_s += clock_seconds() - start;
-    if (!good || messages < 2 || !message_fits(server->adder.sum, server->adder.bytes, &trainer->parameters))
+    if (!good || messages < 2 || !message_fits(trainer->adder.sum, trainer->adder.bytes, &trainer->parameters))
         return false;
     trainer->meter.bytes_up += bytes;
     trainer->meter.values += messages * trainer->values.values;
@@ -404,7 +394,7 @@ static bool serve_round(struct server *server, enum frame_type type, struct erro
     trainer->meter.transfer_s += clock_seconds() - start;
     if (trainer->settings.add_packets && add_up(server)) {
         peers_release(peers);
-        return finish_round(server, type, server->adder.sum, server->adder.bytes, error);
+        return finish_round(server, type, trainer->adder.sum, trainer->adder.bytes, error);
     }
     size_t messages = average(server);
     peers_release(peers);
@@ -453,8 +443,6 @@ static double end_epoch(struct server *server, uint64_t epoch) {
 /* All rounds that are left. */
 static bool serve(struct server *server, struct error *error) {
     struct trainer *trainer = server->trainer;
-    const struct trainer_settings *settings = &trainer->settings;
-    const struct tensors *sets[] = {&trainer->parameters, &trainer->velocity, &trainer->encoder.residual};
     uint64_t rounds;
     double accuracy = 0.0;
     if (!trainer_rounds(trainer, server->round, &rounds, error)) return false;
@@ -470,7 +458,7 @@ static bool serve(struct server *server, struct error *error) {
         metrics_progress(&server->metrics, done, rounds);
         if (!reports) continue;
         accuracy = end_epoch(server, epoch);
-        if (settings->save && !checkpoint_write(settings->save, trainer->shared, done, sets, 3, error)) return false;
+        if (!trainer_save(trainer, true, done, error)) return false;
     }
     if (!metrics_close(&server->metrics, trainer->parameters.values, accuracy, error)) return false;
     printf("%zu parameters, of CRC-32 %08x in every replica\n", trainer->parameters.values,
@@ -485,7 +473,6 @@ static bool run_server(struct trainer *trainer, const struct tcp_settings *tcp, 
     memset(&server, 0, sizeof server);
     trainer_start(trainer, &settings->down_codec, TEST_BATCH);
     printf("net %s of %zu parameters\n", settings->net.text, trainer->parameters.values);
-    struct tensors *sets[] = {&trainer->parameters, &trainer->velocity, &trainer->encoder.residual};
     peers_create(&server.peers, (size_t)settings->workers);
     server.peers.listener = listener;
     server.peers.shared = trainer->shared;
@@ -494,14 +481,12 @@ static bool run_server(struct trainer *trainer, const struct tcp_settings *tcp, 
     server.trainer = trainer;
     server.ranges = settings->add_packets && grid_open(&settings->codec);
     server.pace.bytes_per_second = tcp->link_mbps * 1e6 / 8.0;
-    bool resume = settings->resume != NULL;
-    bool good = (!resume || checkpoint_read(settings->resume, trainer->shared, &server.round, sets, 3, error)) &&
-                metrics_open(&server.metrics, settings->metrics, resume, &settings->codec,
+    bool good = trainer_resume(trainer, true, &server.round, error) &&
+                metrics_open(&server.metrics, settings->metrics, settings->resume != NULL, &settings->codec,
                              settings->add_packets ? &settings->codec : &settings->down_codec, error);
     server.first_round = server.round;
     good = good && serve(&server, error);
     peers_free(&server.peers);
-    adder_free(&server.adder);
     return good;
 }
 

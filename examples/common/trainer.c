@@ -4,8 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "checkpoint.h"
 #include "grid.h"
 #include "random.h"
+
+enum { PATH_BYTES = 4096 };
 
 bool trainer_load(struct trainer *trainer, const struct option_table *tables, size_t table_count, struct error *error) {
     struct trainer_settings *settings = &trainer->settings;
@@ -59,6 +62,7 @@ void trainer_free(struct trainer *trainer) {
     tensors_free(&trainer->values);
     encoder_free(&trainer->encoder);
     free(trainer->decoder.scratch);
+    adder_free(&trainer->adder);
     free(trainer->inputs);
     free(trainer->labels);
     free(trainer->order);
@@ -153,8 +157,24 @@ bool trainer_rounds(const struct trainer *trainer, uint64_t done, uint64_t *roun
     return true;
 }
 
-void trainer_file(const struct trainer *trainer, const char *file, char *path, size_t capacity) {
-    snprintf(path, capacity, "%s.worker%zu", file, trainer->id);
+static void file_of(const struct trainer *trainer, const char *file, char path[PATH_BYTES]) {
+    snprintf(path, PATH_BYTES, trainer->id ? "%s.worker%zu" : "%s", file, trainer->id);
+}
+
+bool trainer_save(const struct trainer *trainer, bool parameters, uint64_t rounds, struct error *error) {
+    const struct tensors *sets[] = {&trainer->parameters, &trainer->velocity, &trainer->encoder.residual};
+    char path[PATH_BYTES];
+    if (!trainer->settings.save) return true;
+    file_of(trainer, trainer->settings.save, path);
+    return checkpoint_write(path, trainer->shared, rounds, sets + !parameters, 2 + (size_t)parameters, error);
+}
+
+bool trainer_resume(struct trainer *trainer, bool parameters, uint64_t *rounds, struct error *error) {
+    struct tensors *sets[] = {&trainer->parameters, &trainer->velocity, &trainer->encoder.residual};
+    char path[PATH_BYTES];
+    if (!trainer->settings.resume) return true;
+    file_of(trainer, trainer->settings.resume, path);
+    return checkpoint_read(path, trainer->shared, rounds, sets + !parameters, 2 + (size_t)parameters, error);
 }
 
 struct meter trainer_take_meter(struct trainer *trainer) {

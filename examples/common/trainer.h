@@ -36,6 +36,7 @@ struct trainer {
     struct tensors values;  /* what is exchanged: a gradient, or parameters */
     struct encoder encoder; /* of what this replica sends */
     struct decoder decoder;
+    struct adder adder;
     struct meter meter; /* since the last report */
 
     /* working memory: a batch, and the order of the samples in one epoch */
@@ -76,8 +77,10 @@ void trainer_step(struct trainer *trainer, uint64_t round);
 /* Rounds in --epochs epochs, which must be more than a checkpoint has done already. */
 bool trainer_rounds(const struct trainer *trainer, uint64_t done, uint64_t *rounds, struct error *error);
 
-/* The path of the worker's own file: FILE.workerN. */
-void trainer_file(const struct trainer *trainer, const char *file, char *path, size_t capacity);
+/* Write, and read, this replica's checkpoint after so many rounds, if --save and --resume ask for it: FILE, of a worker
+ * FILE.workerN. Momentum and residual are in it, and the parameters unless a server keeps them (`parameters` false). */
+bool trainer_save(const struct trainer *trainer, bool parameters, uint64_t rounds, struct error *error);
+bool trainer_resume(struct trainer *trainer, bool parameters, uint64_t *rounds, struct error *error);
 
 /* The meter since the last report, which starts anew. */
 struct meter trainer_take_meter(struct trainer *trainer);
