@@ -1793,26 +1793,44 @@ DTCI_FN int dtci_coder_open(dtci_coder *coder, unsigned bits, dtci_arena *arena)
     return coder->work && coder->histogram && coder->codes && coder->used;
 }
 
-/* Counts n > 0 bins below 2^bits. */
+/* Counts n > 0 bins below 2^bits. The mode is, of the commonest, the first to come. */
 DTCI_FN void dtci_coder_count(dtci_coder *coder, const uint16_t *bins, size_t n, unsigned bits) {
-    uint32_t first = 65535, last = 0;
-    size_t i;
+    uint32_t *counts = coder->histogram, first = 65535, last = 0, most = 0;
+    size_t all = (size_t)1 << bits, used = 0, i = 0;
     coder->bins = bins;
     coder->n = n;
-    coder->used_count = 0;
-    if (n < (size_t)1 << bits)
-        for (i = 0; i < n; i++) coder->histogram[bins[i]] = 0;
-    else
-        memset(coder->histogram, 0, sizeof(uint32_t) << bits);
-    for (i = 0; i < n; i++)
-        if (!coder->histogram[bins[i]]++) coder->used[coder->used_count++] = bins[i];
-    coder->mode = coder->used[0];
-    for (i = 0; i < coder->used_count; i++) {
+    if (n < all) {
+        for (i = 0; i < n; i++) counts[bins[i]] = 0;
+        for (i = 0; i < n; i++)
+            if (!counts[bins[i]]++) coder->used[used++] = bins[i];
+    } else {
+        memset(counts, 0, all * sizeof *counts);
+        if (all <= DTCI_SYMBOLS) { /* in four tables, so that equal neighbours need not wait for each other */
+            uint32_t *b = coder->work->counts, *c = coder->work->codes, *d = coder->work->huffman.weights, bin;
+            memset(b, 0, all * sizeof *b);
+            memset(c, 0, all * sizeof *c);
+            memset(d, 0, all * sizeof *d);
+            for (; i + 4 <= n; i += 4) {
+                counts[bins[i]]++;
+                b[bins[i + 1]]++;
+                c[bins[i + 2]]++;
+                d[bins[i + 3]]++;
+            }
+            for (bin = 0; bin < all; bin++) counts[bin] += b[bin] + c[bin] + d[bin];
+        }
+        for (; i < n; i++) counts[bins[i]]++;
+        for (i = 0; i < all; i++)
+            if (counts[i]) coder->used[used++] = (uint16_t)i;
+    }
+    coder->used_count = used;
+    for (i = 0; i < used; i++) {
         uint32_t bin = coder->used[i];
-        if (coder->histogram[bin] > coder->histogram[coder->mode]) coder->mode = bin;
+        if (counts[bin] > most) most = counts[bin];
         if (bin < first) first = bin;
         if (bin > last) last = bin;
     }
+    for (i = 0; counts[bins[i]] < most;) i++;
+    coder->mode = bins[i];
     coder->largest = last - coder->mode > coder->mode - first ? last - coder->mode : coder->mode - first;
 }
 
