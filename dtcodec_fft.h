@@ -196,7 +196,8 @@ DTCI_FFT_FN void dtci_fft_inverse(void *plan, dtci_fft_real *values, dtci_fft_re
 
 #include <float.h>
 
-#if FLT_EVAL_METHOD != 0 && FLT_EVAL_METHOD != -1
+/* 16: half precision is computed as such, too */
+#if FLT_EVAL_METHOD != 0 && FLT_EVAL_METHOD != -1 && FLT_EVAL_METHOD != 16
 #error "DTCODEC_FFT_KISSFFT_SOURCES needs floats that are computed as floats; on 32-bit x86: -msse2 -mfpmath=sse"
 #endif
 

@@ -40,6 +40,8 @@ for options in '' "$sources"; do
             for more in -O0 -O2 '-O3 -march=native' '-O3 -ffast-math' '-O2 -mavx2 -DDTCODEC_FFT_LANES=16'; do
                 check "no warning: $compiler $more$name" compile $compiler:c99 $more $options || failed=1
             done
+            check "no warning: $compiler -std=gnu17 -O3 -march=native$name" \
+                compile $compiler:gnu17 -O3 -march=native $options || failed=1
             check "two files that use it, and one that implements it: $compiler$name" \
                 link $compiler -std=c99 $options || failed=1
             check "DTC_STATIC in two files: $compiler$name" link $compiler -std=c99 -DDTC_STATIC $options || failed=1
