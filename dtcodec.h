@@ -140,6 +140,10 @@
  *     DTC_NO_TERNARY DTC_NO_QUANT DTC_NO_FACTOR DTC_NO_SENSING DTC_NO_CIRCULANT
  *                                leave a codec out; it is then DTC_ERROR_CODEC. raw is always there: the others store
  *                                through it. What they quantize needs quant: sensing then takes bits=32 alone
+ *     DTC_NO_SIMD                leave out what asks the processor for more than the compiler counts on (on x86-64:
+ * AVX2 and the CRC instruction). Packets and values are the same without
+ *     DTC_SIMD_FROM              bytes of floats from which on it is asked, each call anew: 131072, for under a
+ *                                hypervisor asking takes some twenty microseconds. Elsewhere 4096 would do
  *
  * ====================================================================================================================
  * WIRE FORMAT, version 0
@@ -724,14 +728,58 @@ extern "C" {
 #define DTCI_API
 #endif
 
-#if defined(__SSE4_2__) && defined(__x86_64__)
-#include <nmmintrin.h>
-#define DTCI_CRC_X86 1
-#elif defined(__GNUC__) && defined(__x86_64__)
-#define DTCI_CRC_ASK 1 /* the processor, where that pays */
-#elif defined(__ARM_FEATURE_CRC32) && defined(__aarch64__)
+/* SIMD twins stand next to the plain C that they give the same bits as. */
+#if defined(__GNUC__) && defined(__x86_64__) && !defined(DTC_NO_SIMD)
+#define DTCI_X86 1
+#elif defined(__ARM_FEATURE_CRC32) && defined(__aarch64__) && !defined(DTC_NO_SIMD)
 #include <arm_acle.h>
 #define DTCI_CRC_ARM 1
+#endif
+
+#ifndef DTC_SIMD_FROM
+#define DTC_SIMD_FROM 131072u
+#endif
+
+/* What a processor may have. */
+#define DTCI_HAS_CRC  1u /* x86's instruction */
+#define DTCI_HAS_AVX2 2u
+
+/* Asks the processor what it has that a pass over so many bytes may use. */
+DTCI_FN unsigned dtci_ask(size_t bytes) {
+#if defined(DTCI_X86) && defined(__AVX2__)
+    (void)bytes;
+    return DTCI_HAS_CRC | DTCI_HAS_AVX2;
+#elif defined(DTCI_X86)
+    uint32_t a = 1, b, c = 0, d, system, has;
+    if (bytes < DTC_SIMD_FROM) return 0;
+    __asm__("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+    has = c >> 20 & 1 ? DTCI_HAS_CRC : 0;
+    if ((c >> 27 & 3) != 3) return has; /* no AVX, or a system that does not save its registers */
+    __asm__("xgetbv" : "=a"(system), "=d"(d) : "c"(0));
+    a = 7; /* there is such a leaf: xgetbv's is a later one */
+    c = 0;
+    __asm__("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+    return has | ((system & 6) == 6 && b >> 5 & 1 ? DTCI_HAS_AVX2 : 0);
+#else
+    (void)bytes;
+    return 0;
+#endif
+}
+
+#if defined(DTCI_X86)
+#define DTCI_AVX2 __attribute__((target("avx2"))) DTCI_FN
+
+/* Vectors by builtins: the intrinsics' header would leave its macros behind. */
+typedef float dtci_f8 __attribute__((vector_size(32)));
+typedef float dtci_f4 __attribute__((vector_size(16)));
+typedef double dtci_d4 __attribute__((vector_size(32)));
+typedef uint32_t dtci_u8 __attribute__((vector_size(32)));
+
+#if defined(__clang__)
+#define DTCI_DOUBLES(x) __builtin_convertvector(x, dtci_d4)
+#else
+#define DTCI_DOUBLES(x) __builtin_ia32_cvtps2pd256(x)
+#endif
 #endif
 
 #define DTCI_COUNT_MAX 0x3fffff00u /* values in a packet: with its head it stays below 4 GiB */
@@ -846,7 +894,7 @@ DTCI_FN uint32_t dtci_log2(uint32_t x) {
 
 /* CRC-32C (Castagnoli; RFC 3720, 12.1): reflected polynomial 0x82f63b78. The software table holds eight bytes' worth,
  * so that eight bytes are looked up side by side; being linear, it is spelled by its eight powers of two. */
-#if !defined(DTCI_CRC_X86) && !defined(DTCI_CRC_ARM)
+#if !defined(DTCI_CRC_ARM)
 #define DTCI_CRC_2(x, a)                     (x), (x) ^ (a)
 #define DTCI_CRC_4(x, a, b)                  DTCI_CRC_2(x, a), DTCI_CRC_2((x) ^ (b), a)
 #define DTCI_CRC_8(x, a, b, c)               DTCI_CRC_4(x, a, b), DTCI_CRC_4((x) ^ (c), a, b)
@@ -884,34 +932,52 @@ static const uint32_t dtci_crc_table[8][256] = {DTCI_CRC_256(0xf26b8303u, 0xe13b
 #undef DTCI_CRC_256
 #endif
 
-#if defined(DTCI_CRC_ASK)
-#define DTCI_CRC_ASK_FROM 65536u /* bytes: under a hypervisor, asking takes a microsecond or more */
+#if defined(DTCI_X86)
+#define DTCI_CRC_STREAM 8192u /* bytes */
 
-/* By builtins: the intrinsics' header would leave its macros behind. */
+/* a * b modulo the polynomial; bit 31 is x^0. */
+DTCI_FN uint32_t dtci_crc_multiply(uint32_t a, uint32_t b) {
+    uint32_t product = 0;
+    unsigned i;
+    for (i = 0; i < 32; i++) {
+        product ^= b & (0u - (a >> 31));
+        a <<= 1;
+        b = b >> 1 ^ (0x82f63b78u & (0u - (b & 1)));
+    }
+    return product;
+}
+
+/* The instruction takes three cycles, but one begins every cycle: so there are three streams, joined by what zeros as
+ * long as a stream do to a sum before them. By builtins: the intrinsics' header would leave its macros behind. */
 __attribute__((target("sse4.2"))) DTCI_FN uint32_t dtci_crc32c_x86(const unsigned char *p, size_t bytes) {
+    const uint32_t zeros = 0x28461564u; /* x^(8 * DTCI_CRC_STREAM) */
     uint64_t crc = 0xffffffffu;
     uint32_t rest;
+    size_t i;
+    for (; bytes >= 3 * DTCI_CRC_STREAM; p += 3 * DTCI_CRC_STREAM, bytes -= 3 * DTCI_CRC_STREAM) {
+        uint64_t second = 0, third = 0;
+        for (i = 0; i < DTCI_CRC_STREAM; i += 8) {
+            crc = __builtin_ia32_crc32di(crc, dtci_get64(p + i));
+            second = __builtin_ia32_crc32di(second, dtci_get64(p + DTCI_CRC_STREAM + i));
+            third = __builtin_ia32_crc32di(third, dtci_get64(p + 2 * DTCI_CRC_STREAM + i));
+        }
+        rest = dtci_crc_multiply((uint32_t)crc, zeros) ^ (uint32_t)second;
+        crc = dtci_crc_multiply(rest, zeros) ^ (uint32_t)third;
+    }
     for (; bytes >= 8; p += 8, bytes -= 8) crc = __builtin_ia32_crc32di(crc, dtci_get64(p));
     for (rest = (uint32_t)crc; bytes; p++, bytes--) rest = __builtin_ia32_crc32qi(rest, *p);
     return ~rest;
 }
-
-DTCI_FN int dtci_crc_x86(void) {
-    uint32_t a = 1, b, c = 0, d;
-    __asm__("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
-    return c >> 20 & 1;
-}
 #endif
 
-DTCI_FN uint32_t dtci_crc32c(const unsigned char *p, size_t bytes) {
+/* `has` is what dtci_ask told. */
+DTCI_FN uint32_t dtci_crc32c(const unsigned char *p, size_t bytes, unsigned has) {
     uint32_t crc = 0xffffffffu;
-#if defined(DTCI_CRC_ASK)
-    if (bytes >= DTCI_CRC_ASK_FROM && dtci_crc_x86()) return dtci_crc32c_x86(p, bytes);
+    (void)has;
+#if defined(DTCI_X86)
+    if (has & DTCI_HAS_CRC) return dtci_crc32c_x86(p, bytes);
 #endif
-#if defined(DTCI_CRC_X86)
-    for (; bytes >= 8; p += 8, bytes -= 8) crc = (uint32_t)_mm_crc32_u64(crc, dtci_get64(p));
-    for (; bytes; p++, bytes--) crc = _mm_crc32_u8(crc, *p);
-#elif defined(DTCI_CRC_ARM)
+#if defined(DTCI_CRC_ARM)
     for (; bytes >= 8; p += 8, bytes -= 8) crc = __crc32cd(crc, dtci_get64(p));
     for (; bytes; p++, bytes--) crc = __crc32cb(crc, *p);
 #else
@@ -1026,11 +1092,49 @@ DTCI_INLINE void dtci_scan_lane(dtci_lanes *lanes, size_t j, float x) {
     lanes->squares[j] += (double)x * (double)x;
 }
 
-DTCI_FN dtci_stats dtci_scan(const dtci_source *source, size_t first, size_t n) {
+DTCI_INLINE void dtci_scan_chunk(dtci_lanes *lanes, const float *chunk, size_t n) {
+    size_t i, j;
+    for (i = 0; i + 8 <= n; i += 8)
+        for (j = 0; j < 8; j++) dtci_scan_lane(lanes, j, chunk[i + j]);
+    for (j = 0; i + j < n; j++) dtci_scan_lane(lanes, j, chunk[i + j]);
+}
+
+#if defined(DTCI_X86)
+DTCI_AVX2 void dtci_scan_chunk_avx2(dtci_lanes *lanes, const float *chunk) {
+    dtci_f8 low, high;
+    dtci_d4 squares[2];
+    dtci_u8 exponents = {0, 0, 0, 0, 0, 0, 0, 0};
+    size_t i;
+    memcpy(&low, lanes->low, sizeof low);
+    memcpy(&high, lanes->high, sizeof high);
+    memcpy(squares, lanes->squares, sizeof squares);
+    for (i = 0; i < DTCI_CHUNK; i += 8) {
+        dtci_f4 half[2];
+        dtci_f8 x;
+        dtci_d4 y, z;
+        memcpy(&x, chunk + i, sizeof x);
+        memcpy(half, chunk + i, sizeof half);
+        exponents |= ((dtci_u8)x & 0x7fffffffu) + 0x00800000u;
+        low = __builtin_ia32_minps256(x, low);
+        high = __builtin_ia32_maxps256(x, high);
+        y = DTCI_DOUBLES(half[0]);
+        z = DTCI_DOUBLES(half[1]);
+        squares[0] += y * y;
+        squares[1] += z * z;
+    }
+    memcpy(lanes->low, &low, sizeof low);
+    memcpy(lanes->high, &high, sizeof high);
+    memcpy(lanes->squares, squares, sizeof squares);
+    for (i = 0; i < 8; i++) lanes->exponents |= exponents[i];
+}
+#endif
+
+DTCI_FN dtci_stats dtci_scan(const dtci_source *source, size_t first, size_t n, unsigned has) {
     float chunk[DTCI_CHUNK];
     dtci_lanes lanes;
     dtci_stats stats;
-    size_t done, i, j;
+    size_t done, j;
+    (void)has;
     for (j = 0; j < 8; j++) {
         lanes.low[j] = FLT_MAX;
         lanes.high[j] = -FLT_MAX;
@@ -1040,9 +1144,12 @@ DTCI_FN dtci_stats dtci_scan(const dtci_source *source, size_t first, size_t n) 
     for (done = 0; done < n; done += DTCI_CHUNK) {
         size_t m = n - done < DTCI_CHUNK ? n - done : DTCI_CHUNK;
         dtci_load(chunk, source, first + done, m);
-        for (i = 0; i + 8 <= m; i += 8)
-            for (j = 0; j < 8; j++) dtci_scan_lane(&lanes, j, chunk[i + j]);
-        for (j = 0; i + j < m; j++) dtci_scan_lane(&lanes, j, chunk[i + j]);
+#if defined(DTCI_X86)
+        if (m == DTCI_CHUNK && has & DTCI_HAS_AVX2)
+            dtci_scan_chunk_avx2(&lanes, chunk);
+        else
+#endif
+            dtci_scan_chunk(&lanes, chunk, m);
     }
     stats.finite = !(lanes.exponents >> 31);
     stats.min = lanes.low[0];
@@ -1348,6 +1455,7 @@ typedef struct dtci_head {
     uint32_t workers, terms;
     uint64_t seed;
     size_t head_bytes;
+    unsigned has; /* what dtci_ask told; asked by the calls that read a payload */
 } dtci_head;
 
 DTCI_FN size_t dtci_head_bytes(const dtci_head *head) {
@@ -1421,7 +1529,7 @@ DTCI_FN void dtci_head_close(unsigned char *packet, dtci_head *head, size_t byte
     bytes += head->head_bytes;
     head->packet_bytes = (uint32_t)(bytes + (head->checksum ? 4 : 0));
     dtci_head_write(packet, head);
-    if (head->checksum) dtci_put32(packet + bytes, dtci_crc32c(packet, bytes));
+    if (head->checksum) dtci_put32(packet + bytes, dtci_crc32c(packet, bytes, head->has));
 }
 
 /* Reads and checks what all codecs' heads share. */
@@ -2698,7 +2806,7 @@ DTCI_FN dtc_status dtci_ternary_encode(const dtc_spec *spec, dtci_head *head, un
         dtci_stats stats;
         double scale, bound;
         n = head->count - b * block < block ? head->count - b * block : block;
-        stats = dtci_scan(source, b * block, n);
+        stats = dtci_scan(source, b * block, n, head->has);
         if (!stats.finite) return DTC_ERROR_NONFINITE;
         scale = (double)(-stats.min > stats.max ? -stats.min : stats.max);
         bound = clip * sqrt(stats.squares / (double)n);
@@ -3214,7 +3322,7 @@ DTCI_FN void dtci_quant_rotate(float *rotated, dtci_quant *q, const dtci_random 
         dtci_stats stats;
         part = dtci_quant_part(q->head, 1, part.end);
         size = part.end - part.first;
-        stats = dtci_scan(source, part.first, size);
+        stats = dtci_scan(source, part.first, size, q->head->has);
         largest = (double)(-stats.min > stats.max ? -stats.min : stats.max);
         (void)frexp(q->shared ? (double)max : largest, &q->exponents[part.index]);
         unit = ldexp(1, -q->exponents[part.index]);
@@ -3229,7 +3337,7 @@ DTCI_FN void dtci_quant_rotate(float *rotated, dtci_quant *q, const dtci_random 
             }
         }
         dtci_hadamard(rotated + part.first, dtci_hadamard_fit(size));
-        stats = dtci_scan(&turned, part.first, size);
+        stats = dtci_scan(&turned, part.first, size, q->head->has);
         largest = (double)(-stats.min > stats.max ? -stats.min : stats.max);
         deviation = sqrt(stats.squares / (double)size);
         if (q->shared) deviation = (double)max * unit * sqrt((double)size);
@@ -3369,7 +3477,7 @@ DTCI_FN int dtci_quant_ranges(float *ranges, const dtc_spec *spec, const dtci_he
     size_t block = dtci_block(head), blocks = dtci_blocks(head), b;
     for (b = 0; b < blocks; b++) {
         size_t n = head->count - b * block < block ? head->count - b * block : block;
-        dtci_stats stats = dtci_scan(source, b * block, n);
+        dtci_stats stats = dtci_scan(source, b * block, n, head->has);
         float min = spec->quant.min_given ? spec->quant.min : stats.min;
         float max = spec->quant.max_given ? spec->quant.max : stats.max;
         if (!stats.finite) return 0;
@@ -3521,12 +3629,12 @@ DTCI_FN dtc_status dtci_quant_encode(const dtc_spec *spec, dtci_head *head, unsi
     q.rotate = rotate;
     q.shared = spec->quant.min_given || spec->quant.max_given;
     if (dtci_quant_stores(head, rotate))
-        return dtci_scan(source, 0, head->count).finite ? dtci_store_instead(head) : DTC_ERROR_NONFINITE;
+        return dtci_scan(source, 0, head->count, head->has).finite ? dtci_store_instead(head) : DTC_ERROR_NONFINITE;
     if (!dtci_quant_take(&work, spec, head, arena)) return DTC_ERROR_SCRATCH;
     q.ranges = work.ranges;
     q.deviations = work.deviations;
     if (rotate) {
-        if (!dtci_scan(source, 0, head->count).finite) return DTC_ERROR_NONFINITE;
+        if (!dtci_scan(source, 0, head->count, head->has).finite) return DTC_ERROR_NONFINITE;
         q.exponents = work.exponents;
         dtci_quant_rotate(work.rotated, &q, &random, source, spec->quant.max);
         rotated.values = work.rotated;
@@ -3876,6 +3984,7 @@ DTCI_FN dtc_status dtci_nest_encode(const dtc_spec *spec, unsigned char *to, siz
     if (capacity < head.head_bytes) return DTC_ERROR_CAPACITY;
     source.values = values;
     source.residual = NULL;
+    head.has = dtci_ask(4 * count);
     head.variant = (uint32_t)spec->raw.type;
 #ifndef DTC_NO_QUANT
     if (spec->codec == DTC_QUANT)
@@ -3988,6 +4097,7 @@ DTCI_FN dtc_status dtci_nest_decode(float *values, size_t count, const unsigned 
     if (status != DTC_OK || head.checksum || head.rows || head.seed || head.count != count || head.workers != workers ||
         head.terms != terms || (head.codec == DTC_QUANT && head.variant >> 7)) /* rotated: would take more scratch */
         return DTC_ERROR_PAYLOAD;
+    head.has = dtci_ask(4 * count);
     sink.kind = DTCI_SINK_STORE;
     sink.values = values;
     sink.addend = NULL;
@@ -4006,7 +4116,7 @@ DTCI_FN dtc_status dtci_nest_decode(float *values, size_t count, const unsigned 
 #endif
     decoded.values = values;
     decoded.residual = NULL;
-    if (status == DTC_OK && !dtci_scan(&decoded, 0, count).finite) status = DTC_ERROR_PAYLOAD;
+    if (status == DTC_OK && !dtci_scan(&decoded, 0, count, head.has).finite) status = DTC_ERROR_PAYLOAD;
     *bytes = head.packet_bytes;
     return status;
 }
@@ -4344,7 +4454,7 @@ DTCI_FN dtc_status dtci_factor_encode(const dtc_spec *spec, dtci_head *head, uns
     dtci_factor f;
     dtc_status status;
     float *u, *v;
-    if (!dtci_scan(source, 0, head->count).finite) return DTC_ERROR_NONFINITE;
+    if (!dtci_scan(source, 0, head->count, head->has).finite) return DTC_ERROR_NONFINITE;
     if (!dtci_factor_plan(&f, spec, head)) return dtci_store_instead(head);
     u = (float *)dtci_take(arena, 4 * f.rank * f.rows);
     v = (float *)dtci_take(arena, 4 * f.rank * f.columns);
@@ -4954,7 +5064,7 @@ DTCI_FN dtc_status dtci_sensing_encode(const dtc_spec *spec, dtci_head *head, un
     x = (float *)dtci_take(&work, 4 * s.block);
     nested = (unsigned char *)dtci_take(&after, bound);
     if (!y || !rows || !x || !nested) return DTC_ERROR_SCRATCH;
-    if (!dtci_scan(source, 0, head->count).finite) return DTC_ERROR_NONFINITE;
+    if (!dtci_scan(source, 0, head->count, head->has).finite) return DTC_ERROR_NONFINITE;
     for (first = 0; first < s.count; first += part.values, done += part.measurements) {
         part = dtci_sensing_at(&s, first);
         if (part.values != known) dtci_sensing_rows(rows, &s, &part);
@@ -5160,7 +5270,7 @@ DTCI_FN dtc_status dtci_circulant_encode(const dtc_spec *spec, dtci_head *head, 
     dtc_status status;
     float *vectors;
     double *sums;
-    if (!dtci_scan(source, 0, head->count).finite) return DTC_ERROR_NONFINITE;
+    if (!dtci_scan(source, 0, head->count, head->has).finite) return DTC_ERROR_NONFINITE;
     if (!dtci_circulant_plan(&c, head, spec->block)) return dtci_store_instead(head);
     vectors = (float *)dtci_take(arena, 4 * c.count);
     work = *arena;
@@ -5389,6 +5499,7 @@ DTCI_FN dtc_status dtci_encode(const dtc_spec *spec, unsigned char *packet, size
     room = head.head_bytes + (head.checksum ? 4 : 0); /* a stored packet's head may be shorter */
     room = capacity > room ? capacity - room : 0;
     if (dtc_encode_scratch(spec, count) > (scratch ? scratch_bytes : 0)) return DTC_ERROR_SCRATCH;
+    head.has = dtci_ask(4 * count);
     arena.p = (unsigned char *)scratch;
     arena.left = scratch_bytes;
     (void)arena; /* where the codecs that work in it are left out */
@@ -5420,7 +5531,7 @@ DTCI_FN dtc_status dtci_encode(const dtc_spec *spec, unsigned char *packet, size
 #endif
     default:
         head.variant = (uint32_t)spec->raw.type;
-        if (residual && !dtci_scan(source, 0, count).finite) status = DTC_ERROR_NONFINITE;
+        if (residual && !dtci_scan(source, 0, count, head.has).finite) status = DTC_ERROR_NONFINITE;
     }
     if (status == DTC_OK && capacity < head.head_bytes + (head.checksum ? 4 : 0)) status = DTC_ERROR_CAPACITY;
     if (status == DTC_OK && head.codec == DTC_RAW) {
@@ -5556,8 +5667,9 @@ DTCI_FN dtc_status dtci_decode_open(dtci_head *head, dtci_arena *arena, size_t c
     if (packet_bytes != head->packet_bytes) return DTC_ERROR_SIZE;
     if (count != head->count) return DTC_ERROR_COUNT;
     if (need > (scratch ? scratch_bytes : 0)) return DTC_ERROR_SCRATCH;
+    head->has = dtci_ask(4 * count);
     if (head->checksum && !(options && options->skip_checksum) &&
-        dtci_crc32c(packet, packet_bytes - 4) != dtci_get32(packet + packet_bytes - 4))
+        dtci_crc32c(packet, packet_bytes - 4, head->has) != dtci_get32(packet + packet_bytes - 4))
         return DTC_ERROR_CHECKSUM;
     arena->p = (unsigned char *)scratch;
     arena->left = scratch_bytes;
@@ -5663,7 +5775,9 @@ DTCI_API dtc_status dtc_encode_factors(const dtc_spec *spec, void *packet, size_
         left.values = u;
         right.values = v;
         left.residual = right.residual = NULL;
-        if (!dtci_scan(&left, 0, rank * rows).finite || !dtci_scan(&right, 0, rank * columns).finite)
+        head.has = dtci_ask(4 * rank * (rows + columns));
+        if (!dtci_scan(&left, 0, rank * rows, head.has).finite ||
+            !dtci_scan(&right, 0, rank * columns, head.has).finite)
             return DTC_ERROR_NONFINITE;
         arena.p = (unsigned char *)scratch;
         arena.left = scratch_bytes;
@@ -5763,7 +5877,8 @@ DTCI_API dtc_status dtc_encode_circulant(const dtc_spec *spec, void *packet, siz
         dtci_arena arena;
         source.values = vectors;
         source.residual = NULL;
-        if (!dtci_scan(&source, 0, count).finite) return DTC_ERROR_NONFINITE;
+        head.has = dtci_ask(4 * count);
+        if (!dtci_scan(&source, 0, count, head.has).finite) return DTC_ERROR_NONFINITE;
         arena.p = (unsigned char *)scratch;
         arena.left = scratch_bytes;
         status = dtci_circulant_encode_given(spec, &head, to, capacity, &bytes, vectors, &arena);
@@ -5815,11 +5930,12 @@ DTCI_FN dtc_status dtci_packet_open(dtci_packet *packet, const void *bytes, size
     return size == packet->head.packet_bytes ? DTC_OK : DTC_ERROR_SIZE;
 }
 
-DTCI_FN dtc_status dtci_packet_verify(const dtci_packet *packet) {
+DTCI_FN dtc_status dtci_packet_verify(dtci_packet *packet, unsigned has) {
     const unsigned char *p = packet->payload - packet->head.head_bytes;
     size_t bytes = packet->head.packet_bytes;
-    return packet->head.checksum && dtci_crc32c(p, bytes - 4) != dtci_get32(p + bytes - 4) ? DTC_ERROR_CHECKSUM
-                                                                                           : DTC_OK;
+    packet->head.has = has;
+    return packet->head.checksum && dtci_crc32c(p, bytes - 4, has) != dtci_get32(p + bytes - 4) ? DTC_ERROR_CHECKSUM
+                                                                                                : DTC_OK;
 }
 
 /* Opens two packets and the head of their sum; tells the payload's bytes at the most, and scratch. */
@@ -5911,8 +6027,9 @@ DTCI_API dtc_status dtc_packet_add(void *sum, size_t capacity, size_t *sum_bytes
     if (sum_bytes) *sum_bytes = 0;
     if (!sum_bytes || (!sum && capacity)) return DTC_ERROR_ARGUMENT;
     status = dtci_add_open(&first, a, a_bytes, &second, b, b_bytes, &head, &bound, &need);
-    if (status == DTC_OK) status = dtci_packet_verify(&first);
-    if (status == DTC_OK) status = dtci_packet_verify(&second);
+    head.has = dtci_ask(a_bytes + b_bytes);
+    if (status == DTC_OK) status = dtci_packet_verify(&first, head.has);
+    if (status == DTC_OK) status = dtci_packet_verify(&second, head.has);
     if (status != DTC_OK) return status;
     around = head.head_bytes + (head.checksum ? 4 : 0);
     if (capacity < around) return DTC_ERROR_CAPACITY;
@@ -5968,7 +6085,7 @@ DTCI_API dtc_status dtc_packet_scale(void *packet, size_t packet_bytes, float we
     size_t decode_scratch;
     dtc_status status = dtci_packet_open(&opened, packet, packet_bytes, &decode_scratch);
     if (!dtci_finite(weight)) return DTC_ERROR_ARGUMENT;
-    if (status == DTC_OK) status = dtci_packet_verify(&opened);
+    if (status == DTC_OK) status = dtci_packet_verify(&opened, dtci_ask(packet_bytes));
     if (status != DTC_OK) return status;
     payload = p + opened.head.head_bytes;
     switch (opened.head.codec) {
@@ -6000,7 +6117,8 @@ DTCI_API dtc_status dtc_packet_scale(void *packet, size_t packet_bytes, float we
     default:
         status = dtci_raw_scale(&opened.head, payload, weight);
     }
-    if (status == DTC_OK && opened.head.checksum) dtci_put32(p + packet_bytes - 4, dtci_crc32c(p, packet_bytes - 4));
+    if (status == DTC_OK && opened.head.checksum)
+        dtci_put32(p + packet_bytes - 4, dtci_crc32c(p, packet_bytes - 4, opened.head.has));
     return status;
 }
 
@@ -6036,7 +6154,7 @@ DTCI_API dtc_status dtc_packet_matvec(float *y, const void *packet, size_t packe
     memset(sink.sums, 0, outputs * sizeof(double));
 #ifndef DTC_NO_FACTOR
     if (opened.head.codec == DTC_FACTOR) {
-        status = dtci_packet_verify(&opened);
+        status = dtci_packet_verify(&opened, dtci_ask(packet_bytes));
         if (status == DTC_OK)
             status = dtci_factor_matvec(sink.sums, &opened.head, opened.payload, x, transposed, &arena);
     } else
@@ -6540,13 +6658,13 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
 #undef DTCI_ALIGN
 #undef DTCI_API
 #undef DTCI_AT
+#undef DTCI_AVX2
 #undef DTCI_CHUNK
 #undef DTCI_CODE_MAX
 #undef DTCI_COUNT_MAX
 #undef DTCI_CRC_ARM
-#undef DTCI_CRC_ASK
-#undef DTCI_CRC_ASK_FROM
-#undef DTCI_CRC_X86
+#undef DTCI_CRC_STREAM
+#undef DTCI_DOUBLES
 #undef DTCI_FACTOR_MORE
 #undef DTCI_FACTOR_NOISE
 #undef DTCI_FACTOR_PASSES
@@ -6559,6 +6677,8 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
 #undef DTCI_FLAG_WORKERS
 #undef DTCI_FN
 #undef DTCI_HADAMARD_MAX
+#undef DTCI_HAS_AVX2
+#undef DTCI_HAS_CRC
 #undef DTCI_INLINE
 #undef DTCI_KEYS
 #undef DTCI_LOOKUP_BITS
@@ -6589,6 +6709,7 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
 #undef DTCI_TERNARY_ZERO
 #undef DTCI_TOKENS_HEAD
 #undef DTCI_TRITS
+#undef DTCI_X86
 
 #endif /* implementation */
 
