@@ -1182,19 +1182,24 @@ DTCI_FN void dtci_bits_open(dtci_bit_writer *w, unsigned char *p, size_t capacit
     w->overflow = 0;
 }
 
-/* At most 56 bits, the ones above n being zero. */
-DTCI_FN void dtci_bits_put(dtci_bit_writer *w, uint64_t bits, unsigned n) {
-    unsigned whole;
+/* At most 56 bits, the ones above n being zero, where eight bytes of room are left. */
+DTCI_INLINE void dtci_bits_push(dtci_bit_writer *w, uint64_t bits, unsigned n) {
     w->bits |= bits << w->n;
     w->n += n;
-    whole = w->n >> 3;
+    dtci_put64(w->p, w->bits);
+    w->p += w->n >> 3;
+    w->bits >>= w->n & 56;
+    w->n &= 7;
+}
+
+/* The same, with room or without. */
+DTCI_FN void dtci_bits_put(dtci_bit_writer *w, uint64_t bits, unsigned n) {
     if (w->end - w->p >= 8) {
-        dtci_put64(w->p, w->bits);
-        w->p += whole;
-        w->bits >>= 8 * whole;
-        w->n &= 7;
+        dtci_bits_push(w, bits, n);
         return;
     }
+    w->bits |= bits << w->n;
+    w->n += n;
     for (; w->n >= 8; w->n -= 8, w->bits >>= 8) {
         if (w->p < w->end)
             *w->p++ = (unsigned char)(w->bits & 255);
@@ -2085,6 +2090,48 @@ DTCI_FN dtci_tokens_plan dtci_coder_choose(dtci_coder *coder) {
     return best;
 }
 
+/* Bits of the longest token's extra bits, or, where there are no runs and codes[bin].bits starts with the bin's code,
+ * of the longest token. */
+DTCI_FN unsigned dtci_coder_longest(const dtci_coder *coder) {
+    unsigned longest = 0;
+    size_t i;
+    for (i = 0; i < coder->used_count; i++)
+        if (coder->codes[coder->used[i]].extra > longest) longest = coder->codes[coder->used[i]].extra;
+    return longest;
+}
+
+/* Each writes bins[at..end), while there is room enough not to look for it at each token, and returns where it stopped.
+ * The writer is copied, so as to stay in registers. Without runs: */
+DTCI_FN size_t dtci_write_plain(const dtci_coder *coder, dtci_bit_writer *writer, size_t at, size_t end) {
+    const dtci_bin_code *codes = coder->codes;
+    const uint16_t *bins = coder->bins;
+    dtci_bit_writer w = *writer;
+    for (; at + 4 <= end && w.end - w.p >= 16; at += 4) {
+        const dtci_bin_code *a = &codes[bins[at]], *b = &codes[bins[at + 1]];
+        const dtci_bin_code *c = &codes[bins[at + 2]], *d = &codes[bins[at + 3]];
+        dtci_bits_push(&w, a->bits | (uint64_t)b->bits << a->extra, (unsigned)a->extra + b->extra);
+        dtci_bits_push(&w, c->bits | (uint64_t)d->bits << c->extra, (unsigned)c->extra + d->extra);
+    }
+    *writer = w;
+    return at;
+}
+
+/* Pairs without extra bits. */
+DTCI_FN size_t dtci_write_pairs(const dtci_coder *coder, dtci_bit_writer *writer, size_t at, size_t end,
+                                uint32_t values) {
+    const dtci_bin_code *codes = coder->codes;
+    const uint32_t *tokens = coder->work->codes;
+    const uint16_t *bins = coder->bins;
+    dtci_bit_writer w = *writer;
+    for (; at + 4 <= end && w.end - w.p >= 8; at += 4) {
+        uint32_t a = tokens[codes[bins[at]].value * values + codes[bins[at + 1]].value];
+        uint32_t b = tokens[codes[bins[at + 2]].value * values + codes[bins[at + 3]].value];
+        dtci_bits_push(&w, a >> 4 | (uint64_t)(b >> 4) << (a & 15), (a & 15) + (b & 15));
+    }
+    *writer = w;
+    return at;
+}
+
 /* Writes the payload: tokens' head (mode 16 bits; value and run precision 4 bits each; values 16; runs 16), sizes of
  * all streams but the last (32 each), code lengths, streams. Returns its bytes; 0: capacity. */
 DTCI_FN size_t dtci_coder_write(dtci_coder *coder, const dtci_tokens_plan *plan, unsigned char *to, size_t capacity) {
@@ -2093,6 +2140,7 @@ DTCI_FN size_t dtci_coder_write(dtci_coder *coder, const dtci_tokens_plan *plan,
     dtci_tokens tokens = plan->tokens;
     size_t symbols = (size_t)tokens.values * tokens.runs, n = coder->n, stream = dtci_stream_bins(n), at, end, i, j = 0;
     size_t head = DTCI_TOKENS_HEAD + 4 * (dtci_stream_count(n) - 1);
+    unsigned longest;
     dtci_bit_writer w;
     if (capacity < head) return 0;
     dtci_tokens_write(to, &tokens);
@@ -2109,12 +2157,15 @@ DTCI_FN size_t dtci_coder_write(dtci_coder *coder, const dtci_tokens_plan *plan,
             bin_code->extra = (uint16_t)(bin_code->extra + (code & 15));
         }
     }
+    longest = dtci_coder_longest(coder);
     for (at = 0; at < n; at = end, j++) {
         unsigned char *start = w.p;
         end = n - at < stream ? n : at + stream;
         if (tokens.runs == 1) {
+            if (longest <= 28) at = dtci_write_plain(coder, &w, at, end); /* two tokens at once */
             for (; at < end; at++) dtci_bits_put(&w, coder->codes[bins[at]].bits, coder->codes[bins[at]].extra);
         } else if (tokens.pairs) {
+            if (!longest) at = dtci_write_pairs(coder, &w, at, end, tokens.values);
             for (; at < end; at += 2) {
                 const dtci_bin_code *a = &coder->codes[bins[at]];
                 const dtci_bin_code *b = &coder->codes[at + 1 < end ? bins[at + 1] : tokens.mode];
