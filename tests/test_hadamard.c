@@ -1,0 +1,69 @@
+/* The Hadamard transform: its definition, and that vectors compute what the reference does, to the bit. */
+#define DTC_STATIC
+#include "helpers.h"
+
+/* Row i, column j: 1 or -1 by the parity of i & j. */
+static int negative(size_t i, size_t j) {
+    size_t both = i & j;
+    int odd = 0;
+    for (; both; both &= both - 1) odd = !odd;
+    return odd;
+}
+
+static void test_definition(void **state) {
+    unsigned log2_n;
+    (void)state;
+    for (log2_n = 0; log2_n <= 9; log2_n++) {
+        size_t n = (size_t)1 << log2_n, i, j;
+        uint32_t x[512], turned[512];
+        float y[512];
+        uint64_t seed = log2_n;
+        for (i = 0; i < n; i++) {
+            turned[i] = x[i] = (uint32_t)(noise_u64(&seed) % 8192);
+            y[i] = (float)x[i]; /* sums of 512 such are exact */
+        }
+        dtci_hadamard_integer(turned, log2_n);
+        dtci_hadamard(y, log2_n);
+        for (i = 0; i < n; i++) {
+            uint32_t sum = 0;
+            for (j = 0; j < n; j++) sum += negative(i, j) ? 0u - x[j] : x[j];
+            CHECK(turned[i] == sum, "2^%u, row %zu: %u, not %u", log2_n, i, turned[i], sum);
+            CHECK(y[i] == (float)(int32_t)sum, "2^%u, row %zu: %g, not %d", log2_n, i, (double)y[i], (int32_t)sum);
+        }
+    }
+}
+
+/* Every size, on memory of any alignment, and nothing beyond it. */
+static void test_reference(void **state) {
+    static const size_t shifts[] = {0, 1, 3};
+    unsigned log2_n;
+    size_t s;
+    (void)state;
+    for (log2_n = 0; log2_n <= 16; log2_n++) {
+        for (s = 0; s < LENGTH(shifts); s++) {
+            size_t n = (size_t)1 << log2_n, i;
+            guarded room = guarded_new(4 * n, 4 * shifts[s]);
+            float *x = drawn(n, noise_laplace, 0.1, log2_n + 1), *at = (float *)(void *)room.p;
+            uint32_t *integers = (uint32_t *)memory(4 * n);
+            uint64_t seed = log2_n;
+            memcpy(at, x, 4 * n);
+            dtci_hadamard(at, log2_n);
+            dtci_hadamard_reference(x, log2_n);
+            CHECK(memcmp(at, x, 4 * n) == 0, "floats, 2^%u, shifted by %zu", log2_n, shifts[s]);
+            for (i = 0; i < n; i++) integers[i] = (uint32_t)(noise_u64(&seed) >> 32);
+            memcpy(room.p, integers, 4 * n);
+            dtci_hadamard_integer((uint32_t *)(void *)room.p, log2_n);
+            dtci_hadamard_integer_reference(integers, log2_n);
+            CHECK(memcmp(room.p, integers, 4 * n) == 0, "integers, 2^%u, shifted by %zu", log2_n, shifts[s]);
+            assert_true(guarded_intact(&room, 4 * n));
+            free(integers);
+            free(x);
+            guarded_free(&room);
+        }
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_definition), cmocka_unit_test(test_reference)};
+    return cmocka_run_group_tests_name("hadamard", tests, NULL, NULL);
+}
