@@ -21,15 +21,12 @@ struct tensors tensors_create(const size_t (*shapes)[2], size_t count) {
 }
 
 struct tensors tensors_like(const struct tensors *model) {
-    size_t(*shapes)[2] = (size_t(*)[2])allocate(model->count, sizeof *shapes);
+    struct tensors tensors = {model->count, (struct tensor *)allocate(model->count, sizeof(struct tensor)),
+                              model->values, (float *)allocate(model->values, sizeof(float))};
     for (size_t i = 0; i < model->count; i++) {
-        shapes[i][0] = model->tensor[i].rows;
-        shapes[i][1] = model->tensor[i].columns;
+        tensors.tensor[i] = model->tensor[i];
+        tensors.tensor[i].values = tensors.all + (model->tensor[i].values - model->all);
     }
-    struct tensors tensors = tensors_create((const size_t(*)[2])shapes, model->count);
-    for (size_t i = 0; i < model->count; i++)
-        memcpy(tensors.tensor[i].whole, model->tensor[i].whole, sizeof model->tensor[i].whole);
-    free(shapes);
     return tensors;
 }
 
