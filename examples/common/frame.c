@@ -99,17 +99,14 @@ static bool connect_address(const struct addrinfo *address, double deadline, str
     int failure = 0;
     socklen_t bytes = sizeof failure;
     if (begin_connect(address, connection)) return true;
-    if (errno == EINPROGRESS) {
-        if (!wait_for(connection->fd, POLLOUT, deadline))
-            errno = ETIMEDOUT;
-        else if (getsockopt(connection->fd, SOL_SOCKET, SO_ERROR, &failure, &bytes) == 0 && failure == 0)
-            return true;
-        else
-            errno = failure;
+    if (errno != EINPROGRESS) return false;
+    if (!wait_for(connection->fd, POLLOUT, deadline))
+        failure = ETIMEDOUT;
+    else if (getsockopt(connection->fd, SOL_SOCKET, SO_ERROR, &failure, &bytes) != 0)
         failure = errno;
-        close(connection->fd);
-        errno = failure;
-    }
+    if (failure == 0) return true;
+    close(connection->fd);
+    errno = failure;
     return false;
 }
 
