@@ -281,11 +281,7 @@ static bool train(struct worker *worker, struct error *error) {
         accuracy = end_epoch(worker, round / trainer->report_rounds * trainer->report_epochs);
         if (!trainer_save(trainer, true, round, error)) return false;
     }
-    if (worker->rank != 0) return true;
-    if (!metrics_close(&worker->metrics, trainer->parameters.values, accuracy, error)) return false;
-    printf("%zu parameters, of CRC-32 %08x in every replica\n", trainer->parameters.values,
-           tensors_crc(&trainer->parameters));
-    return true;
+    return worker->rank != 0 || trainer_end(trainer, &worker->metrics, accuracy, error);
 }
 
 static bool worker_start(struct worker *worker, struct error *error) {

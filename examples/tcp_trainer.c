@@ -23,6 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/aggregate.h"
 #include "common/bytes.h"
 #include "common/error.h"
 #include "common/frame.h"
@@ -35,7 +36,7 @@
 #include "common/tensors.h"
 #include "common/trainer.h"
 
-enum { REPORT_BYTES = 4 + METER_BYTES, TEST_BATCH = 1000 };
+enum { TEST_BATCH = 1000 };
 
 struct tcp_settings {
     const char *host;
@@ -48,9 +49,9 @@ struct tcp_settings {
 struct worker {
     struct trainer *trainer;
     const struct tcp_settings *tcp;
-    struct connection server;
-    struct pace pace;
     bool resume; /* the next join goes on from a checkpoint */
+    struct pace pace;
+    struct connection server;
 };
 
 /* Waits for a frame of one type (UPDATE: of any kind). The server may be waiting for every other worker in turn. */
@@ -72,15 +73,6 @@ static bool send_frame(struct worker *worker, enum frame_type type, uint64_t rou
                       worker->tcp->timeout, error);
 }
 
-static bool receive_state(struct worker *worker, struct tensors *state, struct error *error) {
-    struct frame frame;
-    if (!expect(worker, STATE, &frame, error)) return false;
-    tensors_clear(state);
-    bool good = decoder_add(&worker->trainer->decoder, state, 1.0f, frame.payload, frame.bytes, error);
-    frame_done(&worker->server);
-    return good;
-}
-
 /* Takes momentum and residual from the worker's own checkpoint, which must be of this round. */
 static void resume_worker(struct worker *worker, uint64_t round) {
     struct trainer *trainer = worker->trainer;
@@ -99,6 +91,7 @@ static void resume_worker(struct worker *worker, uint64_t round) {
 /* Says who it is and takes over the server's state. */
 static bool join(struct worker *worker, uint64_t *round, struct error *error) {
     struct trainer *trainer = worker->trainer;
+    struct tensors *state[] = {&trainer->parameters, &trainer->velocity};
     uint8_t hello[HELLO_BYTES];
     size_t text_bytes = strlen(trainer->shared);
     struct frame frame;
@@ -111,8 +104,12 @@ static bool join(struct worker *worker, uint64_t *round, struct error *error) {
     trainer->id = get_u32(frame.payload);
     *round = frame.round;
     frame_done(&worker->server);
-    if (!receive_state(worker, &trainer->parameters, error) || !receive_state(worker, &trainer->velocity, error))
-        return false;
+    for (size_t i = 0; i < 2; i++) {
+        if (!expect(worker, STATE, &frame, error)) return false;
+        tensors_clear(state[i]);
+        if (!decoder_add(&trainer->decoder, state[i], 1.0f, frame.payload, frame.bytes, error)) return false;
+        frame_done(&worker->server);
+    }
     if (worker->resume) resume_worker(worker, *round);
     worker->resume = false;
     return true;
@@ -201,13 +198,8 @@ static bool work(struct worker *worker, struct error *error) {
 
 /* A worker's whole life. It connects again to a server that it has lost, until there is none for --timeout seconds. */
 static bool run_worker(struct trainer *trainer, const struct tcp_settings *tcp, struct error *error) {
-    struct worker worker;
+    struct worker worker = {trainer, tcp, trainer->settings.resume != NULL, {tcp->link_mbps * 1e6 / 8.0, 0.0}, {0}};
     char port[16];
-    memset(&worker, 0, sizeof worker);
-    worker.trainer = trainer;
-    worker.tcp = tcp;
-    worker.pace.bytes_per_second = tcp->link_mbps * 1e6 / 8.0;
-    worker.resume = trainer->settings.resume != NULL;
     trainer_start(trainer, &trainer->settings.codec, (size_t)trainer->settings.batch);
     snprintf(port, sizeof port, "%llu", (unsigned long long)tcp->port);
 
@@ -232,21 +224,9 @@ struct server {
     struct trainer *trainer;
     struct peers peers;
     struct metrics metrics;
-    struct pace pace;
-    uint64_t round, first_round;
-    bool ranges;  /* the workers agree on them before they encode */
+    uint64_t round;
     bool drifted; /* a replica was found to differ */
 };
-
-static bool send_to(struct server *server, struct peer *peer, enum frame_type type, const uint8_t *payload,
-                    size_t bytes) {
-    struct error error;
-    if (frame_send(&peer->connection, &server->pace, (uint8_t)type, (uint32_t)server->round, payload, bytes,
-                   server->peers.timeout, &error))
-        return true;
-    peers_drop(&server->peers, peer, false, error.text);
-    return false;
-}
 
 static bool send_state(struct server *server, struct peer *peer, const struct tensors *state) {
     dtc_spec raw = raw_spec();
@@ -254,190 +234,47 @@ static bool send_state(struct server *server, struct peer *peer, const struct te
     struct error error;
     bool good = encoder_encode(&encoder, state, NULL, 0, &error);
     if (!good) peers_drop(&server->peers, peer, true, error.text);
-    good = good && send_to(server, peer, STATE, encoder.message, encoder.bytes);
+    good = good && peers_send(&server->peers, peer, STATE, encoder.message, encoder.bytes);
     encoder_free(&encoder);
     return good;
 }
 
 /* Puts those who wait to work, once there are workers: all of them for the first round, at least one later. */
-static bool muster(struct server *server, struct error *error) {
+static bool muster(struct server *server, bool first, struct error *error) {
     struct peers *peers = &server->peers;
-    bool first = server->round == server->first_round;
-    size_t wanted = first ? peers->workers : 1;
-    double deadline = clock_seconds() + peers->timeout;
-    while (peers_here(peers) < wanted && clock_seconds() < deadline) peers_pump(peers, deadline);
-    if (peers_here(peers) == 0) return set_error(error, "no worker for %g s (--timeout): giving up", peers->timeout);
-    if (peers_here(peers) < wanted)
-        say(0, "starts with %zu of %zu workers; the others may join later", peers_here(peers), wanted);
-
+    size_t wanted = first ? peers->workers : 1, here = peers_await(peers, wanted);
+    if (here == 0) return set_error(error, "no worker for %g s (--timeout): giving up", peers->timeout);
+    if (here < wanted) say(0, "starts with %zu of %zu workers; the others may join later", here, wanted);
     for (size_t i = 0; i < peers->slots; i++) {
         struct peer *peer = &peers->peer[i];
         uint8_t welcome[4];
         if (peer->stage != PEER_WAITING) continue;
         put_u32(welcome, (uint32_t)peer->id);
         peer->stage = PEER_ACTIVE;
-        if (send_to(server, peer, WELCOME, welcome, sizeof welcome) &&
+        if (peers_send(peers, peer, WELCOME, welcome, sizeof welcome) &&
             send_state(server, peer, &server->trainer->parameters) &&
             send_state(server, peer, &server->trainer->velocity) && !first)
-            say(0, "worker %zu (%s) joined in round %llu", peer->id, peer->connection.name,
-                (unsigned long long)server->round);
+            say(0, "worker %zu (%s) joined in round %u", peer->id, peer->connection.name, peers->round);
     }
     return true;
-}
-
-/* Leaves the mean of the delivered messages in trainer->values, summed in the order of the workers' numbers, and
- * returns how many went into it. A message that does not decode costs its sender the place, and the sum starts anew. */
-static size_t average(struct server *server) {
-    struct trainer *trainer = server->trainer;
-    struct peers *peers = &server->peers;
-    double start = clock_seconds();
-    size_t messages, added;
-    do {
-        messages = added = 0;
-        for (size_t i = 0; i < peers->slots; i++)
-            messages += peers->peer[i].stage == PEER_ACTIVE && peers->peer[i].frame.bytes > 0;
-        tensors_clear(&trainer->values);
-        for (size_t id = 1; id <= peers->workers && added < messages; id++) {
-            struct peer *peer = peers_find(peers, id, PEER_ACTIVE);
-            struct error error;
-            if (!peer || peer->frame.bytes == 0) continue;
-            if (!decoder_add(&trainer->decoder, &trainer->values, 1.0f / (float)messages, peer->frame.payload,
-                             peer->frame.bytes, &error)) {
-                peers_drop(peers, peer, true, error.text);
-                break;
-            }
-            added++;
-            trainer->meter.bytes_up += FRAME_HEAD_BYTES + peer->frame.bytes;
-        }
-    } while (added < messages);
-    trainer->meter.values += added * trainer->values.values;
-    trainer->meter.decode_s += clock_seconds() - start;
-    return added;
-}
-
-/* Adds the messages up in trainer->adder; false if there are not two of them that add. */
-static bool add_up(struct server *server) {
-    struct trainer *trainer = server->trainer;
-    struct peers *peers = &server->peers;
-    double start = clock_seconds();
-    uint64_t bytes = 0, messages = 0;
-    struct error error;
-    bool good = true;
-    trainer->adder.bytes = 0;
-    for (size_t id = 1; id <= peers->workers && good; id++) {
-        const struct peer *peer = peers_find(peers, id, PEER_ACTIVE);
-        if (!peer || peer->frame.bytes == 0) continue;
-        good = adder_add(&trainer->adder, peer->frame.payload, peer->frame.bytes, &error);
-        if (!good)
-            say(0, "round %llu: the messages are decoded, as worker %zu's does not add: %s",
-                (unsigned long long)server->round, id, error.text);
-        bytes += FRAME_HEAD_BYTES + peer->frame.bytes;
-        messages++;
-    }
-    trainer->meter.decode_s += clock_seconds() - start;
-    if (!good || messages < 2 || !message_fits(trainer->adder.sum, trainer->adder.bytes, &trainer->parameters))
-        return false;
-    trainer->meter.bytes_up += bytes;
-    trainer->meter.values += messages * trainer->values.values;
-    return true;
-}
-
-static void send_to_all(struct server *server, enum frame_type type, const uint8_t *payload, size_t bytes) {
-    struct peers *peers = &server->peers;
-    for (size_t i = 0; i < peers->slots; i++)
-        if (peers->peer[i].stage == PEER_ACTIVE && send_to(server, &peers->peer[i], type, payload, bytes))
-            server->trainer->meter.bytes_down += FRAME_HEAD_BYTES + bytes;
-}
-
-/* Has the workers agree on the tensors' ranges: tells them the largest that any of them has. */
-static void settle_ranges(struct server *server) {
-    struct peers *peers = &server->peers;
-    size_t bytes = 4 * server->trainer->parameters.count, settled = 0;
-    uint8_t *ranges = (uint8_t *)allocate(bytes, 1);
-    peers_collect(peers, RANGES, 0);
-    for (size_t i = 0; i < peers->slots; i++) {
-        struct peer *peer = &peers->peer[i];
-        if (peer->stage != PEER_ACTIVE || peer->frame.bytes == 0) continue;
-        bool good = peer->frame.bytes == bytes;
-        for (size_t at = 0; good && at < bytes; at += 4) {
-            float range = get_f32(peer->frame.payload + at);
-            good = isfinite(range) && range >= 0.0f;
-        }
-        if (!good) peers_drop(peers, peer, true, "sends ranges that are none");
-        for (size_t at = 0; good && at < bytes; at += 4)
-            if (get_f32(peer->frame.payload + at) > get_f32(ranges + at))
-                memcpy(ranges + at, peer->frame.payload + at, 4);
-        if (good) settled = bytes;
-    }
-    peers_release(peers);
-    send_to_all(server, RANGES, ranges, settled);
-    free(ranges);
-}
-
-/* Everyone applies the update. */
-static bool finish_round(struct server *server, enum frame_type type, const uint8_t *update, size_t bytes,
-                         struct error *error) {
-    double start = clock_seconds();
-    send_to_all(server, type, update, bytes);
-    server->trainer->meter.transfer_s += clock_seconds() - start;
-    return trainer_apply(server->trainer, server->round, update, bytes, error);
 }
 
 /* One round with the workers that are here. */
 static bool serve_round(struct server *server, enum frame_type type, struct error *error) {
     struct trainer *trainer = server->trainer;
+    const struct trainer_settings *settings = &trainer->settings;
     struct peers *peers = &server->peers;
+    const uint8_t *update;
+    size_t bytes;
     double start = clock_seconds();
-    peers->round = (uint32_t)server->round;
-    if (server->ranges) settle_ranges(server);
+    if (settings->add_packets && grid_open(&settings->codec)) aggregate_ranges(peers, trainer);
     peers_collect(peers, MESSAGE, 0);
     trainer->meter.transfer_s += clock_seconds() - start;
-    if (trainer->settings.add_packets && add_up(server)) {
-        peers_release(peers);
-        return finish_round(server, type, trainer->adder.sum, trainer->adder.bytes, error);
-    }
-    size_t messages = average(server);
-    peers_release(peers);
-
-    bool usable = messages && tensors_finite(&trainer->values);
-    if (!usable)
-        say(0, "round %llu is skipped: %s", (unsigned long long)server->round,
-            messages ? "the workers' mean is not finite" : "there is no worker's message");
-    if (!usable && trainer->settings.exchange == EXCHANGE_PARAMETERS) {
-        tensors_copy(&trainer->values, &trainer->parameters); /* where the workers go back to */
-        usable = true;
-    }
-    trainer->encoder.bytes = 0;
-    if (usable && !trainer_encode(trainer, server->round, error)) return false;
-    return finish_round(server, type, trainer->encoder.message, trainer->encoder.bytes, error);
-}
-
-/* Collects the workers' reports, checks their replicas and books the epoch; returns the accuracy. */
-static double end_epoch(struct server *server, uint64_t epoch) {
-    struct trainer *trainer = server->trainer;
-    struct peers *peers = &server->peers;
-    struct meter *meters = (struct meter *)allocate(peers->workers, sizeof *meters), meter;
-    size_t *ids = (size_t *)allocate(peers->workers, sizeof *ids), reports = 0;
-    uint32_t crc = tensors_crc(&trainer->parameters);
-    double accuracy = trainer_accuracy(trainer);
-    peers_collect(peers, REPORT, REPORT_BYTES);
-    for (size_t id = 1; id <= peers->workers; id++) {
-        struct peer *peer = peers_find(peers, id, PEER_ACTIVE);
-        if (!peer) continue;
-        if (get_u32(peer->frame.payload) != crc) {
-            server->drifted = true;
-            peers_drop(peers, peer, true, "REPLICAS DRIFT: its parameters are not the server's");
-            continue;
-        }
-        ids[reports] = id;
-        meters[reports++] = meter_get(peer->frame.payload + 4);
-    }
-    peers_release(peers);
-    meter = trainer_take_meter(trainer);
-    metrics_epoch(&server->metrics, epoch, trainer->settings.epochs, meters, ids, reports, &meter, accuracy);
-    free(meters);
-    free(ids);
-    return accuracy;
+    if (!aggregate_messages(peers, trainer, &update, &bytes, error)) return false;
+    start = clock_seconds();
+    trainer->meter.bytes_down += peers_send_all(peers, type, update, bytes);
+    trainer->meter.transfer_s += clock_seconds() - start;
+    return trainer_apply(trainer, server->round, update, bytes, error);
 }
 
 /* All rounds that are left. */
@@ -446,23 +283,19 @@ static bool serve(struct server *server, struct error *error) {
     uint64_t rounds;
     double accuracy = 0.0;
     if (!trainer_rounds(trainer, server->round, &rounds, error)) return false;
-    for (; server->round < rounds; server->round++) {
+    for (bool first = true; server->round < rounds; server->round++, first = false) {
         uint64_t done = server->round + 1, epoch = done / trainer->report_rounds * trainer->report_epochs;
         bool reports = done % trainer->report_rounds == 0;
-        if (!muster(server, error) || !serve_round(server,
-                                                   done == rounds ? UPDATE_LAST
-                                                   : reports      ? UPDATE_REPORT
-                                                                  : UPDATE,
-                                                   error))
-            return false;
+        enum frame_type type = done == rounds ? UPDATE_LAST : reports ? UPDATE_REPORT : UPDATE;
+        server->peers.round = (uint32_t)server->round;
+        if (!muster(server, first, error) || !serve_round(server, type, error)) return false;
         metrics_progress(&server->metrics, done, rounds);
         if (!reports) continue;
-        accuracy = end_epoch(server, epoch);
+        accuracy = trainer_accuracy(trainer);
+        if (!aggregate_reports(&server->peers, trainer, &server->metrics, epoch, accuracy)) server->drifted = true;
         if (!trainer_save(trainer, true, done, error)) return false;
     }
-    if (!metrics_close(&server->metrics, trainer->parameters.values, accuracy, error)) return false;
-    printf("%zu parameters, of CRC-32 %08x in every replica\n", trainer->parameters.values,
-           tensors_crc(&trainer->parameters));
+    if (!trainer_end(trainer, &server->metrics, accuracy, error)) return false;
     return !server->drifted || set_error(error, "replicas drifted, see above: this must not happen");
 }
 
@@ -479,13 +312,11 @@ static bool run_server(struct trainer *trainer, const struct tcp_settings *tcp, 
     server.peers.timeout = tcp->timeout;
     server.peers.frame_limit = REPORT_BYTES + message_bound(&settings->codec, &trainer->parameters);
     server.trainer = trainer;
-    server.ranges = settings->add_packets && grid_open(&settings->codec);
-    server.pace.bytes_per_second = tcp->link_mbps * 1e6 / 8.0;
+    server.peers.pace.bytes_per_second = tcp->link_mbps * 1e6 / 8.0;
     bool good = trainer_resume(trainer, true, &server.round, error) &&
                 metrics_open(&server.metrics, settings->metrics, settings->resume != NULL, &settings->codec,
-                             settings->add_packets ? &settings->codec : &settings->down_codec, error);
-    server.first_round = server.round;
-    good = good && serve(&server, error);
+                             settings->add_packets ? &settings->codec : &settings->down_codec, error) &&
+                serve(&server, error);
     peers_free(&server.peers);
     return good;
 }

@@ -22,16 +22,11 @@ void peers_free(struct peers *peers) {
     memset(peers, 0, sizeof *peers);
 }
 
-struct peer *peers_find(const struct peers *peers, size_t id, enum peer_stage least) {
+/* The worker's peer, if it is at least at this stage; else NULL. */
+static struct peer *find(const struct peers *peers, size_t id, enum peer_stage least) {
     for (size_t i = 0; i < peers->slots; i++)
         if (peers->peer[i].stage >= least && peers->peer[i].id == id) return &peers->peer[i];
     return NULL;
-}
-
-size_t peers_here(const struct peers *peers) {
-    size_t here = 0;
-    for (size_t i = 0; i < peers->slots; i++) here += peers->peer[i].stage >= PEER_WAITING;
-    return here;
 }
 
 void peers_drop(struct peers *peers, struct peer *peer, bool refuse, const char *reason) {
@@ -78,9 +73,9 @@ static bool greet(struct peers *peers, struct peer *peer, struct error *error) {
 
     size_t id = get_u32(frame->payload);
     if (id > peers->workers) return set_error(error, "wants to be worker %zu of %zu", id, peers->workers);
-    if (id && peers_find(peers, id, PEER_WAITING)) return set_error(error, "there is a worker %zu already", id);
+    if (id && find(peers, id, PEER_WAITING)) return set_error(error, "there is a worker %zu already", id);
     if (id == 0)
-        while (++id <= peers->workers && peers_find(peers, id, PEER_WAITING)) continue;
+        while (++id <= peers->workers && find(peers, id, PEER_WAITING)) continue;
     if (id > peers->workers) return set_error(error, "all %zu workers are here already", peers->workers);
     peer->id = id;
     peer->stage = PEER_WAITING;
@@ -114,7 +109,8 @@ static bool owes(const struct peer *peer) {
     return peer->stage == PEER_NEW || (peer->stage == PEER_ACTIVE && !peer->delivered);
 }
 
-void peers_pump(struct peers *peers, double deadline) {
+/* Waits until something happens, at most until the deadline, and deals with it. */
+static void pump(struct peers *peers, double deadline) {
     struct pollfd *poll_fd = (struct pollfd *)allocate(peers->slots + 1, sizeof *poll_fd);
     for (size_t i = 0; i < peers->slots; i++) {
         const struct peer *peer = &peers->peer[i];
@@ -145,24 +141,55 @@ void peers_pump(struct peers *peers, double deadline) {
     free(poll_fd);
 }
 
+size_t peers_await(struct peers *peers, size_t wanted) {
+    double deadline = clock_seconds() + peers->timeout;
+    for (;;) {
+        size_t here = 0;
+        for (size_t i = 0; i < peers->slots; i++) here += peers->peer[i].stage >= PEER_WAITING;
+        if (here >= wanted || clock_seconds() >= deadline) return here;
+        pump(peers, deadline);
+    }
+}
+
+bool peers_send(struct peers *peers, struct peer *peer, enum frame_type type, const uint8_t *payload, size_t bytes) {
+    struct error error;
+    if (frame_send(&peer->connection, &peers->pace, (uint8_t)type, peers->round, payload, bytes, peers->timeout,
+                   &error))
+        return true;
+    peers_drop(peers, peer, false, error.text);
+    return false;
+}
+
+size_t peers_send_all(struct peers *peers, enum frame_type type, const uint8_t *payload, size_t bytes) {
+    size_t sent = 0;
+    for (size_t i = 0; i < peers->slots; i++)
+        sent += peers->peer[i].stage == PEER_ACTIVE && peers_send(peers, &peers->peer[i], type, payload, bytes);
+    return sent * (FRAME_HEAD_BYTES + bytes);
+}
+
 void peers_collect(struct peers *peers, enum frame_type wanted, size_t least_bytes) {
     double deadline = clock_seconds() + peers->timeout;
     peers->wanted = (uint8_t)wanted;
     peers->wanted_least = least_bytes;
-    for (size_t i = 0; i < peers->slots; i++)
-        peers->peer[i].deadline = peers->peer[i].stage == PEER_ACTIVE ? deadline : peers->peer[i].deadline;
+    for (size_t i = 0; i < peers->slots; i++) {
+        struct peer *peer = &peers->peer[i];
+        if (peer->stage != PEER_ACTIVE) continue;
+        peer->deadline = deadline;
+        peer->delivered = false;
+        frame_done(&peer->connection);
+    }
     for (bool missing = true; missing;) {
         missing = false;
         for (size_t i = 0; i < peers->slots; i++)
             missing |= peers->peer[i].stage == PEER_ACTIVE && !peers->peer[i].delivered;
-        if (missing) peers_pump(peers, deadline);
+        if (missing) pump(peers, deadline);
     }
 }
 
-void peers_release(struct peers *peers) {
-    for (size_t i = 0; i < peers->slots; i++)
-        if (peers->peer[i].stage == PEER_ACTIVE) {
-            peers->peer[i].delivered = false;
-            frame_done(&peers->peer[i].connection);
-        }
+struct peer *peers_next(const struct peers *peers, size_t *id) {
+    while (++*id <= peers->workers) {
+        struct peer *peer = find(peers, *id, PEER_ACTIVE);
+        if (peer && peer->frame.bytes) return peer;
+    }
+    return NULL;
 }

@@ -88,4 +88,7 @@ struct meter trainer_take_meter(struct trainer *trainer);
 /* The part of the test images that is classified as labelled. */
 double trainer_accuracy(struct trainer *trainer);
 
+/* Ends the metrics, and prints the CRC of the parameters, in which all replicas agree. */
+bool trainer_end(const struct trainer *trainer, struct metrics *metrics, double accuracy, struct error *error);
+
 #endif
