@@ -767,7 +767,8 @@ DTCI_FN unsigned dtci_ask(size_t bytes) {
 }
 
 #if defined(DTCI_X86)
-#define DTCI_AVX2 __attribute__((target("avx2"))) DTCI_FN
+#define DTCI_AVX2        __attribute__((target("avx2"))) DTCI_FN
+#define DTCI_AVX2_INLINE __attribute__((target("avx2"))) DTCI_INLINE
 
 /* Vectors by builtins: the intrinsics' header would leave its macros behind. */
 typedef float dtci_f8 __attribute__((vector_size(32)));
@@ -2486,11 +2487,11 @@ DTCI_HADAMARD(dtci_hadamard_integer_reference, uint32_t)
 #if defined(DTCI_HADAMARD_VECTORS)
 #define DTCI_HADAMARD_TILE 64u
 
-typedef float dtci_f32x4 __attribute__((vector_size(16), aligned(4), may_alias));
-typedef uint32_t dtci_u32x4 __attribute__((vector_size(16), aligned(4), may_alias));
-#if defined(__AVX2__)
-typedef float dtci_f32x8 __attribute__((vector_size(32), aligned(4), may_alias));
-typedef uint32_t dtci_u32x8 __attribute__((vector_size(32), aligned(4), may_alias));
+typedef float dtci_hadamard_f4 __attribute__((vector_size(16), aligned(4), may_alias));
+typedef uint32_t dtci_hadamard_u4 __attribute__((vector_size(16), aligned(4), may_alias));
+#if defined(DTCI_X86)
+typedef float dtci_hadamard_f8 __attribute__((vector_size(32), aligned(4), may_alias));
+typedef uint32_t dtci_hadamard_u8 __attribute__((vector_size(32), aligned(4), may_alias));
 #endif
 
 /* A level within a vector: it, its signs changed where `negative` has ones, and its values exchanged. */
@@ -2498,17 +2499,17 @@ typedef uint32_t dtci_u32x8 __attribute__((vector_size(32), aligned(4), may_alia
     *(x) = (swapped) + (__typeof__(*(x)))((words) * (x) ^ ((negative)&0x80000000u))
 #define DTCI_HADAMARD_INTEGER(x, words, negative, swapped) *(x) = (swapped) - (negative) + (*(x) ^ (negative))
 
-#define DTCI_HADAMARD_LANES_4(name, type, vector, words, LEVEL)                 \
-    DTCI_INLINE void name##_lanes_1(vector *x) {                                \
+#define DTCI_HADAMARD_LANES_4(name, INLINE, type, vector, words, LEVEL)         \
+    INLINE void name##_lanes_1(vector *x) {                                     \
         const words negative = {0, ~0u, 0, ~0u};                                \
         LEVEL(x, words, negative, __builtin_shufflevector(*x, *x, 1, 0, 3, 2)); \
     }                                                                           \
-    DTCI_INLINE void name##_lanes_2(vector *x) {                                \
+    INLINE void name##_lanes_2(vector *x) {                                     \
         const words negative = {0, 0, ~0u, ~0u};                                \
         LEVEL(x, words, negative, __builtin_shufflevector(*x, *x, 2, 3, 0, 1)); \
     }                                                                           \
     /* strides 4, 8, 1, 2 */                                                    \
-    DTCI_INLINE void name##_last_16(type *p) {                                  \
+    INLINE void name##_last_16(type *p) {                                       \
         vector x[4];                                                            \
         name##_load(x, 1, p, 4);                                                \
         name##_lanes_1(x);                                                      \
@@ -2522,7 +2523,7 @@ typedef uint32_t dtci_u32x8 __attribute__((vector_size(32), aligned(4), may_alia
         name##_store(p, 4, x);                                                  \
     }                                                                           \
     /* strides 2, 4, 1 */                                                       \
-    DTCI_INLINE void name##_last_8(type *p) {                                   \
+    INLINE void name##_last_8(type *p) {                                        \
         vector a = *name##_at(p), b = *name##_at(p + 4);                        \
         name##_lanes_2(&a);                                                     \
         name##_lanes_2(&b);                                                     \
@@ -2533,20 +2534,20 @@ typedef uint32_t dtci_u32x8 __attribute__((vector_size(32), aligned(4), may_alia
         *name##_at(p + 4) = b;                                                  \
     }
 
-#define DTCI_HADAMARD_LANES_8(name, type, vector, words, LEVEL)                             \
-    DTCI_INLINE void name##_lanes_1(vector *x) {                                            \
+#define DTCI_HADAMARD_LANES_8(name, INLINE, type, vector, words, LEVEL)                     \
+    INLINE void name##_lanes_1(vector *x) {                                                 \
         const words negative = {0, ~0u, 0, ~0u, 0, ~0u, 0, ~0u};                            \
         LEVEL(x, words, negative, __builtin_shufflevector(*x, *x, 1, 0, 3, 2, 5, 4, 7, 6)); \
     }                                                                                       \
-    DTCI_INLINE void name##_lanes_2(vector *x) {                                            \
+    INLINE void name##_lanes_2(vector *x) {                                                 \
         const words negative = {0, 0, ~0u, ~0u, 0, 0, ~0u, ~0u};                            \
         LEVEL(x, words, negative, __builtin_shufflevector(*x, *x, 2, 3, 0, 1, 6, 7, 4, 5)); \
     }                                                                                       \
-    DTCI_INLINE void name##_lanes_4(vector *x) {                                            \
+    INLINE void name##_lanes_4(vector *x) {                                                 \
         const words negative = {0, 0, 0, 0, ~0u, ~0u, ~0u, ~0u};                            \
         LEVEL(x, words, negative, __builtin_shufflevector(*x, *x, 4, 5, 6, 7, 0, 1, 2, 3)); \
     }                                                                                       \
-    DTCI_INLINE void name##_last_16(type *p) {                                              \
+    INLINE void name##_last_16(type *p) {                                                   \
         vector a = *name##_at(p), b = *name##_at(p + 8);                                    \
         name##_lanes_4(&a);                                                                 \
         name##_lanes_4(&b);                                                                 \
@@ -2558,7 +2559,7 @@ typedef uint32_t dtci_u32x8 __attribute__((vector_size(32), aligned(4), may_alia
         *name##_at(p) = a;                                                                  \
         *name##_at(p + 8) = b;                                                              \
     }                                                                                       \
-    DTCI_INLINE void name##_last_8(type *p) {                                               \
+    INLINE void name##_last_8(type *p) {                                                    \
         vector x = *name##_at(p);                                                           \
         name##_lanes_2(&x);                                                                 \
         name##_lanes_4(&x);                                                                 \
@@ -2567,42 +2568,42 @@ typedef uint32_t dtci_u32x8 __attribute__((vector_size(32), aligned(4), may_alia
     }
 
 /* LANES is one of the above; log2_n is 3 or more. */
-#define DTCI_HADAMARD(name, type, vector, words, LANES, LEVEL)                                                    \
-    DTCI_INLINE vector *name##_at(type *p) {                                                                      \
+#define DTCI_HADAMARD(name, INLINE, FN, type, vector, words, LANES, LEVEL)                                        \
+    INLINE vector *name##_at(type *p) {                                                                           \
         return (vector *)(void *)p;                                                                               \
     }                                                                                                             \
-    DTCI_INLINE void name##_2(vector *a, vector *b) {                                                             \
+    INLINE void name##_2(vector *a, vector *b) {                                                                  \
         vector sum = *a + *b;                                                                                     \
         *b = *a - *b;                                                                                             \
         *a = sum;                                                                                                 \
     }                                                                                                             \
-    DTCI_INLINE void name##_4(vector *x, size_t step) {                                                           \
+    INLINE void name##_4(vector *x, size_t step) {                                                                \
         name##_2(x, x + step);                                                                                    \
         name##_2(x + 2 * step, x + 3 * step);                                                                     \
         name##_2(x, x + 2 * step);                                                                                \
         name##_2(x + step, x + 3 * step);                                                                         \
     }                                                                                                             \
-    DTCI_INLINE void name##_load(vector *x, size_t step, type *p, size_t h) {                                     \
+    INLINE void name##_load(vector *x, size_t step, type *p, size_t h) {                                          \
         x[0] = *name##_at(p);                                                                                     \
         x[step] = *name##_at(p + h);                                                                              \
         x[2 * step] = *name##_at(p + 2 * h);                                                                      \
         x[3 * step] = *name##_at(p + 3 * h);                                                                      \
         name##_4(x, step);                                                                                        \
     }                                                                                                             \
-    DTCI_INLINE void name##_store(type *p, size_t h, const vector *x) {                                           \
+    INLINE void name##_store(type *p, size_t h, const vector *x) {                                                \
         *name##_at(p) = x[0];                                                                                     \
         *name##_at(p + h) = x[1];                                                                                 \
         *name##_at(p + 2 * h) = x[2];                                                                             \
         *name##_at(p + 3 * h) = x[3];                                                                             \
     }                                                                                                             \
     /* strides h and 2 h */                                                                                       \
-    DTCI_INLINE void name##_pass_4(type *to, size_t to_h, type *from, size_t h) {                                 \
+    INLINE void name##_pass_4(type *to, size_t to_h, type *from, size_t h) {                                      \
         vector x[4];                                                                                              \
         name##_load(x, 1, from, h);                                                                               \
         name##_store(to, to_h, x);                                                                                \
     }                                                                                                             \
     /* strides 4 h, 8 h, h and 2 h */                                                                             \
-    DTCI_INLINE void name##_pass_16(type *p, size_t h) {                                                          \
+    INLINE void name##_pass_16(type *p, size_t h) {                                                               \
         vector x[16];                                                                                             \
         name##_load(x, 4, p, 4 * h);                                                                              \
         name##_load(x + 1, 4, p + h, 4 * h);                                                                      \
@@ -2617,9 +2618,9 @@ typedef uint32_t dtci_u32x8 __attribute__((vector_size(32), aligned(4), may_alia
         name##_4(x + 12, 1);                                                                                      \
         name##_store(p + 12 * h, h, x + 12);                                                                      \
     }                                                                                                             \
-    LANES(name, type, vector, words, LEVEL)                                                                       \
+    LANES(name, INLINE, type, vector, words, LEVEL)                                                               \
                                                                                                                   \
-    DTCI_INLINE void name##_levels(type *x, size_t n, size_t near, size_t far) {                                  \
+    INLINE void name##_levels(type *x, size_t n, size_t near, size_t far) {                                       \
         const size_t lanes = sizeof(vector) / sizeof(type);                                                       \
         size_t block, i;                                                                                          \
         for (; far >= 16 * near; far /= 16)                                                                       \
@@ -2635,7 +2636,7 @@ typedef uint32_t dtci_u32x8 __attribute__((vector_size(32), aligned(4), may_alia
     }                                                                                                             \
     /* The four far levels of the largest size. Rows so many bytes apart share lines of the cache: so they        \
      * are read and written four at a time, and between the two a tile of them stands elsewhere. */               \
-    DTCI_INLINE void name##_far_16(type *x) {                                                                     \
+    INLINE void name##_far_16(type *x) {                                                                          \
         const size_t lanes = sizeof(vector) / sizeof(type), h = DTCI_HADAMARD_NEAR;                               \
         const size_t tile = DTCI_HADAMARD_TILE;                                                                   \
         type rows[16 * DTCI_HADAMARD_TILE] __attribute__((aligned(64)));                                          \
@@ -2650,7 +2651,7 @@ typedef uint32_t dtci_u32x8 __attribute__((vector_size(32), aligned(4), may_alia
         }                                                                                                         \
     }                                                                                                             \
                                                                                                                   \
-    DTCI_FN void name(type *x, unsigned log2_n) {                                                                 \
+    FN void name(type *x, unsigned log2_n) {                                                                      \
         size_t n = (size_t)1 << log2_n, part = n < DTCI_HADAMARD_NEAR ? n : DTCI_HADAMARD_NEAR, i, j;             \
         size_t last = part < DTCI_HADAMARD_NEAR && log2_n % 2 ? 8 : 16;                                           \
         if (n == 16 * DTCI_HADAMARD_NEAR)                                                                         \
@@ -2667,20 +2668,29 @@ typedef uint32_t dtci_u32x8 __attribute__((vector_size(32), aligned(4), may_alia
         }                                                                                                         \
     }
 
-#if defined(__AVX2__)
-DTCI_HADAMARD(dtci_hadamard_vectors, float, dtci_f32x8, dtci_u32x8, DTCI_HADAMARD_LANES_8, DTCI_HADAMARD_FLOAT)
-DTCI_HADAMARD(dtci_hadamard_integer_vectors, uint32_t, dtci_u32x8, dtci_u32x8, DTCI_HADAMARD_LANES_8,
-              DTCI_HADAMARD_INTEGER)
-#else
-DTCI_HADAMARD(dtci_hadamard_vectors, float, dtci_f32x4, dtci_u32x4, DTCI_HADAMARD_LANES_4, DTCI_HADAMARD_FLOAT)
-DTCI_HADAMARD(dtci_hadamard_integer_vectors, uint32_t, dtci_u32x4, dtci_u32x4, DTCI_HADAMARD_LANES_4,
-              DTCI_HADAMARD_INTEGER)
+DTCI_HADAMARD(dtci_hadamard_vectors, DTCI_INLINE, DTCI_FN, float, dtci_hadamard_f4, dtci_hadamard_u4,
+              DTCI_HADAMARD_LANES_4, DTCI_HADAMARD_FLOAT)
+DTCI_HADAMARD(dtci_hadamard_integer_vectors, DTCI_INLINE, DTCI_FN, uint32_t, dtci_hadamard_u4, dtci_hadamard_u4,
+              DTCI_HADAMARD_LANES_4, DTCI_HADAMARD_INTEGER)
+#if defined(DTCI_X86)
+DTCI_HADAMARD(dtci_hadamard_avx2, DTCI_AVX2_INLINE, DTCI_AVX2, float, dtci_hadamard_f8, dtci_hadamard_u8,
+              DTCI_HADAMARD_LANES_8, DTCI_HADAMARD_FLOAT)
+DTCI_HADAMARD(dtci_hadamard_integer_avx2, DTCI_AVX2_INLINE, DTCI_AVX2, uint32_t, dtci_hadamard_u8, dtci_hadamard_u8,
+              DTCI_HADAMARD_LANES_8, DTCI_HADAMARD_INTEGER)
 #endif
 
 #undef DTCI_HADAMARD
 #endif
 
-DTCI_FN void dtci_hadamard(float *x, unsigned log2_n) {
+/* `has` is what dtci_ask told. */
+DTCI_FN void dtci_hadamard(float *x, unsigned log2_n, unsigned has) {
+    (void)has;
+#if defined(DTCI_HADAMARD_VECTORS) && defined(DTCI_X86)
+    if (log2_n >= 3 && has & DTCI_HAS_AVX2) {
+        dtci_hadamard_avx2(x, log2_n);
+        return;
+    }
+#endif
 #if defined(DTCI_HADAMARD_VECTORS)
     if (log2_n >= 3) {
         dtci_hadamard_vectors(x, log2_n);
@@ -2690,7 +2700,14 @@ DTCI_FN void dtci_hadamard(float *x, unsigned log2_n) {
     dtci_hadamard_reference(x, log2_n);
 }
 
-DTCI_FN void dtci_hadamard_integer(uint32_t *x, unsigned log2_n) {
+DTCI_FN void dtci_hadamard_integer(uint32_t *x, unsigned log2_n, unsigned has) {
+    (void)has;
+#if defined(DTCI_HADAMARD_VECTORS) && defined(DTCI_X86)
+    if (log2_n >= 3 && has & DTCI_HAS_AVX2) {
+        dtci_hadamard_integer_avx2(x, log2_n);
+        return;
+    }
+#endif
 #if defined(DTCI_HADAMARD_VECTORS)
     if (log2_n >= 3) {
         dtci_hadamard_integer_vectors(x, log2_n);
@@ -3615,7 +3632,7 @@ DTCI_FN void dtci_quant_rotate(float *rotated, dtci_quant *q, const dtci_random 
                 rotated[at + i] = dtci_bits_float(dtci_float_bits(bounded) ^ negative[i] << 31);
             }
         }
-        dtci_hadamard(rotated + part.first, dtci_hadamard_fit(size));
+        dtci_hadamard(rotated + part.first, dtci_hadamard_fit(size), q->head->has);
         stats = dtci_scan(&turned, part.first, size, q->head->has);
         largest = (double)(-stats.min > stats.max ? -stats.min : stats.max);
         deviation = sqrt(stats.squares / (double)size);
@@ -3683,7 +3700,7 @@ DTCI_FN void dtci_quant_emit_rotated(const dtci_quant *q, uint32_t coding, const
         part = dtci_quant_part(q->head, 1, part.end);
         level = dtci_hadamard_fit(part.end - part.first);
         step = ldexp((double)dtci_get_float(steps + 4 * part.index), -(int)((level + 1) / 2));
-        dtci_hadamard_integer(turned + part.first, level);
+        dtci_hadamard_integer(turned + part.first, level, q->head->has);
         for (at = part.first; at < part.end; at += n) {
             uint32_t negative[DTCI_CHUNK];
             int32_t integers[DTCI_CHUNK];
@@ -4889,6 +4906,7 @@ DTCI_FN dtc_status dtci_factor_matvec(double *sums, const dtci_head *head, const
 typedef struct dtci_sensing {
     size_t count, block, measurements; /* of a whole block, which has a power of two of values */
     dtci_random random;
+    unsigned has; /* what dtci_ask told */
 } dtci_sensing;
 
 /* One block: values first .. first + values - 1, in a transform of 2^log2_size. */
@@ -4910,6 +4928,7 @@ DTCI_FN dtci_sensing dtci_sensing_open(const dtci_head *head, size_t measurement
     s.block = dtci_sensing_block(head);
     s.measurements = measurements;
     s.random = dtci_random_open(head->seed);
+    s.has = head->has;
     return s;
 }
 
@@ -4984,7 +5003,7 @@ DTCI_FN void dtci_sensing_measure(float *y, const dtci_sensing *s, const dtci_se
     memset(x + part->values, 0, 4 * (size - part->values));
     unit = dtci_sensing_unit(x, part->values);
     for (i = 0; i < part->values; i++) x[i] = (float)((double)x[i] * unit);
-    dtci_hadamard(x, part->log2_size);
+    dtci_hadamard(x, part->log2_size, s->has);
     unit = 1 / (unit * sqrt((double)size));
     for (i = 0; i < size; i++) { /* no branch: it could not be foreseen */
         *y = dtci_sensing_bound((double)x[i] * unit);
@@ -5033,7 +5052,7 @@ typedef struct dtci_sensing_work {
     float *rows, *y;  /* 1 where there is a measurement, and it; else 0 */
     float *x, *w, *v; /* estimate; gradient; FISTA's extrapolated estimate */
     size_t size, room, values, measurements;
-    unsigned log2_size;
+    unsigned log2_size, has;
 } dtci_sensing_work;
 
 DTCI_FN size_t dtci_sensing_room(size_t size) {
@@ -5053,7 +5072,7 @@ DTCI_FN double dtci_sensing_gradient(const dtci_sensing_work *work, const float 
     double squares = 0;
     size_t first, i, j;
     memcpy(work->w, x, 4 * work->room);
-    dtci_hadamard(work->w, work->log2_size);
+    dtci_hadamard(work->w, work->log2_size, work->has);
     for (first = 0; first < work->room; first += DTCI_CHUNK) {
         float lanes[DTCI_SENSING_LANES] = {0};
         memcpy(z, work->w + first, sizeof z);
@@ -5069,7 +5088,7 @@ DTCI_FN double dtci_sensing_gradient(const dtci_sensing_work *work, const float 
         memcpy(work->w + first, z, sizeof z);
         for (j = 0; j < DTCI_SENSING_LANES; j++) squares += (double)lanes[j];
     }
-    dtci_hadamard(work->w, work->log2_size);
+    dtci_hadamard(work->w, work->log2_size, work->has);
     return squares;
 }
 
@@ -5302,6 +5321,7 @@ DTCI_FN dtc_status dtci_sensing_recover(const dtci_head *head, const unsigned ch
     work.x = (float *)dtci_take(arena, room);
     work.w = (float *)dtci_take(arena, room);
     work.v = (float *)dtci_take(arena, room);
+    work.has = s.has;
     if (!work.rows || !work.y || !work.x || !work.w || !work.v) return DTC_ERROR_SCRATCH;
     dtci_sensing_emit(&s, y, options, sink, &work);
     return DTC_OK;
@@ -6938,6 +6958,7 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
 #undef DTCI_API
 #undef DTCI_AT
 #undef DTCI_AVX2
+#undef DTCI_AVX2_INLINE
 #undef DTCI_CHUNK
 #undef DTCI_CODE_MAX
 #undef DTCI_COUNT_MAX

@@ -22,8 +22,8 @@ static void test_definition(void **state) {
             turned[i] = x[i] = (uint32_t)(noise_u64(&seed) % 8192);
             y[i] = (float)x[i]; /* sums of 512 such are exact */
         }
-        dtci_hadamard_integer(turned, log2_n);
-        dtci_hadamard(y, log2_n);
+        dtci_hadamard_integer(turned, log2_n, 0);
+        dtci_hadamard(y, log2_n, 0);
         for (i = 0; i < n; i++) {
             uint32_t sum = 0;
             for (j = 0; j < n; j++) sum += negative(i, j) ? 0u - x[j] : x[j];
@@ -33,28 +33,29 @@ static void test_definition(void **state) {
     }
 }
 
-/* Every size, on memory of any alignment, and nothing beyond it. */
+/* Every size, on memory of any alignment, and nothing beyond it; with what the processor has, and without. */
 static void test_reference(void **state) {
     static const size_t shifts[] = {0, 1, 3};
     unsigned log2_n;
     size_t s;
     (void)state;
     for (log2_n = 0; log2_n <= 16; log2_n++) {
-        for (s = 0; s < LENGTH(shifts); s++) {
+        for (s = 0; s < 2 * LENGTH(shifts); s++) {
+            unsigned has = s % 2 ? dtci_ask(SIZE_MAX) : 0;
             size_t n = (size_t)1 << log2_n, i;
-            guarded room = guarded_new(4 * n, 4 * shifts[s]);
+            guarded room = guarded_new(4 * n, 4 * shifts[s / 2]);
             float *x = drawn(n, noise_laplace, 0.1, log2_n + 1), *at = (float *)(void *)room.p;
             uint32_t *integers = (uint32_t *)memory(4 * n);
             uint64_t seed = log2_n;
             memcpy(at, x, 4 * n);
-            dtci_hadamard(at, log2_n);
+            dtci_hadamard(at, log2_n, has);
             dtci_hadamard_reference(x, log2_n);
-            CHECK(memcmp(at, x, 4 * n) == 0, "floats, 2^%u, shifted by %zu", log2_n, shifts[s]);
+            CHECK(memcmp(at, x, 4 * n) == 0, "floats, 2^%u, shifted by %zu", log2_n, shifts[s / 2]);
             for (i = 0; i < n; i++) integers[i] = (uint32_t)(noise_u64(&seed) >> 32);
             memcpy(room.p, integers, 4 * n);
-            dtci_hadamard_integer((uint32_t *)(void *)room.p, log2_n);
+            dtci_hadamard_integer((uint32_t *)(void *)room.p, log2_n, has);
             dtci_hadamard_integer_reference(integers, log2_n);
-            CHECK(memcmp(room.p, integers, 4 * n) == 0, "integers, 2^%u, shifted by %zu", log2_n, shifts[s]);
+            CHECK(memcmp(room.p, integers, 4 * n) == 0, "integers, 2^%u, shifted by %zu", log2_n, shifts[s / 2]);
             assert_true(guarded_intact(&room, 4 * n));
             free(integers);
             free(x);
