@@ -877,6 +877,17 @@ DTCI_FN unsigned dtci_bit_width(uint32_t x) {
 #endif
 }
 
+/* The place of the lowest bit that is set in x, which is not 0. */
+DTCI_FN unsigned dtci_lowest_bit(uint64_t x) {
+#if defined(__GNUC__)
+    return (unsigned)__builtin_ctzll(x);
+#else
+    unsigned n = 0;
+    for (; !(x & 1); x >>= 1) n++;
+    return n;
+#endif
+}
+
 /* log2(x) in 1/65536, x >= 1: integers only, so that every platform finds the same. */
 DTCI_FN uint32_t dtci_log2(uint32_t x) {
     unsigned whole = dtci_bit_width(x) - 1, i;
@@ -1857,11 +1868,70 @@ DTCI_FN dtci_bin_code dtci_bin_encode(uint32_t bin, uint32_t mode, unsigned prec
     return code;
 }
 
-/* The run of the next token of bins[at..end). The last bin is never in a run, so that every token ends in a bin. */
-DTCI_FN size_t dtci_run(const uint16_t *bins, size_t at, size_t end, uint32_t mode) {
-    size_t stop = end - at > DTCI_RUN_MAX ? at + DTCI_RUN_MAX : end - 1, i = at;
-    while (i < stop && bins[i] == mode) i++;
-    return i - at;
+/* The runs of bins[at..end), each with the bin that follows it. The last bin is never in one, so that every token ends
+ * in a bin. */
+typedef struct dtci_runs {
+    const uint16_t *bins;
+    size_t at, end;
+    size_t next;   /* bins from here on were not looked at yet */
+    uint64_t ends; /* bit i: a run ends, at the latest, at bin next - DTCI_RUNS + i */
+    uint16_t mode;
+} dtci_runs;
+
+#define DTCI_RUNS 64u /* at a time, at the most */
+
+/* Where runs end in the first DTCI_RUNS of n bins: all at once, for a branch at each could not be foreseen. */
+DTCI_FN uint64_t dtci_run_ends(const uint16_t *bins, size_t n, uint16_t mode) {
+    uint16_t some[DTCI_RUNS];
+    unsigned char ends[DTCI_RUNS];
+    uint64_t bits = 0;
+    size_t i;
+    if (n >= DTCI_RUNS) {
+        memcpy(some, bins, sizeof some);
+    } else {
+        memset(some, 0, sizeof some);
+        memcpy(some, bins, 2 * n);
+    }
+    for (i = 0; i < DTCI_RUNS; i++) ends[i] = some[i] != mode;
+    if (n <= DTCI_RUNS) ends[n - 1] = 1;
+    for (i = 0; i < DTCI_RUNS; i += 8) bits |= dtci_get64(ends + i) * 0x0102040810204080u >> 56 << i; /* a bit a byte */
+    return n < DTCI_RUNS ? bits & (((uint64_t)1 << n) - 1) : bits;
+}
+
+DTCI_FN dtci_runs dtci_runs_open(const uint16_t *bins, size_t at, size_t end, uint32_t mode) {
+    dtci_runs runs;
+    runs.bins = bins;
+    runs.at = runs.next = at;
+    runs.end = end;
+    runs.ends = 0;
+    runs.mode = (uint16_t)mode;
+    return runs;
+}
+
+/* The next runs, and how many: run[i] is the length, and above its 16 bits the bin. None are left where runs->at is
+ * runs->end. */
+DTCI_FN size_t dtci_runs_take(uint32_t *run, dtci_runs *runs) {
+    size_t at = runs->at, base, n;
+    uint64_t ends;
+    while (!runs->ends) {
+        runs->ends = dtci_run_ends(runs->bins + runs->next, runs->end - runs->next, runs->mode);
+        runs->next += DTCI_RUNS;
+    }
+    ends = runs->ends;
+    base = runs->next - DTCI_RUNS;
+    if (base + dtci_lowest_bit(ends) - at > DTCI_RUN_MAX) {
+        *run = DTCI_RUN_MAX | (uint32_t)runs->mode << 16;
+        runs->at += DTCI_RUN_MAX + 1;
+        return 1;
+    }
+    for (n = 0; ends; n++, ends &= ends - 1) {
+        size_t stop = base + dtci_lowest_bit(ends);
+        run[n] = (uint32_t)(stop - at) | (uint32_t)runs->bins[stop] << 16;
+        at = stop + 1;
+    }
+    runs->at = at;
+    runs->ends = 0;
+    return n;
 }
 
 DTCI_FN size_t dtci_stream_count(size_t n) {
@@ -1968,13 +2038,22 @@ DTCI_FN void dtci_coder_classify(dtci_coder *coder, dtci_tokens *tokens, unsigne
 }
 
 /* Prices one choice of tokens by their counts, and keeps it if it is the cheapest so far. */
-DTCI_FN void dtci_coder_try(dtci_coder *coder, dtci_tokens_plan *best, const dtci_tokens *tokens, uint64_t extra_bits) {
+DTCI_FN void dtci_coder_try(dtci_coder *coder, dtci_tokens_plan *best, const dtci_tokens *tokens) {
     dtci_tokens_work *work = coder->work;
     uint8_t *lengths = best->lengths == work->lengths[0] ? work->lengths[1] : work->lengths[0];
-    size_t symbols = (size_t)tokens->values * tokens->runs, streams = dtci_stream_count(coder->n), bytes, i;
-    uint64_t bits = extra_bits;
+    size_t symbols = (size_t)tokens->values * tokens->runs, streams = dtci_stream_count(coder->n), bytes, i = 0;
+    uint32_t run, value;
+    uint64_t bits = 0;
     dtci_huffman_lengths(lengths, work->counts, symbols, &work->huffman);
-    for (i = 0; i < symbols; i++) bits += (uint64_t)work->counts[i] * lengths[i];
+    for (run = 0; run < tokens->runs; run++) {
+        unsigned run_extra, extra;
+        (void)dtci_class_start(tokens->pairs ? (run + 1) / 2 : run,
+                               tokens->pairs ? tokens->value_precision : tokens->run_precision, &run_extra);
+        for (value = 0; value < tokens->values; value++, i++) {
+            (void)dtci_class_start((value + 1) / 2, tokens->value_precision, &extra);
+            bits += (uint64_t)work->counts[i] * (lengths[i] + run_extra + extra);
+        }
+    }
     bytes = DTCI_TOKENS_HEAD + 4 * (streams - 1) + (dtci_lengths_write(NULL, lengths, symbols) + 7) / 8 +
             (size_t)(bits / 8) + streams;
     if (best->lengths && bytes >= best->bytes) return;
@@ -1986,7 +2065,6 @@ DTCI_FN void dtci_coder_try(dtci_coder *coder, dtci_tokens_plan *best, const dtc
 /* Without runs. */
 DTCI_FN void dtci_coder_try_plain(dtci_coder *coder, dtci_tokens_plan *best, unsigned precision) {
     dtci_tokens tokens;
-    uint64_t extra_bits = 0;
     size_t i;
     tokens.run_precision = 0;
     tokens.runs = 1;
@@ -1996,18 +2074,41 @@ DTCI_FN void dtci_coder_try_plain(dtci_coder *coder, dtci_tokens_plan *best, uns
     for (i = 0; i < coder->used_count; i++) {
         const dtci_bin_code *code = &coder->codes[coder->used[i]];
         coder->work->counts[code->value] += coder->histogram[coder->used[i]];
-        extra_bits += (uint64_t)code->extra * coder->histogram[coder->used[i]];
     }
-    dtci_coder_try(coder, best, &tokens, extra_bits);
+    dtci_coder_try(coder, best, &tokens);
+}
+
+/* A run as a part of a token: its share of the symbol, and its extra bits. */
+typedef struct dtci_run_code {
+    uint32_t symbol;
+    uint16_t bits;
+    uint16_t extra; /* how many bits */
+} dtci_run_code;
+
+DTCI_INLINE dtci_run_code dtci_run_encode(uint32_t run, const dtci_tokens *tokens) {
+    dtci_run_code code;
+    unsigned extra;
+    code.symbol = dtci_class(run, tokens->run_precision, &extra) * tokens->values;
+    code.bits = (uint16_t)(run & ((1u << extra) - 1));
+    code.extra = (uint16_t)extra;
+    return code;
+}
+
+/* Of the short ones. */
+DTCI_FN void dtci_runs_encode(dtci_run_code codes[DTCI_RUNS], const dtci_tokens *tokens) {
+    uint32_t run;
+    for (run = 0; run < DTCI_RUNS; run++) codes[run] = dtci_run_encode(run, tokens);
 }
 
 /* With runs up to `longest`, in an alphabet of at most `symbols`. */
 DTCI_FN void dtci_coder_try_runs(dtci_coder *coder, dtci_tokens_plan *best, uint32_t longest, size_t symbols) {
-    size_t stream = dtci_stream_bins(coder->n), at, end;
+    size_t stream = dtci_stream_bins(coder->n), at;
+    uint32_t *counts = coder->work->counts;
+    dtci_run_code codes[DTCI_RUNS];
+    uint32_t run[DTCI_RUNS];
     unsigned extra, precision = 15;
     uint32_t octaves = dtci_class(longest, 0, &extra) + 1;
     dtci_tokens tokens;
-    uint64_t extra_bits = 0;
     /* a class a number where that leaves room for an octave a class of runs, else coarser */
     while (precision && (2 * dtci_class(coder->largest, precision, &extra) + 1) * octaves > symbols) precision--;
     dtci_coder_classify(coder, &tokens, precision);
@@ -2018,19 +2119,20 @@ DTCI_FN void dtci_coder_try_runs(dtci_coder *coder, dtci_tokens_plan *best, uint
         tokens.runs = dtci_class(longest, precision, &extra) + 1;
     }
     if ((size_t)tokens.values * tokens.runs > DTCI_SYMBOLS) return;
-    memset(coder->work->counts, 0, (size_t)tokens.values * tokens.runs * sizeof(uint32_t));
-    for (at = 0; at < coder->n; at = end) {
-        end = coder->n - at < stream ? coder->n : at + stream;
-        while (at < end) {
-            size_t run = dtci_run(coder->bins, at, end, tokens.mode);
-            const dtci_bin_code *code = &coder->codes[coder->bins[at + run]];
-            uint32_t number = dtci_class((uint32_t)run, tokens.run_precision, &extra);
-            coder->work->counts[number * tokens.values + code->value]++;
-            extra_bits += extra + code->extra;
-            at += run + 1;
+    dtci_runs_encode(codes, &tokens);
+    memset(counts, 0, (size_t)tokens.values * tokens.runs * sizeof *counts);
+    for (at = 0; at < coder->n; at += stream) {
+        dtci_runs runs = dtci_runs_open(coder->bins, at, coder->n - at < stream ? coder->n : at + stream, tokens.mode);
+        while (runs.at < runs.end) {
+            size_t n = dtci_runs_take(run, &runs), i;
+            for (i = 0; i < n; i++) {
+                uint32_t length = run[i] & 0xffff;
+                uint32_t symbol = length < DTCI_RUNS ? codes[length].symbol : dtci_run_encode(length, &tokens).symbol;
+                counts[symbol + coder->codes[run[i] >> 16].value]++;
+            }
         }
     }
-    dtci_coder_try(coder, best, &tokens, extra_bits);
+    dtci_coder_try(coder, best, &tokens);
 }
 
 /* Two bins to a token, in an alphabet of at most `symbols`. */
@@ -2038,7 +2140,6 @@ DTCI_FN void dtci_coder_try_pairs(dtci_coder *coder, dtci_tokens_plan *best, siz
     size_t stream = dtci_stream_bins(coder->n), at, end;
     unsigned extra, precision = 15;
     dtci_tokens tokens;
-    uint64_t extra_bits = 0;
     for (;;) {
         uint32_t values = 2 * dtci_class(coder->largest, precision, &extra) + 1;
         if ((size_t)values * values <= symbols) break;
@@ -2055,10 +2156,9 @@ DTCI_FN void dtci_coder_try_pairs(dtci_coder *coder, dtci_tokens_plan *best, siz
             const dtci_bin_code *a = &coder->codes[coder->bins[at]];
             const dtci_bin_code *b = &coder->codes[at + 1 < end ? coder->bins[at + 1] : tokens.mode];
             coder->work->counts[a->value * tokens.values + b->value]++;
-            extra_bits += (uint64_t)a->extra + b->extra;
         }
     }
-    dtci_coder_try(coder, best, &tokens, extra_bits);
+    dtci_coder_try(coder, best, &tokens);
 }
 
 /* Chooses how to code what was counted. */
@@ -2072,19 +2172,20 @@ DTCI_FN dtci_tokens_plan dtci_coder_choose(dtci_coder *coder) {
     if (precision > 4) dtci_coder_try_plain(coder, &best, 4);
     if (precision > 2) dtci_coder_try_plain(coder, &best, 2);
     if (coder->histogram[coder->mode] > n / 10 * 3) { /* below, a bin's own code is short enough */
-        size_t stream = dtci_stream_bins(n), longest = 0, tokens = 0, at, end;
-        for (at = 0; at < n; at = end) {
-            end = n - at < stream ? n : at + stream;
-            for (; at < end; tokens++) {
-                size_t run = dtci_run(coder->bins, at, end, coder->mode);
-                if (run > longest) longest = run;
-                at += run + 1;
+        size_t stream = dtci_stream_bins(n), tokens = 0, at;
+        uint32_t run[DTCI_RUNS], longest = 0;
+        for (at = 0; at < n; at += stream) {
+            dtci_runs runs = dtci_runs_open(coder->bins, at, n - at < stream ? n : at + stream, coder->mode);
+            while (runs.at < runs.end) {
+                size_t taken = dtci_runs_take(run, &runs), i;
+                for (i = 0; i < taken; i++) longest = (run[i] & 0xffff) > longest ? run[i] & 0xffff : longest;
+                tokens += taken;
             }
         }
         symbols = tokens / 8 < 64 ? 64 : tokens / 8 < DTCI_SYMBOLS ? tokens / 8 : DTCI_SYMBOLS;
-        dtci_coder_try_runs(coder, &best, (uint32_t)longest, symbols);
+        dtci_coder_try_runs(coder, &best, longest, symbols);
         if (symbols > 256 && tokens < 131072) /* above, a large table hardly weighs */
-            dtci_coder_try_runs(coder, &best, (uint32_t)longest, 256);
+            dtci_coder_try_runs(coder, &best, longest, 256);
     }
     symbols = n / 16 < DTCI_SYMBOLS ? n / 16 : DTCI_SYMBOLS;
     if (coder->histogram[coder->mode] < n / 2) dtci_coder_try_pairs(coder, &best, symbols);
@@ -2133,6 +2234,35 @@ DTCI_FN size_t dtci_write_pairs(const dtci_coder *coder, dtci_bit_writer *writer
     return at;
 }
 
+/* Runs: all of them, with room or without. */
+DTCI_FN void dtci_write_runs(const dtci_coder *coder, dtci_bit_writer *writer, size_t at, size_t end,
+                             const dtci_tokens *tokens) {
+    const uint32_t *codes = coder->work->codes;
+    const dtci_bin_code *bin_codes = coder->codes;
+    dtci_runs runs = dtci_runs_open(coder->bins, at, end, tokens->mode);
+    dtci_run_code run_codes[DTCI_RUNS];
+    uint32_t run[DTCI_RUNS];
+    dtci_runs_encode(run_codes, tokens);
+    while (runs.at < runs.end) {
+        size_t n = dtci_runs_take(run, &runs), i;
+        dtci_bit_writer w = *writer;
+        int room = w.end - w.p >= 8 * (int)DTCI_RUNS;
+        for (i = 0; i < n; i++) {
+            uint32_t length = run[i] & 0xffff;
+            dtci_run_code r = length < DTCI_RUNS ? run_codes[length] : dtci_run_encode(length, tokens);
+            const dtci_bin_code *b = &bin_codes[run[i] >> 16];
+            uint32_t code = codes[r.symbol + b->value];
+            uint64_t bits = code >> 4 | (r.bits | (uint64_t)b->bits << r.extra) << (code & 15);
+            unsigned width = (code & 15) + r.extra + b->extra;
+            if (room)
+                dtci_bits_push(&w, bits, width);
+            else
+                dtci_bits_put(writer, bits, width);
+        }
+        if (room) *writer = w;
+    }
+}
+
 /* Writes the payload: tokens' head (mode 16 bits; value and run precision 4 bits each; values 16; runs 16), sizes of
  * all streams but the last (32 each), code lengths, streams. Returns its bytes; 0: capacity. */
 DTCI_FN size_t dtci_coder_write(dtci_coder *coder, const dtci_tokens_plan *plan, unsigned char *to, size_t capacity) {
@@ -2175,20 +2305,7 @@ DTCI_FN size_t dtci_coder_write(dtci_coder *coder, const dtci_tokens_plan *plan,
                 dtci_bits_put(&w, token, (code & 15) + a->extra + b->extra);
             }
         } else {
-            while (at < end) {
-                size_t run = dtci_run(bins, at, end, tokens.mode);
-                unsigned run_extra, token_bits;
-                uint32_t number = dtci_class((uint32_t)run, tokens.run_precision, &run_extra);
-                const dtci_bin_code *bin_code = &coder->codes[bins[at + run]];
-                uint32_t code = codes[number * tokens.values + bin_code->value];
-                uint64_t token = code >> 4;
-                token_bits = code & 15;
-                token |= (uint64_t)(run & (((size_t)1 << run_extra) - 1)) << token_bits;
-                token_bits += run_extra;
-                token |= (uint64_t)bin_code->bits << token_bits;
-                dtci_bits_put(&w, token, token_bits + bin_code->extra);
-                at += run + 1;
-            }
+            dtci_write_runs(coder, &w, at, end, &tokens);
         }
         dtci_bits_close(&w);
         if (j + 1 < dtci_stream_count(n)) dtci_put32(to + DTCI_TOKENS_HEAD + 4 * j, (uint32_t)(w.p - start));
@@ -6999,6 +7116,7 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
 #undef DTCI_QUANT_TOKENS
 #undef DTCI_QUANT_WIDE
 #undef DTCI_RUN_MAX
+#undef DTCI_RUNS
 #undef DTCI_FLOAT_MAX
 #undef DTCI_SENSING_BLOCK
 #undef DTCI_SENSING_LANES
