@@ -179,7 +179,7 @@ fuzz: ## TARGET=t TIME=s: fuzz one target of fuzz/ for so many seconds
 
 build-fuzz: $(addprefix build/fuzz/,$(TARGETS)) build/fuzz/seeded
 
-build/fuzz/%: fuzz/%.c fuzz/fuzz.h dtcodec.h
+build/fuzz/%: fuzz/%.c fuzz/fuzz.h $(HEADERS)
 	@mkdir -p $(@D)
 	$(CLANG) $(BASE_CFLAGS) $(FUZZ_FLAGS) $< -o $@ -lm
 
@@ -198,7 +198,7 @@ replay: build-replay ## run the fuzz targets' seeds and regressions through plai
 
 build-replay: $(addprefix $(B)/replay/,$(TARGETS)) build/fuzz/seeded
 
-$(B)/replay/%: fuzz/%.c fuzz/replay.c fuzz/fuzz.h dtcodec.h
+$(B)/replay/%: fuzz/%.c fuzz/replay.c fuzz/fuzz.h $(HEADERS)
 	@mkdir -p $(@D)
 	$(CC) $(BASE_CFLAGS) $(REPLAY_CFLAGS) $< fuzz/replay.c -o $@ -lm
 

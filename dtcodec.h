@@ -130,8 +130,8 @@
  *     or of an approximation's factors, or a value at the very border of two bins. Either way every receiver decodes
  *     the same packet to the same bits.
  *   - Decoders trust nothing in a packet. What a packet can cost is bounded by the caller's count and scratch, and
- *     linear in them; but in factor it is count * rank, which dtc_inspect tells, and less than count^1.5 / 2. In
- * sensing dtc_decode_options bounds the rounds.
+ *     linear in them; but in factor it is count * rank, which dtc_inspect tells, and less than count^1.5 / 2; and in
+ *     sensing dtc_decode_options bounds the rounds.
  *
  * CONFIGURATION
  *
@@ -635,7 +635,8 @@ DTC_API size_t dtc_packet_matvec_scratch(const void *packet, size_t packet_bytes
 
 /* y = W x, W being the packet's matrix of rows x columns (dtc_inspect), or y = W^T x if transposed, without holding W
  * decoded. x has columns floats and y has rows; transposed, the other way round. Sums are in double, then bounded to
- * +-FLT_MAX. Factors take rank * (rows + columns) operations; dtcodec_fft.h has circulant matrices in O(n log n).
+ * +-FLT_MAX. Factors take rank * (rows + columns) operations, circulant matrices all rows * columns: dtcodec_fft.h has
+ * dtc_fft_packet_matvec, which takes O(n log n).
  * Errors: as dtc_decode, but COUNT. y is untouched on failure. */
 DTC_API dtc_status dtc_packet_matvec(float *y, const void *packet, size_t packet_bytes, const float *x, int transposed,
                                      void *scratch, size_t scratch_bytes);

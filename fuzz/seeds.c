@@ -58,6 +58,8 @@ static const char *const specs[] = {
     "circulant:rows=7",
     "circulant:rows=20,block=6,value=bf16,workers=2",
     "circulant:rows=10,block=16,value=8,checksum=0",
+    "circulant:rows=50,checksum=0",
+    "circulant:rows=100,block=20,value=4,checksum=0",
     "sensing",
     "sensing:ratio=0.5,bits=1,seed=7,checksum=0",
     "sensing:ratio=1,bits=32,block=256",

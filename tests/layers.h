@@ -1,12 +1,12 @@
-/* The tests of circulant layers, which every transform they can be built on has to pass: a program defines how, with
- * TRANSFORM for its name, and includes this. */
+/* The tests of circulant layers and of products with circulant packets, which every transform they can be built on has
+ * to pass: a program defines how, with TRANSFORM for its name, and includes this. */
 #ifndef DTC_TESTS_LAYERS_H
 #define DTC_TESTS_LAYERS_H
 
-#include "helpers.h"
-
 #define DTCODEC_FFT_IMPLEMENTATION
 #include "dtcodec_fft.h"
+
+#include "helpers.h"
 
 /* A layer in memory of exactly its size, off malloc's alignment, with vectors and a batch of Gaussian values. */
 typedef struct fixture {
@@ -242,10 +242,138 @@ static void test_misuse(void **state) {
     free(room);
 }
 
+/* A packet of a matrix, whatever its codec, times a Gaussian vector: as dtc_packet_matvec has it. */
+static void check_product(const char *codec, size_t rows, size_t columns, size_t block, int transformed) {
+    fixture f = {rows, columns, block, 1, 0, NULL, NULL, NULL, NULL, NULL};
+    size_t count = rows * columns, i;
+    float *matrix = drawn(count, noise_gaussian, 0, 4), *x = drawn(rows + columns, noise_gaussian, 0, 5);
+    char text[100];
+    packet made;
+    int transposed;
+    snprintf(text, sizeof text, "%s,rows=%zu", codec, rows);
+    if (block) snprintf(text + strlen(text), sizeof text - strlen(text), ",block=%zu", block);
+    made = encode(text, matrix, count);
+    for (transposed = 0; transposed < 2; transposed++) {
+        size_t outputs = transposed ? columns : rows, direct_need, need;
+        float *direct = floats(outputs);
+        double *expected = (double *)memory(outputs * sizeof(double));
+        guarded y = guarded_new(4 * outputs, 0), scratch;
+        float *to = (float *)(void *)y.p;
+        direct_need = dtc_packet_matvec_scratch(made.bytes, made.size, transposed);
+        need = dtc_fft_packet_matvec_scratch(made.bytes, made.size, transposed);
+        CHECK((need != direct_need) == transformed, "%s x %zu: %zu bytes of scratch, and %zu", text, columns, need,
+              direct_need);
+        scratch = guarded_new(need, 1 + (size_t)transposed);
+        assert_int_equal(dtc_fft_packet_matvec(to, made.bytes, made.size, x, transposed, scratch.p, need - 1),
+                         DTC_ERROR_SCRATCH);
+        assert_int_equal(dtc_fft_packet_matvec(to, made.bytes, made.size, x, transposed, NULL, need),
+                         DTC_ERROR_SCRATCH);
+        assert_int_equal(dtc_fft_packet_matvec(to, made.bytes, made.size, NULL, transposed, scratch.p, need),
+                         DTC_ERROR_ARGUMENT);
+        assert_int_equal(dtc_fft_packet_matvec(NULL, made.bytes, made.size, x, transposed, scratch.p, need),
+                         DTC_ERROR_ARGUMENT);
+        assert_true(guarded_intact(&y, 0) && guarded_intact(&scratch, 0));
+        assert_int_equal(dtc_fft_packet_matvec(to, made.bytes, made.size, x, transposed, scratch.p, need), DTC_OK);
+        assert_true(guarded_intact(&y, 4 * outputs) && guarded_intact(&scratch, need));
+        assert_int_equal(
+            dtc_packet_matvec(direct, made.bytes, made.size, x, transposed, workspace(direct_need), direct_need),
+            DTC_OK);
+        for (i = 0; i < outputs; i++) expected[i] = (double)direct[i];
+        if (transformed)
+            check_near(&f, text, to, expected, outputs);
+        else
+            assert_memory_equal(to, direct, 4 * outputs);
+        guarded_free(&scratch);
+        guarded_free(&y);
+        free(expected);
+        free(direct);
+    }
+    free(made.bytes);
+    free(x);
+    free(matrix);
+}
+
+static void test_product(void **state) {
+    static const size_t shapes[][3] = {{100, 100, 0}, {257, 257, 0},  {90, 130, 0},   {130, 90, 0},   {100, 200, 300},
+                                       {40, 300, 20}, {150, 200, 70}, {200, 301, 64}, {202, 198, 33}, {300, 40, 20}};
+    static const char *const codecs[] = {"circulant:workers=3", "circulant:value=bf16", "circulant:value=8,checksum=0"};
+    size_t i, k;
+    (void)state;
+    for (i = 0; i < LENGTH(shapes); i++)
+        for (k = 0; k < LENGTH(codecs); k++) check_product(codecs[k], shapes[i][0], shapes[i][1], shapes[i][2], 1);
+    /* where transforms do not pay, and what is no circulant packet */
+    check_product("circulant:value=fp16", 12, 20, 6, 0);
+    check_product("circulant:value=fp16", 10, 784, 0, 0);
+    check_product("circulant:value=fp16", 100, 100, 1, 0);
+    check_product("raw:type=bf16", 100, 100, 0, 0);
+    check_product("ternary:scale=auto", 100, 100, 0, 0);
+    check_product("quant:bits=4", 100, 100, 0, 0);
+    check_product("factor:rank=2", 100, 100, 0, 0);
+    check_product("sensing:ratio=1", 100, 100, 0, 0);
+}
+
+/* Whole packets, cut, lengthened and damaged ones: what dtc_packet_matvec refuses is refused for the same reason, with
+ * y and what surrounds scratch as they were. */
+static void check_refusal(const unsigned char *bytes, size_t size, size_t *transformed) {
+    enum { SIDE_MAX = 4000 };
+    static float x[SIDE_MAX], direct[SIDE_MAX];
+    dtc_info info;
+    size_t direct_need = dtc_packet_matvec_scratch(bytes, size, 1),
+           need = dtc_fft_packet_matvec_scratch(bytes, size, 1);
+    guarded y, scratch;
+    dtc_status status;
+    if (dtc_inspect(bytes, size, &info) == DTC_OK && (info.rows > SIDE_MAX || info.columns > SIDE_MAX)) return;
+    y = guarded_new(sizeof direct, 0);
+    scratch = guarded_new(need, 3);
+    status = dtc_fft_packet_matvec((float *)(void *)y.p, bytes, size, x, 1, scratch.p, need);
+    assert_int_equal(status, dtc_packet_matvec(direct, bytes, size, x, 1, workspace(direct_need), direct_need));
+    assert_true(guarded_intact(&scratch, need) && guarded_intact(&y, status == DTC_OK ? 4 * info.columns : 0));
+    *transformed += need != direct_need;
+    guarded_free(&scratch);
+    guarded_free(&y);
+}
+
+static void test_refused(void **state) {
+    static const char *const texts[] = {"circulant:rows=60", "circulant:rows=60,checksum=0",
+                                        "circulant:rows=60,block=60,value=4,checksum=0"};
+    float *matrix = drawn(60 * 60, noise_gaussian, 0, 6);
+    size_t k, size, bit;
+    (void)state;
+    for (k = 0; k < LENGTH(texts); k++) {
+        packet made = encode(texts[k], matrix, 60 * 60);
+        unsigned char *more = (unsigned char *)memory(made.size + 1);
+        size_t transformed = 0;
+        for (size = 0; size < made.size; size++) {
+            unsigned char *prefix = (unsigned char *)memory(size), y[4] = {0};
+            memcpy(prefix, made.bytes, size);
+            assert_int_equal(dtc_fft_packet_matvec((float *)(void *)y, prefix, size, matrix, 0, workspace(100), 100),
+                             DTC_ERROR_TRUNCATED);
+            check_refusal(prefix, size, &transformed);
+            free(prefix);
+        }
+        memcpy(more, made.bytes, made.size);
+        more[made.size] = 0;
+        check_refusal(more, made.size + 1, &transformed);
+        assert_int_equal(transformed, 0);
+        for (bit = 0; bit < 8 * made.size; bit++) {
+            made.bytes[bit / 8] ^= (unsigned char)(1u << bit % 8);
+            check_refusal(made.bytes, made.size, &transformed);
+            made.bytes[bit / 8] ^= (unsigned char)(1u << bit % 8);
+        }
+        assert_true(transformed > 4 * made.size); /* most bits are the payload's */
+        free(more);
+        free(made.bytes);
+    }
+    assert_int_equal(dtc_fft_packet_matvec_scratch(NULL, 10, 0), 0);
+    assert_int_equal(dtc_fft_packet_matvec(matrix, NULL, 10, matrix + 60, 0, workspace(100), 100), DTC_ERROR_ARGUMENT);
+    free(matrix);
+}
+
 static int layer_tests(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_square), cmocka_unit_test(test_rectangular), cmocka_unit_test(test_batches),
-        cmocka_unit_test(test_reuse),  cmocka_unit_test(test_misuse),
+        cmocka_unit_test(test_square),  cmocka_unit_test(test_rectangular), cmocka_unit_test(test_batches),
+        cmocka_unit_test(test_reuse),   cmocka_unit_test(test_misuse),      cmocka_unit_test(test_product),
+        cmocka_unit_test(test_refused),
     };
     return cmocka_run_group_tests_name(TRANSFORM, tests, NULL, NULL);
 }

@@ -7,6 +7,8 @@
  *     forward     W x;                           the vectors' transforms being there already, as in inference
  *     backward    the gradients by x and by W    (dense: W^T g, and g x^T added to what was there)
  *     step        both, and first the transforms of the vectors, which training changes in every step
+ *
+ * Then circulant packets' matrices times a vector, by dtc_packet_matvec and by dtc_fft_packet_matvec.
  */
 #ifndef DTC_BENCH_LAYERS_H
 #define DTC_BENCH_LAYERS_H
@@ -27,9 +29,17 @@ struct layers {
     float *vectors, *vector_gradient;
     float *matrix, *matrix_gradient;
     float *inputs, *outputs, *input_gradient;
+    unsigned char *packet, *scratch;
+    size_t packet_bytes, scratch_bytes;
 };
 
 enum pass { FORWARD, BACKWARD, STEP, PASSES };
+
+static void must(dtc_status status) {
+    if (status == DTC_OK) return;
+    fprintf(stderr, "bench: %s\n", dtc_status_string(status));
+    exit(1);
+}
 
 static void dense(const struct layers *l, enum pass pass) {
     int n = l->n, b = l->batch;
@@ -50,17 +60,22 @@ static void dense(const struct layers *l, enum pass pass) {
 
 static void circulant(const struct layers *l, enum pass pass) {
     size_t batch = (size_t)l->batch;
-    dtc_status status = DTC_OK;
-    if (pass == STEP) status = dtc_circulant_layer_load(l->circulant, l->vectors);
-    if (pass != BACKWARD && status == DTC_OK)
-        status = dtc_circulant_forward(l->circulant, l->outputs, l->inputs, batch);
-    if (pass != FORWARD && status == DTC_OK)
-        status = dtc_circulant_backward_inputs(l->circulant, l->input_gradient, l->outputs, batch);
-    if (pass != FORWARD && status == DTC_OK)
-        status = dtc_circulant_backward_vectors(l->circulant, l->vector_gradient, l->inputs, l->outputs, batch);
-    if (status == DTC_OK) return;
-    fprintf(stderr, "bench: %s\n", dtc_status_string(status));
-    exit(1);
+    if (pass == STEP) must(dtc_circulant_layer_load(l->circulant, l->vectors));
+    if (pass != BACKWARD) must(dtc_circulant_forward(l->circulant, l->outputs, l->inputs, batch));
+    if (pass == FORWARD) return;
+    must(dtc_circulant_backward_inputs(l->circulant, l->input_gradient, l->outputs, batch));
+    must(dtc_circulant_backward_vectors(l->circulant, l->vector_gradient, l->inputs, l->outputs, batch));
+}
+
+/* A packet's matrix times the inputs; transposed in BACKWARD. */
+static void direct(const struct layers *l, enum pass pass) {
+    must(dtc_packet_matvec(l->outputs, l->packet, l->packet_bytes, l->inputs, pass == BACKWARD, l->scratch,
+                           l->scratch_bytes));
+}
+
+static void transformed(const struct layers *l, enum pass pass) {
+    must(dtc_fft_packet_matvec(l->outputs, l->packet, l->packet_bytes, l->inputs, pass == BACKWARD, l->scratch,
+                               l->scratch_bytes));
 }
 
 /* Processor time, so that what else runs on the machine counts less. */
@@ -99,7 +114,19 @@ static float *numbers(size_t count) {
     return values;
 }
 
-static int measure_layers(void) {
+/* The best times of both ways to do a pass, in turn, so that both have the same machine. */
+static void race(double *slow_s, void (*slow)(const struct layers *, enum pass), double *fast_s,
+                 void (*fast)(const struct layers *, enum pass), const struct layers *l, enum pass pass) {
+    *slow_s = *fast_s = 1e9;
+    for (int repeat = 0; repeat < REPEATS; repeat++) {
+        double s = seconds(slow, l, pass);
+        *slow_s = s < *slow_s ? s : *slow_s;
+        s = seconds(fast, l, pass);
+        *fast_s = s < *fast_s ? s : *fast_s;
+    }
+}
+
+static void measure_layers(void) {
     static const char *const names[] = {"forward", "backward", "step"};
     static const int batches[] = {1, BATCH};
     int from[2][PASSES] = {{0}}; /* the size from which on circulant has been faster */
@@ -122,21 +149,14 @@ static int measure_layers(void) {
             l.batch = batches[b];
             size_t n = (size_t)l.n, bytes = dtc_circulant_layer_bytes(n, n, 0, (size_t)l.batch);
             void *memory = room(bytes);
-            if (dtc_circulant_layer_open(&l.circulant, memory, bytes, n, n, 0, (size_t)l.batch) != DTC_OK ||
-                dtc_circulant_layer_load(l.circulant, l.vectors) != DTC_OK) {
-                fprintf(stderr, "bench: no circulant layer of %d\n", l.n);
-                return 1;
-            }
+            must(dtc_circulant_layer_open(&l.circulant, memory, bytes, n, n, 0, (size_t)l.batch));
+            must(dtc_circulant_layer_load(l.circulant, l.vectors));
             printf("%6d %6d", l.n, l.batch);
             for (int pass = 0; pass < PASSES; pass++) {
-                double dense_s = 1e9, circulant_s = 1e9, s;
-                for (int repeat = 0; repeat < REPEATS; repeat++) { /* in turn, so that both have the same machine */
-                    s = seconds(dense, &l, (enum pass)pass) / l.batch;
-                    dense_s = s < dense_s ? s : dense_s;
-                    s = seconds(circulant, &l, (enum pass)pass) / l.batch;
-                    circulant_s = s < circulant_s ? s : circulant_s;
-                }
-                printf("   %9s %9.2f %9.2f %6.1f", "", 1e6 * dense_s, 1e6 * circulant_s, dense_s / circulant_s);
+                double dense_s, circulant_s;
+                race(&dense_s, dense, &circulant_s, circulant, &l, (enum pass)pass);
+                printf("   %9s %9.2f %9.2f %6.1f", "", 1e6 * dense_s / l.batch, 1e6 * circulant_s / l.batch,
+                       dense_s / circulant_s);
                 if (dense_s <= circulant_s)
                     from[b][pass] = 0;
                 else if (!from[b][pass])
@@ -165,7 +185,45 @@ static int measure_layers(void) {
     free(l.inputs);
     free(l.outputs);
     free(l.input_gradient);
-    return 0;
+}
+
+/* Packets of one block. */
+static void measure_products(void) {
+    static const char *const specs[] = {"circulant", "circulant:value=8"};
+    struct layers l;
+    l.vectors = numbers(LARGEST);
+    l.inputs = numbers(LARGEST);
+    l.outputs = numbers(LARGEST);
+    printf("\nCirculant packets times a vector on %s, microseconds\n", TRANSFORM);
+    printf("%6s %-20s %-6s %18s %22s %6s\n", "n", "spec", "", "dtc_packet_matvec", "dtc_fft_packet_matvec", "times");
+    for (size_t n = LARGEST / 4; n <= LARGEST; n *= 4) {
+        for (size_t k = 0; k < sizeof specs / sizeof *specs; k++) {
+            size_t capacity = 4 * n + 100, other;
+            dtc_spec spec;
+            must(dtc_spec_parse(specs[k], &spec, NULL));
+            l.packet = (unsigned char *)room(capacity);
+            l.scratch_bytes = dtc_encode_circulant_scratch(&spec, n, n);
+            l.scratch = (unsigned char *)room(l.scratch_bytes);
+            must(dtc_encode_circulant(&spec, l.packet, capacity, &l.packet_bytes, l.vectors, n, n, l.scratch,
+                                      l.scratch_bytes));
+            free(l.scratch);
+            l.scratch_bytes = dtc_fft_packet_matvec_scratch(l.packet, l.packet_bytes, 0);
+            other = dtc_packet_matvec_scratch(l.packet, l.packet_bytes, 0);
+            if (l.scratch_bytes < other) l.scratch_bytes = other;
+            l.scratch = (unsigned char *)room(l.scratch_bytes);
+            for (int pass = FORWARD; pass <= BACKWARD; pass++) {
+                double direct_s, transformed_s;
+                race(&direct_s, direct, &transformed_s, transformed, &l, (enum pass)pass);
+                printf("%6zu %-20s %-6s %18.2f %22.2f %6.1f\n", n, specs[k], pass == FORWARD ? "W x" : "W^T x",
+                       1e6 * direct_s, 1e6 * transformed_s, direct_s / transformed_s);
+            }
+            free(l.scratch);
+            free(l.packet);
+        }
+    }
+    free(l.vectors);
+    free(l.inputs);
+    free(l.outputs);
 }
 
 #endif

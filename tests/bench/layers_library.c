@@ -3,5 +3,7 @@
 #include "layers.h"
 
 int main(void) {
-    return measure_layers();
+    measure_layers();
+    measure_products();
+    return 0;
 }
