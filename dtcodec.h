@@ -2598,18 +2598,18 @@ DTCI_HADAMARD(dtci_hadamard_integer_reference, uint32_t)
 /* The same operations on vectors, in fewer passes: four levels at a time stay in 16 registers. */
 #if defined(__has_builtin)
 #if __has_builtin(__builtin_shufflevector) && (defined(__SSE2__) || defined(__aarch64__))
-#define DTCI_HADAMARD_VECTORS 1
+#define DTCI_VECTORS 1
 #endif
 #endif
 
-#if defined(DTCI_HADAMARD_VECTORS)
+#if defined(DTCI_VECTORS)
 #define DTCI_HADAMARD_TILE 64u
 
-typedef float dtci_hadamard_f4 __attribute__((vector_size(16), aligned(4), may_alias));
-typedef uint32_t dtci_hadamard_u4 __attribute__((vector_size(16), aligned(4), may_alias));
+typedef float dtci_vector_f4 __attribute__((vector_size(16), aligned(4), may_alias));
+typedef uint32_t dtci_vector_u4 __attribute__((vector_size(16), aligned(4), may_alias));
 #if defined(DTCI_X86)
-typedef float dtci_hadamard_f8 __attribute__((vector_size(32), aligned(4), may_alias));
-typedef uint32_t dtci_hadamard_u8 __attribute__((vector_size(32), aligned(4), may_alias));
+typedef float dtci_vector_f8 __attribute__((vector_size(32), aligned(4), may_alias));
+typedef uint32_t dtci_vector_u8 __attribute__((vector_size(32), aligned(4), may_alias));
 #endif
 
 /* A level within a vector: it, its signs changed where `negative` has ones, and its values exchanged. */
@@ -2786,14 +2786,14 @@ typedef uint32_t dtci_hadamard_u8 __attribute__((vector_size(32), aligned(4), ma
         }                                                                                                         \
     }
 
-DTCI_HADAMARD(dtci_hadamard_vectors, DTCI_INLINE, DTCI_FN, float, dtci_hadamard_f4, dtci_hadamard_u4,
-              DTCI_HADAMARD_LANES_4, DTCI_HADAMARD_FLOAT)
-DTCI_HADAMARD(dtci_hadamard_integer_vectors, DTCI_INLINE, DTCI_FN, uint32_t, dtci_hadamard_u4, dtci_hadamard_u4,
+DTCI_HADAMARD(dtci_hadamard_vectors, DTCI_INLINE, DTCI_FN, float, dtci_vector_f4, dtci_vector_u4, DTCI_HADAMARD_LANES_4,
+              DTCI_HADAMARD_FLOAT)
+DTCI_HADAMARD(dtci_hadamard_integer_vectors, DTCI_INLINE, DTCI_FN, uint32_t, dtci_vector_u4, dtci_vector_u4,
               DTCI_HADAMARD_LANES_4, DTCI_HADAMARD_INTEGER)
 #if defined(DTCI_X86)
-DTCI_HADAMARD(dtci_hadamard_avx2, DTCI_AVX2_INLINE, DTCI_AVX2, float, dtci_hadamard_f8, dtci_hadamard_u8,
+DTCI_HADAMARD(dtci_hadamard_avx2, DTCI_AVX2_INLINE, DTCI_AVX2, float, dtci_vector_f8, dtci_vector_u8,
               DTCI_HADAMARD_LANES_8, DTCI_HADAMARD_FLOAT)
-DTCI_HADAMARD(dtci_hadamard_integer_avx2, DTCI_AVX2_INLINE, DTCI_AVX2, uint32_t, dtci_hadamard_u8, dtci_hadamard_u8,
+DTCI_HADAMARD(dtci_hadamard_integer_avx2, DTCI_AVX2_INLINE, DTCI_AVX2, uint32_t, dtci_vector_u8, dtci_vector_u8,
               DTCI_HADAMARD_LANES_8, DTCI_HADAMARD_INTEGER)
 #endif
 
@@ -2803,13 +2803,13 @@ DTCI_HADAMARD(dtci_hadamard_integer_avx2, DTCI_AVX2_INLINE, DTCI_AVX2, uint32_t,
 /* `has` is what dtci_ask told. */
 DTCI_FN void dtci_hadamard(float *x, unsigned log2_n, unsigned has) {
     (void)has;
-#if defined(DTCI_HADAMARD_VECTORS) && defined(DTCI_X86)
+#if defined(DTCI_VECTORS) && defined(DTCI_X86)
     if (log2_n >= 3 && has & DTCI_HAS_AVX2) {
         dtci_hadamard_avx2(x, log2_n);
         return;
     }
 #endif
-#if defined(DTCI_HADAMARD_VECTORS)
+#if defined(DTCI_VECTORS)
     if (log2_n >= 3) {
         dtci_hadamard_vectors(x, log2_n);
         return;
@@ -2820,13 +2820,13 @@ DTCI_FN void dtci_hadamard(float *x, unsigned log2_n, unsigned has) {
 
 DTCI_FN void dtci_hadamard_integer(uint32_t *x, unsigned log2_n, unsigned has) {
     (void)has;
-#if defined(DTCI_HADAMARD_VECTORS) && defined(DTCI_X86)
+#if defined(DTCI_VECTORS) && defined(DTCI_X86)
     if (log2_n >= 3 && has & DTCI_HAS_AVX2) {
         dtci_hadamard_integer_avx2(x, log2_n);
         return;
     }
 #endif
-#if defined(DTCI_HADAMARD_VECTORS)
+#if defined(DTCI_VECTORS)
     if (log2_n >= 3) {
         dtci_hadamard_integer_vectors(x, log2_n);
         return;
@@ -5183,29 +5183,141 @@ DTCI_FN uint64_t dtci_sensing_decode_scratch(const dtci_sensing *s) {
     return (uint64_t)dtci_room(4 * (total + 1)) + (work > nest ? work : nest);
 }
 
-/* w := gain A^T (y - A x), which is the gradient's step; returns |y - A x|^2. */
-DTCI_FN double dtci_sensing_gradient(const dtci_sensing_work *work, const float *x, double gain) {
-    float scale = (float)(1 / sqrt((double)work->size)), back = (float)(gain / sqrt((double)work->size));
-    float z[DTCI_CHUNK], y[DTCI_CHUNK], rows[DTCI_CHUNK];
-    double squares = 0;
-    size_t first, i, j;
-    memcpy(work->w, x, 4 * work->room);
-    dtci_hadamard(work->w, work->log2_size, work->has);
-    for (first = 0; first < work->room; first += DTCI_CHUNK) {
-        float lanes[DTCI_SENSING_LANES] = {0};
-        memcpy(z, work->w + first, sizeof z);
-        memcpy(y, work->y + first, sizeof y);
-        memcpy(rows, work->rows + first, sizeof rows);
-        for (i = 0; i < DTCI_CHUNK; i += DTCI_SENSING_LANES) {
-            for (j = 0; j < DTCI_SENSING_LANES; j++) {
-                float off = y[i + j] - rows[i + j] * scale * z[i + j];
-                lanes[j] += off * off;
-                z[i + j] = off * back;
-            }
-        }
-        memcpy(work->w + first, z, sizeof z);
-        for (j = 0; j < DTCI_SENSING_LANES; j++) squares += (double)lanes[j];
+/* What a value is taken to be: 0, or with the probability `density` Gaussian of this variance. */
+typedef struct dtci_sensing_prior {
+    double density, variance;
+} dtci_sensing_prior;
+
+/* What dtci_sensing_denoise computes with. */
+typedef struct dtci_sensing_denoiser {
+    float k, g, c; /* of t = k r^2, x = p g r, p = 1 / (1 + c exp(-t)) */
+} dtci_sensing_denoiser;
+
+/* Passes over a block, written once for one value at a time, for four and for eight. Sums are in floats over 256
+ * values, and of these in double. */
+#define DTCI_SENSING_PASSES(name, FN, vector)                                                                        \
+    FN double name##_sum(const vector *x) {                                                                          \
+        float lanes[sizeof(vector) / 4];                                                                             \
+        double sum = 0;                                                                                              \
+        size_t i;                                                                                                    \
+        memcpy(lanes, x, sizeof lanes);                                                                              \
+        for (i = 0; i < sizeof lanes / 4; i++) sum += (double)lanes[i];                                              \
+        return sum;                                                                                                  \
+    }                                                                                                                \
+                                                                                                                     \
+    /* w := back * (y - scale * rows * w); returns the sum of (y - scale * rows * w)^2 */                            \
+    FN double name##_residual(const dtci_sensing_work *work, float scale, float back) {                              \
+        double squares = 0;                                                                                          \
+        size_t first, i;                                                                                             \
+        for (first = 0; first < work->room; first += DTCI_CHUNK) {                                                   \
+            vector sum;                                                                                              \
+            memset(&sum, 0, sizeof sum);                                                                             \
+            for (i = first; i < first + DTCI_CHUNK; i += sizeof(vector) / 4) {                                       \
+                vector *w = (vector *)(void *)(work->w + i);                                                         \
+                const vector *y = (const vector *)(const void *)(work->y + i);                                       \
+                const vector *rows = (const vector *)(const void *)(work->rows + i);                                 \
+                vector off = *y - *rows * scale * *w;                                                                \
+                sum += off * off;                                                                                    \
+                *w = off * back;                                                                                     \
+            }                                                                                                        \
+            squares += name##_sum(&sum);                                                                             \
+        }                                                                                                            \
+        return squares;                                                                                              \
+    }                                                                                                                \
+                                                                                                                     \
+    /* Adds w^2 and w^4 of values first .. last - 1 to sums. */                                                      \
+    FN void name##_moments(const dtci_sensing_work *work, size_t first, size_t last, double *sums) {                 \
+        size_t stop, i;                                                                                              \
+        for (i = first; i < last;) {                                                                                 \
+            vector square, fourth;                                                                                   \
+            stop = last - i < DTCI_CHUNK ? last : i + DTCI_CHUNK;                                                    \
+            memset(&square, 0, sizeof square);                                                                       \
+            memset(&fourth, 0, sizeof fourth);                                                                       \
+            for (; i < stop; i += sizeof(vector) / 4) {                                                              \
+                const vector *w = (const vector *)(const void *)(work->w + i);                                       \
+                vector s = *w * *w;                                                                                  \
+                square += s;                                                                                         \
+                fourth += s * s;                                                                                     \
+            }                                                                                                        \
+            sums[0] += name##_sum(&square);                                                                          \
+            sums[1] += name##_sum(&fourth);                                                                          \
+        }                                                                                                            \
+    }                                                                                                                \
+                                                                                                                     \
+    /* Of values first .. last - 1, r = x + w: x := their expectation, w := r. Adds to sums p, (g r)^2 p and dx/dr / \
+     * g. */                                                                                                         \
+    FN void name##_denoise(const dtci_sensing_work *work, const dtci_sensing_denoiser *with, size_t first,           \
+                           size_t last, double *sums) {                                                              \
+        const float k = with->k, g = with->g, c = with->c;                                                           \
+        size_t stop, i;                                                                                              \
+        for (i = first; i < last;) {                                                                                 \
+            vector chance, power, slope;                                                                             \
+            stop = last - i < DTCI_CHUNK ? last : i + DTCI_CHUNK;                                                    \
+            memset(&chance, 0, sizeof chance);                                                                       \
+            memset(&power, 0, sizeof power);                                                                         \
+            memset(&slope, 0, sizeof slope);                                                                         \
+            for (; i < stop; i += sizeof(vector) / 4) {                                                              \
+                vector *x = (vector *)(void *)(work->x + i), *w = (vector *)(void *)(work->w + i);                   \
+                vector r = *x + *w, t = k * r * r, q = 1.0f / (1.0f + t * 0.03125f), e = q * q, p;                   \
+                e *= e;                                                                                              \
+                e *= e;                                                                                              \
+                e *= e;                                                                                              \
+                e *= e;                                                                                              \
+                p = 1.0f / (1.0f + c * e);                                                                           \
+                *w = r;                                                                                              \
+                *x = r = g * r;                                                                                      \
+                *x *= p;                                                                                             \
+                chance += p;                                                                                         \
+                power += p * r * r;                                                                                  \
+                slope += p + 2.0f * p * (1.0f - p) * t * q;                                                          \
+            }                                                                                                        \
+            sums[0] += name##_sum(&chance);                                                                          \
+            sums[1] += name##_sum(&power);                                                                           \
+            sums[2] += name##_sum(&slope);                                                                           \
+        }                                                                                                            \
+    }                                                                                                                \
+                                                                                                                     \
+    /* x := (x - along * w) * stretch, and w := x */                                                                 \
+    FN void name##_onward(const dtci_sensing_work *work, float along, float stretch) {                               \
+        size_t i;                                                                                                    \
+        for (i = 0; i < work->room; i += sizeof(vector) / 4) {                                                       \
+            vector *x = (vector *)(void *)(work->x + i), *w = (vector *)(void *)(work->w + i);                       \
+            *w = *x = (*x - along * *w) * stretch;                                                                   \
+        }                                                                                                            \
     }
+
+DTCI_SENSING_PASSES(dtci_sensing_1, DTCI_FN, float)
+#if defined(DTCI_VECTORS)
+DTCI_SENSING_PASSES(dtci_sensing_4, DTCI_FN, dtci_vector_f4)
+#endif
+#if defined(DTCI_VECTORS) && defined(DTCI_X86)
+DTCI_SENSING_PASSES(dtci_sensing_8, DTCI_AVX2, dtci_vector_f8)
+#endif
+
+#undef DTCI_SENSING_PASSES
+#if defined(DTCI_VECTORS) && defined(DTCI_X86)
+#define DTCI_SENSING_PASS(work, pass) ((work)->has & DTCI_HAS_AVX2 ? dtci_sensing_8_##pass : dtci_sensing_4_##pass)
+#elif defined(DTCI_VECTORS)
+#define DTCI_SENSING_PASS(work, pass) dtci_sensing_4_##pass
+#else
+#define DTCI_SENSING_PASS(work, pass) dtci_sensing_1_##pass
+#endif
+
+/* With w = x: w := gain A^T (y - A x), which is the gradient's step; returns |y - A x|^2. */
+DTCI_FN double dtci_sensing_gradient(const dtci_sensing_work *work, double gain) {
+    float scale = (float)(1 / sqrt((double)work->size)), back = (float)(gain / sqrt((double)work->size));
+    double squares;
+    dtci_hadamard(work->w, work->log2_size, work->has);
+    squares = DTCI_SENSING_PASS(work, residual)(work, scale, back);
+    dtci_hadamard(work->w, work->log2_size, work->has);
+    return squares;
+}
+
+/* The same at x = 0. */
+DTCI_FN double dtci_sensing_start(const dtci_sensing_work *work, double gain) {
+    double squares;
+    memset(work->w, 0, 4 * work->room);
+    squares = DTCI_SENSING_PASS(work, residual)(work, 0, (float)(gain / sqrt((double)work->size)));
     dtci_hadamard(work->w, work->log2_size, work->has);
     return squares;
 }
@@ -5216,7 +5328,7 @@ DTCI_FN void dtci_sensing_linear(const dtci_sensing_work *work) {
     double part = (double)work->measurements / (double)work->size;
     double scale = 1 / (part + (double)work->values / (double)work->size * (1 - part));
     size_t i;
-    (void)dtci_sensing_gradient(work, work->x, 1);
+    (void)dtci_sensing_start(work, 1);
     for (i = 0; i < work->values; i++) work->x[i] = work->w[i] * (float)scale;
 }
 
@@ -5228,7 +5340,7 @@ DTCI_FN void dtci_sensing_ista(const dtci_sensing_work *work, int fista, uint32_
     float lambda = 0, *x = work->x, *v = work->v, *w = work->w;
     double t = 1;
     size_t i;
-    (void)dtci_sensing_gradient(work, x, 1);
+    (void)dtci_sensing_start(work, 1);
     for (i = 0; i < work->values; i++) {
         float magnitude = w[i] < 0 ? -w[i] : w[i];
         if (magnitude > lambda) lambda = magnitude;
@@ -5238,7 +5350,8 @@ DTCI_FN void dtci_sensing_ista(const dtci_sensing_work *work, int fista, uint32_
     for (; iterations > 0; iterations--) {
         double next = fista ? (1 + sqrt(1 + 4 * t * t)) / 2 : 1, moved = 0, length = 0, uphill = 0;
         float beyond = (float)((t - 1) / next);
-        (void)dtci_sensing_gradient(work, v, 1);
+        memcpy(w, v, 4 * work->room);
+        (void)dtci_sensing_gradient(work, 1);
         for (i = 0; i < work->values; i++) {
             float r = v[i] + w[i];
             r = r > lambda ? r - lambda : r < -lambda ? r + lambda : 0;
@@ -5258,23 +5371,15 @@ DTCI_FN void dtci_sensing_ista(const dtci_sensing_work *work, int fista, uint32_
     }
 }
 
-/* What a value is taken to be: 0, or with the probability `density` Gaussian of this variance. */
-typedef struct dtci_sensing_prior {
-    double density, variance;
-} dtci_sensing_prior;
-
 /* The prior that explains how far w, the values with Gaussian noise, is from being Gaussian itself: by its fourth
  * moment, less what chance alone may make of that. `power` is the values' mean square. */
 DTCI_FN dtci_sensing_prior dtci_sensing_guess(const dtci_sensing_work *work, double power) {
-    double n = (double)work->values, square = 0, fourth = 0, excess;
+    double n = (double)work->values, moments[2] = {0, 0}, excess;
+    size_t whole = work->values - work->values % DTCI_SENSING_LANES;
     dtci_sensing_prior prior;
-    size_t i;
-    for (i = 0; i < work->values; i++) {
-        double s = (double)work->w[i] * (double)work->w[i];
-        square += s / n;
-        fourth += s * s / n;
-    }
-    excess = fourth - (3 + 2 * sqrt(24 / n)) * square * square;
+    DTCI_SENSING_PASS(work, moments)(work, 0, whole, moments);
+    dtci_sensing_1_moments(work, whole, work->values, moments);
+    excess = moments[1] / n - (3 + 2 * sqrt(24 / n)) * (moments[0] / n) * (moments[0] / n);
     prior.variance = power + (excess > 0 ? excess / (3 * power) : 0);
     prior.density = power / prior.variance;
     return prior;
@@ -5286,60 +5391,23 @@ DTCI_FN dtci_sensing_prior dtci_sensing_guess(const dtci_sensing_work *work, dou
  * x = p g r, where p = 1 / (1 + odds exp(-t)) is the chance that the value is not 0, t = k r^2. (1 + t/32)^-32 stands
  * for exp(-t), and the derivative is that of this function. */
 DTCI_FN double dtci_sensing_denoise(const dtci_sensing_work *work, double noise, dtci_sensing_prior *prior) {
-    double total = prior->variance + noise, gain = prior->variance / total;
-    double odds = (1 - prior->density) / prior->density * sqrt(total / noise), pads;
-    double chance = 0, squares = 0, slope = 0;
-    float k = (float)(0.5 * gain / noise), g = (float)gain, c = (float)odds;
-    float r[DTCI_CHUNK], x[DTCI_CHUNK], p[DTCI_CHUNK], power[DTCI_CHUNK], turn[DTCI_CHUNK];
-    size_t first, i, j;
-    for (first = 0; first < work->values; first += DTCI_CHUNK) {
-        size_t n = work->values - first < DTCI_CHUNK ? work->values - first : DTCI_CHUNK;
-        float chances[DTCI_SENSING_LANES] = {0}, powers[DTCI_SENSING_LANES] = {0}, slopes[DTCI_SENSING_LANES] = {0};
-        memcpy(x, work->x + first, sizeof x);
-        memcpy(r, work->w + first, sizeof r);
-        memset(x + n, 0, 4 * (DTCI_CHUNK - n));
-        memset(r + n, 0, 4 * (DTCI_CHUNK - n));
-        for (i = 0; i < DTCI_CHUNK; i++) { /* short loops over local arrays: compilers make vectors of them */
-            float t, q, e;
-            r[i] += x[i];
-            t = k * r[i] * r[i];
-            q = 1 / (1 + t * 0.03125f);
-            e = q * q;
-            e *= e;
-            e *= e;
-            e *= e;
-            e *= e;
-            p[i] = 1 / (1 + c * e);
-            x[i] = p[i] * g * r[i];
-            power[i] = x[i] * g * r[i];
-            turn[i] = p[i] + 2 * p[i] * (1 - p[i]) * t * q;
-        }
-        for (i = 0; i < DTCI_CHUNK; i += DTCI_SENSING_LANES) {
-            for (j = 0; j < DTCI_SENSING_LANES; j++) {
-                chances[j] += p[i + j];
-                powers[j] += power[i + j];
-                slopes[j] += turn[i + j];
-            }
-        }
-        memcpy(work->x + first, x, 4 * n);
-        memcpy(work->w + first, r, 4 * n);
-        for (j = 0; j < DTCI_SENSING_LANES; j++) {
-            chance += (double)chances[j];
-            squares += (double)powers[j];
-            slope += (double)slopes[j];
-        }
-    }
-    pads = (double)(first - work->values) / (1 + odds); /* what the zeros behind the last value brought in */
-    chance -= pads;
-    slope -= pads;
+    double total = prior->variance + noise, gain = prior->variance / total, sums[3] = {0, 0, 0}, chance;
+    size_t whole = work->values - work->values % DTCI_SENSING_LANES, i;
+    dtci_sensing_denoiser with;
+    with.k = (float)(0.5 * gain / noise);
+    with.g = (float)gain;
+    with.c = (float)((1 - prior->density) / prior->density * sqrt(total / noise));
+    DTCI_SENSING_PASS(work, denoise)(work, &with, 0, whole, sums);
+    dtci_sensing_1_denoise(work, &with, whole, work->values, sums);
     for (i = work->values; i < work->size; i++) {
         work->w[i] += work->x[i];
         work->x[i] = 0;
     }
-    prior->variance = chance > 0 ? squares / chance + gain * noise : noise;
+    chance = sums[0];
+    prior->variance = chance > 0 ? sums[1] / chance + gain * noise : noise;
     prior->density = chance / (double)work->values;
     if (!(chance > 1)) prior->density = 1 / (double)work->values; /* at least one value is not 0 */
-    return gain * slope / (double)work->size;
+    return gain * sums[2] / (double)work->size;
 }
 
 /* Orthogonal approximate message passing (Ma and Ping, 2017; Rangan, Schniter and Fletcher, 2019), for the expectation
@@ -5350,10 +5418,9 @@ DTCI_FN void dtci_sensing_amp(const dtci_sensing_work *work, uint32_t iterations
     double m = (double)work->measurements, gain = (double)work->size / m, least = 0, unsent = 0, start = 0;
     dtci_sensing_prior prior;
     uint32_t k, idle = 0;
-    size_t i;
     for (k = 0; k < iterations; k++) {
-        double off = dtci_sensing_gradient(work, work->x, gain) / m, noise = gain * off - unsent, slope;
-        float along, stretch;
+        double off = (k > 0 ? dtci_sensing_gradient(work, gain) : dtci_sensing_start(work, gain)) / m;
+        double noise = gain * off - unsent, slope;
         if (k == 0 && !(off > 0)) return; /* all is 0 */
         /* the measurements' own noise is between none and all of the residual */
         noise = noise < (gain - 1) * off ? (gain - 1) * off : noise > gain * off ? gain * off : noise;
@@ -5369,9 +5436,7 @@ DTCI_FN void dtci_sensing_amp(const dtci_sensing_work *work, uint32_t iterations
         if (idle == 2 || k + 1 == iterations) break;
         slope = slope < 0.99 ? slope : 0.99;
         unsent = slope * noise / (1 - slope);
-        along = (float)slope;
-        stretch = (float)(1 / (1 - slope));
-        for (i = 0; i < work->size; i++) work->x[i] = (work->x[i] - along * work->w[i]) * stretch;
+        DTCI_SENSING_PASS(work, onward)(work, (float)slope, (float)(1 / (1 - slope)));
     }
 }
 
@@ -7101,7 +7166,7 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
 #undef DTCI_HADAMARD_MAX
 #undef DTCI_HADAMARD_NEAR
 #undef DTCI_HADAMARD_TILE
-#undef DTCI_HADAMARD_VECTORS
+#undef DTCI_VECTORS
 #undef DTCI_HAS_AVX2
 #undef DTCI_HAS_CRC
 #undef DTCI_INLINE
@@ -7121,6 +7186,7 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
 #undef DTCI_FLOAT_MAX
 #undef DTCI_SENSING_BLOCK
 #undef DTCI_SENSING_LANES
+#undef DTCI_SENSING_PASS
 #undef DTCI_SIZE_MAX
 #undef DTCI_STREAMS
 #undef DTCI_STREAMS_FROM

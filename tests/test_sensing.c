@@ -304,6 +304,51 @@ static void test_rows(void **state) {
     }
 }
 
+/* The denoiser computes its formulas, with what the processor has and without, and also where the values end within a
+ * vector: x = p g r, p = 1 / (1 + odds (1 + t/32)^-32), t = k r^2, and the mean of dx/dr; behind the values, 0. */
+static void test_denoiser(void **state) {
+    enum { SIZE = 1024, VALUES = 709 };
+    const double noise = 0.05, density = 0.2, variance = 1.5, total = noise + variance, gain = variance / total;
+    const double odds = (1 - density) / density * sqrt(total / noise);
+    float *x = drawn(SIZE, noise_gaussian, 0.7, 1), *w = drawn(SIZE, noise_gaussian, 0, 2);
+    int twin;
+    (void)state;
+    for (twin = 0; twin < 2; twin++) {
+        double slopes = 0, chances = 0, powers = 0, slope;
+        dtci_sensing_prior prior;
+        dtci_sensing_work work;
+        size_t i;
+        memset(&work, 0, sizeof work);
+        work.size = work.room = SIZE;
+        work.values = VALUES;
+        work.has = twin ? dtci_ask(SIZE_MAX) : 0;
+        work.x = floats(SIZE);
+        work.w = floats(SIZE);
+        memcpy(work.x, x, 4 * SIZE);
+        memcpy(work.w, w, 4 * SIZE);
+        prior.density = density;
+        prior.variance = variance;
+        slope = dtci_sensing_denoise(&work, noise, &prior);
+        for (i = 0; i < SIZE; i++) {
+            double r = (double)x[i] + (double)w[i], t = 0.5 * gain / noise * r * r;
+            double e = pow(1 + t / 32, -32), p = i < VALUES ? 1 / (1 + odds * e) : 0, expected = p * gain * r;
+            CHECK(fabs((double)work.w[i] - r) < 1e-6, "value %zu: r = %g, not %g", i, (double)work.w[i], r);
+            CHECK(fabs((double)work.x[i] - expected) < 1e-5, "value %zu: %g, not %g", i, (double)work.x[i], expected);
+            chances += p;
+            powers += p * gain * r * gain * r;
+            slopes += gain * (p + 2 * p * (1 - p) * t / (1 + t / 32));
+        }
+        CHECK(fabs(slope - slopes / SIZE) < 1e-5, "slope %g, not %g", slope, slopes / SIZE);
+        CHECK(fabs(prior.density - chances / VALUES) < 1e-5, "density %g, not %g", prior.density, chances / VALUES);
+        CHECK(fabs(prior.variance - powers / chances - gain * noise) < 1e-5, "variance %g, not %g", prior.variance,
+              powers / chances + gain * noise);
+        free(work.w);
+        free(work.x);
+    }
+    free(w);
+    free(x);
+}
+
 /* What ISTA minimizes. */
 static double objective(const problem *p, const float *x, double lambda) {
     double *ax = doubles(p->size), sum = 0;
@@ -625,12 +670,19 @@ static void test_hostile(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_oracle),       cmocka_unit_test(test_exact),
-        cmocka_unit_test(test_measurements), cmocka_unit_test(test_rows),
-        cmocka_unit_test(test_ista),         cmocka_unit_test(test_speed_of_convergence),
-        cmocka_unit_test(test_ratio_1),      cmocka_unit_test(test_linear),
-        cmocka_unit_test(test_never_worse),  cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_shared_scale), cmocka_unit_test(test_hostile),
+        cmocka_unit_test(test_oracle),
+        cmocka_unit_test(test_exact),
+        cmocka_unit_test(test_measurements),
+        cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_denoiser),
+        cmocka_unit_test(test_ista),
+        cmocka_unit_test(test_speed_of_convergence),
+        cmocka_unit_test(test_ratio_1),
+        cmocka_unit_test(test_linear),
+        cmocka_unit_test(test_never_worse),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_shared_scale),
+        cmocka_unit_test(test_hostile),
     };
     return cmocka_run_group_tests_name("sensing", tests, NULL, NULL);
 }
