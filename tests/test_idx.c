@@ -1,4 +1,5 @@
 /* The reader of IDX files: what it reads, and what it says of files that are not what they should be. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -79,6 +80,35 @@ static void read_back(int gzipped) {
     assert_true(images_read(&images, dir, "train", 4, 3, &error));
     assert_int_equal(images.count, 4);
     images_free(&images);
+}
+
+static void images_are_centered(void **state) {
+    (void)state;
+    struct images train, test;
+    struct error error;
+    const size_t index[COUNT] = {0, 1, 2, 3, 4, 5};
+    float values[COUNT * PIXELS];
+    uint8_t labels[COUNT];
+    write_images(dir, "train", COUNT, SIDE, 3, 0);
+    assert_true(images_read(&train, dir, "train", 0, 3, &error));
+    assert_true(images_read(&test, dir, "train", 2, 3, &error));
+    images_center(&test, &train);
+    images_center(&train, &train);
+    images_batch(&train, index, COUNT, values, labels);
+    for (size_t j = 0; j < PIXELS; j++) {
+        double sum = 0.0, pixels = 0.0;
+        for (size_t i = 0; i < COUNT; i++) {
+            sum += (double)values[i * PIXELS + j];
+            pixels += (double)train.pixel[i * PIXELS + j];
+        }
+        assert_true(fabs(sum) < 1e-6);
+        assert_true(fabs((double)train.mean[j] - pixels / (255.0 * COUNT)) < 1e-7);
+    }
+    float first = values[PIXELS];
+    images_batch(&test, index + 1, 1, values, labels);
+    assert_true(values[0] == first); /* by the mean of the others */
+    images_free(&train);
+    images_free(&test);
 }
 
 static void plain_files_are_read(void **state) {
@@ -169,6 +199,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(plain_files_are_read, remove_files),
         cmocka_unit_test_teardown(gzipped_files_are_read, remove_files),
+        cmocka_unit_test_teardown(images_are_centered, remove_files),
         cmocka_unit_test_teardown(a_missing_file_is_told, remove_files),
         cmocka_unit_test_teardown(truncated_files_are_told, remove_files),
         cmocka_unit_test_teardown(a_truncated_gzip_stream_is_told, remove_files),

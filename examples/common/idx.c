@@ -119,6 +119,7 @@ bool images_read(struct images *images, const char *dir, const char *prefix, siz
         good = read_labels(images, &idx, limit, classes, error);
         gzclose(idx.file);
     }
+    if (good) images->mean = (float *)allocate(images->pixels, sizeof(float));
     if (!good) images_free(images);
     return good;
 }
@@ -126,13 +127,23 @@ bool images_read(struct images *images, const char *dir, const char *prefix, siz
 void images_free(struct images *images) {
     free(images->pixel);
     free(images->label);
+    free(images->mean);
     memset(images, 0, sizeof *images);
+}
+
+void images_center(struct images *images, const struct images *set) {
+    uint64_t *sum = (uint64_t *)allocate(set->pixels, sizeof *sum);
+    const uint8_t *pixel = set->pixel;
+    for (size_t i = 0; i < set->count; i++)
+        for (size_t j = 0; j < set->pixels; j++) sum[j] += *pixel++;
+    for (size_t j = 0; j < set->pixels; j++) images->mean[j] = (float)((double)sum[j] / (255.0 * (double)set->count));
+    free(sum);
 }
 
 void images_batch(const struct images *images, const size_t *index, size_t count, float *values, uint8_t *labels) {
     for (size_t i = 0; i < count; i++) {
         const uint8_t *pixel = images->pixel + index[i] * images->pixels;
-        for (size_t j = 0; j < images->pixels; j++) *values++ = (float)pixel[j] * (1.0f / 255.0f);
+        for (size_t j = 0; j < images->pixels; j++) *values++ = (float)pixel[j] * (1.0f / 255.0f) - images->mean[j];
         labels[i] = images->label[index[i]];
     }
 }

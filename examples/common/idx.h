@@ -14,6 +14,7 @@ struct images {
     size_t height, width;
     size_t pixels;  /* of one image: height * width */
     uint8_t *pixel; /* count x pixels, 0..255 */
+    float *mean;    /* pixels: what images_batch subtracts; at first, nothing */
     uint8_t *label; /* count; each below the classes asked for */
 };
 
@@ -25,7 +26,11 @@ bool images_read(struct images *images, const char *dir, const char *prefix, siz
 
 void images_free(struct images *images);
 
-/* Copies the images at index[0..count) to `values` (count x pixels, scaled to [0, 1]) and their labels to `labels`. */
+/* Lets images_batch subtract the mean of a set's images, of the same size; these may be it. */
+void images_center(struct images *images, const struct images *set);
+
+/* Copies the images at index[0..count) to `values` (count x pixels, scaled to [0, 1], less the mean) and their labels
+ * to `labels`. */
 void images_batch(const struct images *images, const size_t *index, size_t count, float *values, uint8_t *labels);
 
 #endif

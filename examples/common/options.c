@@ -18,6 +18,8 @@ static const struct option trainer_option[] = {
     {"data", OPTION_TEXT, FIELD(data), ROLE_ANY, false, NO_RANGE, NULL,
      "directory of its four IDX files, gzipped or not (without it: where `make data` puts them)"},
     {"limit", OPTION_COUNT, FIELD(limit), ROLE_ANY, true, 0, 1e9, NULL, "train on the first so many samples; 0: all"},
+    {"center", OPTION_FLAG, FIELD(center), ROLE_ANY, true, NO_RANGE, NULL,
+     "subtract the mean of the training images from all images"},
     {"net", OPTION_NET, FIELD(net), ROLE_ANY, true, NO_RANGE, NULL,
      "inputs, layers (units, or as in conv5x12, pool2, circulant512) and classes"},
     {"activation", OPTION_CHOICE, FIELD(activation), ROLE_ANY, true, NO_RANGE, "relu|tanh", "between the layers"},

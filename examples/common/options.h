@@ -49,7 +49,7 @@ struct trainer_settings {
     dtc_spec codec, down_codec;
     int exchange; /* enum exchange */
     uint64_t every;
-    bool residual, add_packets;
+    bool center, residual, add_packets;
     uint64_t workers, epochs, batch, seed;
     double rate, rate_decay, momentum;
     const char *metrics, *save, *resume;

@@ -26,6 +26,10 @@ bool trainer_load(struct trainer *trainer, const struct option_table *tables, si
                          sample.width, trainer->test.height, trainer->test.width);
     if (!net_fit(&trainer->net, &settings->net, sample, (enum activation)settings->activation, &why))
         return set_error(error, "--net: %.400s", why.text);
+    if (settings->center) {
+        images_center(&trainer->test, &trainer->train);
+        images_center(&trainer->train, &trainer->train);
+    }
     trainer->steps = trainer->train.count / (settings->batch * settings->workers);
     if (trainer->steps == 0)
         return set_error(error, "--batch %llu: %llu workers need %llu samples a step, but there are %zu",
