@@ -2840,14 +2840,36 @@ DTCI_FN uint32_t dtci_signs(const dtci_random *random, size_t first) {
     return dtci_random_at(random, 0x80000000u + (uint32_t)(first / 32)); /* apart from the draws of rounding */
 }
 
-/* The same for any n values: 1 where it is -1. */
+/* 32 bits as words, from the lowest up: all ones or none. */
+DTCI_FN void dtci_spread(uint32_t *to, uint32_t bits) {
+    size_t i;
+#if defined(DTCI_VECTORS)
+    dtci_vector_u4 bit = {1, 2, 4, 8};
+    for (i = 0; i < 32; i += 4) {
+        *(dtci_vector_u4 *)(void *)(to + i) = (dtci_vector_u4)((bit & bits) == bit);
+        bit <<= 4;
+    }
+#else
+    for (i = 0; i < 32; i++) to[i] = 0u - (bits >> i & 1);
+#endif
+}
+
+/* The signs of any n values: all ones where it is -1. */
 DTCI_FN void dtci_negative(uint32_t *negative, const dtci_random *random, size_t first, size_t n) {
-    size_t i = 0, j;
-    while (i < n) {
-        size_t at = (first + i) % 32, m = n - i < 32 - at ? n - i : 32 - at;
-        uint32_t word = dtci_signs(random, first + i - at) >> at;
-        for (j = 0; j < m; j++) negative[i + j] = word >> j & 1;
-        i += m;
+    size_t at = first % 32, i;
+    uint64_t bits = dtci_signs(random, first - at);
+    for (i = 0; i < n; i += 32) {
+        uint32_t word;
+        bits |= (uint64_t)dtci_signs(random, first - at + i + 32) << 32;
+        word = (uint32_t)(bits >> at & 0xffffffffu);
+        bits >>= 32;
+        if (n - i >= 32) {
+            dtci_spread(negative + i, word);
+        } else {
+            uint32_t last[32];
+            dtci_spread(last, word);
+            memcpy(negative + i, last, 4 * (n - i));
+        }
     }
 }
 
@@ -3747,7 +3769,7 @@ DTCI_FN void dtci_quant_rotate(float *rotated, dtci_quant *q, const dtci_random 
             for (i = 0; i < n; i++) {
                 double x = (double)rotated[at + i] * unit;
                 float bounded = (float)(x > 1e30 ? 1e30 : x < -1e30 ? -1e30 : x);
-                rotated[at + i] = dtci_bits_float(dtci_float_bits(bounded) ^ negative[i] << 31);
+                rotated[at + i] = dtci_bits_float(dtci_float_bits(bounded) ^ (negative[i] & 0x80000000u));
             }
         }
         dtci_hadamard(rotated + part.first, dtci_hadamard_fit(size), q->head->has);
@@ -3824,7 +3846,7 @@ DTCI_FN void dtci_quant_emit_rotated(const dtci_quant *q, uint32_t coding, const
             int32_t integers[DTCI_CHUNK];
             n = part.end - at < DTCI_CHUNK ? part.end - at : DTCI_CHUNK;
             dtci_negative(negative, &random, at, n);
-            for (i = 0; i < n; i++) negative[i] = (turned[at + i] ^ (0u - negative[i])) + negative[i];
+            for (i = 0; i < n; i++) negative[i] = (turned[at + i] ^ negative[i]) - negative[i];
             memcpy(integers, negative, 4 * n);
             for (i = 0; i < n; i++) {
                 double x = (double)integers[i] * step;
@@ -5088,7 +5110,7 @@ DTCI_FN void dtci_sensing_flip(float *x, const dtci_sensing *s, size_t first, si
     uint32_t negative[DTCI_CHUNK];
     size_t i;
     dtci_negative(negative, &s->random, first, n);
-    for (i = 0; i < n; i++) x[i] = dtci_bits_float(dtci_float_bits(x[i]) ^ negative[i] << 31);
+    for (i = 0; i < n; i++) x[i] = dtci_bits_float(dtci_float_bits(x[i]) ^ (negative[i] & 0x80000000u));
 }
 
 /* The power of two that brings the largest magnitude into [0.5, 1): nothing overflows on the way. */

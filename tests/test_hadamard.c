@@ -64,7 +64,30 @@ static void test_reference(void **state) {
     }
 }
 
+/* Signs are bits of random numbers, wherever one starts. */
+static void test_signs(void **state) {
+    static const size_t starts[] = {0, 32, 1, 31, 45, 64000}, counts[] = {1, 31, 32, 33, 100, 256};
+    const dtci_random random = dtci_random_open(7);
+    size_t s, c, i;
+    (void)state;
+    for (s = 0; s < LENGTH(starts); s++) {
+        for (c = 0; c < LENGTH(counts); c++) {
+            guarded room = guarded_new(4 * counts[c], 4);
+            dtci_negative((uint32_t *)(void *)room.p, &random, starts[s], counts[c]);
+            assert_true(guarded_intact(&room, 4 * counts[c]));
+            for (i = 0; i < counts[c]; i++) {
+                size_t at = starts[s] + i;
+                uint32_t word = dtci_random_at(&random, 0x80000000u + (uint32_t)(at / 32)), found;
+                memcpy(&found, room.p + 4 * i, 4);
+                CHECK(found == (word >> at % 32 & 1 ? 0xffffffffu : 0), "%zu + %zu: %x", starts[s], i, found);
+            }
+            guarded_free(&room);
+        }
+    }
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_definition), cmocka_unit_test(test_reference)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_definition), cmocka_unit_test(test_reference),
+                                       cmocka_unit_test(test_signs)};
     return cmocka_run_group_tests_name("hadamard", tests, NULL, NULL);
 }
