@@ -1830,10 +1830,12 @@ DTCI_FN size_t dtci_lengths_read(uint8_t *lengths, size_t symbols, const unsigne
     return r.size <= size && dtci_bits_done(&r) ? r.size : 0;
 }
 
+/* The lowest `length` <= 16 bits of a code that has no more, in reverse. */
 DTCI_FN uint32_t dtci_reverse(uint32_t code, unsigned length) {
-    uint32_t reversed = 0;
-    for (; length; length--, code >>= 1) reversed = reversed << 1 | (code & 1);
-    return reversed;
+    code = (code & 0x5555) << 1 | (code >> 1 & 0x5555);
+    code = (code & 0x3333) << 2 | (code >> 2 & 0x3333);
+    code = (code & 0x0f0f) << 4 | (code >> 4 & 0x0f0f);
+    return ((code & 0xff) << 8 | code >> 8) >> (16 - length);
 }
 
 /* Codes in canonical order, first bit lowest: codes[s] = code << 4 | length. */
@@ -2314,19 +2316,21 @@ DTCI_FN size_t dtci_coder_write(dtci_coder *coder, const dtci_tokens_plan *plan,
     return w.overflow ? 0 : (size_t)(w.p - to);
 }
 
-/* What a token's symbol stands for. */
+/* What a token stands for. */
 typedef struct dtci_token {
-    int32_t bin;  /* plus the extra bits */
-    uint16_t run; /* plus the extra bits; or the first of two bins, modulo 2^16 */
-    uint8_t length;
+    int32_t bin;   /* plus the extra bits */
+    uint16_t run;  /* plus the extra bits; or the first of two bins, modulo 2^16 */
+    uint8_t width; /* bits of the code and all extra bits */
     uint8_t extra; /* run's low four bits, bin's high four */
 } dtci_token;
 
 /* Scratch of the decoder. */
 typedef struct dtci_decoder {
-    dtci_token lookup[1u << DTCI_LOOKUP_BITS]; /* by the next bits; length 0: the code is longer */
+    dtci_token lookup[1u << DTCI_LOOKUP_BITS]; /* by the next bits, with extra bits added; else `extra` is not 0 */
     dtci_token symbols[DTCI_SYMBOLS];          /* in canonical order */
     uint32_t used[DTCI_CODE_MAX + 1];          /* codes of each length */
+    uint32_t long_code, long_index;            /* the first one too long for a look-up, and its place */
+    unsigned widest;                           /* bits of a token */
     uint8_t lengths[DTCI_SYMBOLS];
 } dtci_decoder;
 
@@ -2336,10 +2340,21 @@ DTCI_FN int32_t dtci_class_bin(uint32_t value, const dtci_tokens *tokens, unsign
     return (int32_t)tokens->mode + (value & 1 ? 1 - start - (1 << *extra) : start);
 }
 
+/* With what its extra bits add, of which those of the run come first. */
+DTCI_FN dtci_token dtci_token_resolve(dtci_token token, uint64_t bits) {
+    unsigned run_extra = token.extra & 15, extra = token.extra >> 4;
+    bits >>= token.width - run_extra - extra;
+    token.run = (uint16_t)((token.run + (bits & ((1u << run_extra) - 1))) & 0xffff);
+    token.bin += (int32_t)(bits >> run_extra & ((1u << extra) - 1));
+    token.extra = 0;
+    return token;
+}
+
 DTCI_FN int dtci_decoder_open(dtci_decoder *decoder, const dtci_tokens *tokens) {
     size_t symbols = (size_t)tokens->values * tokens->runs, i;
     uint32_t starts[DTCI_CODE_MAX + 2], code = 0, at = 0;
     unsigned length, extra;
+    dtci_token token;
     if (dtci_class_start(tokens->values / 2, tokens->value_precision, &extra) > 0xffff ||
         (!tokens->pairs && dtci_class_start(tokens->runs - 1, tokens->run_precision, &extra) > 0xffff))
         return 0;
@@ -2348,47 +2363,62 @@ DTCI_FN int dtci_decoder_open(dtci_decoder *decoder, const dtci_tokens *tokens) 
     decoder->used[0] = 0;
     starts[1] = 0;
     for (length = 1; length <= DTCI_CODE_MAX; length++) starts[length + 1] = starts[length] + decoder->used[length];
+    decoder->widest = 0;
     for (i = 0; i < symbols; i++) {
         uint32_t value = (uint32_t)(i % tokens->values), run = (uint32_t)(i / tokens->values);
-        dtci_token token;
         unsigned run_extra;
         length = decoder->lengths[i];
         if (!length) continue;
-        token.length = (uint8_t)length;
         token.run = tokens->pairs ? (uint16_t)(dtci_class_bin(run, tokens, &run_extra) & 0xffff)
                                   : (uint16_t)dtci_class_start(run, tokens->run_precision, &run_extra);
         token.bin = dtci_class_bin(value, tokens, &extra);
+        token.width = (uint8_t)(length + run_extra + extra);
         token.extra = (uint8_t)(run_extra | extra << 4);
+        if (token.width > decoder->widest) decoder->widest = token.width;
         decoder->symbols[starts[length]++] = token;
     }
-    memset(decoder->lookup, 0, sizeof decoder->lookup);
     for (length = 1; length <= DTCI_LOOKUP_BITS; length++, code <<= 1) {
         for (i = 0; i < decoder->used[length]; i++, code++, at++) {
             uint32_t k = dtci_reverse(code, length);
-            for (; k < 1u << DTCI_LOOKUP_BITS; k += 1u << length) decoder->lookup[k] = decoder->symbols[at];
+            token = decoder->symbols[at];
+            for (; k < 1u << DTCI_LOOKUP_BITS; k += 1u << length)
+                decoder->lookup[k] =
+                    token.extra && token.width <= DTCI_LOOKUP_BITS ? dtci_token_resolve(token, k) : token;
         }
     }
+    decoder->long_code = code;
+    decoder->long_index = at;
+    memset(&token, 0, sizeof token);
+    token.extra = 1;
+    for (code >>= 1; code < 1u << DTCI_LOOKUP_BITS; code++) /* what longer codes begin with */
+        decoder->lookup[dtci_reverse(code, DTCI_LOOKUP_BITS)] = token;
     return 1;
 }
 
-/* Bit by bit: the definition of a canonical code. */
-DTCI_FN dtci_token dtci_decode_long(const dtci_decoder *decoder, uint64_t bits) {
-    uint32_t code = 0, first = 0, index = 0;
-    unsigned length = 1;
-    for (;; length++, bits >>= 1) {
-        code |= (uint32_t)(bits & 1);
-        if (code - first < decoder->used[length] || length == DTCI_CODE_MAX) break;
-        index += decoder->used[length];
-        first = (first + decoder->used[length]) << 1;
-        code <<= 1;
+/* A token that one look-up does not find: a long code bit by bit, which is the definition of a canonical one; extra
+ * bits. */
+DTCI_FN dtci_token dtci_token_long(const dtci_decoder *decoder, uint64_t bits) {
+    uint32_t code = (uint32_t)(bits & ((1u << DTCI_LOOKUP_BITS) - 1)), first = decoder->long_code;
+    dtci_token token = decoder->lookup[code];
+    if (!token.width) {
+        const dtci_token *symbols = decoder->symbols + decoder->long_index;
+        unsigned length = DTCI_LOOKUP_BITS;
+        code = dtci_reverse(code, DTCI_LOOKUP_BITS);
+        for (;;) {
+            code = code << 1 | (uint32_t)(bits >> length++ & 1);
+            if (code - first < decoder->used[length] || length == DTCI_CODE_MAX) break;
+            symbols += decoder->used[length];
+            first = (first + decoder->used[length]) << 1;
+        }
+        token = symbols[code - first];
     }
-    return decoder->symbols[index + (code - first)];
+    return dtci_token_resolve(token, bits);
 }
 
-/* The token at the reader's next bits, of which there must be DTCI_CODE_MAX. */
-DTCI_FN dtci_token dtci_token_at(const dtci_decoder *decoder, uint64_t bits) {
+/* The token at the reader's next bits, of which there must be enough for any. */
+DTCI_INLINE dtci_token dtci_token_at(const dtci_decoder *decoder, uint64_t bits) {
     dtci_token token = decoder->lookup[bits & ((1u << DTCI_LOOKUP_BITS) - 1)];
-    return token.length ? token : dtci_decode_long(decoder, bits);
+    return token.extra ? dtci_token_long(decoder, bits) : token;
 }
 
 typedef struct dtci_stream {
@@ -2400,100 +2430,170 @@ typedef struct dtci_stream {
 /* One token. */
 DTCI_FN void dtci_stream_step(dtci_stream *s, const dtci_decoder *decoder, uint32_t mode, uint32_t top) {
     dtci_token token;
-    uint32_t bin;
-    size_t run, left = (size_t)(s->end - s->at);
+    size_t run, left = (size_t)(s->end - s->at), k;
     dtci_bits_refill(&s->reader);
     token = dtci_token_at(decoder, s->reader.bits);
-    dtci_bits_skip(&s->reader, token.length);
-    run = token.run + dtci_bits_take(&s->reader, token.extra & 15);
-    bin = (uint32_t)token.bin + dtci_bits_take(&s->reader, token.extra >> 4);
-    s->bad |= (bin > top) | (run >= left);
-    if (run >= left) run = left - 1;
-    if (run <= 8 && left > 8) { /* short runs without a loop: what is too much is overwritten */
-        unsigned k;
-        for (k = 0; k < 8; k++) s->at[k] = (uint16_t)mode;
-    } else {
-        size_t k;
-        for (k = 0; k < run; k++) s->at[k] = (uint16_t)mode;
-    }
+    dtci_bits_skip(&s->reader, token.width);
+    s->bad |= ((uint32_t)token.bin > top) | (token.run >= left);
+    run = token.run < left ? token.run : left - 1;
+    for (k = 0; k < run; k++) s->at[k] = (uint16_t)mode;
     s->at += run;
-    *s->at++ = (uint16_t)(bin & 0xffff);
+    *s->at++ = (uint16_t)(token.bin & 0xffff);
 }
 
 /* Two bins, of which the last one of a stream may be left out. */
 DTCI_FN void dtci_stream_pair(dtci_stream *s, const dtci_decoder *decoder, uint32_t mode, uint32_t top) {
     dtci_token token;
-    uint32_t a, b;
     dtci_bits_refill(&s->reader);
     token = dtci_token_at(decoder, s->reader.bits);
-    dtci_bits_skip(&s->reader, token.length);
-    a = (token.run + dtci_bits_take(&s->reader, token.extra & 15)) & 0xffff;
-    b = (uint32_t)token.bin + dtci_bits_take(&s->reader, token.extra >> 4);
-    s->bad |= (a > top) | (b > top);
-    *s->at++ = (uint16_t)a;
+    dtci_bits_skip(&s->reader, token.width);
+    s->bad |= (token.run > top) | ((uint32_t)token.bin > top);
+    *s->at++ = token.run;
     if (s->at < s->end)
-        *s->at++ = (uint16_t)(b & 0xffff);
+        *s->at++ = (uint16_t)(token.bin & 0xffff);
     else
-        s->bad |= b != mode;
+        s->bad |= (uint32_t)token.bin != mode;
 }
 
-/* A stream without runs, while eight bytes can be read beyond its place. */
+/* A stream while eight bytes can be read beyond its place. */
 typedef struct dtci_fast {
     uint64_t bits;
     const unsigned char *p;
     unsigned n;
 } dtci_fast;
 
-/* One token of one bin or two. Returns whether one is out of range. */
-DTCI_INLINE uint32_t dtci_fast_step(dtci_fast *f, const dtci_decoder *decoder, uint16_t *to, uint32_t top, int pairs) {
-    dtci_token token;
-    uint32_t first = 0, bin;
+DTCI_INLINE void dtci_fast_refill(dtci_fast *f) {
     f->bits |= dtci_get64(f->p) << f->n;
     f->p += (63 - f->n) >> 3;
     f->n |= 56;
-    token = dtci_token_at(decoder, f->bits);
-    f->bits >>= token.length;
-    f->n -= token.length;
-    if (pairs) {
-        first = (token.run + (uint32_t)(f->bits & ((1u << (token.extra & 15)) - 1))) & 0xffff;
-        f->bits >>= token.extra & 15;
-        f->n -= token.extra & 15u;
-        *to++ = (uint16_t)first;
-    }
-    bin = (uint32_t)token.bin + (uint32_t)(f->bits & ((1u << (token.extra >> 4)) - 1));
-    f->bits >>= token.extra >> 4;
-    f->n -= (unsigned)(token.extra >> 4);
-    *to = (uint16_t)(bin & 0xffff);
-    return (bin > top) | (first > top);
 }
 
-/* Four streams side by side, so that one's look-ups hide behind the others', to where one of them comes near `end`. */
-DTCI_INLINE void dtci_streams_fast(dtci_stream *s, const dtci_decoder *decoder, uint32_t top, const unsigned char *end,
-                                   int pairs) {
-    size_t step = pairs ? 2 : 1, n = (size_t)(s[3].end - s[3].at) / step * step, i;
-    dtci_fast f0, f1, f2, f3;
-    uint32_t bad = 0;
-    memset(&f0, 0, sizeof f0);
-    f1 = f2 = f3 = f0;
-    f0.p = s[0].reader.data;
-    f1.p = s[1].reader.data;
-    f2.p = s[2].reader.data;
-    f3.p = s[3].reader.data;
-    if (end - f0.p < 8) return;
-    end -= 8;
-    for (i = 0; i < n && f0.p <= end && f1.p <= end && f2.p <= end && f3.p <= end; i += step) {
-        bad |= dtci_fast_step(&f0, decoder, s[0].at + i, top, pairs);
-        bad |= dtci_fast_step(&f1, decoder, s[1].at + i, top, pairs);
-        bad |= dtci_fast_step(&f2, decoder, s[2].at + i, top, pairs);
-        bad |= dtci_fast_step(&f3, decoder, s[3].at + i, top, pairs);
+/* A few tokens without runs, of one bin or two, from one refill. Returns the bits that are set in any bin. */
+DTCI_INLINE uint32_t dtci_fast_step(dtci_fast *f, const dtci_decoder *decoder, uint16_t *to, unsigned tokens,
+                                    int pairs) {
+    uint32_t any = 0;
+    unsigned i;
+    dtci_fast_refill(f);
+    for (i = 0; i < tokens; i++) {
+        dtci_token token = dtci_token_at(decoder, f->bits);
+        f->bits >>= token.width;
+        f->n -= token.width;
+        if (pairs) {
+            any |= token.run;
+            *to++ = token.run;
+        }
+        any |= (uint32_t)token.bin;
+        *to++ = (uint16_t)(token.bin & 0xffff);
     }
-    s[0].bad = bad;
-    for (n = 0; n < 4; n++) {
-        const dtci_fast *f = n == 0 ? &f0 : n == 1 ? &f1 : n == 2 ? &f2 : &f3;
-        s[n].at += i;
-        s[n].reader.at = (size_t)(f->p - s[n].reader.data);
-        s[n].reader.n = f->n;
-        s[n].reader.bits = f->bits & (((uint64_t)1 << f->n) - 1); /* nothing of the next stream */
+    return any;
+}
+
+DTCI_INLINE dtci_fast dtci_fast_open(const dtci_bit_reader *reader) {
+    dtci_fast f;
+    f.bits = reader->bits;
+    f.p = reader->data + reader->at;
+    f.n = reader->n;
+    return f;
+}
+
+DTCI_INLINE void dtci_fast_close(dtci_bit_reader *reader, const dtci_fast *f) {
+    reader->at = (size_t)(f->p - reader->data);
+    reader->n = f->n;
+    reader->bits = f->bits & (((uint64_t)1 << f->n) - 1); /* nothing of the next stream */
+}
+
+/* Four streams side by side, so that one's look-ups hide behind the others', to where one of them comes near `end`. How
+ * often all can go on without looking for the end is found beforehand. */
+DTCI_INLINE void dtci_streams_fast(dtci_stream *s, const dtci_decoder *decoder, uint32_t top, const unsigned char *end,
+                                   unsigned tokens, int pairs) {
+    dtci_fast f0 = dtci_fast_open(&s[0].reader), f1 = dtci_fast_open(&s[1].reader);
+    dtci_fast f2 = dtci_fast_open(&s[2].reader), f3 = dtci_fast_open(&s[3].reader);
+    size_t step = pairs ? 2 * tokens : tokens, left = (size_t)(s[3].end - s[3].at), i = 0, j;
+    uint32_t any = 0;
+    for (;;) {
+        const unsigned char *last = f0.p > f1.p ? f0.p : f1.p;
+        size_t turns;
+        last = f2.p > last ? f2.p : last;
+        last = f3.p > last ? f3.p : last;
+        turns = end - last < 8 ? 0 : ((size_t)(end - last) - 8) / 7 + 1; /* a refill takes seven bytes at the most */
+        turns = (left - i) / step < turns ? (left - i) / step : turns;
+        if (!turns) break;
+        for (; turns; turns--, i += step) {
+            any |= dtci_fast_step(&f0, decoder, s[0].at + i, tokens, pairs);
+            any |= dtci_fast_step(&f1, decoder, s[1].at + i, tokens, pairs);
+            any |= dtci_fast_step(&f2, decoder, s[2].at + i, tokens, pairs);
+            any |= dtci_fast_step(&f3, decoder, s[3].at + i, tokens, pairs);
+        }
+    }
+    dtci_fast_close(&s[0].reader, &f0);
+    dtci_fast_close(&s[1].reader, &f1);
+    dtci_fast_close(&s[2].reader, &f2);
+    dtci_fast_close(&s[3].reader, &f3);
+    s[0].bad = any > top; /* top is all ones */
+    for (j = 0; j < 4; j++) s[j].at += i;
+}
+
+/* The same, as many tokens at a time as a refill holds. */
+DTCI_FN void dtci_streams_read(dtci_stream *s, const dtci_decoder *decoder, uint32_t top, const unsigned char *end,
+                               int pairs) {
+    if (pairs && decoder->widest <= 18)
+        dtci_streams_fast(s, decoder, top, end, 3, 1);
+    else if (pairs && decoder->widest <= 28)
+        dtci_streams_fast(s, decoder, top, end, 2, 1);
+    else if (!pairs && decoder->widest <= 18)
+        dtci_streams_fast(s, decoder, top, end, 3, 0);
+    else if (!pairs && decoder->widest <= 28)
+        dtci_streams_fast(s, decoder, top, end, 2, 0);
+}
+
+#define DTCI_RUN_SHORT 16u /* bins of the mode that are written at once, whether they are there or not */
+
+/* Whether the next token can be read, and its short run written, without looking for the end of either. */
+DTCI_INLINE int dtci_runs_free(const dtci_stream *s, const dtci_fast *f, const unsigned char *end) {
+    return end - f->p >= 8 && s->end - s->at > (ptrdiff_t)DTCI_RUN_SHORT;
+}
+
+/* Such a token. */
+DTCI_INLINE void dtci_runs_step(dtci_stream *s, dtci_fast *f, const dtci_decoder *decoder, const uint16_t *modes,
+                                uint32_t top) {
+    dtci_token token;
+    dtci_fast_refill(f);
+    token = dtci_token_at(decoder, f->bits);
+    f->bits >>= token.width;
+    f->n -= token.width;
+    s->bad |= (uint32_t)token.bin > top;
+    memcpy(s->at, modes, 2 * DTCI_RUN_SHORT);
+    if (token.run > DTCI_RUN_SHORT) {
+        size_t left = (size_t)(s->end - s->at), run = token.run, k = DTCI_RUN_SHORT;
+        s->bad |= run >= left;
+        if (run >= left) run = left - 1;
+        for (; k + DTCI_RUN_SHORT <= run; k += DTCI_RUN_SHORT) memcpy(s->at + k, modes, 2 * DTCI_RUN_SHORT);
+        for (; k < run; k++) s->at[k] = *modes;
+        s->at += run;
+    } else {
+        s->at += token.run;
+    }
+    *s->at++ = (uint16_t)(token.bin & 0xffff);
+}
+
+/* Four streams with runs side by side while all can, then those that still can. */
+DTCI_FN void dtci_streams_runs(dtci_stream *s, size_t streams, const dtci_decoder *decoder, uint32_t mode, uint32_t top,
+                               const unsigned char *end) {
+    uint16_t modes[DTCI_RUN_SHORT];
+    dtci_fast f[DTCI_STREAMS];
+    size_t j;
+    for (j = 0; j < DTCI_RUN_SHORT; j++) modes[j] = (uint16_t)mode;
+    for (j = 0; j < streams; j++) f[j] = dtci_fast_open(&s[j].reader);
+    while (streams == DTCI_STREAMS && dtci_runs_free(s, f, end) && dtci_runs_free(s + 1, f + 1, end) &&
+           dtci_runs_free(s + 2, f + 2, end) && dtci_runs_free(s + 3, f + 3, end)) {
+        dtci_runs_step(s, f, decoder, modes, top);
+        dtci_runs_step(s + 1, f + 1, decoder, modes, top);
+        dtci_runs_step(s + 2, f + 2, decoder, modes, top);
+        dtci_runs_step(s + 3, f + 3, decoder, modes, top);
+    }
+    for (j = 0; j < streams; j++) {
+        while (dtci_runs_free(s + j, f + j, end)) dtci_runs_step(s + j, f + j, decoder, modes, top);
+        dtci_fast_close(&s[j].reader, &f[j]);
     }
 }
 
@@ -2519,14 +2619,10 @@ DTCI_FN dtc_status dtci_tokens_read(uint16_t *bins, size_t n, unsigned bits, con
         s[j].end = j + 1 < streams ? s[j].at + stream : bins + n;
         s[j].bad = 0;
     }
-    if (streams == DTCI_STREAMS && tokens.pairs) {
-        dtci_streams_fast(s, decoder, top, p + size, 1);
-    } else if (streams == DTCI_STREAMS && tokens.runs == 1) {
-        dtci_streams_fast(s, decoder, top, p + size, 0);
-    } else if (streams == DTCI_STREAMS) {
-        while (s[0].at < s[0].end && s[1].at < s[1].end && s[2].at < s[2].end && s[3].at < s[3].end)
-            for (j = 0; j < DTCI_STREAMS; j++) dtci_stream_step(&s[j], decoder, tokens.mode, top);
-    }
+    if (!tokens.pairs && tokens.runs > 1)
+        dtci_streams_runs(s, streams, decoder, tokens.mode, top, p + size);
+    else if (streams == DTCI_STREAMS)
+        dtci_streams_read(s, decoder, top, p + size, tokens.pairs);
     for (j = 0; j < streams; j++) {
         while (tokens.pairs && s[j].at < s[j].end) dtci_stream_pair(&s[j], decoder, tokens.mode, top);
         while (s[j].at < s[j].end) dtci_stream_step(&s[j], decoder, tokens.mode, top);
@@ -7204,6 +7300,7 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
 #undef DTCI_QUANT_TOKENS
 #undef DTCI_QUANT_WIDE
 #undef DTCI_RUN_MAX
+#undef DTCI_RUN_SHORT
 #undef DTCI_RUNS
 #undef DTCI_FLOAT_MAX
 #undef DTCI_SENSING_BLOCK
