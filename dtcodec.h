@@ -845,6 +845,13 @@ DTCI_FN void dtci_put_float(unsigned char *p, float x) {
     dtci_put32(p, dtci_float_bits(x));
 }
 
+/* values[i] of a caller's floats, which may have any alignment. */
+DTCI_FN float dtci_float_at(const float *values, size_t i) {
+    float x;
+    memcpy(&x, (const char *)values + 4 * i, 4);
+    return x;
+}
+
 /* By the exponent's bits: compilers drop x != x under -ffast-math. */
 DTCI_FN int dtci_finite(float x) {
     return (dtci_float_bits(x) & 0x7f800000u) != 0x7f800000u;
@@ -1048,10 +1055,10 @@ DTCI_FN void dtci_sink_multiply(const dtci_sink *sink, size_t first, const float
         size_t m = n - at < sink->columns - column ? n - at : sink->columns - column;
         if (sink->kind == DTCI_SINK_ROWS) {
             double sum = sink->sums[row];
-            for (i = 0; i < m; i++) sum += (double)chunk[at + i] * (double)sink->x[column + i];
+            for (i = 0; i < m; i++) sum += (double)chunk[at + i] * (double)dtci_float_at(sink->x, column + i);
             sink->sums[row] = sum;
         } else {
-            double *sums = sink->sums + column, x = (double)sink->x[row];
+            double *sums = sink->sums + column, x = (double)dtci_float_at(sink->x, row);
             for (i = 0; i < m; i++) sums[i] += (double)chunk[at + i] * x;
         }
         at += m;
@@ -4905,16 +4912,14 @@ DTCI_FN void dtci_factor_product(float *chunk, const float *u, const float *v, s
                                  size_t first, size_t n) {
     double sum[DTCI_CHUNK];
     double *volatile sums = sum; /* read anew for each k, so that no compiler joins passes and reorders additions */
-    float left, right[DTCI_CHUNK];
+    float right[DTCI_CHUNK];
     size_t row = first / columns, column = first % columns, at, m, k, j;
     if (!rank) memset(sum, 0, sizeof sum);
     for (at = 0; at < n; at += m, row++, column = 0) {
         m = columns - column < n - at ? columns - column : n - at;
         for (k = 0; k < rank; k++) {
-            double *to = sums + at, weight;
-            memcpy(&left, (const char *)u + 4 * (k * rows + row), 4); /* callers' factors may have any alignment */
+            double *to = sums + at, weight = (double)dtci_float_at(u, k * rows + row);
             memcpy(right, (const char *)v + 4 * (k * columns + column), 4 * m);
-            weight = (double)left;
             if (k == 0)
                 for (j = 0; j < m; j++) to[j] = weight * (double)right[j];
             else
@@ -5117,7 +5122,7 @@ DTCI_FN dtc_status dtci_factor_matvec(double *sums, const dtci_head *head, const
     for (k = 0; k < rank; k++) {
         const float *by = (transposed ? u : v) + k * inputs, *to = (transposed ? v : u) + k * outputs;
         double dot = 0;
-        for (i = 0; i < inputs; i++) dot += (double)by[i] * (double)x[i];
+        for (i = 0; i < inputs; i++) dot += (double)by[i] * (double)dtci_float_at(x, i);
         for (i = 0; i < outputs; i++) sums[i] += dot * (double)to[i];
     }
     return DTC_OK;
@@ -6763,7 +6768,10 @@ DTCI_API dtc_status dtc_packet_matvec(float *y, const void *packet, size_t packe
                              arena.left);
     for (i = 0; i < outputs && status == DTC_OK; i++) {
         double sum = sink.sums[i];
-        y[i] = (float)(sum > (double)FLT_MAX ? (double)FLT_MAX : sum < -(double)FLT_MAX ? -(double)FLT_MAX : sum);
+        float bounded = (float)(sum > (double)FLT_MAX    ? (double)FLT_MAX
+                                : sum < -(double)FLT_MAX ? -(double)FLT_MAX
+                                                         : sum);
+        memcpy((char *)y + 4 * i, &bounded, 4);
     }
     return status;
 }

@@ -448,9 +448,12 @@ static void test_scale(void **state) {
 static void test_matvec(void **state) {
     enum { ROWS = 30, COLUMNS = 40, COUNT = ROWS * COLUMNS };
     float *values = drawn(COUNT, noise_gaussian, 0, 3), *x = drawn(COLUMNS, noise_gaussian, 0, 4);
+    guarded from = guarded_new(4 * COLUMNS, 3);
+    const float *misaligned = (const float *)(const void *)from.p;
     size_t s, i, j;
     int transposed;
     (void)state;
+    memcpy(from.p, x, 4 * COLUMNS);
     for (s = 0; s < LENGTH(any); s++) {
         packet made = encode(any[s], values, COUNT);
         float *decoded = decode(&made);
@@ -458,12 +461,12 @@ static void test_matvec(void **state) {
             size_t outputs = transposed ? COLUMNS : ROWS, inputs = transposed ? ROWS : COLUMNS;
             size_t need = dtc_packet_matvec_scratch(made.bytes, made.size, transposed);
             guarded scratch = guarded_new(need, 1), y = guarded_new(4 * outputs, 1);
-            assert_int_equal(
-                dtc_packet_matvec((float *)(void *)y.p, made.bytes, made.size, x, transposed, scratch.p, need - 1),
-                DTC_ERROR_SCRATCH);
+            float *to = (float *)(void *)y.p;
+            assert_int_equal(dtc_packet_matvec(to, made.bytes, made.size, misaligned, transposed, scratch.p, need - 1),
+                             DTC_ERROR_SCRATCH);
             assert_true(guarded_intact(&y, 0));
-            assert_int_equal(
-                dtc_packet_matvec((float *)(void *)y.p, made.bytes, made.size, x, transposed, scratch.p, need), DTC_OK);
+            assert_int_equal(dtc_packet_matvec(to, made.bytes, made.size, misaligned, transposed, scratch.p, need),
+                             DTC_OK);
             assert_true(guarded_intact(&y, 4 * outputs) && guarded_intact(&scratch, need));
             for (i = 0; i < outputs; i++) {
                 double sum = 0, size = 0;
@@ -482,6 +485,7 @@ static void test_matvec(void **state) {
         free(decoded);
         free(made.bytes);
     }
+    guarded_free(&from);
     free(x);
     free(values);
 }
