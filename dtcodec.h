@@ -723,13 +723,21 @@ extern "C" {
 #define DTCI_INLINE static inline
 #endif
 
+#if defined(__GNUC__) || defined(_MSC_VER)
+#define DTCI_RESTRICT __restrict
+#else
+#define DTCI_RESTRICT
+#endif
+
 #ifdef DTC_STATIC
 #define DTCI_API static inline
 #else
 #define DTCI_API
 #endif
 
-/* SIMD twins stand next to the plain C that they give the same bits as. */
+/* SIMD. Passes over values are plain loops in a shape of which compilers make SIMD by themselves: with a constant
+ * number of turns, over arrays on the stack. DTCI_TWIN compiles a pass once more, for AVX2, and takes that where the
+ * processor has it: the same operations on each value, hence the same bits. */
 #if defined(__GNUC__) && defined(__x86_64__) && !defined(DTC_NO_SIMD)
 #define DTCI_X86 1
 #elif defined(__ARM_FEATURE_CRC32) && defined(__aarch64__) && !defined(DTC_NO_SIMD)
@@ -782,6 +790,29 @@ typedef uint32_t dtci_u8 __attribute__((vector_size(32)));
 #else
 #define DTCI_DOUBLES(x) __builtin_ia32_cvtps2pd256(x)
 #endif
+#endif
+
+/* Defines the function `name` by name_body, which is inline, as are all that it calls in its loops. One of the
+ * parameters is `has`, which dtci_ask told. */
+#if defined(DTCI_X86) && !defined(__AVX2__)
+#define DTCI_TWIN(name, parameters, arguments) \
+    DTCI_FN void name##_plain parameters {     \
+        name##_body arguments;                 \
+    }                                          \
+    DTCI_AVX2 void name##_avx2 parameters {    \
+        name##_body arguments;                 \
+    }                                          \
+    DTCI_FN void name parameters {             \
+        if (has & DTCI_HAS_AVX2)               \
+            name##_avx2 arguments;             \
+        else                                   \
+            name##_plain arguments;            \
+    }
+#else
+#define DTCI_TWIN(name, parameters, arguments) \
+    DTCI_FN void name parameters {             \
+        name##_body arguments;                 \
+    }
 #endif
 
 #define DTCI_COUNT_MAX 0x3fffff00u /* values in a packet: with its head it stays below 4 GiB */
@@ -855,6 +886,11 @@ DTCI_FN float dtci_float_at(const float *values, size_t i) {
 /* By the exponent's bits: compilers drop x != x under -ffast-math. */
 DTCI_FN int dtci_finite(float x) {
     return (dtci_float_bits(x) & 0x7f800000u) != 0x7f800000u;
+}
+
+/* Bounded to +-FLT_MAX. */
+DTCI_FN float dtci_to_float(double x) {
+    return (float)(x > (double)FLT_MAX ? (double)FLT_MAX : x < -(double)FLT_MAX ? -(double)FLT_MAX : x);
 }
 
 /* The smallest float that is no smaller than x >= 0. */
@@ -1012,21 +1048,42 @@ DTCI_FN uint32_t dtci_crc32c(const unsigned char *p, size_t bytes, unsigned has)
     return ~crc;
 }
 
-/* Floats in and out. Every pass goes through a chunk on the stack: it stays in the first-level cache, callers' floats
- * may have any alignment, and error feedback and weighted sums are fused in without a second copy of any codec. */
+/* Floats in and out, of any alignment. Every pass goes by chunks on the stack: they stay in the first-level cache, and
+ * error feedback and weighted sums are fused in without a second copy of any codec. Whole chunks, of a constant size,
+ * become SIMD. */
 typedef struct dtci_source {
     const float *values;
     const float *residual; /* NULL, or added to the values */
 } dtci_source;
 
+DTCI_INLINE float dtci_float_at(const char *floats, size_t i) {
+    float x;
+    memcpy(&x, floats + 4 * i, 4);
+    return x;
+}
+
+DTCI_INLINE void dtci_sum_floats(float *DTCI_RESTRICT sum, const char *a, const char *b, size_t n) {
+    size_t i;
+    for (i = 0; i < n; i++) sum[i] = dtci_float_at(a, i) + dtci_float_at(b, i);
+}
+
+/* Values first .. first + n - 1, n <= DTCI_CHUNK: where they are, or, with a residual, in the chunk. */
+DTCI_INLINE const char *dtci_view(float *chunk, const dtci_source *source, size_t first, size_t n) {
+    const char *values = (const char *)source->values + 4 * first;
+    const char *residual = NULL;
+    if (!source->residual) return values;
+    residual = (const char *)source->residual + 4 * first;
+    if (n == DTCI_CHUNK)
+        dtci_sum_floats(chunk, values, residual, DTCI_CHUNK);
+    else
+        dtci_sum_floats(chunk, values, residual, n);
+    return (const char *)chunk;
+}
+
+/* The same, always in the chunk. */
 DTCI_FN void dtci_load(float *chunk, const dtci_source *source, size_t first, size_t n) {
-    memcpy(chunk, (const char *)source->values + 4 * first, 4 * n);
-    if (source->residual) {
-        float addend[DTCI_CHUNK];
-        size_t i;
-        memcpy(addend, (const char *)source->residual + 4 * first, 4 * n);
-        for (i = 0; i < n; i++) chunk[i] += addend[i];
-    }
+    const char *view = dtci_view(chunk, source, first, n);
+    if (!source->residual) memcpy(chunk, view, 4 * n);
 }
 
 typedef enum dtci_sink_kind {
@@ -1065,30 +1122,58 @@ DTCI_FN void dtci_sink_multiply(const dtci_sink *sink, size_t first, const float
     }
 }
 
-DTCI_FN void dtci_store(const dtci_sink *sink, size_t first, const float *chunk, size_t n) {
-    char *to = (char *)sink->values;
-    float sum[DTCI_CHUNK];
+DTCI_INLINE void dtci_add_floats(char *DTCI_RESTRICT to, const float *chunk, double weight, size_t n) {
     size_t i;
+    for (i = 0; i < n; i++) {
+        float x = (float)((double)dtci_float_at(to, i) + weight * (double)chunk[i]);
+        memcpy(to + 4 * i, &x, 4);
+    }
+}
+
+DTCI_INLINE void dtci_subtract_floats(char *DTCI_RESTRICT to, const float *from, const float *chunk, size_t n) {
+    size_t i;
+    for (i = 0; i < n; i++) {
+        float x = from[i] - chunk[i];
+        memcpy(to + 4 * i, &x, 4);
+    }
+}
+
+/* Where decoded values are to be written: the chunk, for dtci_store, or in their place, where that is all. */
+DTCI_INLINE char *dtci_place(float *chunk, const dtci_sink *sink, size_t first) {
+    return sink->kind == DTCI_SINK_STORE ? (char *)sink->values + 4 * first : (char *)chunk;
+}
+
+/* Takes n <= DTCI_CHUNK decoded values out of dtci_place. */
+DTCI_INLINE void dtci_store_placed(const dtci_sink *sink, size_t first, const float *chunk, size_t n) {
+    char *to = (char *)sink->values;
+    if (sink->kind == DTCI_SINK_STORE) return;
     if (sink->kind == DTCI_SINK_ROWS || sink->kind == DTCI_SINK_COLUMNS) {
         dtci_sink_multiply(sink, first, chunk, n);
         return;
     }
     to += 4 * first;
-    if (sink->kind == DTCI_SINK_STORE) {
-        memcpy(to, chunk, 4 * n);
-        return;
-    }
     if (sink->kind == DTCI_SINK_ADD) {
-        memcpy(sum, to, 4 * n);
-        for (i = 0; i < n; i++) sum[i] = (float)((double)sum[i] + (double)sink->weight * (double)chunk[i]);
+        if (n == DTCI_CHUNK)
+            dtci_add_floats(to, chunk, (double)sink->weight, DTCI_CHUNK);
+        else
+            dtci_add_floats(to, chunk, (double)sink->weight, n);
     } else {
-        dtci_source encoded;
-        encoded.values = sink->addend;
-        encoded.residual = sink->values;
-        dtci_load(sum, &encoded, first, n);
-        for (i = 0; i < n; i++) sum[i] -= chunk[i];
+        float encoded[DTCI_CHUNK];
+        const char *addend = (const char *)sink->addend + 4 * first;
+        if (n == DTCI_CHUNK) {
+            dtci_sum_floats(encoded, addend, to, DTCI_CHUNK);
+            dtci_subtract_floats(to, encoded, chunk, DTCI_CHUNK);
+        } else {
+            dtci_sum_floats(encoded, addend, to, n);
+            dtci_subtract_floats(to, encoded, chunk, n);
+        }
     }
-    memcpy(to, sum, 4 * n);
+}
+
+/* The same from anywhere. */
+DTCI_FN void dtci_store(const dtci_sink *sink, size_t first, const float *chunk, size_t n) {
+    if (sink->kind == DTCI_SINK_STORE) memcpy((char *)sink->values + 4 * first, chunk, 4 * n);
+    dtci_store_placed(sink, first, chunk, n);
 }
 
 /* What one pass over values[first..first+n) finds. */
@@ -1112,39 +1197,43 @@ DTCI_INLINE void dtci_scan_lane(dtci_lanes *lanes, size_t j, float x) {
     lanes->squares[j] += (double)x * (double)x;
 }
 
-DTCI_INLINE void dtci_scan_chunk(dtci_lanes *lanes, const float *chunk, size_t n) {
+DTCI_INLINE void dtci_scan_chunk(dtci_lanes *lanes, const char *chunk, size_t n) {
     size_t i, j;
     for (i = 0; i + 8 <= n; i += 8)
-        for (j = 0; j < 8; j++) dtci_scan_lane(lanes, j, chunk[i + j]);
-    for (j = 0; i + j < n; j++) dtci_scan_lane(lanes, j, chunk[i + j]);
+        for (j = 0; j < 8; j++) dtci_scan_lane(lanes, j, dtci_float_at(chunk, i + j));
+    for (j = 0; i + j < n; j++) dtci_scan_lane(lanes, j, dtci_float_at(chunk, i + j));
 }
 
 #if defined(DTCI_X86)
-DTCI_AVX2 void dtci_scan_chunk_avx2(dtci_lanes *lanes, const float *chunk) {
-    dtci_f8 low, high;
-    dtci_d4 squares[2];
+/* n is a multiple of 8. */
+DTCI_AVX2 void dtci_scan_avx2(dtci_lanes *lanes, const char *values, size_t n) {
     dtci_u8 exponents = {0, 0, 0, 0, 0, 0, 0, 0};
+    dtci_d4 left, right; /* sums of squares */
+    dtci_f8 low, high;
     size_t i;
     memcpy(&low, lanes->low, sizeof low);
     memcpy(&high, lanes->high, sizeof high);
-    memcpy(squares, lanes->squares, sizeof squares);
-    for (i = 0; i < DTCI_CHUNK; i += 8) {
-        dtci_f4 half[2];
-        dtci_f8 x;
+    memcpy(&left, lanes->squares, sizeof left);
+    memcpy(&right, lanes->squares + 4, sizeof right);
+    for (i = 0; i < n; i += 8) {
+        dtci_f4 first, last;
         dtci_d4 y, z;
-        memcpy(&x, chunk + i, sizeof x);
-        memcpy(half, chunk + i, sizeof half);
+        dtci_f8 x;
+        memcpy(&x, values + 4 * i, sizeof x);
+        memcpy(&first, values + 4 * i, sizeof first);
+        memcpy(&last, values + 4 * i + 16, sizeof last);
         exponents |= ((dtci_u8)x & 0x7fffffffu) + 0x00800000u;
         low = __builtin_ia32_minps256(x, low);
         high = __builtin_ia32_maxps256(x, high);
-        y = DTCI_DOUBLES(half[0]);
-        z = DTCI_DOUBLES(half[1]);
-        squares[0] += y * y;
-        squares[1] += z * z;
+        y = DTCI_DOUBLES(first);
+        z = DTCI_DOUBLES(last);
+        left += y * y;
+        right += z * z;
     }
     memcpy(lanes->low, &low, sizeof low);
     memcpy(lanes->high, &high, sizeof high);
-    memcpy(lanes->squares, squares, sizeof squares);
+    memcpy(lanes->squares, &left, sizeof left);
+    memcpy(lanes->squares + 4, &right, sizeof right);
     for (i = 0; i < 8; i++) lanes->exponents |= exponents[i];
 }
 #endif
@@ -1153,7 +1242,7 @@ DTCI_FN dtci_stats dtci_scan(const dtci_source *source, size_t first, size_t n, 
     float chunk[DTCI_CHUNK];
     dtci_lanes lanes;
     dtci_stats stats;
-    size_t done, j;
+    size_t done = 0, j;
     (void)has;
     for (j = 0; j < 8; j++) {
         lanes.low[j] = FLT_MAX;
@@ -1161,15 +1250,16 @@ DTCI_FN dtci_stats dtci_scan(const dtci_source *source, size_t first, size_t n, 
         lanes.squares[j] = 0;
     }
     lanes.exponents = 0;
-    for (done = 0; done < n; done += DTCI_CHUNK) {
-        size_t m = n - done < DTCI_CHUNK ? n - done : DTCI_CHUNK;
-        dtci_load(chunk, source, first + done, m);
 #if defined(DTCI_X86)
-        if (m == DTCI_CHUNK && has & DTCI_HAS_AVX2)
-            dtci_scan_chunk_avx2(&lanes, chunk);
-        else
+    if (has & DTCI_HAS_AVX2) {
+        size_t run = source->residual ? DTCI_CHUNK : n - n % 8;
+        for (; run && done + run <= n; done += run)
+            dtci_scan_avx2(&lanes, dtci_view(chunk, source, first + done, run), run);
+    }
 #endif
-            dtci_scan_chunk(&lanes, chunk, m);
+    for (; done < n; done += DTCI_CHUNK) {
+        size_t m = n - done < DTCI_CHUNK ? n - done : DTCI_CHUNK;
+        dtci_scan_chunk(&lanes, dtci_view(chunk, source, first + done, m), m);
     }
     stats.finite = !(lanes.exponents >> 31);
     stats.min = lanes.low[0];
@@ -1293,9 +1383,39 @@ DTCI_FN unsigned dtci_fields_part(unsigned bits) {
     return bits >= 8 ? 8 : bits >= 4 ? 4 : bits >= 2 ? 2 : 1;
 }
 
+/* The low bytes of a group's fields, also as words, in the machine's order: which byte is which does not matter. */
+typedef union dtci_group {
+    unsigned char bytes[256];
+    uint64_t words[32];
+} dtci_group;
+
+/* Packs their low 4, 2 or 1 bits, and shifts these out. */
+DTCI_INLINE void dtci_fields_join(unsigned char *to, dtci_group *group, unsigned part) {
+    uint64_t mask = 0x0101010101010101u * ((1u << part) - 1), joined[16];
+    size_t plane = 4 * part, j;
+    unsigned k;
+    for (j = 0; j < plane; j++) joined[j] = group->words[j] & mask;
+    for (k = 1; k < 8 / part; k++)
+        for (j = 0; j < plane; j++) joined[j] |= (group->words[k * plane + j] & mask) << k * part;
+    for (j = 0; j < 32; j++) group->words[j] >>= part; /* what comes in from the next byte is above what follows */
+    memcpy(to, joined, 8 * plane);
+}
+
+/* The inverse, to the bits from `at` up. */
+DTCI_INLINE void dtci_fields_split(dtci_group *group, const unsigned char *from, unsigned part, unsigned at) {
+    uint64_t mask = 0x0101010101010101u * ((1u << part) - 1), joined[16];
+    size_t plane = 4 * part, j;
+    unsigned k;
+    for (j = 0; j < plane; j++)
+        memcpy(joined + j, from + 8 * j, 8); /* no memcpy of all: loads wait for stores as wide */
+    for (k = 0; k < 8 / part; k++)
+        for (j = 0; j < plane; j++) group->words[k * plane + j] |= (joined[j] >> k * part & mask) << at;
+}
+
 /* Packs one group, n = 256, or the rest after the last one, n < 256. */
-DTCI_FN void dtci_fields_pack(unsigned char *to, const uint32_t *fields, size_t n, unsigned bits) {
-    unsigned shift = 0, part, k;
+DTCI_INLINE void dtci_fields_pack(unsigned char *to, const uint32_t *fields, size_t n, unsigned bits) {
+    dtci_group group;
+    unsigned shift;
     size_t j;
     if (n < 256) {
         dtci_bit_writer w;
@@ -1304,21 +1424,24 @@ DTCI_FN void dtci_fields_pack(unsigned char *to, const uint32_t *fields, size_t 
         dtci_bits_close(&w);
         return;
     }
-    for (; shift < bits; shift += part) {
-        size_t plane;
-        part = dtci_fields_part(bits - shift);
-        plane = 32 * (size_t)part;
-        for (j = 0; j < plane; j++) {
-            uint32_t byte = 0;
-            for (k = 0; k < 8 / part; k++) byte |= (fields[k * plane + j] >> shift & ((1u << part) - 1)) << k * part;
-            to[j] = (unsigned char)byte;
-        }
-        to += plane;
+    for (shift = 0; shift + 8 <= bits; shift += 8, to += 256)
+        for (j = 0; j < 256; j++) to[j] = (unsigned char)(fields[j] >> shift & 255);
+    if (shift == bits) return;
+    for (j = 0; j < 256; j++) group.bytes[j] = (unsigned char)(fields[j] >> shift & 255);
+    if (bits & 4) {
+        dtci_fields_join(to, &group, 4);
+        to += 128;
     }
+    if (bits & 2) {
+        dtci_fields_join(to, &group, 2);
+        to += 64;
+    }
+    if (bits & 1) dtci_fields_join(to, &group, 1);
 }
 
-DTCI_FN void dtci_fields_unpack(uint32_t *fields, const unsigned char *from, size_t n, unsigned bits) {
-    unsigned shift = 0, part, k;
+DTCI_INLINE void dtci_fields_unpack(uint32_t *fields, const unsigned char *from, size_t n, unsigned bits) {
+    dtci_group group;
+    unsigned shift;
     size_t j;
     if (n < 256) {
         dtci_bit_reader r;
@@ -1329,18 +1452,25 @@ DTCI_FN void dtci_fields_unpack(uint32_t *fields, const unsigned char *from, siz
         }
         return;
     }
-    for (; shift < bits; shift += part) {
-        size_t plane;
-        part = dtci_fields_part(bits - shift);
-        plane = 32 * (size_t)part;
-        for (k = 0; k < 8 / part; k++) {
-            for (j = 0; j < plane; j++) {
-                uint32_t x = ((uint32_t)from[j] >> k * part & ((1u << part) - 1)) << shift;
-                fields[k * plane + j] = shift ? fields[k * plane + j] | x : x;
-            }
-        }
-        from += plane;
+    if (bits < 8) memset(fields, 0, 4 * 256);
+    for (shift = 0; shift + 8 <= bits; shift += 8, from += 256) {
+        if (shift)
+            for (j = 0; j < 256; j++) fields[j] |= (uint32_t)from[j] << shift;
+        else
+            for (j = 0; j < 256; j++) fields[j] = from[j];
     }
+    if (shift == bits) return;
+    for (j = 0; j < 32; j++) group.words[j] = 0;
+    if (bits & 4) {
+        dtci_fields_split(&group, from, 4, 0);
+        from += 128;
+    }
+    if (bits & 2) {
+        dtci_fields_split(&group, from, 2, bits & 4);
+        from += 64;
+    }
+    if (bits & 1) dtci_fields_split(&group, from, 1, bits & 6);
+    for (j = 0; j < 256; j++) fields[j] |= (uint32_t)group.bytes[j] << shift;
 }
 
 /* sum = a + b of whole groups of fields, part by part with a carry; sum may be a or b. Returns whether a field of the
@@ -3770,47 +3900,94 @@ DTCI_FN int dtci_quant_constant(const float *ranges, size_t blocks) {
     return 1;
 }
 
+/* How the values of a part become fields, and back. */
+typedef struct dtci_quantizer {
+    float min, max;
+    double origin, inverse, bias, top;
+    uint32_t shift;
+} dtci_quantizer;
+
+/* Fields of values first .. first + n - 1; without the shift, what is set in any of them. */
+DTCI_INLINE uint32_t dtci_quantize(uint32_t *DTCI_RESTRICT fields, const char *values, const dtci_quantizer *by,
+                                   int stochastic, const dtci_random *random, size_t first, size_t n) {
+    float min = by->min, max = by->max;
+    double origin = by->origin, inverse = by->inverse, bias = by->bias, top = by->top;
+    uint32_t shift = by->shift, any = 0;
+    size_t i;
+    for (i = 0; i < n; i++) {
+        float value = dtci_float_at(values, i), x = value > min ? value : min;
+        double t = ((double)(x < max ? x : max) - origin) * inverse + bias;
+        if (stochastic) {
+            uint32_t draw = dtci_random_at(random, (uint32_t)(first + i)); /* as an int, which SIMD converts */
+            t += ((double)(int32_t)(draw ^ 0x80000000u) + 2147483648.0) * (1 / 4294967296.0);
+        }
+        t = t < top ? t : top; /* by rounding alone it may be above; or below 0, and come to 0 */
+        fields[i] = (uint32_t)(int32_t)t;
+    }
+    for (i = 0; i < n; i++) any |= fields[i];
+    for (i = 0; i < n; i++) fields[i] += shift;
+    return any;
+}
+
 /* Quantizes values[first..first+n), n <= DTCI_CHUNK: fields of k - lowest, or, as bins, of k - base. */
-DTCI_FN uint32_t dtci_quant_fields(uint32_t *fields, const dtci_quant *q, int as_bins, const dtci_random *random,
-                                   const dtci_source *source, size_t first, size_t n) {
+DTCI_INLINE uint32_t dtci_quant_fields(uint32_t *fields, const dtci_quant *q, int as_bins, const dtci_random *random,
+                                       const dtci_source *source, size_t first, size_t n) {
     size_t at, stop, i;
-    double top = (double)((1u << q->bits) - 1);
     float chunk[DTCI_CHUNK];
+    const char *values = dtci_view(chunk, source, first, n);
     uint32_t any = 0;
-    dtci_load(chunk, source, first, n);
     for (at = 0; at < n; at = stop) {
         dtci_part part = dtci_quant_part(q->head, q->rotate, first + at);
         dtci_grid grid = dtci_quant_grid(q, part.index);
-        double inverse = grid.step > 0 ? 1 / (q->even ? 2 * grid.step : grid.step) : 0;
-        double bias = q->stochastic ? (q->even ? -0.5 : 0) : (q->even ? 0 : 0.5);
-        float min = q->ranges[2 * part.index], max = q->ranges[2 * part.index + 1];
-        uint32_t shift = as_bins ? (uint32_t)(grid.lowest - q->base) : 0;
+        dtci_quantizer by;
+        by.min = q->ranges[2 * part.index];
+        by.max = q->ranges[2 * part.index + 1];
+        by.origin = grid.origin;
+        by.inverse = grid.step > 0 ? 1 / (q->even ? 2 * grid.step : grid.step) : 0;
+        by.bias = (q->stochastic ? (q->even ? -0.5 : 0) : (q->even ? 0 : 0.5)) - (double)grid.lowest;
+        by.top = (double)((1u << q->bits) - 1);
+        by.shift = as_bins ? (uint32_t)(grid.lowest - q->base) : 0;
         stop = part.end - first < n ? part.end - first : n;
         if (!(grid.step > 0)) {
-            if (q->rotate) shift = (uint32_t)-grid.lowest; /* zero, as most of the others may be */
-            for (i = at; i < stop; i++) fields[i] = shift;
-            continue;
-        }
-        bias -= (double)grid.lowest;
-        for (i = at; i < stop; i++) {
-            float x = chunk[i] > min ? chunk[i] < max ? chunk[i] : max : min;
-            double t = ((double)x - grid.origin) * inverse + bias;
-            if (q->stochastic) t += (double)dtci_random_at(random, (uint32_t)(first + i)) * (1 / 4294967296.0);
-            t = t < top ? t : top; /* by rounding alone it may be above; or below 0, and come to 0 */
-            fields[i] = (uint32_t)(int32_t)t;
-        }
-        for (i = at; i < stop; i++) {
-            any |= fields[i];
-            fields[i] += shift;
+            if (q->rotate) by.shift = (uint32_t)-grid.lowest; /* zero, as most of the others may be */
+            for (i = at; i < stop; i++) fields[i] = by.shift;
+        } else if (stop - at < DTCI_CHUNK) {
+            any |= dtci_quantize(fields + at, values + 4 * at, &by, q->stochastic, random, first + at, stop - at);
+        } else if (q->stochastic) {
+            any |= dtci_quantize(fields, values, &by, 1, random, first, DTCI_CHUNK);
+        } else {
+            any |= dtci_quantize(fields, values, &by, 0, random, first, DTCI_CHUNK);
         }
     }
     return any;
 }
 
-/* Values of fields, or of bins. Products are exact in double, and so is their sum with the origin: one rounding. */
-DTCI_FN void dtci_quant_floats(float *chunk, const dtci_quant *q, int as_bins, const uint32_t *fields, size_t first,
-                               size_t n) {
-    size_t block = dtci_block(q->head), at, stop;
+/* (field + k0) * step, where the integer is a float's: rounded once, as below. */
+DTCI_INLINE void dtci_multiples(char *DTCI_RESTRICT to, const uint32_t *fields, float step, int32_t k0, size_t n) {
+    size_t i;
+    for (i = 0; i < n; i++) {
+        float x = (float)((int32_t)fields[i] + k0) * step;
+        memcpy(to + 4 * i, &x, 4);
+    }
+}
+
+/* origin + (scale * field + k0) * step. Products are exact in double, and so is their sum with the origin: one
+ * rounding.
+ */
+DTCI_INLINE void dtci_dequantize(char *DTCI_RESTRICT to, const uint32_t *fields, double origin, double step,
+                                 int32_t scale, int32_t k0, size_t n) {
+    size_t i;
+    for (i = 0; i < n; i++) {
+        float x = (float)(origin + (double)(scale * (int32_t)fields[i] + k0) * step);
+        memcpy(to + 4 * i, &x, 4);
+    }
+}
+
+/* Values of fields, or of bins. */
+DTCI_INLINE void dtci_quant_floats(char *to, const dtci_quant *q, int as_bins, const uint32_t *fields, size_t first,
+                                   size_t n) {
+    int small = !q->even && dtci_quant_field_bits(q->head, q->bits) < 24;
+    size_t block = dtci_block(q->head), at, stop, i;
     int32_t terms = (int32_t)q->head->terms;
     for (at = 0; at < n; at = stop) {
         size_t b = (first + at) / block;
@@ -3818,21 +3995,29 @@ DTCI_FN void dtci_quant_floats(float *chunk, const dtci_quant *q, int as_bins, c
         double origin = grid.origin * (double)terms;
         int32_t scale = q->even ? 2 : 1, k0 = q->even ? terms : as_bins ? q->base : grid.lowest * terms;
         stop = (b + 1) * block - first < n ? (b + 1) * block - first : n;
-        for (; at < stop; at++) {
-            double x = origin + (double)(scale * (int32_t)fields[at] + k0) * grid.step;
-            x = x > (double)FLT_MAX ? (double)FLT_MAX : x < -(double)FLT_MAX ? -(double)FLT_MAX : x;
-            chunk[at] = (float)x;
+        if (fabs(origin) + 67108864 * fabs(grid.step) > (double)FLT_MAX) { /* more than any |scale * field + k0| */
+            for (i = at; i < stop; i++) {
+                float x = dtci_to_float(origin + (double)(scale * (int32_t)fields[i] + k0) * grid.step);
+                memcpy(to + 4 * i, &x, 4);
+            }
+        } else if (stop - at < DTCI_CHUNK) {
+            dtci_dequantize(to + 4 * at, fields + at, origin, grid.step, scale, k0, stop - at);
+        } else if (small && grid.step > 0 && k0 > -8388608 && k0 < 8388608) { /* not -0 either */
+            dtci_multiples(to, fields, (float)grid.step, k0, DTCI_CHUNK);
+        } else {
+            dtci_dequantize(to, fields, origin, grid.step, scale, k0, DTCI_CHUNK);
         }
     }
 }
 
 /* Decodes what cannot fail any more: bins, or the payload's fields. */
-DTCI_FN void dtci_quant_emit(const dtci_quant *q, uint32_t coding, const uint16_t *bins, const unsigned char *from,
-                             const dtci_sink *sink) {
+DTCI_INLINE void dtci_quant_emit_body(const dtci_quant *q, uint32_t coding, const uint16_t *bins,
+                                      const unsigned char *from, const dtci_sink *sink, unsigned has) {
     unsigned field_bits = dtci_quant_field_bits(q->head, q->bits);
     uint32_t fields[DTCI_CHUNK];
     float chunk[DTCI_CHUNK];
     size_t first, n, i;
+    (void)has;
     memset(fields, 0, sizeof fields);
     for (first = 0; first < q->head->count; first += n) {
         n = q->head->count - first < DTCI_CHUNK ? q->head->count - first : DTCI_CHUNK;
@@ -3840,10 +4025,55 @@ DTCI_FN void dtci_quant_emit(const dtci_quant *q, uint32_t coding, const uint16_
             for (i = 0; i < n; i++) fields[i] = bins[first + i];
         else if (coding != DTCI_QUANT_CONSTANT)
             dtci_fields_unpack(fields, from + first / 256 * 32 * field_bits, n, field_bits);
-        dtci_quant_floats(chunk, q, coding == DTCI_QUANT_TOKENS, fields, first, n);
-        dtci_store(sink, first, chunk, n);
+        dtci_quant_floats(dtci_place(chunk, sink, first), q, coding == DTCI_QUANT_TOKENS, fields, first, n);
+        dtci_store_placed(sink, first, chunk, n);
     }
 }
+
+DTCI_TWIN(dtci_quant_emit,
+          (const dtci_quant *q, uint32_t coding, const uint16_t *bins, const unsigned char *from, const dtci_sink *sink,
+           unsigned has),
+          (q, coding, bins, from, sink, has))
+
+/* Quantizes everything to fields. */
+DTCI_INLINE void dtci_quant_pack_body(unsigned char *to, const dtci_quant *q, const dtci_random *random,
+                                      const dtci_source *source, unsigned has) {
+    unsigned field_bits = dtci_quant_field_bits(q->head, q->bits);
+    uint32_t fields[DTCI_CHUNK];
+    size_t first, n;
+    (void)has;
+    for (first = 0; first < q->head->count; first += n) {
+        n = q->head->count - first < DTCI_CHUNK ? q->head->count - first : DTCI_CHUNK;
+        (void)dtci_quant_fields(fields, q, 0, random, source, first, n);
+        dtci_fields_pack(to + first / 256 * 32 * field_bits, fields, n, field_bits);
+    }
+}
+
+DTCI_TWIN(dtci_quant_pack,
+          (unsigned char *to, const dtci_quant *q, const dtci_random *random, const dtci_source *source, unsigned has),
+          (to, q, random, source, has))
+
+/* Quantizes everything to bins; *any tells what is set in any of them. */
+DTCI_INLINE void dtci_quant_bin_body(uint16_t *bins, uint32_t *any, const dtci_quant *q, const dtci_random *random,
+                                     const dtci_source *source, unsigned has) {
+    uint32_t fields[DTCI_CHUNK];
+    size_t first, n, i;
+    (void)has;
+    *any = 0;
+    for (first = 0; first < q->head->count; first += n) {
+        n = q->head->count - first < DTCI_CHUNK ? q->head->count - first : DTCI_CHUNK;
+        *any |= dtci_quant_fields(fields, q, 1, random, source, first, n);
+        if (n == DTCI_CHUNK)
+            for (i = 0; i < DTCI_CHUNK; i++) bins[first + i] = (uint16_t)fields[i];
+        else
+            for (i = 0; i < n; i++) bins[first + i] = (uint16_t)fields[i];
+    }
+}
+
+DTCI_TWIN(dtci_quant_bin,
+          (uint16_t * bins, uint32_t *any, const dtci_quant *q, const dtci_random *random, const dtci_source *source,
+           unsigned has),
+          (bins, any, q, random, source, has))
 
 /* Turns the values, times 2^-exponent, part by part; finds deviations and reach. With a shared range, `max`, it and not
  * the values sets the exponent, and parts' deviation is that range. */
@@ -4065,13 +4295,8 @@ DTCI_FN unsigned dtci_quant_auto_bits(const dtc_spec *spec, const dtci_quant *q,
 /* Quantizes everything to bins and prices them; plan->bytes is 0 where all of them are lowest. */
 DTCI_FN void dtci_quant_price(dtci_tokens_plan *plan, const dtci_quant *q, const dtci_random *random,
                               const dtci_source *source, dtci_quant_work *work) {
-    uint32_t fields[DTCI_CHUNK], any = 0;
-    size_t first, n, i;
-    for (first = 0; first < q->head->count; first += n) {
-        n = q->head->count - first < DTCI_CHUNK ? q->head->count - first : DTCI_CHUNK;
-        any |= dtci_quant_fields(fields, q, 1, random, source, first, n);
-        for (i = 0; i < n; i++) work->bins[first + i] = (uint16_t)fields[i];
-    }
+    uint32_t any;
+    dtci_quant_bin(work->bins, &any, q, random, source, q->head->has);
     memset(plan, 0, sizeof *plan);
     if (!any) return;
     dtci_coder_count(&work->coder, work->bins, q->head->count, q->bin_bits);
@@ -4149,7 +4374,7 @@ DTCI_FN dtc_status dtci_quant_encode(const dtc_spec *spec, dtci_head *head, unsi
                                      dtci_arena *arena) {
     int rotate = spec->quant.rotate;
     size_t grids = dtci_quant_grid_bytes(head, rotate), around = head->head_bytes + (head->checksum ? 4 : 0) + grids,
-           first, n;
+           first;
     double budget = floor((double)spec->quant.rate * (double)head->count / 8);
     int entropy = spec->quant.entropy == DTC_HUFFMAN;
     dtci_random random = dtci_random_open(spec->seed);
@@ -4235,18 +4460,13 @@ DTCI_FN dtc_status dtci_quant_encode(const dtc_spec *spec, dtci_head *head, unsi
         if (!size) return DTC_ERROR_CAPACITY;
         *bytes = grids + size;
     } else if (coding != DTCI_QUANT_CONSTANT) {
-        uint32_t fields[DTCI_CHUNK];
         if (capacity < *bytes - grids) return DTC_ERROR_CAPACITY;
-        for (first = 0; first < head->count; first += n) {
-            n = head->count - first < DTCI_CHUNK ? head->count - first : DTCI_CHUNK;
-            (void)dtci_quant_fields(fields, &q, 0, &random, source, first, n);
-            dtci_fields_pack(to + first / 256 * 32 * field_bits, fields, n, field_bits);
-        }
+        dtci_quant_pack(to, &q, &random, source, head->has);
     }
     if (residual && rotate)
         dtci_quant_emit_rotated(&q, coding, to - grids, work.bins, to, (uint32_t *)(void *)work.rotated, residual);
     else if (residual)
-        dtci_quant_emit(&q, coding, work.bins, to, residual);
+        dtci_quant_emit(&q, coding, work.bins, to, residual, head->has);
     return DTC_OK;
 }
 
@@ -4328,7 +4548,7 @@ DTCI_FN dtc_status dtci_quant_decode(const dtci_head *head, const unsigned char 
         if (!turned && head->count) return DTC_ERROR_SCRATCH;
         dtci_quant_emit_rotated(&q, coding, payload, bins, payload + dtci_quant_grid_bytes(head, 1), turned, sink);
     } else {
-        dtci_quant_emit(&q, coding, bins, payload + dtci_quant_grid_bytes(head, 0), sink);
+        dtci_quant_emit(&q, coding, bins, payload + dtci_quant_grid_bytes(head, 0), sink, head->has);
     }
     return DTC_OK;
 }
@@ -7307,6 +7527,7 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
 #undef DTCI_QUANT_ROTATED
 #undef DTCI_QUANT_TOKENS
 #undef DTCI_QUANT_WIDE
+#undef DTCI_RESTRICT
 #undef DTCI_RUN_MAX
 #undef DTCI_RUN_SHORT
 #undef DTCI_RUNS
@@ -7328,6 +7549,7 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
 #undef DTCI_TERNARY_ZERO
 #undef DTCI_TOKENS_HEAD
 #undef DTCI_TRITS
+#undef DTCI_TWIN
 #undef DTCI_X86
 
 #endif /* implementation */

@@ -45,9 +45,154 @@ static void test_scan(void **state) {
     free(residual);
 }
 
+/* Encodes and decodes as dtc_encode_residual, dtc_decode and dtc_decode_add do, into guarded memory. */
+typedef struct result {
+    guarded packet, residual, decoded, added;
+    size_t bytes;
+} result;
+
+static result run(int simd, const dtc_spec *spec, const unsigned char *values, const float *residual, size_t n,
+                  size_t off) {
+    size_t bound = dtc_encode_bound(spec, n), scratch_bytes = dtc_encode_scratch(spec, n);
+    const float *from = (const float *)(const void *)values;
+    dtc_info info;
+    result made;
+    (void)has_of(simd);
+    made.packet = guarded_new(bound, off);
+    made.residual = guarded_new(4 * n, off);
+    made.decoded = guarded_new(4 * n, off);
+    made.added = guarded_new(4 * n, off);
+    memcpy(made.residual.p, residual, 4 * n);
+    memcpy(made.added.p, residual, 4 * n);
+    assert_int_equal(dtc_encode_residual(spec, made.packet.p, bound, &made.bytes, from,
+                                         (float *)(void *)made.residual.p, n, workspace(scratch_bytes), scratch_bytes),
+                     DTC_OK);
+    assert_int_equal(dtc_inspect(made.packet.p, made.bytes, &info), DTC_OK);
+    assert_int_equal(dtc_decode((float *)(void *)made.decoded.p, n, made.packet.p, made.bytes, NULL,
+                                workspace(info.decode_scratch), info.decode_scratch),
+                     DTC_OK);
+    assert_int_equal(dtc_decode_add((float *)(void *)made.added.p, n, 0.3f, made.packet.p, made.bytes, NULL,
+                                    workspace(info.decode_scratch), info.decode_scratch),
+                     DTC_OK);
+    if (!spec->no_checksum) /* without a residual the values are read where they are */
+        assert_int_equal(
+            dtc_encode(spec, made.packet.p, bound, &made.bytes, from, n, workspace(scratch_bytes), scratch_bytes),
+            DTC_OK);
+    assert_true(guarded_intact(&made.packet, bound));
+    assert_true(guarded_intact(&made.residual, 4 * n));
+    assert_true(guarded_intact(&made.decoded, 4 * n));
+    assert_true(guarded_intact(&made.added, 4 * n));
+    return made;
+}
+
+static void check_same(guarded *a, guarded *b, size_t bytes, const char *what, const char *spec, size_t n, size_t off) {
+    CHECK(memcmp(a->p, b->p, bytes) == 0, "%s: %s of %zu values, off by %zu", spec, what, n, off);
+    guarded_free(a);
+    guarded_free(b);
+}
+
+static void check_codec(const char *text, size_t n, size_t off, uint64_t seed) {
+    dtc_spec spec = spec_of(text);
+    float *values = drawn(n, n % 3 ? noise_gaussian : noise_laplace, n % 5 ? 0 : 0.5, seed);
+    float *residual = drawn(n, noise_gaussian, 0, seed + 1);
+    guarded from = guarded_new(4 * n, off);
+    result plain, simd;
+    memcpy(from.p, values, 4 * n);
+    spec.seed = seed;
+    spec.no_checksum = off % 2;
+    plain = run(PLAIN, &spec, from.p, residual, n, off);
+    simd = run(SIMD, &spec, from.p, residual, n, off);
+    CHECK(plain.bytes == simd.bytes, "%s: %zu values, off by %zu", text, n, off);
+    check_same(&plain.packet, &simd.packet, plain.bytes, "packet", text, n, off);
+    check_same(&plain.residual, &simd.residual, 4 * n, "residual", text, n, off);
+    check_same(&plain.decoded, &simd.decoded, 4 * n, "decoded values", text, n, off);
+    check_same(&plain.added, &simd.added, 4 * n, "sum", text, n, off);
+    guarded_free(&from);
+    free(values);
+    free(residual);
+}
+
+static void test_codecs(void **state) {
+    static const char *const texts[] = {
+        "raw",
+        "raw:type=bf16",
+        "raw:type=fp16",
+        "ternary",
+        "ternary:pack=base3",
+        "ternary:pack=base3,block=300",
+        "ternary:pack=base3,workers=200",
+        "quant:bits=1,entropy=none",
+        "quant:bits=2,entropy=none",
+        "quant:bits=3,entropy=none,rounding=stochastic",
+        "quant:bits=4,entropy=none,block=257",
+        "quant:bits=5,entropy=none,grid=even,rounding=stochastic",
+        "quant:bits=7,entropy=none,min=-1,max=2",
+        "quant:bits=8,entropy=none",
+        "quant:bits=8,entropy=none,grid=even,workers=65535",
+        "quant:bits=11,entropy=none",
+        "quant:bits=16,entropy=none,workers=256",
+        "quant:bits=6",
+        "quant:bits=6,grid=even,block=512",
+    };
+    static const size_t more[] = {159, 160, 161, 255, 256, 257, 320, 511, 512, 513, 1279, 1280, 1281, 2600, 4099};
+    size_t s, n, off;
+    (void)state;
+    for (s = 0; s < LENGTH(texts); s++) {
+        for (n = 0; n <= 130; n++) check_codec(texts[s], n, n % 32, 100 * n);
+        for (n = 0; n < LENGTH(more); n++)
+            for (off = 0; off < 32; off += n < 12 ? 5 : 1) check_codec(texts[s], more[n], off, 1000 * n + off);
+    }
+}
+
+/* Scales at which a sum of many, or a multiple, leaves a float's range, is denormal, or negative. */
+static void test_scales(void **state) {
+    static const char *const texts[] = {
+        "ternary:scale=3e38,workers=9,pack=base3",
+        "ternary:scale=1e-44,pack=base3",
+        "quant:bits=4,entropy=none,min=-3e38,max=3e38,workers=3",
+        "quant:bits=4,entropy=none,min=-3e38,max=3e38,workers=3,grid=even",
+        "quant:bits=8,entropy=none,min=-1e-42,max=1e-42",
+        "quant:bits=8,entropy=none,min=-1,max=1",
+        "quant:bits=8,entropy=none,min=16000,max=16001",
+        "quant:bits=16,entropy=none,min=-100,max=1,workers=256",
+    };
+    enum { COUNT = 700 };
+    float *values = drawn(COUNT, noise_gaussian, 0.1, 7);
+    size_t s, i;
+    (void)state;
+    for (s = 0; s < LENGTH(texts); s++) {
+        packet made = encode(texts[s], values, COUNT), sum = made;
+        float *decoded[2] = {floats(COUNT), floats(COUNT)};
+        int simd, turn;
+        dtc_info info = inspect(&made);
+        sum.bytes = (unsigned char *)memory(made.size);
+        memcpy(sum.bytes, made.bytes, made.size);
+        for (turn = 0; turn < 2; turn++) {
+            for (i = 1; i < info.workers && i < 9 && !turn; i++)
+                assert_int_equal(dtc_packet_add(sum.bytes, sum.size, &sum.size, sum.bytes, sum.size, made.bytes,
+                                                made.size, workspace(100000), 100000),
+                                 DTC_OK);
+            for (simd = PLAIN; simd <= SIMD; simd++) {
+                (void)has_of(simd);
+                decode_into(decoded[simd], &sum);
+            }
+            CHECK(memcmp(decoded[PLAIN], decoded[SIMD], 4 * COUNT) == 0, "%s", texts[s]);
+            for (i = 0; i < COUNT; i++) assert_true(isfinite(decoded[SIMD][i]));
+            assert_int_equal(dtc_packet_scale(sum.bytes, sum.size, -0.25f), DTC_OK);
+        }
+        free(made.bytes);
+        free(sum.bytes);
+        free(decoded[0]);
+        free(decoded[1]);
+    }
+    free(values);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_scan),
+        cmocka_unit_test(test_codecs),
+        cmocka_unit_test(test_scales),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
