@@ -876,8 +876,8 @@ DTCI_FN void dtci_put_float(unsigned char *p, float x) {
     dtci_put32(p, dtci_float_bits(x));
 }
 
-/* values[i] of a caller's floats, which may have any alignment. */
-DTCI_FN float dtci_float_at(const float *values, size_t i) {
+/* values[i] of floats that may have any alignment. */
+DTCI_INLINE float dtci_float_at(const void *values, size_t i) {
     float x;
     memcpy(&x, (const char *)values + 4 * i, 4);
     return x;
@@ -1055,12 +1055,6 @@ typedef struct dtci_source {
     const float *values;
     const float *residual; /* NULL, or added to the values */
 } dtci_source;
-
-DTCI_INLINE float dtci_float_at(const char *floats, size_t i) {
-    float x;
-    memcpy(&x, floats + 4 * i, 4);
-    return x;
-}
 
 DTCI_INLINE void dtci_sum_floats(float *DTCI_RESTRICT sum, const char *a, const char *b, size_t n) {
     size_t i;
