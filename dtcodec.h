@@ -5442,7 +5442,9 @@ DTCI_FN double dtci_sensing_unit(const float *x, size_t n) {
 }
 
 DTCI_FN float dtci_sensing_bound(double x) {
-    return (float)(x > (double)FLT_MAX ? (double)FLT_MAX : x < -(double)FLT_MAX ? -(double)FLT_MAX : x);
+    x = x > (double)FLT_MAX ? (double)FLT_MAX : x;
+    x = x < -(double)FLT_MAX ? -(double)FLT_MAX : x;
+    return (float)x;
 }
 
 /* y of one block; there is room for one more. */
@@ -5777,8 +5779,8 @@ DTCI_FN void dtci_sensing_amp(const dtci_sensing_work *work, uint32_t iterations
     }
 }
 
-/* The blocks' values from their measurements y. Nothing can fail any more. */
-DTCI_FN void dtci_sensing_emit(const dtci_sensing *s, const float *y, const dtc_decode_options *options,
+/* The blocks' values from their measurements y, which are scaled in place. Nothing can fail any more. */
+DTCI_FN void dtci_sensing_emit(const dtci_sensing *s, float *y, const dtc_decode_options *options,
                                const dtci_sink *sink, dtci_sensing_work *work) {
     dtc_method method = options ? options->method : DTC_METHOD_AUTO;
     uint32_t iterations = options ? options->max_iterations : 0;
@@ -5788,7 +5790,7 @@ DTCI_FN void dtci_sensing_emit(const dtci_sensing *s, const float *y, const dtc_
     if (!iterations) iterations = method == DTC_METHOD_ISTA ? 1000 : method == DTC_METHOD_FISTA ? 200 : 50;
     if (!(tolerance > 0)) tolerance = method == DTC_METHOD_AUTO ? 0.05 : 1e-5;
     for (first = 0; first < s->count; first += part.values, y += part.measurements) {
-        double unit;
+        double unit, back;
         part = dtci_sensing_at(s, first);
         work->size = (size_t)1 << (work->log2_size = part.log2_size);
         work->room = dtci_sensing_room(work->size);
@@ -5800,10 +5802,12 @@ DTCI_FN void dtci_sensing_emit(const dtci_sensing *s, const float *y, const dtc_
             known = part.values;
         }
         unit = dtci_sensing_unit(y, part.measurements);
+        back = 1 / unit; /* both are powers of two */
         memset(work->x, 0, 4 * work->room);
         memset(work->y, 0, 4 * work->room);
+        for (i = 0; i < part.measurements; i++) y[i] = (float)((double)y[i] * unit);
         for (i = n = 0; i < work->size; i++) {
-            work->y[i] = work->rows[i] * (float)((double)y[n] * unit);
+            work->y[i] = work->rows[i] * y[n];
             n += work->rows[i] > 0;
         }
         if (method == DTC_METHOD_LINEAR || part.measurements == work->size)
@@ -5816,7 +5820,7 @@ DTCI_FN void dtci_sensing_emit(const dtci_sensing *s, const float *y, const dtc_
             float chunk[DTCI_CHUNK];
             size_t j;
             n = part.values - i < DTCI_CHUNK ? part.values - i : DTCI_CHUNK;
-            for (j = 0; j < n; j++) chunk[j] = dtci_sensing_bound((double)work->x[i + j] / unit);
+            for (j = 0; j < n; j++) chunk[j] = dtci_sensing_bound((double)work->x[i + j] * back);
             dtci_sensing_flip(chunk, s, first + i, n);
             dtci_store(sink, first + i, chunk, n);
         }
