@@ -2777,44 +2777,44 @@ DTCI_FN size_t dtci_decoder_scratch(size_t n) {
  * ------------------------------------------------------------------------------------------------------------------*/
 
 #define DTCI_HADAMARD_MAX  16u /* log2 of the largest size */
-#define DTCI_HADAMARD_NEAR 4096u
+#define DTCI_HADAMARD_NEAR 12u /* of the parts that near levels stay within: four far levels are left */
 
 /* The reference. A level joins values a stride apart; two make a pass, the one of the smaller stride first. */
-#define DTCI_HADAMARD(name, type)                                            \
-    DTCI_FN void name##_levels(type *x, size_t n, size_t near, size_t far) { \
-        for (; far >= 4 * near; far /= 4) {                                  \
-            size_t h = far / 4, block, i;                                    \
-            for (block = 0; block < n; block += far) {                       \
-                type *p = x + block;                                         \
-                for (i = 0; i < h; i++) {                                    \
-                    type a = p[i] + p[h + i], b = p[i] - p[h + i];           \
-                    type c = p[2 * h + i] + p[3 * h + i];                    \
-                    type d = p[2 * h + i] - p[3 * h + i];                    \
-                    p[i] = a + c;                                            \
-                    p[h + i] = b + d;                                        \
-                    p[2 * h + i] = a - c;                                    \
-                    p[3 * h + i] = b - d;                                    \
-                }                                                            \
-            }                                                                \
-        }                                                                    \
-        if (far > near) {                                                    \
-            size_t h = far / 2, block, i;                                    \
-            for (block = 0; block < n; block += far) {                       \
-                type *p = x + block;                                         \
-                for (i = 0; i < h; i++) {                                    \
-                    type a = p[i];                                           \
-                    p[i] = a + p[h + i];                                     \
-                    p[h + i] = a - p[h + i];                                 \
-                }                                                            \
-            }                                                                \
-        }                                                                    \
-    }                                                                        \
-                                                                             \
-    DTCI_FN void name(type *x, unsigned log2_n) {                            \
-        size_t n = (size_t)1 << log2_n;                                      \
-        size_t part = n < DTCI_HADAMARD_NEAR ? n : DTCI_HADAMARD_NEAR, i;    \
-        name##_levels(x, n, part, n);                                        \
-        for (i = 0; i < n; i += part) name##_levels(x + i, part, 1, part);   \
+#define DTCI_HADAMARD(name, type)                                                                    \
+    DTCI_FN void name##_levels(type *x, size_t n, size_t near, size_t far) {                         \
+        for (; far >= 4 * near; far /= 4) {                                                          \
+            size_t h = far / 4, block, i;                                                            \
+            for (block = 0; block < n; block += far) {                                               \
+                type *p = x + block;                                                                 \
+                for (i = 0; i < h; i++) {                                                            \
+                    type a = p[i] + p[h + i], b = p[i] - p[h + i];                                   \
+                    type c = p[2 * h + i] + p[3 * h + i];                                            \
+                    type d = p[2 * h + i] - p[3 * h + i];                                            \
+                    p[i] = a + c;                                                                    \
+                    p[h + i] = b + d;                                                                \
+                    p[2 * h + i] = a - c;                                                            \
+                    p[3 * h + i] = b - d;                                                            \
+                }                                                                                    \
+            }                                                                                        \
+        }                                                                                            \
+        if (far > near) {                                                                            \
+            size_t h = far / 2, block, i;                                                            \
+            for (block = 0; block < n; block += far) {                                               \
+                type *p = x + block;                                                                 \
+                for (i = 0; i < h; i++) {                                                            \
+                    type a = p[i];                                                                   \
+                    p[i] = a + p[h + i];                                                             \
+                    p[h + i] = a - p[h + i];                                                         \
+                }                                                                                    \
+            }                                                                                        \
+        }                                                                                            \
+    }                                                                                                \
+                                                                                                     \
+    DTCI_FN void name##_far(type *x, unsigned log2_n) {                                              \
+        name##_levels(x, (size_t)1 << log2_n, (size_t)1 << DTCI_HADAMARD_NEAR, (size_t)1 << log2_n); \
+    }                                                                                                \
+    DTCI_FN void name##_near(type *x, unsigned log2_n) {                                             \
+        name##_levels(x, (size_t)1 << log2_n, 1, (size_t)1 << log2_n);                               \
     }
 
 DTCI_HADAMARD(dtci_hadamard_reference, float)
@@ -2912,8 +2912,8 @@ typedef uint32_t dtci_vector_u8 __attribute__((vector_size(32), aligned(4), may_
         *name##_at(p) = x;                                                                  \
     }
 
-/* LANES is one of the above; log2_n is 3 or more. */
-#define DTCI_HADAMARD(name, INLINE, FN, type, vector, words, LANES, LEVEL)                                        \
+/* LANES is one of the above. */
+#define DTCI_HADAMARD(name, reference, INLINE, FN, type, vector, words, LANES, LEVEL)                             \
     INLINE vector *name##_at(type *p) {                                                                           \
         return (vector *)(void *)p;                                                                               \
     }                                                                                                             \
@@ -2982,7 +2982,7 @@ typedef uint32_t dtci_vector_u8 __attribute__((vector_size(32), aligned(4), may_
     /* The four far levels of the largest size. Rows so many bytes apart share lines of the cache: so they        \
      * are read and written four at a time, and between the two a tile of them stands elsewhere. */               \
     INLINE void name##_far_16(type *x) {                                                                          \
-        const size_t lanes = sizeof(vector) / sizeof(type), h = DTCI_HADAMARD_NEAR;                               \
+        const size_t lanes = sizeof(vector) / sizeof(type), h = (size_t)1 << DTCI_HADAMARD_NEAR;                  \
         const size_t tile = DTCI_HADAMARD_TILE;                                                                   \
         type rows[16 * DTCI_HADAMARD_TILE] __attribute__((aligned(64)));                                          \
         size_t first, row, i;                                                                                     \
@@ -2996,71 +2996,68 @@ typedef uint32_t dtci_vector_u8 __attribute__((vector_size(32), aligned(4), may_
         }                                                                                                         \
     }                                                                                                             \
                                                                                                                   \
-    FN void name(type *x, unsigned log2_n) {                                                                      \
-        size_t n = (size_t)1 << log2_n, part = n < DTCI_HADAMARD_NEAR ? n : DTCI_HADAMARD_NEAR, i, j;             \
-        size_t last = part < DTCI_HADAMARD_NEAR && log2_n % 2 ? 8 : 16;                                           \
-        if (n == 16 * DTCI_HADAMARD_NEAR)                                                                         \
+    FN void name##_far(type *x, unsigned log2_n) {                                                                \
+        size_t n = (size_t)1 << log2_n;                                                                           \
+        if (log2_n == DTCI_HADAMARD_NEAR + 4)                                                                     \
             name##_far_16(x);                                                                                     \
         else                                                                                                      \
-            name##_levels(x, n, part, n);                                                                         \
-        for (i = 0; i < n; i += part) {                                                                           \
-            name##_levels(x + i, part, last, part);                                                               \
-            for (j = i; j < i + part; j += last)                                                                  \
-                if (last == 8)                                                                                    \
-                    name##_last_8(x + j);                                                                         \
-                else                                                                                              \
-                    name##_last_16(x + j);                                                                        \
+            name##_levels(x, n, (size_t)1 << DTCI_HADAMARD_NEAR, n);                                              \
+    }                                                                                                             \
+    FN void name##_near(type *x, unsigned log2_n) {                                                               \
+        size_t n = (size_t)1 << log2_n, last = log2_n % 2 ? 8 : 16, i;                                            \
+        if (log2_n < 3) {                                                                                         \
+            reference##_near(x, log2_n);                                                                          \
+            return;                                                                                               \
         }                                                                                                         \
+        name##_levels(x, n, last, n);                                                                             \
+        for (i = 0; i < n; i += last)                                                                             \
+            if (last == 8)                                                                                        \
+                name##_last_8(x + i);                                                                             \
+            else                                                                                                  \
+                name##_last_16(x + i);                                                                            \
     }
 
-DTCI_HADAMARD(dtci_hadamard_vectors, DTCI_INLINE, DTCI_FN, float, dtci_vector_f4, dtci_vector_u4, DTCI_HADAMARD_LANES_4,
-              DTCI_HADAMARD_FLOAT)
-DTCI_HADAMARD(dtci_hadamard_integer_vectors, DTCI_INLINE, DTCI_FN, uint32_t, dtci_vector_u4, dtci_vector_u4,
-              DTCI_HADAMARD_LANES_4, DTCI_HADAMARD_INTEGER)
+DTCI_HADAMARD(dtci_hadamard_vectors, dtci_hadamard_reference, DTCI_INLINE, DTCI_FN, float, dtci_vector_f4,
+              dtci_vector_u4, DTCI_HADAMARD_LANES_4, DTCI_HADAMARD_FLOAT)
+DTCI_HADAMARD(dtci_hadamard_integer_vectors, dtci_hadamard_integer_reference, DTCI_INLINE, DTCI_FN, uint32_t,
+              dtci_vector_u4, dtci_vector_u4, DTCI_HADAMARD_LANES_4, DTCI_HADAMARD_INTEGER)
 #if defined(DTCI_X86)
-DTCI_HADAMARD(dtci_hadamard_avx2, DTCI_AVX2_INLINE, DTCI_AVX2, float, dtci_vector_f8, dtci_vector_u8,
-              DTCI_HADAMARD_LANES_8, DTCI_HADAMARD_FLOAT)
-DTCI_HADAMARD(dtci_hadamard_integer_avx2, DTCI_AVX2_INLINE, DTCI_AVX2, uint32_t, dtci_vector_u8, dtci_vector_u8,
-              DTCI_HADAMARD_LANES_8, DTCI_HADAMARD_INTEGER)
+DTCI_HADAMARD(dtci_hadamard_avx2, dtci_hadamard_reference, DTCI_AVX2_INLINE, DTCI_AVX2, float, dtci_vector_f8,
+              dtci_vector_u8, DTCI_HADAMARD_LANES_8, DTCI_HADAMARD_FLOAT)
+DTCI_HADAMARD(dtci_hadamard_integer_avx2, dtci_hadamard_integer_reference, DTCI_AVX2_INLINE, DTCI_AVX2, uint32_t,
+              dtci_vector_u8, dtci_vector_u8, DTCI_HADAMARD_LANES_8, DTCI_HADAMARD_INTEGER)
 #endif
 
 #undef DTCI_HADAMARD
 #endif
 
-/* `has` is what dtci_ask told. */
-DTCI_FN void dtci_hadamard(float *x, unsigned log2_n, unsigned has) {
-    (void)has;
 #if defined(DTCI_VECTORS) && defined(DTCI_X86)
-    if (log2_n >= 3 && has & DTCI_HAS_AVX2) {
-        dtci_hadamard_avx2(x, log2_n);
-        return;
-    }
+#define DTCI_HADAMARD_PASS(name, pass, has) ((has)&DTCI_HAS_AVX2 ? name##_avx2_##pass : name##_vectors_##pass)
+#elif defined(DTCI_VECTORS)
+#define DTCI_HADAMARD_PASS(name, pass, has) ((void)(has), name##_vectors_##pass)
+#else
+#define DTCI_HADAMARD_PASS(name, pass, has) ((void)(has), name##_reference_##pass)
 #endif
-#if defined(DTCI_VECTORS)
-    if (log2_n >= 3) {
-        dtci_hadamard_vectors(x, log2_n);
-        return;
-    }
-#endif
-    dtci_hadamard_reference(x, log2_n);
-}
 
-DTCI_FN void dtci_hadamard_integer(uint32_t *x, unsigned log2_n, unsigned has) {
-    (void)has;
-#if defined(DTCI_VECTORS) && defined(DTCI_X86)
-    if (log2_n >= 3 && has & DTCI_HAS_AVX2) {
-        dtci_hadamard_integer_avx2(x, log2_n);
-        return;
+/* The far levels, and the near ones of one part; both leave what is not theirs. `has` is what dtci_ask told. */
+#define DTCI_HADAMARD(name, type)                                                                                      \
+    DTCI_FN void name##_far(type *x, unsigned log2_n, unsigned has) {                                                  \
+        DTCI_HADAMARD_PASS(name, far, has)(x, log2_n);                                                                 \
+    }                                                                                                                  \
+    DTCI_FN void name##_near(type *x, unsigned log2_n, unsigned has) {                                                 \
+        DTCI_HADAMARD_PASS(name, near, has)(x, log2_n);                                                                \
+    }                                                                                                                  \
+    DTCI_FN void name(type *x, unsigned log2_n, unsigned has) {                                                        \
+        unsigned log2_part = log2_n < DTCI_HADAMARD_NEAR ? log2_n : DTCI_HADAMARD_NEAR;                                \
+        size_t first;                                                                                                  \
+        name##_far(x, log2_n, has);                                                                                    \
+        for (first = 0; first >> log2_n == 0; first += (size_t)1 << log2_part) name##_near(x + first, log2_part, has); \
     }
-#endif
-#if defined(DTCI_VECTORS)
-    if (log2_n >= 3) {
-        dtci_hadamard_integer_vectors(x, log2_n);
-        return;
-    }
-#endif
-    dtci_hadamard_integer_reference(x, log2_n);
-}
+
+DTCI_HADAMARD(dtci_hadamard, float)
+DTCI_HADAMARD(dtci_hadamard_integer, uint32_t)
+
+#undef DTCI_HADAMARD
 
 /* The signs of values first .. first + 31, first being a multiple of 32: bit i is set where it is -1. */
 DTCI_FN uint32_t dtci_signs(const dtci_random *random, size_t first) {
@@ -5534,95 +5531,95 @@ typedef struct dtci_sensing_denoiser {
 
 /* Passes over a block, written once for one value at a time, for four and for eight. Sums are in floats over 256
  * values, and of these in double. */
-#define DTCI_SENSING_PASSES(name, FN, vector)                                                                        \
-    FN double name##_sum(const vector *x) {                                                                          \
-        float lanes[sizeof(vector) / 4];                                                                             \
-        double sum = 0;                                                                                              \
-        size_t i;                                                                                                    \
-        memcpy(lanes, x, sizeof lanes);                                                                              \
-        for (i = 0; i < sizeof lanes / 4; i++) sum += (double)lanes[i];                                              \
-        return sum;                                                                                                  \
-    }                                                                                                                \
-                                                                                                                     \
-    /* w := back * (y - scale * rows * w); returns the sum of (y - scale * rows * w)^2 */                            \
-    FN double name##_residual(const dtci_sensing_work *work, float scale, float back) {                              \
-        double squares = 0;                                                                                          \
-        size_t first, i;                                                                                             \
-        for (first = 0; first < work->room; first += DTCI_CHUNK) {                                                   \
-            vector sum;                                                                                              \
-            memset(&sum, 0, sizeof sum);                                                                             \
-            for (i = first; i < first + DTCI_CHUNK; i += sizeof(vector) / 4) {                                       \
-                vector *w = (vector *)(void *)(work->w + i);                                                         \
-                const vector *y = (const vector *)(const void *)(work->y + i);                                       \
-                const vector *rows = (const vector *)(const void *)(work->rows + i);                                 \
-                vector off = *y - *rows * scale * *w;                                                                \
-                sum += off * off;                                                                                    \
-                *w = off * back;                                                                                     \
-            }                                                                                                        \
-            squares += name##_sum(&sum);                                                                             \
-        }                                                                                                            \
-        return squares;                                                                                              \
-    }                                                                                                                \
-                                                                                                                     \
-    /* Adds w^2 and w^4 of values first .. last - 1 to sums. */                                                      \
-    FN void name##_moments(const dtci_sensing_work *work, size_t first, size_t last, double *sums) {                 \
-        size_t stop, i;                                                                                              \
-        for (i = first; i < last;) {                                                                                 \
-            vector square, fourth;                                                                                   \
-            stop = last - i < DTCI_CHUNK ? last : i + DTCI_CHUNK;                                                    \
-            memset(&square, 0, sizeof square);                                                                       \
-            memset(&fourth, 0, sizeof fourth);                                                                       \
-            for (; i < stop; i += sizeof(vector) / 4) {                                                              \
-                const vector *w = (const vector *)(const void *)(work->w + i);                                       \
-                vector s = *w * *w;                                                                                  \
-                square += s;                                                                                         \
-                fourth += s * s;                                                                                     \
-            }                                                                                                        \
-            sums[0] += name##_sum(&square);                                                                          \
-            sums[1] += name##_sum(&fourth);                                                                          \
-        }                                                                                                            \
-    }                                                                                                                \
-                                                                                                                     \
-    /* Of values first .. last - 1, r = x + w: x := their expectation, w := r. Adds to sums p, (g r)^2 p and dx/dr / \
-     * g. */                                                                                                         \
-    FN void name##_denoise(const dtci_sensing_work *work, const dtci_sensing_denoiser *with, size_t first,           \
-                           size_t last, double *sums) {                                                              \
-        const float k = with->k, g = with->g, c = with->c;                                                           \
-        size_t stop, i;                                                                                              \
-        for (i = first; i < last;) {                                                                                 \
-            vector chance, power, slope;                                                                             \
-            stop = last - i < DTCI_CHUNK ? last : i + DTCI_CHUNK;                                                    \
-            memset(&chance, 0, sizeof chance);                                                                       \
-            memset(&power, 0, sizeof power);                                                                         \
-            memset(&slope, 0, sizeof slope);                                                                         \
-            for (; i < stop; i += sizeof(vector) / 4) {                                                              \
-                vector *x = (vector *)(void *)(work->x + i), *w = (vector *)(void *)(work->w + i);                   \
-                vector r = *x + *w, t = k * r * r, q = 1.0f / (1.0f + t * 0.03125f), e = q * q, p;                   \
-                e *= e;                                                                                              \
-                e *= e;                                                                                              \
-                e *= e;                                                                                              \
-                e *= e;                                                                                              \
-                p = 1.0f / (1.0f + c * e);                                                                           \
-                *w = r;                                                                                              \
-                *x = r = g * r;                                                                                      \
-                *x *= p;                                                                                             \
-                chance += p;                                                                                         \
-                power += p * r * r;                                                                                  \
-                slope += p + 2.0f * p * (1.0f - p) * t * q;                                                          \
-            }                                                                                                        \
-            sums[0] += name##_sum(&chance);                                                                          \
-            sums[1] += name##_sum(&power);                                                                           \
-            sums[2] += name##_sum(&slope);                                                                           \
-        }                                                                                                            \
-    }                                                                                                                \
-                                                                                                                     \
-    /* x := (x - along * w) * stretch, and w := x */                                                                 \
-    FN void name##_onward(const dtci_sensing_work *work, float along, float stretch) {                               \
-        size_t i;                                                                                                    \
-        for (i = 0; i < work->room; i += sizeof(vector) / 4) {                                                       \
-            vector *x = (vector *)(void *)(work->x + i), *w = (vector *)(void *)(work->w + i);                       \
-            *w = *x = (*x - along * *w) * stretch;                                                                   \
-        }                                                                                                            \
+#define DTCI_SENSING_PASSES(name, FN, vector)                                                                         \
+    FN double name##_sum(const vector *x) {                                                                           \
+        float lanes[sizeof(vector) / 4];                                                                              \
+        double sum = 0;                                                                                               \
+        size_t i;                                                                                                     \
+        memcpy(lanes, x, sizeof lanes);                                                                               \
+        for (i = 0; i < sizeof lanes / 4; i++) sum += (double)lanes[i];                                               \
+        return sum;                                                                                                   \
+    }                                                                                                                 \
+                                                                                                                      \
+    /* w := back * (y - scale * rows * w); returns the sum of (y - scale * rows * w)^2, of values begin .. end - 1 */ \
+    FN double name##_residual(const dtci_sensing_work *work, size_t begin, size_t end, float scale, float back) {     \
+        double squares = 0;                                                                                           \
+        size_t first, i;                                                                                              \
+        for (first = begin; first < end; first += DTCI_CHUNK) {                                                       \
+            vector sum;                                                                                               \
+            memset(&sum, 0, sizeof sum);                                                                              \
+            for (i = first; i < first + DTCI_CHUNK; i += sizeof(vector) / 4) {                                        \
+                vector *w = (vector *)(void *)(work->w + i);                                                          \
+                const vector *y = (const vector *)(const void *)(work->y + i);                                        \
+                const vector *rows = (const vector *)(const void *)(work->rows + i);                                  \
+                vector off = *y - *rows * scale * *w;                                                                 \
+                sum += off * off;                                                                                     \
+                *w = off * back;                                                                                      \
+            }                                                                                                         \
+            squares += name##_sum(&sum);                                                                              \
+        }                                                                                                             \
+        return squares;                                                                                               \
+    }                                                                                                                 \
+                                                                                                                      \
+    /* Adds w^2 and w^4 of values first .. last - 1 to sums. */                                                       \
+    FN void name##_moments(const dtci_sensing_work *work, size_t first, size_t last, double *sums) {                  \
+        size_t stop, i;                                                                                               \
+        for (i = first; i < last;) {                                                                                  \
+            vector square, fourth;                                                                                    \
+            stop = last - i < DTCI_CHUNK ? last : i + DTCI_CHUNK;                                                     \
+            memset(&square, 0, sizeof square);                                                                        \
+            memset(&fourth, 0, sizeof fourth);                                                                        \
+            for (; i < stop; i += sizeof(vector) / 4) {                                                               \
+                const vector *w = (const vector *)(const void *)(work->w + i);                                        \
+                vector s = *w * *w;                                                                                   \
+                square += s;                                                                                          \
+                fourth += s * s;                                                                                      \
+            }                                                                                                         \
+            sums[0] += name##_sum(&square);                                                                           \
+            sums[1] += name##_sum(&fourth);                                                                           \
+        }                                                                                                             \
+    }                                                                                                                 \
+                                                                                                                      \
+    /* Of values first .. last - 1, r = x + w: x := their expectation, w := r. Adds to sums p, (g r)^2 p and dx/dr /  \
+     * g. */                                                                                                          \
+    FN void name##_denoise(const dtci_sensing_work *work, const dtci_sensing_denoiser *with, size_t first,            \
+                           size_t last, double *sums) {                                                               \
+        const float k = with->k, g = with->g, c = with->c;                                                            \
+        size_t stop, i;                                                                                               \
+        for (i = first; i < last;) {                                                                                  \
+            vector chance, power, slope;                                                                              \
+            stop = last - i < DTCI_CHUNK ? last : i + DTCI_CHUNK;                                                     \
+            memset(&chance, 0, sizeof chance);                                                                        \
+            memset(&power, 0, sizeof power);                                                                          \
+            memset(&slope, 0, sizeof slope);                                                                          \
+            for (; i < stop; i += sizeof(vector) / 4) {                                                               \
+                vector *x = (vector *)(void *)(work->x + i), *w = (vector *)(void *)(work->w + i);                    \
+                vector r = *x + *w, t = k * r * r, q = 1.0f / (1.0f + t * 0.03125f), e = q * q, p;                    \
+                e *= e;                                                                                               \
+                e *= e;                                                                                               \
+                e *= e;                                                                                               \
+                e *= e;                                                                                               \
+                p = 1.0f / (1.0f + c * e);                                                                            \
+                *w = r;                                                                                               \
+                *x = r = g * r;                                                                                       \
+                *x *= p;                                                                                              \
+                chance += p;                                                                                          \
+                power += p * r * r;                                                                                   \
+                slope += p + 2.0f * p * (1.0f - p) * t * q;                                                           \
+            }                                                                                                         \
+            sums[0] += name##_sum(&chance);                                                                           \
+            sums[1] += name##_sum(&power);                                                                            \
+            sums[2] += name##_sum(&slope);                                                                            \
+        }                                                                                                             \
+    }                                                                                                                 \
+                                                                                                                      \
+    /* x := (x - along * w) * stretch, and w := x */                                                                  \
+    FN void name##_onward(const dtci_sensing_work *work, float along, float stretch) {                                \
+        size_t i;                                                                                                     \
+        for (i = 0; i < work->room; i += sizeof(vector) / 4) {                                                        \
+            vector *x = (vector *)(void *)(work->x + i), *w = (vector *)(void *)(work->w + i);                        \
+            *w = *x = (*x - along * *w) * stretch;                                                                    \
+        }                                                                                                             \
     }
 
 DTCI_SENSING_PASSES(dtci_sensing_1, DTCI_FN, float)
@@ -5642,13 +5639,20 @@ DTCI_SENSING_PASSES(dtci_sensing_8, DTCI_AVX2, dtci_vector_f8)
 #define DTCI_SENSING_PASS(work, pass) dtci_sensing_1_##pass
 #endif
 
-/* With w = x: w := gain A^T (y - A x), which is the gradient's step; returns |y - A x|^2. */
+/* With w = x: w := gain A^T (y - A x), which is the gradient's step; returns |y - A x|^2. The second transform has its
+ * near levels first, so that all passes over a part find it in the cache. */
 DTCI_FN double dtci_sensing_gradient(const dtci_sensing_work *work, double gain) {
     float scale = (float)(1 / sqrt((double)work->size)), back = (float)(gain / sqrt((double)work->size));
-    double squares;
-    dtci_hadamard(work->w, work->log2_size, work->has);
-    squares = DTCI_SENSING_PASS(work, residual)(work, scale, back);
-    dtci_hadamard(work->w, work->log2_size, work->has);
+    unsigned log2_part = work->log2_size < DTCI_HADAMARD_NEAR ? work->log2_size : DTCI_HADAMARD_NEAR;
+    size_t first, part = dtci_sensing_room((size_t)1 << log2_part);
+    double squares = 0;
+    dtci_hadamard_far(work->w, work->log2_size, work->has);
+    for (first = 0; first < work->room; first += part) {
+        dtci_hadamard_near(work->w + first, log2_part, work->has);
+        squares += DTCI_SENSING_PASS(work, residual)(work, first, first + part, scale, back);
+        dtci_hadamard_near(work->w + first, log2_part, work->has);
+    }
+    dtci_hadamard_far(work->w, work->log2_size, work->has);
     return squares;
 }
 
@@ -5656,7 +5660,7 @@ DTCI_FN double dtci_sensing_gradient(const dtci_sensing_work *work, double gain)
 DTCI_FN double dtci_sensing_start(const dtci_sensing_work *work, double gain) {
     double squares;
     memset(work->w, 0, 4 * work->room);
-    squares = DTCI_SENSING_PASS(work, residual)(work, 0, (float)(gain / sqrt((double)work->size)));
+    squares = DTCI_SENSING_PASS(work, residual)(work, 0, work->room, 0, (float)(gain / sqrt((double)work->size)));
     dtci_hadamard(work->w, work->log2_size, work->has);
     return squares;
 }
@@ -7509,6 +7513,7 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
 #undef DTCI_HADAMARD_LANES_8
 #undef DTCI_HADAMARD_MAX
 #undef DTCI_HADAMARD_NEAR
+#undef DTCI_HADAMARD_PASS
 #undef DTCI_HADAMARD_TILE
 #undef DTCI_VECTORS
 #undef DTCI_HAS_AVX2
