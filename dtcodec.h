@@ -5459,8 +5459,10 @@ DTCI_FN void dtci_sensing_measure(float *y, const dtci_sensing *s, const dtci_se
     for (i = 0; i < part->values; i++) x[i] = (float)((double)x[i] * unit);
     dtci_hadamard(x, part->log2_size, s->has);
     unit = 1 / (unit * sqrt((double)size));
+    for (i = 0; i < size; i++) /* magnitudes are below 65536 */
+        x[i] = unit < 1e30 ? (float)((double)x[i] * unit) : dtci_sensing_bound((double)x[i] * unit);
     for (i = 0; i < size; i++) { /* no branch: it could not be foreseen */
-        *y = dtci_sensing_bound((double)x[i] * unit);
+        *y = x[i];
         y += rows[i] > 0;
     }
 }
@@ -5471,6 +5473,7 @@ DTCI_FN void dtci_sensing_measure(float *y, const dtci_sensing *s, const dtci_se
 DTCI_FN void dtci_sensing_load(float *y, size_t m, unsigned bits) {
     double squares = 0, sum = 0, limit;
     size_t negative = 0, i;
+    float most;
     for (i = 0; i < m; i++) {
         squares += (double)y[i] * (double)y[i];
         sum += fabs((double)y[i]);
@@ -5478,11 +5481,11 @@ DTCI_FN void dtci_sensing_load(float *y, size_t m, unsigned bits) {
     }
     limit = (1.35 + 0.325 * (double)bits) * sqrt(squares / (double)m);
     if (bits == 1) limit = sum / (double)m * (negative > 0 && negative < m ? 2 : 1);
-    for (i = 0; i < m; i++) {
-        double x = (double)y[i];
-        if (bits == 1) x = x < 0 ? -limit : limit;
-        y[i] = dtci_sensing_bound(x > limit ? limit : x < -limit ? -limit : x);
-    }
+    most = dtci_sensing_bound(limit);
+    if (bits == 1)
+        for (i = 0; i < m; i++) y[i] = y[i] < 0 ? -most : most;
+    else
+        for (i = 0; i < m; i++) y[i] = y[i] > most ? most : y[i] < -most ? -most : y[i];
 }
 
 DTCI_FN dtc_spec dtci_sensing_nest(const dtc_spec *spec, const dtci_sensing *s) {
