@@ -826,32 +826,55 @@ typedef char dtci_assert_float_is_32[sizeof(float) == 4 && sizeof(double) == 8 ?
  * Bytes and checked arithmetic
  * ------------------------------------------------------------------------------------------------------------------*/
 
-DTCI_FN uint32_t dtci_get16(const unsigned char *p) {
-    return (uint32_t)p[0] | (uint32_t)p[1] << 8;
+/* Known to the compiler. */
+DTCI_INLINE int dtci_little_endian(void) {
+    const uint16_t one = 1;
+    unsigned char first;
+    memcpy(&first, &one, 1);
+    return first;
 }
 
-DTCI_FN uint32_t dtci_get32(const unsigned char *p) {
-    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+DTCI_INLINE uint32_t dtci_get16(const unsigned char *p) {
+    uint16_t x;
+    if (!dtci_little_endian()) return (uint32_t)p[0] | (uint32_t)p[1] << 8;
+    memcpy(&x, p, 2);
+    return x;
 }
 
-DTCI_FN uint64_t dtci_get64(const unsigned char *p) {
-    return (uint64_t)p[0] | (uint64_t)p[1] << 8 | (uint64_t)p[2] << 16 | (uint64_t)p[3] << 24 | (uint64_t)p[4] << 32 |
-           (uint64_t)p[5] << 40 | (uint64_t)p[6] << 48 | (uint64_t)p[7] << 56;
+DTCI_INLINE uint32_t dtci_get32(const unsigned char *p) {
+    uint32_t x;
+    if (!dtci_little_endian())
+        return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+    memcpy(&x, p, 4);
+    return x;
 }
 
-DTCI_FN void dtci_put16(unsigned char *p, uint32_t x) {
+DTCI_INLINE uint64_t dtci_get64(const unsigned char *p) {
+    return (uint64_t)dtci_get32(p) | (uint64_t)dtci_get32(p + 4) << 32;
+}
+
+DTCI_INLINE void dtci_put16(unsigned char *p, uint32_t x) {
+    uint16_t low = (uint16_t)(x & 65535);
+    if (dtci_little_endian()) {
+        memcpy(p, &low, 2);
+        return;
+    }
     p[0] = (unsigned char)(x & 255);
     p[1] = (unsigned char)(x >> 8 & 255);
 }
 
-DTCI_FN void dtci_put32(unsigned char *p, uint32_t x) {
+DTCI_INLINE void dtci_put32(unsigned char *p, uint32_t x) {
+    if (dtci_little_endian()) {
+        memcpy(p, &x, 4);
+        return;
+    }
     p[0] = (unsigned char)(x & 255);
     p[1] = (unsigned char)(x >> 8 & 255);
     p[2] = (unsigned char)(x >> 16 & 255);
     p[3] = (unsigned char)(x >> 24);
 }
 
-DTCI_FN void dtci_put64(unsigned char *p, uint64_t x) {
+DTCI_INLINE void dtci_put64(unsigned char *p, uint64_t x) {
     dtci_put32(p, (uint32_t)(x & 0xffffffffu));
     dtci_put32(p + 4, (uint32_t)(x >> 32));
 }
@@ -3110,40 +3133,42 @@ DTCI_FN size_t dtci_raw_bytes(size_t count, uint32_t type) {
     return type == DTC_FP32 ? 4 * count : 2 * count;
 }
 
-DTCI_FN uint32_t dtci_bf16_from_float(float x) {
-    uint32_t bits = dtci_float_bits(x), rounded = bits + 0x7fffu + (bits >> 16 & 1);
-    if (!dtci_finite(x)) return bits >> 16 | ((bits & 0x7fffffu) && !(bits & 0x7f0000u) ? 1u : 0u); /* NaN stays NaN */
-    if ((rounded & 0x7f800000u) == 0x7f800000u) return bits >> 16; /* not up to infinity */
-    return rounded >> 16;
+/* condition ? a : b. Written so, no compiler makes a branch of it, which would keep the loop around from SIMD. */
+DTCI_INLINE uint32_t dtci_select(int condition, uint32_t a, uint32_t b) {
+    uint32_t mask = 0u - (uint32_t)condition;
+    return (a & mask) | (b & ~mask);
 }
 
-DTCI_FN float dtci_bf16_to_float(uint32_t half) {
+/* NaN stays NaN. */
+DTCI_INLINE uint32_t dtci_bf16_from_float(float x) {
+    uint32_t bits = dtci_float_bits(x), cut = bits >> 16, rounded = bits + 0x7fffu + (cut & 1);
+    uint32_t nan = (bits & 0x7fffffffu) > 0x7f800000u, lost = (bits & 0x7f0000u) == 0;
+    uint32_t stays = ((bits & 0x7f800000u) == 0x7f800000u) | ((rounded & 0x7f800000u) == 0x7f800000u);
+    return dtci_select((int)stays, cut | (nan & lost), rounded >> 16); /* finite ones not up to infinity */
+}
+
+DTCI_INLINE float dtci_bf16_to_float(uint32_t half) {
     return dtci_bits_float(half << 16);
 }
 
-DTCI_FN uint32_t dtci_fp16_from_float(float x) {
+DTCI_INLINE uint32_t dtci_fp16_from_float(float x) {
     uint32_t bits = dtci_float_bits(x), sign = bits >> 16 & 0x8000u, magnitude = bits & 0x7fffffffu;
-    uint32_t mantissa, shift, half;
-    if (magnitude >= 0x7f800000u)
-        return sign | 0x7c00u | (magnitude >> 13 & 0x3ffu) | (magnitude > 0x7f800000u && !(magnitude >> 13 & 0x3ffu));
-    if (magnitude >= 0x477fe000u) return sign | 0x7bffu; /* 65504, the largest */
-    if (magnitude < 0x33000000u) return sign;            /* below half the smallest subnormal */
-    mantissa = (magnitude & 0x7fffffu) | 0x800000u;
-    shift = magnitude < 0x38800000u ? 126 - (magnitude >> 23) : 13; /* subnormals keep fewer bits */
-    half = magnitude < 0x38800000u ? 0 : ((magnitude >> 23) - 113) << 10;
-    half += mantissa >> shift; /* a normal number's leading one carries into the exponent */
-    mantissa &= (1u << shift) - 1;
-    if (mantissa > 1u << (shift - 1) || (mantissa == 1u << (shift - 1) && (half & 1))) half++;
+    uint32_t nan = magnitude > 0x7f800000u, cut = magnitude >> 13 & 0x3ffu, lost = cut == 0;
+    uint32_t normal = (magnitude - 0x38000000u + 0xfffu + (magnitude >> 13 & 1)) >> 13;
+    /* beside 1/2 a float's last bit is the last of a subnormal fp16 */
+    uint32_t half = dtci_float_bits((float)(dtci_bits_float(magnitude) + 0.5f)) - 0x3f000000u;
+    half = dtci_select(magnitude < 0x38800000u, half, normal);
+    half = dtci_select(magnitude < 0x477fe000u, half, 0x7bffu); /* 65504, the largest */
+    half = dtci_select(magnitude < 0x7f800000u, half, 0x7c00u | cut | (nan & lost));
     return sign | half;
 }
 
-DTCI_FN float dtci_fp16_to_float(uint32_t half) {
-    uint32_t sign = (half & 0x8000u) << 16, exponent = half >> 10 & 31, mantissa = half & 0x3ffu;
-    if (exponent == 31) return dtci_bits_float(sign | 0x7f800000u | mantissa << 13);
-    if (exponent) return dtci_bits_float(sign | (exponent + 112) << 23 | mantissa << 13);
-    if (!mantissa) return dtci_bits_float(sign);
-    for (exponent = 113; !(mantissa & 0x400u); exponent--) mantissa <<= 1;
-    return dtci_bits_float(sign | exponent << 23 | (mantissa & 0x3ffu) << 13);
+DTCI_INLINE float dtci_fp16_to_float(uint32_t half) {
+    uint32_t sign = (half & 0x8000u) << 16, magnitude = half & 0x7fffu, bits = (magnitude << 13) + 0x38000000u;
+    uint32_t subnormal = dtci_float_bits((float)(int32_t)magnitude * (1.0f / 16777216));
+    bits = dtci_select(magnitude < 0x400u, subnormal, bits);
+    bits = dtci_select(magnitude < 0x7c00u, bits, bits + 0x38000000u);
+    return dtci_bits_float(sign | bits);
 }
 
 DTCI_FN dtc_status dtci_raw_check(const dtci_head *head) {
@@ -3151,19 +3176,45 @@ DTCI_FN dtc_status dtci_raw_check(const dtci_head *head) {
     return dtci_payload_bytes(head) == dtci_raw_bytes(head->count, head->variant) ? DTC_OK : DTC_ERROR_SIZE;
 }
 
-DTCI_FN dtc_status dtci_raw_decode(const dtci_head *head, const unsigned char *from, const dtci_sink *sink) {
-    float chunk[DTCI_CHUNK];
-    size_t first, n, i;
-    for (first = 0; first < head->count; first += n) {
-        n = head->count - first < DTCI_CHUNK ? head->count - first : DTCI_CHUNK;
-        if (head->variant == DTC_FP32)
-            for (i = 0; i < n; i++) chunk[i] = dtci_get_float(from + 4 * (first + i));
-        else if (head->variant == DTC_BF16)
-            for (i = 0; i < n; i++) chunk[i] = dtci_bf16_to_float(dtci_get16(from + 2 * (first + i)));
-        else
-            for (i = 0; i < n; i++) chunk[i] = dtci_fp16_to_float(dtci_get16(from + 2 * (first + i)));
-        dtci_store(sink, first, chunk, n);
+DTCI_INLINE void dtci_raw_floats(char *DTCI_RESTRICT to, const unsigned char *from, uint32_t type, size_t n) {
+    size_t i;
+    for (i = 0; i < n; i++) {
+        float x = type == DTC_FP32   ? dtci_get_float(from + 4 * i)
+                  : type == DTC_BF16 ? dtci_bf16_to_float(dtci_get16(from + 2 * i))
+                                     : dtci_fp16_to_float(dtci_get16(from + 2 * i));
+        memcpy(to + 4 * i, &x, 4);
     }
+}
+
+DTCI_INLINE void dtci_raw_emit_body(const dtci_head *head, const unsigned char *from, const dtci_sink *sink,
+                                    unsigned has) {
+    size_t size = dtci_raw_bytes(1, head->variant), first, n;
+    float chunk[DTCI_CHUNK];
+    (void)has;
+    for (first = 0; first < head->count; first += n, from += size * n) {
+        char *to = dtci_place(chunk, sink, first);
+        n = head->count - first < DTCI_CHUNK ? head->count - first : DTCI_CHUNK;
+        if (n < DTCI_CHUNK)
+            dtci_raw_floats(to, from, head->variant, n);
+        else if (head->variant == DTC_FP32)
+            dtci_raw_floats(to, from, DTC_FP32, DTCI_CHUNK);
+        else if (head->variant == DTC_BF16)
+            dtci_raw_floats(to, from, DTC_BF16, DTCI_CHUNK);
+        else
+            dtci_raw_floats(to, from, DTC_FP16, DTCI_CHUNK);
+        dtci_store_placed(sink, first, chunk, n);
+    }
+}
+
+DTCI_TWIN(dtci_raw_emit, (const dtci_head *head, const unsigned char *from, const dtci_sink *sink, unsigned has),
+          (head, from, sink, has))
+
+DTCI_FN dtc_status dtci_raw_decode(const dtci_head *head, const unsigned char *from, const dtci_sink *sink) {
+    if (!head->count) return DTC_OK;
+    if (head->variant == DTC_FP32 && sink->kind == DTCI_SINK_STORE && dtci_little_endian())
+        memcpy((char *)sink->values, from, 4 * (size_t)head->count);
+    else
+        dtci_raw_emit(head, from, sink, head->has);
     return DTC_OK;
 }
 
@@ -3177,23 +3228,50 @@ DTCI_FN dtc_status dtci_store_instead(dtci_head *head) {
     return DTC_OK;
 }
 
+DTCI_INLINE void dtci_raw_pack(unsigned char *DTCI_RESTRICT to, const char *values, uint32_t type, size_t n) {
+    size_t i;
+    for (i = 0; i < n; i++) {
+        float x = dtci_float_at(values, i);
+        if (type == DTC_FP32)
+            dtci_put_float(to + 4 * i, x);
+        else
+            dtci_put16(to + 2 * i, type == DTC_BF16 ? dtci_bf16_from_float(x) : dtci_fp16_from_float(x));
+    }
+}
+
+DTCI_INLINE void dtci_raw_put_all_body(unsigned char *to, const dtci_head *head, const dtci_source *source,
+                                       unsigned has) {
+    size_t size = dtci_raw_bytes(1, head->variant), first, n;
+    float chunk[DTCI_CHUNK];
+    (void)has;
+    for (first = 0; first < head->count; first += n, to += size * n) {
+        const char *values;
+        n = head->count - first < DTCI_CHUNK ? head->count - first : DTCI_CHUNK;
+        values = dtci_view(chunk, source, first, n);
+        if (n < DTCI_CHUNK)
+            dtci_raw_pack(to, values, head->variant, n);
+        else if (head->variant == DTC_FP32)
+            dtci_raw_pack(to, values, DTC_FP32, DTCI_CHUNK);
+        else if (head->variant == DTC_BF16)
+            dtci_raw_pack(to, values, DTC_BF16, DTCI_CHUNK);
+        else
+            dtci_raw_pack(to, values, DTC_FP16, DTCI_CHUNK);
+    }
+}
+
+DTCI_TWIN(dtci_raw_put_all, (unsigned char *to, const dtci_head *head, const dtci_source *source, unsigned has),
+          (to, head, source, has))
+
 /* head->variant is the type. */
 DTCI_FN dtc_status dtci_raw_encode(const dtci_head *head, unsigned char *to, size_t capacity, size_t *bytes,
                                    const dtci_source *source, const dtci_sink *residual) {
-    float chunk[DTCI_CHUNK];
-    size_t first, n, i;
     *bytes = dtci_raw_bytes(head->count, head->variant);
     if (capacity < *bytes) return DTC_ERROR_CAPACITY;
-    for (first = 0; first < head->count; first += n) {
-        n = head->count - first < DTCI_CHUNK ? head->count - first : DTCI_CHUNK;
-        dtci_load(chunk, source, first, n);
-        if (head->variant == DTC_FP32)
-            for (i = 0; i < n; i++) dtci_put_float(to + 4 * (first + i), chunk[i]);
-        else if (head->variant == DTC_BF16)
-            for (i = 0; i < n; i++) dtci_put16(to + 2 * (first + i), dtci_bf16_from_float(chunk[i]));
-        else
-            for (i = 0; i < n; i++) dtci_put16(to + 2 * (first + i), dtci_fp16_from_float(chunk[i]));
-    }
+    if (!head->count) return DTC_OK;
+    if (head->variant == DTC_FP32 && !source->residual && dtci_little_endian())
+        memcpy(to, (const char *)source->values, *bytes);
+    else
+        dtci_raw_put_all(to, head, source, head->has);
     return residual ? dtci_raw_decode(head, to, residual) : DTC_OK;
 }
 
