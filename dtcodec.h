@@ -5906,7 +5906,10 @@ DTCI_FN void dtci_sensing_emit(const dtci_sensing *s, float *y, const dtc_decode
             float chunk[DTCI_CHUNK];
             size_t j;
             n = part.values - i < DTCI_CHUNK ? part.values - i : DTCI_CHUNK;
-            for (j = 0; j < n; j++) chunk[j] = dtci_sensing_bound((double)work->x[i + j] * back);
+            for (j = 0; j < n; j++) {
+                double x = (double)work->x[i + j] * back;
+                chunk[j] = back > 1 ? dtci_sensing_bound(x) : (float)x;
+            }
             dtci_sensing_flip(chunk, s, first + i, n);
             dtci_store(sink, first + i, chunk, n);
         }
