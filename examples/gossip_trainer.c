@@ -386,11 +386,10 @@ int main(int argc, char **argv) {
     say_kind("peer", "local");
     const struct option_table tables[] = {trainer_options(&trainer.settings),
                                           {gossip_option, sizeof gossip_option / sizeof *gossip_option, &settings}};
-    for (int i = 1; i < argc; i++)
-        if (strcmp(argv[i], "--help") == 0) {
-            help(tables);
-            return 0;
-        }
+    if (options_want_help(argc, argv)) {
+        help(tables);
+        return 0;
+    }
     unsigned role = argc < 2                        ? 0
                     : strcmp(argv[1], "local") == 0 ? ROLE_GOSSIP_LOCAL
                     : strcmp(argv[1], "peer") == 0  ? ROLE_GOSSIP
