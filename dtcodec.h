@@ -2257,12 +2257,49 @@ DTCI_FN void dtci_runs_encode(dtci_run_code codes[DTCI_RUNS], const dtci_tokens 
     for (run = 0; run < DTCI_RUNS; run++) codes[run] = dtci_run_encode(run, tokens);
 }
 
-/* With runs up to `longest`, in an alphabet of at most `symbols`. */
-DTCI_FN void dtci_coder_try_runs(dtci_coder *coder, dtci_tokens_plan *best, uint32_t longest, size_t symbols) {
-    size_t stream = dtci_stream_bins(coder->n), at;
+/* Counts tokens with runs. */
+DTCI_FN void dtci_coder_count_runs(dtci_coder *coder, const dtci_tokens *tokens) {
+    size_t stream = dtci_stream_bins(coder->n), symbols = (size_t)tokens->values * tokens->runs, at, i;
     uint32_t *counts = coder->work->counts;
     dtci_run_code codes[DTCI_RUNS];
     uint32_t run[DTCI_RUNS];
+    dtci_runs_encode(codes, tokens);
+    memset(counts, 0, symbols * sizeof *counts);
+    for (at = 0; at < coder->n; at += stream) {
+        dtci_runs runs = dtci_runs_open(coder->bins, at, coder->n - at < stream ? coder->n : at + stream, tokens->mode);
+        while (runs.at < runs.end) {
+            size_t n = dtci_runs_take(run, &runs);
+            for (i = 0; i < n; i++) {
+                uint32_t length = run[i] & 0xffff;
+                uint32_t symbol = length < DTCI_RUNS ? codes[length].symbol : dtci_run_encode(length, tokens).symbol;
+                counts[symbol + coder->codes[run[i] >> 16].value]++;
+            }
+        }
+    }
+}
+
+/* The same from the counts of tokens whose classes are parts of theirs. */
+DTCI_FN void dtci_coder_join_runs(dtci_coder *coder, const dtci_tokens *tokens, const dtci_tokens *finer) {
+    size_t symbols = (size_t)tokens->values * tokens->runs;
+    uint32_t *joined = coder->work->codes, run, value;
+    const uint32_t *count = coder->work->counts;
+    unsigned extra;
+    memset(joined, 0, symbols * sizeof *joined);
+    for (run = 0; run < finer->runs; run++) {
+        uint32_t first = dtci_class_start(run, finer->run_precision, &extra);
+        uint32_t *to = joined + dtci_class(first, tokens->run_precision, &extra) * tokens->values;
+        for (value = 0; value < finer->values; value++) {
+            first = dtci_class_start((value + 1) / 2, finer->value_precision, &extra);
+            to[2 * dtci_class(first, tokens->value_precision, &extra) - (value & 1)] += *count++;
+        }
+    }
+    memcpy(coder->work->counts, joined, symbols * sizeof *joined);
+}
+
+/* With runs up to `longest`, in an alphabet of at most `symbols`; `counted` are tokens with runs that have just been
+ * counted, or NULL. Returns these tokens; no runs where there are too many classes of them. */
+DTCI_FN dtci_tokens dtci_coder_try_runs(dtci_coder *coder, dtci_tokens_plan *best, uint32_t longest, size_t symbols,
+                                        const dtci_tokens *counted) {
     unsigned extra, precision = 15;
     uint32_t octaves = dtci_class(longest, 0, &extra) + 1;
     dtci_tokens tokens;
@@ -2275,21 +2312,17 @@ DTCI_FN void dtci_coder_try_runs(dtci_coder *coder, dtci_tokens_plan *best, uint
         tokens.run_precision = --precision;
         tokens.runs = dtci_class(longest, precision, &extra) + 1;
     }
-    if ((size_t)tokens.values * tokens.runs > DTCI_SYMBOLS) return;
-    dtci_runs_encode(codes, &tokens);
-    memset(counts, 0, (size_t)tokens.values * tokens.runs * sizeof *counts);
-    for (at = 0; at < coder->n; at += stream) {
-        dtci_runs runs = dtci_runs_open(coder->bins, at, coder->n - at < stream ? coder->n : at + stream, tokens.mode);
-        while (runs.at < runs.end) {
-            size_t n = dtci_runs_take(run, &runs), i;
-            for (i = 0; i < n; i++) {
-                uint32_t length = run[i] & 0xffff;
-                uint32_t symbol = length < DTCI_RUNS ? codes[length].symbol : dtci_run_encode(length, &tokens).symbol;
-                counts[symbol + coder->codes[run[i] >> 16].value]++;
-            }
-        }
+    if ((size_t)tokens.values * tokens.runs > DTCI_SYMBOLS) {
+        tokens.runs = 0;
+        return tokens;
     }
+    if (counted && counted->runs && counted->value_precision >= tokens.value_precision &&
+        counted->run_precision >= tokens.run_precision)
+        dtci_coder_join_runs(coder, &tokens, counted);
+    else
+        dtci_coder_count_runs(coder, &tokens);
     dtci_coder_try(coder, best, &tokens);
+    return tokens;
 }
 
 /* Two bins to a token, in an alphabet of at most `symbols`. */
@@ -2331,6 +2364,7 @@ DTCI_FN dtci_tokens_plan dtci_coder_choose(dtci_coder *coder) {
     if (coder->histogram[coder->mode] > n / 10 * 3) { /* below, a bin's own code is short enough */
         size_t stream = dtci_stream_bins(n), tokens = 0, at;
         uint32_t run[DTCI_RUNS], longest = 0;
+        dtci_tokens counted;
         for (at = 0; at < n; at += stream) {
             dtci_runs runs = dtci_runs_open(coder->bins, at, n - at < stream ? n : at + stream, coder->mode);
             while (runs.at < runs.end) {
@@ -2340,9 +2374,9 @@ DTCI_FN dtci_tokens_plan dtci_coder_choose(dtci_coder *coder) {
             }
         }
         symbols = tokens / 8 < 64 ? 64 : tokens / 8 < DTCI_SYMBOLS ? tokens / 8 : DTCI_SYMBOLS;
-        dtci_coder_try_runs(coder, &best, longest, symbols);
+        counted = dtci_coder_try_runs(coder, &best, longest, symbols, NULL);
         if (symbols > 256 && tokens < 131072) /* above, a large table hardly weighs */
-            dtci_coder_try_runs(coder, &best, longest, 256);
+            (void)dtci_coder_try_runs(coder, &best, longest, 256, &counted);
     }
     symbols = n / 16 < DTCI_SYMBOLS ? n / 16 : DTCI_SYMBOLS;
     if (coder->histogram[coder->mode] < n / 2) dtci_coder_try_pairs(coder, &best, symbols);
