@@ -4178,36 +4178,61 @@ DTCI_TWIN(dtci_quant_bin,
            unsigned has),
           (bins, any, q, random, source, has))
 
+/* n <= DTCI_CHUNK values times `unit`, and their signs; within 1e30, where a shared range may be exceeded. */
+DTCI_INLINE void dtci_quant_flip(float *x, const uint32_t *negative, double unit, int shared, size_t n) {
+    size_t i;
+    for (i = 0; i < n; i++) {
+        double t = (double)x[i] * unit;
+        if (shared) t = t > 1e30 ? 1e30 : t < -1e30 ? -1e30 : t;
+        x[i] = dtci_bits_float(dtci_float_bits((float)t) ^ (negative[i] & 0x80000000u));
+    }
+}
+
+/* What is turned of values first .. end - 1. */
+DTCI_INLINE void dtci_quant_flip_all_body(float *rotated, const dtci_random *random, const dtci_source *source,
+                                          size_t first, size_t end, double unit, int shared, unsigned has) {
+    uint32_t negative[DTCI_CHUNK];
+    float chunk[DTCI_CHUNK];
+    size_t n;
+    (void)has;
+    for (; first < end; first += n) {
+        n = end - first < DTCI_CHUNK ? end - first : DTCI_CHUNK;
+        dtci_load(chunk, source, first, n);
+        dtci_negative(negative, random, first, n);
+        if (n == DTCI_CHUNK && !shared)
+            dtci_quant_flip(chunk, negative, unit, 0, DTCI_CHUNK);
+        else
+            dtci_quant_flip(chunk, negative, unit, shared, n);
+        memcpy(rotated + first, chunk, 4 * n);
+    }
+}
+
+DTCI_TWIN(dtci_quant_flip_all,
+          (float *rotated, const dtci_random *random, const dtci_source *source, size_t first, size_t end, double unit,
+           int shared, unsigned has),
+          (rotated, random, source, first, end, unit, shared, has))
+
 /* Turns the values, times 2^-exponent, part by part; finds deviations and reach. With a shared range, `max`, it and not
- * the values sets the exponent, and parts' deviation is that range. */
-DTCI_FN void dtci_quant_rotate(float *rotated, dtci_quant *q, const dtci_random *random, const dtci_source *source,
-                               float max) {
+ * the values sets the exponent, and parts' deviation is that range. Returns 0 where a value is not finite. */
+DTCI_FN int dtci_quant_rotate(float *rotated, dtci_quant *q, const dtci_random *random, const dtci_source *source,
+                              float max) {
     dtci_source turned;
     dtci_part part;
     turned.values = rotated;
     turned.residual = NULL;
     q->reach = q->shared ? 1 : 0;
     for (part.end = 0; part.end < q->head->count;) {
-        uint32_t negative[DTCI_CHUNK];
         double unit, deviation, largest;
-        size_t at, n, i, size;
         dtci_stats stats;
+        size_t size;
         part = dtci_quant_part(q->head, 1, part.end);
         size = part.end - part.first;
         stats = dtci_scan(source, part.first, size, q->head->has);
+        if (!stats.finite) return 0;
         largest = (double)(-stats.min > stats.max ? -stats.min : stats.max);
         (void)frexp(q->shared ? (double)max : largest, &q->exponents[part.index]);
         unit = ldexp(1, -q->exponents[part.index]);
-        for (at = part.first; at < part.end; at += n) {
-            n = part.end - at < DTCI_CHUNK ? part.end - at : DTCI_CHUNK;
-            dtci_load(rotated + at, source, at, n);
-            dtci_negative(negative, random, at, n);
-            for (i = 0; i < n; i++) {
-                double x = (double)rotated[at + i] * unit;
-                float bounded = (float)(x > 1e30 ? 1e30 : x < -1e30 ? -1e30 : x);
-                rotated[at + i] = dtci_bits_float(dtci_float_bits(bounded) ^ (negative[i] & 0x80000000u));
-            }
-        }
+        dtci_quant_flip_all(rotated, random, source, part.first, part.end, unit, q->shared, q->head->has);
         dtci_hadamard(rotated + part.first, dtci_hadamard_fit(size), q->head->has);
         stats = dtci_scan(&turned, part.first, size, q->head->has);
         largest = (double)(-stats.min > stats.max ? -stats.min : stats.max);
@@ -4216,19 +4241,19 @@ DTCI_FN void dtci_quant_rotate(float *rotated, dtci_quant *q, const dtci_random 
         q->deviations[part.index] = (float)deviation;
         if (!q->shared && deviation > 0 && largest > q->reach * deviation) q->reach = largest / deviation;
     }
+    return 1;
 }
 
-/* An integer of a rotated part, of the field or bin that stands for it. */
-DTCI_FN int32_t dtci_quant_integer(const dtci_quant *q, uint32_t field) {
-    int32_t terms = (int32_t)q->head->terms, bins = (int32_t)(1u << q->bits);
-    return q->even ? 2 * (int32_t)field + terms - terms * bins : (int32_t)field - terms * (bins / 2 - 1);
+/* Integers of a rotated part, of the fields or bins that stand for them. */
+DTCI_INLINE void dtci_quant_integers(uint32_t *DTCI_RESTRICT to, const dtci_quant *q, const uint32_t *fields,
+                                     size_t n) {
+    uint32_t terms = q->head->terms, bins = 1u << q->bits, even = (uint32_t)q->even, i;
+    uint32_t least = even ? terms - terms * bins : 0u - terms * (bins / 2 - 1);
+    for (i = 0; i < n; i++) to[i] = (fields[i] << even) + least;
 }
 
 /* The parts' steps as on the wire: times |x|^2 / <c, x>, unless rounding is unbiased or the grid shared. */
-DTCI_FN void dtci_quant_steps(unsigned char *to, const dtci_quant *q, const dtci_random *random,
-                              const dtci_source *rotated) {
-    uint32_t fields[DTCI_CHUNK];
-    float chunk[DTCI_CHUNK];
+DTCI_FN void dtci_quant_steps(unsigned char *to, const dtci_quant *q, const float *rotated, const uint16_t *bins) {
     dtci_part part;
     for (part.end = 0; part.end < q->head->count;) {
         double squares = 0, dot = 0, step;
@@ -4236,12 +4261,15 @@ DTCI_FN void dtci_quant_steps(unsigned char *to, const dtci_quant *q, const dtci
         part = dtci_quant_part(q->head, 1, part.end);
         step = dtci_quant_grid(q, part.index).step;
         for (at = part.first; at < part.end; at += n) {
+            uint32_t fields[DTCI_CHUNK], turned[DTCI_CHUNK];
+            int32_t integers[DTCI_CHUNK];
             n = part.end - at < DTCI_CHUNK ? part.end - at : DTCI_CHUNK;
-            (void)dtci_quant_fields(fields, q, 0, random, rotated, at, n);
-            dtci_load(chunk, rotated, at, n);
+            for (i = 0; i < n; i++) fields[i] = bins[at + i];
+            dtci_quant_integers(turned, q, fields, n);
+            memcpy(integers, turned, 4 * n);
             for (i = 0; i < n; i++) {
-                squares += (double)chunk[i] * (double)chunk[i];
-                dot += (double)chunk[i] * (double)dtci_quant_integer(q, fields[i]);
+                squares += (double)rotated[at + i] * (double)rotated[at + i];
+                dot += (double)rotated[at + i] * (double)integers[i];
             }
         }
         if (!q->shared && !q->stochastic) step = dot > 0 ? squares / dot : 0;
@@ -4251,10 +4279,24 @@ DTCI_FN void dtci_quant_steps(unsigned char *to, const dtci_quant *q, const dtci
     }
 }
 
+/* Signs, and multiples of the step, which may be beyond FLT_MAX where it is huge. */
+DTCI_INLINE void dtci_quant_back(char *DTCI_RESTRICT to, const uint32_t *turned, const uint32_t *negative, double step,
+                                 int huge, size_t n) {
+    size_t i;
+    for (i = 0; i < n; i++) {
+        uint32_t flipped = (turned[i] ^ negative[i]) - negative[i];
+        int32_t k;
+        float x;
+        memcpy(&k, &flipped, 4);
+        x = huge ? dtci_to_float((double)k * step) : (float)((double)k * step);
+        memcpy(to + 4 * i, &x, 4);
+    }
+}
+
 /* Decodes rotated parts, of which nothing can fail any more, in `turned`, of count integers. */
-DTCI_FN void dtci_quant_emit_rotated(const dtci_quant *q, uint32_t coding, const unsigned char *steps,
-                                     const uint16_t *bins, const unsigned char *from, uint32_t *turned,
-                                     const dtci_sink *sink) {
+DTCI_INLINE void dtci_quant_emit_rotated_body(const dtci_quant *q, uint32_t coding, const unsigned char *steps,
+                                              const uint16_t *bins, const unsigned char *from, uint32_t *turned,
+                                              const dtci_sink *sink, unsigned has) {
     unsigned field_bits = dtci_quant_field_bits(q->head, q->bits);
     dtci_random random = dtci_random_open(q->head->seed);
     uint32_t fields[DTCI_CHUNK];
@@ -4268,31 +4310,38 @@ DTCI_FN void dtci_quant_emit_rotated(const dtci_quant *q, uint32_t coding, const
             for (i = 0; i < n; i++) fields[i] = bins[at + i];
         else if (coding != DTCI_QUANT_CONSTANT)
             dtci_fields_unpack(fields, from + at / 256 * 32 * field_bits, n, field_bits);
-        for (i = 0; i < n; i++) turned[at + i] = (uint32_t)dtci_quant_integer(q, fields[i]);
+        if (n == DTCI_CHUNK)
+            dtci_quant_integers(turned + at, q, fields, DTCI_CHUNK);
+        else
+            dtci_quant_integers(turned + at, q, fields, n);
     }
     for (part.end = 0; part.end < q->head->count;) {
         unsigned level;
         double step;
+        int huge;
         part = dtci_quant_part(q->head, 1, part.end);
         level = dtci_hadamard_fit(part.end - part.first);
         step = ldexp((double)dtci_get_float(steps + 4 * part.index), -(int)((level + 1) / 2));
-        dtci_hadamard_integer(turned + part.first, level, q->head->has);
+        huge = step > 1e28 || step < -1e28; /* there are 2^31 multiples of it */
+        dtci_hadamard_integer(turned + part.first, level, has);
         for (at = part.first; at < part.end; at += n) {
+            char *to = dtci_place(chunk, sink, at);
             uint32_t negative[DTCI_CHUNK];
-            int32_t integers[DTCI_CHUNK];
             n = part.end - at < DTCI_CHUNK ? part.end - at : DTCI_CHUNK;
             dtci_negative(negative, &random, at, n);
-            for (i = 0; i < n; i++) negative[i] = (turned[at + i] ^ negative[i]) - negative[i];
-            memcpy(integers, negative, 4 * n);
-            for (i = 0; i < n; i++) {
-                double x = (double)integers[i] * step;
-                x = x > (double)FLT_MAX ? (double)FLT_MAX : x < -(double)FLT_MAX ? -(double)FLT_MAX : x;
-                chunk[i] = (float)x;
-            }
-            dtci_store(sink, at, chunk, n);
+            if (n == DTCI_CHUNK && !huge)
+                dtci_quant_back(to, turned + at, negative, step, 0, DTCI_CHUNK);
+            else
+                dtci_quant_back(to, turned + at, negative, step, huge, n);
+            dtci_store_placed(sink, at, chunk, n);
         }
     }
 }
+
+DTCI_TWIN(dtci_quant_emit_rotated,
+          (const dtci_quant *q, uint32_t coding, const unsigned char *steps, const uint16_t *bins,
+           const unsigned char *from, uint32_t *turned, const dtci_sink *sink, unsigned has),
+          (q, coding, steps, bins, from, turned, sink, has))
 
 DTCI_FN unsigned dtci_quant_bin_bits_max(const dtc_spec *spec) {
     return spec->quant.bits && (!spec->block || spec->quant.rotate) ? (unsigned)spec->quant.bits : DTCI_QUANT_BITS_MAX;
@@ -4501,9 +4550,8 @@ DTCI_FN dtc_status dtci_quant_encode(const dtc_spec *spec, dtci_head *head, unsi
     q.ranges = work.ranges;
     q.deviations = work.deviations;
     if (rotate) {
-        if (!dtci_scan(source, 0, head->count, head->has).finite) return DTC_ERROR_NONFINITE;
         q.exponents = work.exponents;
-        dtci_quant_rotate(work.rotated, &q, &random, source, spec->quant.max);
+        if (!dtci_quant_rotate(work.rotated, &q, &random, source, spec->quant.max)) return DTC_ERROR_NONFINITE;
         rotated.values = work.rotated;
         rotated.residual = NULL;
         source = &rotated;
@@ -4552,10 +4600,13 @@ DTCI_FN dtc_status dtci_quant_encode(const dtc_spec *spec, dtci_head *head, unsi
 
     head->variant = (q.bits - 1) | (q.even ? 16u : 0) | coding << 5 | (rotate ? 128u : 0);
     if (capacity < grids) return DTC_ERROR_CAPACITY;
-    if (rotate)
-        dtci_quant_steps(to, &q, &random, source);
-    else
+    if (rotate) {
+        uint32_t any;
+        if (coding != DTCI_QUANT_TOKENS) dtci_quant_bin(work.bins, &any, &q, &random, source, head->has);
+        dtci_quant_steps(to, &q, work.rotated, work.bins);
+    } else {
         memcpy(to, q.grids, grids);
+    }
     to += grids;
     capacity -= grids;
     if (coding == DTCI_QUANT_TOKENS) {
@@ -4567,7 +4618,8 @@ DTCI_FN dtc_status dtci_quant_encode(const dtc_spec *spec, dtci_head *head, unsi
         dtci_quant_pack(to, &q, &random, source, head->has);
     }
     if (residual && rotate)
-        dtci_quant_emit_rotated(&q, coding, to - grids, work.bins, to, (uint32_t *)(void *)work.rotated, residual);
+        dtci_quant_emit_rotated(&q, coding, to - grids, work.bins, to, (uint32_t *)(void *)work.rotated, residual,
+                                head->has);
     else if (residual)
         dtci_quant_emit(&q, coding, work.bins, to, residual, head->has);
     return DTC_OK;
@@ -4649,7 +4701,8 @@ DTCI_FN dtc_status dtci_quant_decode(const dtci_head *head, const unsigned char 
     if (q.rotate) {
         uint32_t *turned = (uint32_t *)dtci_take(arena, 4 * (size_t)head->count);
         if (!turned && head->count) return DTC_ERROR_SCRATCH;
-        dtci_quant_emit_rotated(&q, coding, payload, bins, payload + dtci_quant_grid_bytes(head, 1), turned, sink);
+        dtci_quant_emit_rotated(&q, coding, payload, bins, payload + dtci_quant_grid_bytes(head, 1), turned, sink,
+                                head->has);
     } else {
         dtci_quant_emit(&q, coding, bins, payload + dtci_quant_grid_bytes(head, 0), sink, head->has);
     }
