@@ -1490,6 +1490,16 @@ DTCI_INLINE void dtci_fields_unpack(uint32_t *fields, const unsigned char *from,
     for (j = 0; j < 256; j++) fields[j] |= (uint32_t)group.bytes[j] << shift;
 }
 
+/* (field + k0) * step, where the integer is a float's and no product too large: rounded once, as if by way of double.
+ */
+DTCI_INLINE void dtci_multiples(char *DTCI_RESTRICT to, const uint32_t *fields, float step, int32_t k0, size_t n) {
+    size_t i;
+    for (i = 0; i < n; i++) {
+        float x = (float)((int32_t)fields[i] + k0) * step;
+        memcpy(to + 4 * i, &x, 4);
+    }
+}
+
 /* sum = a + b of whole groups of fields, part by part with a carry; sum may be a or b. Returns whether a field of the
  * sum has no room in its bits. */
 DTCI_FN uint32_t dtci_fields_add(unsigned char *sum, const unsigned char *a, const unsigned char *b, size_t groups,
@@ -3393,29 +3403,46 @@ DTCI_FN size_t dtci_ternary_scratch(size_t count, size_t blocks) {
     return dtci_room(4 * blocks) + dtci_room(2 * dtci_ceil_div(count, 5)) + dtci_coder_scratch(8);
 }
 
+/* Digits of n values, `chance` times which are chances in 2^24. No branch: it could not be foreseen. */
+DTCI_INLINE void dtci_ternary_draw(uint32_t *DTCI_RESTRICT digits, const char *values, double chance,
+                                   const dtci_random *random, size_t first, size_t n) {
+    size_t i;
+    for (i = 0; i < n; i++) {
+        uint32_t bits = dtci_float_bits(dtci_float_at(values, i));
+        uint32_t draw = dtci_random_at(random, (uint32_t)(first + i)) >> 8;
+        double magnitude = (double)dtci_bits_float(bits & 0x7fffffffu);
+        uint32_t nonzero = (double)(int32_t)draw < magnitude * chance;
+        digits[i] = 1 + nonzero - 2 * (nonzero & bits >> 31);
+    }
+}
+
 /* Digits of values[first..first+n), n <= DTCI_CHUNK; scales as on the wire. */
-DTCI_FN void dtci_ternary_digits(uint32_t *digits, const dtci_head *head, const unsigned char *scales,
-                                 const dtci_random *random, const dtci_source *source, size_t first, size_t n) {
+DTCI_INLINE void dtci_ternary_digits(uint32_t *digits, const dtci_head *head, const unsigned char *scales,
+                                     const dtci_random *random, const dtci_source *source, size_t first, size_t n) {
     size_t block = dtci_block(head), at, stop;
     float chunk[DTCI_CHUNK];
-    dtci_load(chunk, source, first, n);
+    const char *values = dtci_view(chunk, source, first, n);
     for (at = 0; at < n; at = stop) {
         size_t b = (first + at) / block;
         double scale = (double)dtci_get_float(scales + 4 * b);
         double chance = scale > 0 ? 16777216.0 / scale : 0.0;
         stop = (b + 1) * block - first < n ? (b + 1) * block - first : n;
-        for (; at < stop; at++) {
-            uint32_t bits = dtci_float_bits(chunk[at]), draw = dtci_random_at(random, (uint32_t)(first + at)) >> 8;
-            double magnitude = (double)dtci_bits_float(bits & 0x7fffffffu);
-            uint32_t nonzero = (double)(int32_t)draw < magnitude * chance; /* no branch: it could not be foreseen */
-            digits[at] = 1 + nonzero - 2 * (nonzero & bits >> 31);
-        }
+        if (stop - at == DTCI_CHUNK)
+            dtci_ternary_draw(digits, values, chance, random, first, DTCI_CHUNK);
+        else
+            dtci_ternary_draw(digits + at, values + 4 * at, chance, random, first + at, stop - at);
     }
 }
 
 /* One group of n digits, 0 < n <= DTCI_TRITS, as ceil(n/5) bytes. */
-DTCI_FN void dtci_trits_pack(uint16_t *bytes, const uint32_t *digits, size_t n) {
+DTCI_INLINE void dtci_trits_pack(uint16_t *bytes, const uint32_t *digits, size_t n) {
     size_t stride = dtci_ceil_div(n, 5), j;
+    if (n == DTCI_TRITS) {
+        const uint32_t *d = digits;
+        for (j = 0; j < DTCI_TRITS / 5; j++)
+            bytes[j] = (uint16_t)(d[j] + 3 * (d[32 + j] + 3 * (d[64 + j] + 3 * (d[96 + j] + 3 * d[128 + j]))));
+        return;
+    }
     for (j = 0; j < stride; j++) {
         uint32_t byte = 0;
         unsigned k = 5;
@@ -3424,30 +3451,25 @@ DTCI_FN void dtci_trits_pack(uint16_t *bytes, const uint32_t *digits, size_t n) 
     }
 }
 
-/* The five digits of a byte, two bits each. */
-#define DTCI_DIGITS_1(x) (x), (x) + 1, (x) + 2
-#define DTCI_DIGITS_2(x) DTCI_DIGITS_1(x), DTCI_DIGITS_1((x) + 4), DTCI_DIGITS_1((x) + 8)
-#define DTCI_DIGITS_3(x) DTCI_DIGITS_2(x), DTCI_DIGITS_2((x) + 16), DTCI_DIGITS_2((x) + 32)
-#define DTCI_DIGITS_4(x) DTCI_DIGITS_3(x), DTCI_DIGITS_3((x) + 64), DTCI_DIGITS_3((x) + 128)
-static const uint16_t dtci_trits_digits[243] = {DTCI_DIGITS_4(0), DTCI_DIGITS_4(256), DTCI_DIGITS_4(512)};
-#undef DTCI_DIGITS_1
-#undef DTCI_DIGITS_2
-#undef DTCI_DIGITS_3
-#undef DTCI_DIGITS_4
-
-DTCI_FN void dtci_trits_unpack(uint32_t *digits, const uint16_t *bytes, size_t n) {
-    size_t stride = dtci_ceil_div(n, 5), j;
-    unsigned k;
+DTCI_INLINE void dtci_trits_unpack(uint32_t *digits, const uint16_t *bytes, size_t n) {
+    size_t stride = dtci_ceil_div(n, 5), j, k;
+    uint32_t rest[DTCI_TRITS / 5];
     if (n == DTCI_TRITS) {
-        for (j = 0; j < DTCI_TRITS / 5; j++) {
-            uint32_t five = dtci_trits_digits[bytes[j]];
-            for (k = 0; k < 5; k++) digits[k * (DTCI_TRITS / 5) + j] = five >> 2 * k & 3;
+        for (j = 0; j < DTCI_TRITS / 5; j++) rest[j] = bytes[j];
+        for (k = 0; k < 5; k++) {
+            for (j = 0; j < DTCI_TRITS / 5; j++) {
+                uint32_t third = rest[j] * 171 >> 9; /* exact below 256 */
+                digits[k * (DTCI_TRITS / 5) + j] = rest[j] - 3 * third;
+                rest[j] = third;
+            }
         }
         return;
     }
-    for (j = 0; j < stride; j++)
-        for (k = 0; k < 5; k++)
-            if (k * stride + j < n) digits[k * stride + j] = (uint32_t)dtci_trits_digits[bytes[j]] >> 2 * k & 3;
+    for (j = 0; j < stride; j++) {
+        uint32_t byte = bytes[j];
+        for (k = 0; k < 5; k++, byte /= 3)
+            if (k * stride + j < n) digits[k * stride + j] = byte % 3;
+    }
 }
 
 /* Digits of sums, 0 .. 2 * terms, go as many into a bin as stay below 256: dtci_trits_pack's five of one term, three of
@@ -3501,8 +3523,8 @@ DTCI_FN void dtci_digits_unpack(uint32_t *digits, const uint16_t *bins, const dt
 
 /* Digits first .. first + n - 1, n <= DTCI_TERNARY_CHUNK, of a payload that cannot fail any more; first is a multiple
  * of its groups. `tokens` are its bytes of trits, or digits, where those are tokens. */
-DTCI_FN void dtci_ternary_load(uint32_t *digits, const dtci_head *head, const unsigned char *payload,
-                               const uint16_t *tokens, size_t first, size_t n) {
+DTCI_INLINE void dtci_ternary_load(uint32_t *digits, const dtci_head *head, const unsigned char *payload,
+                                   const uint16_t *tokens, size_t first, size_t n) {
     const unsigned char *from = payload + 4 * dtci_blocks(head);
     unsigned field_bits = dtci_ternary_field_bits(head);
     size_t done, m, i;
@@ -3512,8 +3534,12 @@ DTCI_FN void dtci_ternary_load(uint32_t *digits, const dtci_head *head, const un
         case DTCI_TERNARY_BASE3:
         case DTCI_TERNARY_TOKENS:
             m = n - done < DTCI_TRITS ? n - done : DTCI_TRITS;
-            for (i = 0; i < dtci_ceil_div(m, 5); i++)
-                bytes[i] = head->variant == DTCI_TERNARY_TOKENS ? tokens[first / 5 + i] : from[first / 5 + i];
+            if (head->variant == DTCI_TERNARY_TOKENS)
+                for (i = 0; i < dtci_ceil_div(m, 5); i++) bytes[i] = tokens[first / 5 + i];
+            else if (m == DTCI_TRITS)
+                for (i = 0; i < DTCI_TRITS / 5; i++) bytes[i] = from[first / 5 + i];
+            else
+                for (i = 0; i < dtci_ceil_div(m, 5); i++) bytes[i] = from[first / 5 + i];
             dtci_trits_unpack(digits, bytes, m);
             break;
         case DTCI_TERNARY_FIELDS:
@@ -3534,41 +3560,88 @@ DTCI_FN void dtci_ternary_load(uint32_t *digits, const dtci_head *head, const un
 }
 
 /* Decodes a payload that cannot fail any more. */
-DTCI_FN void dtci_ternary_emit(const dtci_head *head, const unsigned char *payload, const uint16_t *tokens,
-                               const dtci_sink *sink) {
+DTCI_INLINE void dtci_ternary_emit_body(const dtci_head *head, const unsigned char *payload, const uint16_t *tokens,
+                                        const dtci_sink *sink, unsigned has) {
     size_t block = dtci_block(head), first, n, part, m, at, stop;
+    int32_t terms = (int32_t)head->terms;
     uint32_t digits[DTCI_TERNARY_CHUNK];
     float chunk[DTCI_CHUNK];
+    (void)has;
     for (first = 0; first < head->count; first += n) {
         n = head->count - first < DTCI_TERNARY_CHUNK ? head->count - first : DTCI_TERNARY_CHUNK;
         dtci_ternary_load(digits, head, payload, tokens, first, n);
         for (part = 0; part < n; part += m) {
+            char *to = dtci_place(chunk, sink, first + part);
             m = n - part < DTCI_CHUNK ? n - part : DTCI_CHUNK;
             for (at = 0; at < m; at = stop) {
                 size_t b = (first + part + at) / block, end = (b + 1) * block - first - part;
-                double scale = (double)dtci_get_float(payload + 4 * b);
+                float scale = dtci_get_float(payload + 4 * b);
                 stop = end < m ? end : m;
-                for (; at < stop; at++) {
-                    double x = (double)((int32_t)digits[part + at] - (int32_t)head->terms) * scale;
-                    x = x > (double)FLT_MAX ? (double)FLT_MAX : x < -(double)FLT_MAX ? -(double)FLT_MAX : x;
-                    chunk[at] = (float)x;
+                if (131072 * fabs((double)scale) > (double)FLT_MAX) { /* more than any |digit - terms| */
+                    for (; at < stop; at++) {
+                        float x = dtci_to_float((double)((int32_t)digits[part + at] - terms) * (double)scale);
+                        memcpy(to + 4 * at, &x, 4);
+                    }
+                } else if (stop - at == DTCI_CHUNK) {
+                    dtci_multiples(to, digits + part, scale, -terms, DTCI_CHUNK);
+                } else {
+                    dtci_multiples(to + 4 * at, digits + part + at, scale, -terms, stop - at);
                 }
             }
-            dtci_store(sink, first + part, chunk, m);
+            dtci_store_placed(sink, first + part, chunk, m);
         }
     }
 }
 
+DTCI_TWIN(dtci_ternary_emit,
+          (const dtci_head *head, const unsigned char *payload, const uint16_t *tokens, const dtci_sink *sink,
+           unsigned has),
+          (head, payload, tokens, sink, has))
+
+/* Draws all digits and packs them: as fields, or as bytes of trits, which go to `bytes` if that is not NULL. */
+DTCI_INLINE void dtci_ternary_pack_body(unsigned char *to, uint16_t *bytes, const dtci_head *head,
+                                        const unsigned char *scales, const dtci_random *random,
+                                        const dtci_source *source, unsigned has) {
+    unsigned field_bits = dtci_ternary_field_bits(head);
+    uint32_t digits[DTCI_TERNARY_CHUNK];
+    size_t first, n, i, j, m;
+    (void)has;
+    for (first = 0; first < head->count; first += n) {
+        n = head->count - first < DTCI_TERNARY_CHUNK ? head->count - first : DTCI_TERNARY_CHUNK;
+        for (i = 0; i < n; i += m) {
+            m = n - i < DTCI_CHUNK ? n - i : DTCI_CHUNK;
+            dtci_ternary_digits(digits + i, head, scales, random, source, first + i, m);
+            if (head->variant == DTCI_TERNARY_FIELDS)
+                dtci_fields_pack(to + (first + i) / 256 * 32 * field_bits, digits + i, m, field_bits);
+        }
+        for (i = 0; i < n && head->variant != DTCI_TERNARY_FIELDS; i += m) {
+            uint16_t group[DTCI_TRITS / 5];
+            m = n - i < DTCI_TRITS ? n - i : DTCI_TRITS;
+            dtci_trits_pack(group, digits + i, m);
+            if (bytes)
+                memcpy(bytes + (first + i) / 5, group, 2 * dtci_ceil_div(m, 5));
+            else if (m == DTCI_TRITS)
+                for (j = 0; j < DTCI_TRITS / 5; j++) to[(first + i) / 5 + j] = (unsigned char)group[j];
+            else
+                for (j = 0; j < dtci_ceil_div(m, 5); j++) to[(first + i) / 5 + j] = (unsigned char)group[j];
+        }
+    }
+}
+
+DTCI_TWIN(dtci_ternary_pack,
+          (unsigned char *to, uint16_t *bytes, const dtci_head *head, const unsigned char *scales,
+           const dtci_random *random, const dtci_source *source, unsigned has),
+          (to, bytes, head, scales, random, source, has))
+
 DTCI_FN dtc_status dtci_ternary_encode(const dtc_spec *spec, dtci_head *head, unsigned char *to, size_t capacity,
                                        size_t *bytes, const dtci_source *source, const dtci_sink *residual,
                                        dtci_arena *arena) {
-    size_t blocks = dtci_blocks(head), block = dtci_block(head), groups = dtci_ceil_div(head->count, 5), first, n, b, i;
+    size_t blocks = dtci_blocks(head), block = dtci_block(head), groups = dtci_ceil_div(head->count, 5), n, b, i;
     double clip = spec->ternary.clip > 0 ? (double)spec->ternary.clip : 2.5;
     dtci_random random = dtci_random_open(spec->seed);
     unsigned char *scales = (unsigned char *)dtci_take(arena, 4 * blocks);
     uint16_t *trit_bytes = (uint16_t *)dtci_take(arena, 2 * groups);
     dtci_coder coder;
-    uint32_t digits[DTCI_CHUNK];
     int zero = 1;
     if (!dtci_coder_open(&coder, 8, arena) || !scales || !trit_bytes) return DTC_ERROR_SCRATCH;
     head->variant =
@@ -3593,37 +3666,25 @@ DTCI_FN dtc_status dtci_ternary_encode(const dtc_spec *spec, dtci_head *head, un
     if (zero && head->variant != DTCI_TERNARY_FIELDS) { /* fields keep their size, for sums */
         head->variant = DTCI_TERNARY_ZERO;
         *bytes = 4 * blocks;
-    } else if (head->variant == DTCI_TERNARY_FIELDS) {
-        unsigned field_bits = dtci_ternary_field_bits(head);
+    } else if (head->variant == DTCI_TERNARY_FIELDS || spec->ternary.pack == DTC_PACK_BASE3) {
         if (capacity < *bytes) return DTC_ERROR_CAPACITY;
-        for (first = 0; first < head->count; first += n) {
-            n = head->count - first < 256 ? head->count - first : 256;
-            dtci_ternary_digits(digits, head, scales, &random, source, first, n);
-            dtci_fields_pack(to + 4 * blocks + first / 256 * 32 * field_bits, digits, n, field_bits);
-        }
+        dtci_ternary_pack(to + 4 * blocks, NULL, head, scales, &random, source, head->has);
     } else {
-        for (first = 0; first < head->count; first += n) {
-            n = head->count - first < DTCI_TRITS ? head->count - first : DTCI_TRITS;
-            dtci_ternary_digits(digits, head, scales, &random, source, first, n);
-            dtci_trits_pack(trit_bytes + first / 5, digits, n);
-        }
-        if (spec->ternary.pack == DTC_PACK_HUFFMAN) {
-            dtci_tokens_plan plan;
-            dtci_coder_count(&coder, trit_bytes, groups, 8);
-            plan = dtci_coder_choose(&coder);
-            if (plan.bytes < groups) {
-                size_t size = dtci_coder_write(&coder, &plan, to + 4 * blocks, capacity - 4 * blocks);
-                if (!size) return DTC_ERROR_CAPACITY;
-                head->variant = DTCI_TERNARY_TOKENS;
-                *bytes = 4 * blocks + size;
-            }
-        }
-        if (head->variant == DTCI_TERNARY_BASE3) {
+        dtci_tokens_plan plan;
+        dtci_ternary_pack(NULL, trit_bytes, head, scales, &random, source, head->has);
+        dtci_coder_count(&coder, trit_bytes, groups, 8);
+        plan = dtci_coder_choose(&coder);
+        if (plan.bytes < groups) {
+            size_t size = dtci_coder_write(&coder, &plan, to + 4 * blocks, capacity - 4 * blocks);
+            if (!size) return DTC_ERROR_CAPACITY;
+            head->variant = DTCI_TERNARY_TOKENS;
+            *bytes = 4 * blocks + size;
+        } else {
             if (capacity < *bytes) return DTC_ERROR_CAPACITY;
             for (i = 0; i < groups; i++) to[4 * blocks + i] = (unsigned char)trit_bytes[i];
         }
     }
-    if (residual) dtci_ternary_emit(head, to, trit_bytes, residual);
+    if (residual) dtci_ternary_emit(head, to, trit_bytes, residual, head->has);
     return DTC_OK;
 }
 
@@ -3674,7 +3735,12 @@ DTCI_FN dtc_status dtci_ternary_open(uint16_t **tokens, const dtci_head *head, c
         if (status != DTC_OK) return status;
         for (i = 0; i < n; i++) bad |= (*tokens)[i] > top;
     } else if (head->variant == DTCI_TERNARY_BASE3) {
-        for (i = 0; i < dtci_ceil_div(head->count, 5); i++) bad |= payload[scales + i] > top;
+        const unsigned char *p = payload + scales, *end = p + dtci_ceil_div(head->count, 5);
+        unsigned char most = 0;
+        for (; end - p >= 256; p += 256)
+            for (i = 0; i < 256; i++) most = p[i] > most ? p[i] : most;
+        for (; p < end; p++) most = *p > most ? *p : most;
+        bad = most > top;
     }
     return bad ? DTC_ERROR_PAYLOAD : DTC_OK;
 }
@@ -3683,7 +3749,7 @@ DTCI_FN dtc_status dtci_ternary_decode(const dtci_head *head, const unsigned cha
                                        dtci_arena *arena) {
     uint16_t *tokens;
     dtc_status status = dtci_ternary_open(&tokens, head, payload, arena);
-    if (status == DTC_OK) dtci_ternary_emit(head, payload, tokens, sink);
+    if (status == DTC_OK) dtci_ternary_emit(head, payload, tokens, sink, head->has);
     return status;
 }
 
@@ -4063,15 +4129,6 @@ DTCI_INLINE uint32_t dtci_quant_fields(uint32_t *fields, const dtci_quant *q, in
         }
     }
     return any;
-}
-
-/* (field + k0) * step, where the integer is a float's: rounded once, as below. */
-DTCI_INLINE void dtci_multiples(char *DTCI_RESTRICT to, const uint32_t *fields, float step, int32_t k0, size_t n) {
-    size_t i;
-    for (i = 0; i < n; i++) {
-        float x = (float)((int32_t)fields[i] + k0) * step;
-        memcpy(to + 4 * i, &x, 4);
-    }
 }
 
 /* origin + (scale * field + k0) * step. Products are exact in double, and so is their sum with the origin: one
