@@ -5629,15 +5629,26 @@ DTCI_FN dtci_sensing_part dtci_sensing_at(const dtci_sensing *s, size_t first) {
 }
 
 /* rows[i] is 1 where row i is measured, else 0: each choice of m of them is as likely (Knuth, 3.4.2, algorithm S). */
-DTCI_FN void dtci_sensing_rows(float *rows, const dtci_sensing *s, const dtci_sensing_part *part) {
-    size_t size = (size_t)1 << part->log2_size, left = part->measurements, i;
-    for (i = 0; i < size; i++) {
-        uint64_t draw = dtci_random_at(&s->random, 0xc0000000u + (uint32_t)i); /* apart from those of signs */
-        size_t take = (size_t)(draw * (size - i) >> 32) < left;
-        rows[i] = (float)take;
-        left -= take;
+DTCI_INLINE void dtci_sensing_rows_body(float *rows, const dtci_sensing *s, const dtci_sensing_part *part,
+                                        unsigned has) {
+    uint32_t size = (uint32_t)1 << part->log2_size, left = (uint32_t)part->measurements, first, i;
+    (void)has;
+    for (first = 0; first < size; first += DTCI_CHUNK) {
+        uint32_t n = size - first < DTCI_CHUNK ? size - first : DTCI_CHUNK, draws[DTCI_CHUNK];
+        for (i = 0; i < DTCI_CHUNK; i++) { /* what is behind the last row is not looked at */
+            uint64_t draw = dtci_random_at(&s->random, 0xc0000000u + first + i); /* apart from those of signs */
+            draws[i] = (uint32_t)(draw * (size - first - i) >> 32);
+        }
+        for (i = 0; i < n; i++) {
+            draws[i] = draws[i] < left;
+            left -= draws[i];
+        }
+        for (i = 0; i < n; i++) rows[first + i] = (float)(int32_t)draws[i];
     }
 }
+
+DTCI_TWIN(dtci_sensing_rows, (float *rows, const dtci_sensing *s, const dtci_sensing_part *part, unsigned has),
+          (rows, s, part, has))
 
 /* D, on n <= DTCI_CHUNK values. */
 DTCI_FN void dtci_sensing_flip(float *x, const dtci_sensing *s, size_t first, size_t n) {
@@ -6027,7 +6038,7 @@ DTCI_FN void dtci_sensing_emit(const dtci_sensing *s, float *y, const dtc_decode
         work->values = part.values;
         work->measurements = part.measurements;
         if (part.values != known) {
-            dtci_sensing_rows(work->rows, s, &part);
+            dtci_sensing_rows(work->rows, s, &part, s->has);
             memset(work->rows + work->size, 0, 4 * (work->room - work->size));
             known = part.values;
         }
@@ -6123,7 +6134,7 @@ DTCI_FN dtc_status dtci_sensing_encode(const dtc_spec *spec, dtci_head *head, un
     if (!dtci_scan(source, 0, head->count, head->has).finite) return DTC_ERROR_NONFINITE;
     for (first = 0; first < s.count; first += part.values, done += part.measurements) {
         part = dtci_sensing_at(&s, first);
-        if (part.values != known) dtci_sensing_rows(rows, &s, &part);
+        if (part.values != known) dtci_sensing_rows(rows, &s, &part, s.has);
         known = part.values;
         dtci_sensing_measure(y + done, &s, &part, source, rows, x);
         if (nest.quant.bits && !nest.quant.max_given)

@@ -58,7 +58,7 @@ static problem open_problem(const packet *made) {
     assert_int_equal(dtci_nest_decode(y, p.measurements, made->bytes + head.head_bytes + 4,
                                       dtci_payload_bytes(&head) - 4, &bytes, 1, 1, &arena),
                      DTC_OK);
-    dtci_sensing_rows(rows, &s, &part);
+    dtci_sensing_rows(rows, &s, &part, 0);
     for (i = 0; i < p.size; i++) {
         float one = 1;
         dtci_sensing_flip(&one, &s, i, 1);
@@ -289,7 +289,7 @@ static void test_rows(void **state) {
         size_t taken = 0;
         s.random = dtci_random_open(seed);
         part = dtci_sensing_at(&s, 0);
-        dtci_sensing_rows(rows, &s, &part);
+        dtci_sensing_rows(rows, &s, &part, seed % 2 ? dtci_ask(SIZE_MAX) : 0);
         for (i = 0; i < SIZE; i++) {
             taken += rows[i] > 0;
             times[i] += rows[i] > 0;
