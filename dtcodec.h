@@ -5671,12 +5671,6 @@ DTCI_FN double dtci_sensing_unit(const float *x, size_t n) {
     return ldexp(1, -exponent);
 }
 
-DTCI_FN float dtci_sensing_bound(double x) {
-    x = x > (double)FLT_MAX ? (double)FLT_MAX : x;
-    x = x < -(double)FLT_MAX ? -(double)FLT_MAX : x;
-    return (float)x;
-}
-
 /* y of one block; there is room for one more. */
 DTCI_FN void dtci_sensing_measure(float *y, const dtci_sensing *s, const dtci_sensing_part *part,
                                   const dtci_source *source, const float *rows, float *x) {
@@ -5693,7 +5687,7 @@ DTCI_FN void dtci_sensing_measure(float *y, const dtci_sensing *s, const dtci_se
     dtci_hadamard(x, part->log2_size, s->has);
     unit = 1 / (unit * sqrt((double)size));
     for (i = 0; i < size; i++) /* magnitudes are below 65536 */
-        x[i] = unit < 1e30 ? (float)((double)x[i] * unit) : dtci_sensing_bound((double)x[i] * unit);
+        x[i] = unit < 1e30 ? (float)((double)x[i] * unit) : dtci_to_float((double)x[i] * unit);
     for (i = 0; i < size; i++) { /* no branch: it could not be foreseen */
         *y = x[i];
         y += rows[i] > 0;
@@ -5714,7 +5708,7 @@ DTCI_FN void dtci_sensing_load(float *y, size_t m, unsigned bits) {
     }
     limit = (1.35 + 0.325 * (double)bits) * sqrt(squares / (double)m);
     if (bits == 1) limit = sum / (double)m * (negative > 0 && negative < m ? 2 : 1);
-    most = dtci_sensing_bound(limit);
+    most = dtci_to_float(limit);
     if (bits == 1)
         for (i = 0; i < m; i++) y[i] = y[i] < 0 ? -most : most;
     else
@@ -6063,7 +6057,7 @@ DTCI_FN void dtci_sensing_emit(const dtci_sensing *s, float *y, const dtc_decode
             n = part.values - i < DTCI_CHUNK ? part.values - i : DTCI_CHUNK;
             for (j = 0; j < n; j++) {
                 double x = (double)work->x[i + j] * back;
-                chunk[j] = back > 1 ? dtci_sensing_bound(x) : (float)x;
+                chunk[j] = back > 1 ? dtci_to_float(x) : (float)x;
             }
             dtci_sensing_flip(chunk, s, first + i, n);
             dtci_store(sink, first + i, chunk, n);
