@@ -792,6 +792,13 @@ typedef uint32_t dtci_u8 __attribute__((vector_size(32)));
 #endif
 #endif
 
+/* Words that a pass takes at once, where the compiler has a type for several. */
+#if defined(__GNUC__) && !defined(DTC_NO_SIMD)
+typedef uint64_t dtci_words __attribute__((vector_size(32)));
+#else
+typedef uint64_t dtci_words;
+#endif
+
 /* Defines the function `name` by name_body, which is inline, as are all that it calls in its loops. One of the
  * parameters is `has`, which dtci_ask told. */
 #if defined(DTCI_X86) && !defined(__AVX2__)
@@ -1396,10 +1403,6 @@ DTCI_FN size_t dtci_fields_bytes(size_t count, unsigned bits) {
     return count / 256 * 32 * bits + (count % 256 * bits + 7) / 8;
 }
 
-DTCI_FN unsigned dtci_fields_part(unsigned bits) {
-    return bits >= 8 ? 8 : bits >= 4 ? 4 : bits >= 2 ? 2 : 1;
-}
-
 /* The low bytes of a group's fields, also as words, in the machine's order: which byte is which does not matter. */
 typedef union dtci_group {
     unsigned char bytes[256];
@@ -1500,58 +1503,70 @@ DTCI_INLINE void dtci_multiples(char *DTCI_RESTRICT to, const uint32_t *fields, 
     }
 }
 
-/* sum = a + b of whole groups of fields, part by part with a carry; sum may be a or b. Returns whether a field of the
- * sum has no room in its bits. */
-DTCI_FN uint32_t dtci_fields_add(unsigned char *sum, const unsigned char *a, const unsigned char *b, size_t groups,
-                                 unsigned bits) {
-    uint32_t overflow = 0;
-    for (; groups; groups--) {
-        unsigned char carry[256], out[256];
-        unsigned shift = 0, part, k;
-        size_t j, plane;
-        memset(carry, 0, sizeof carry);
-        for (; shift < bits; shift += part) {
-            part = dtci_fields_part(bits - shift);
-            plane = 32 * (size_t)part;
-            if (part == 8) {
-                for (j = 0; j < 256; j++) { /* in bytes throughout, which SIMD has most of */
-                    unsigned char x = (unsigned char)(a[j] + b[j]), y = (unsigned char)(x + carry[j]);
-                    out[j] = y;
-                    carry[j] = (unsigned char)((x < a[j]) | (y < x));
-                }
-            } else {
-                uint64_t mask = 0x0101010101010101u * ((1u << part) - 1), ones = 0x0101010101010101u; /* a byte each */
-                memset(out, 0, plane);
-                for (k = 0; k < 8 / part; k++) {
-                    for (j = 0; j < plane; j += 8) {
-                        uint64_t x, y, over, to;
-                        memcpy(&x, a + j, 8);
-                        memcpy(&y, b + j, 8);
-                        memcpy(&over, carry + k * plane + j, 8);
-                        memcpy(&to, out + j, 8);
-                        x = (x >> k * part & mask) + (y >> k * part & mask) + over;
-                        over = x >> part & ones;
-                        to |= (x & mask) << k * part;
-                        memcpy(carry + k * plane + j, &over, 8);
-                        memcpy(out + j, &to, 8);
-                    }
-                }
-            }
-            memcpy(sum, out, plane);
-            sum += plane;
-            a += plane;
-            b += plane;
-        }
-        for (j = 0; j < 256; j++) overflow |= carry[j];
+/* Adds one part of a group of fields, each with the bit that is carried there, and leaves in `carry` what each field
+ * carries on, a byte each. No sum crosses its field: the top bits are added apart. */
+DTCI_INLINE void dtci_fields_add_part(unsigned char *sum, const unsigned char *a, const unsigned char *b,
+                                      dtci_words *carry, unsigned part) {
+    const uint64_t ones = 0x0101010101010101u;
+    const size_t step = sizeof(dtci_words), plane = 32 * part / step;
+    uint64_t top = 0;
+    unsigned k;
+    size_t j;
+    for (k = 0; k < 8; k += part) top |= ones << (k + part - 1);
+    for (j = 0; j < plane; j++) {
+        dtci_words x, y, in = carry[j], out;
+        memcpy(&x, a + step * j, step);
+        memcpy(&y, b + step * j, step);
+        for (k = 1; k < 8 / part; k++) in |= carry[k * plane + j] << k * part;
+        in = ((x & ~top) + (y & ~top) + in) ^ ((x ^ y) & top);
+        out = (x & y) | ((x | y) & ~in);
+        for (k = 0; k < 8 / part; k++) carry[k * plane + j] = out >> (k * part + part - 1) & ones;
+        memcpy(sum + step * j, &in, step);
     }
-    return overflow;
 }
 
-/* The same of any number of fields. */
-DTCI_FN uint32_t dtci_fields_sum(unsigned char *sum, const unsigned char *a, const unsigned char *b, size_t count,
-                                 unsigned bits) {
+/* sum = a + b of whole groups of fields, part by part; sum may be a or b. Tells whether a field of the sum has no room
+ * in its bits. */
+DTCI_INLINE void dtci_fields_add_body(uint64_t *overflow, unsigned char *sum, const unsigned char *a,
+                                      const unsigned char *b, size_t groups, unsigned bits, unsigned has) {
+    dtci_words carry[256 / sizeof(dtci_words)], any = {0};
+    uint64_t words[sizeof(dtci_words) / 8];
+    size_t at = 0, j;
+    (void)has;
+    for (; groups; groups--) {
+        unsigned left = bits;
+        memset(carry, 0, sizeof carry);
+        for (; left >= 8; left -= 8, at += 256) dtci_fields_add_part(sum + at, a + at, b + at, carry, 8);
+        if (left & 4) {
+            dtci_fields_add_part(sum + at, a + at, b + at, carry, 4);
+            at += 128;
+        }
+        if (left & 2) {
+            dtci_fields_add_part(sum + at, a + at, b + at, carry, 2);
+            at += 64;
+        }
+        if (left & 1) {
+            dtci_fields_add_part(sum + at, a + at, b + at, carry, 1);
+            at += 32;
+        }
+        for (j = 0; j < sizeof carry / sizeof *carry; j++) any |= carry[j];
+    }
+    memcpy(words, &any, sizeof any);
+    for (*overflow = 0, j = 0; j < sizeof words / sizeof *words; j++) *overflow |= words[j];
+}
+
+DTCI_TWIN(dtci_fields_add,
+          (uint64_t * overflow, unsigned char *sum, const unsigned char *a, const unsigned char *b, size_t groups,
+           unsigned bits, unsigned has),
+          (overflow, sum, a, b, groups, bits, has))
+
+/* The same of any number of fields; returns it. */
+DTCI_FN int dtci_fields_sum(unsigned char *sum, const unsigned char *a, const unsigned char *b, size_t count,
+                            unsigned bits, unsigned has) {
     size_t groups = count / 256, at = groups * 32 * bits, i;
-    uint32_t overflow = dtci_fields_add(sum, a, b, groups, bits), left[256], more[256];
+    uint32_t left[256], more[256];
+    uint64_t overflow;
+    dtci_fields_add(&overflow, sum, a, b, groups, bits, has);
     count %= 256;
     dtci_fields_unpack(left, a + at, count, bits);
     dtci_fields_unpack(more, b + at, count, bits);
@@ -1560,7 +1575,7 @@ DTCI_FN uint32_t dtci_fields_sum(unsigned char *sum, const unsigned char *a, con
         overflow |= left[i] >> bits;
     }
     dtci_fields_pack(sum + at, left, count, bits);
-    return overflow;
+    return overflow != 0;
 }
 
 /* --------------------------------------------------------------------------------------------------------------------
@@ -3780,8 +3795,9 @@ DTCI_FN dtc_status dtci_ternary_add(dtci_head *sum, unsigned char *to, size_t ca
     if (a->variant == DTCI_TERNARY_FIELDS) {
         if (capacity < *bytes) return DTC_ERROR_CAPACITY;
         memmove(to, from_a, scales);
-        return dtci_fields_sum(to + scales, from_a + scales, from_b + scales, sum->count, bits) ? DTC_ERROR_PAYLOAD
-                                                                                                : DTC_OK;
+        return dtci_fields_sum(to + scales, from_a + scales, from_b + scales, sum->count, bits, sum->has)
+                   ? DTC_ERROR_PAYLOAD
+                   : DTC_OK;
     }
     bins = (uint16_t *)dtci_take(arena, 2 * dtci_digits_bins(sum, sum->count));
     if (!bins && sum->count) return DTC_ERROR_SCRATCH;
@@ -4838,8 +4854,9 @@ DTCI_FN dtc_status dtci_quant_add(dtci_head *sum, unsigned char *to, size_t capa
     if (coding_a == DTCI_QUANT_FIELDS) {
         if (capacity < *bytes) return DTC_ERROR_CAPACITY;
         memmove(to, from_a, grids);
-        return dtci_fields_sum(to + grids, from_a + grids, from_b + grids, sum->count, bits) ? DTC_ERROR_PAYLOAD
-                                                                                             : DTC_OK;
+        return dtci_fields_sum(to + grids, from_a + grids, from_b + grids, sum->count, bits, sum->has)
+                   ? DTC_ERROR_PAYLOAD
+                   : DTC_OK;
     }
     status = dtci_quant_open(&qa, &bins_a, a, from_a, arena);
     if (status == DTC_OK) status = dtci_quant_open(&qb, &bins_b, b, from_b, arena);
