@@ -920,7 +920,9 @@ DTCI_FN int dtci_finite(float x) {
 
 /* Bounded to +-FLT_MAX. */
 DTCI_FN float dtci_to_float(double x) {
-    return (float)(x > (double)FLT_MAX ? (double)FLT_MAX : x < -(double)FLT_MAX ? -(double)FLT_MAX : x);
+    x = x > (double)FLT_MAX ? (double)FLT_MAX : x;
+    x = x < -(double)FLT_MAX ? -(double)FLT_MAX : x;
+    return (float)x;
 }
 
 /* The smallest float that is no smaller than x >= 0. */
