@@ -3402,6 +3402,7 @@ DTCI_FN dtc_status dtci_scales_scale(unsigned char *payload, size_t n, size_t st
 #define DTCI_TERNARY_WIDE    5u
 #define DTCI_TERNARY_WORKERS 32767u /* so that a sum's digit has 16 bits */
 #define DTCI_TERNARY_CHUNK   1280u  /* digits: whole groups of trits and of fields */
+#define DTCI_TERNARY_ROOM    1288u  /* for these and what fills their last bin up */
 #define DTCI_TRITS           160u   /* of a group */
 
 DTCI_FN unsigned dtci_ternary_field_bits(const dtci_head *head) {
@@ -3513,28 +3514,56 @@ DTCI_FN uint32_t dtci_digits_top(const dtci_head *head) {
     return top - 1;
 }
 
-/* n <= DTCI_TERNARY_CHUNK digits: bin j holds digits j, stride + j, …, the first one the least; what is beyond n is
- * terms. */
-DTCI_FN void dtci_digits_pack(uint16_t *bins, const uint32_t *digits, const dtci_head *head, size_t n) {
-    size_t group = dtci_digits_group(head), stride = dtci_ceil_div(n, group), j, k;
-    uint32_t base = 2 * head->terms + 1;
+/* Bin j of `stride` holds digits j, stride + j, …, the first one the least. */
+DTCI_INLINE void dtci_digits_join(uint16_t *bins, const uint32_t *digits, uint32_t base, size_t group, size_t stride) {
+    size_t j, k;
     for (j = 0; j < stride; j++) {
         uint32_t bin = 0;
-        for (k = group; k-- > 0;) bin = base * bin + (k * stride + j < n ? digits[k * stride + j] : head->terms);
+        for (k = group; k-- > 0;) bin = base * bin + digits[k * stride + j];
         bins[j] = (uint16_t)bin;
     }
 }
 
-DTCI_FN void dtci_digits_unpack(uint32_t *digits, const uint16_t *bins, const dtci_head *head, size_t n) {
-    size_t group = dtci_digits_group(head), stride = dtci_ceil_div(n, group), j, k;
-    uint32_t base = 2 * head->terms + 1, inverse = (65535 + base) / base; /* bins below 256 are divided exactly */
+DTCI_INLINE void dtci_digits_split(uint32_t *digits, const uint16_t *bins, uint32_t base, size_t group, size_t stride) {
+    uint32_t inverse = (65535 + base) / base; /* bins below 256 are divided exactly */
+    size_t j, k;
     for (j = 0; j < stride; j++) {
         uint32_t bin = bins[j];
         for (k = 0; k < group; k++) {
             uint32_t rest = group > 1 ? bin * inverse >> 16 : 0;
-            if (k * stride + j < n) digits[k * stride + j] = bin - rest * base;
+            digits[k * stride + j] = bin - rest * base;
             bin = rest;
         }
+    }
+}
+
+/* The bins of n <= DTCI_TERNARY_CHUNK digits of a sum. The digits have room for a whole chunk and its last bin, and are
+ * `terms` beyond n. */
+DTCI_INLINE void dtci_digits_pack(uint16_t *bins, const uint32_t *digits, const dtci_head *head, size_t n) {
+    uint32_t base = 2 * head->terms + 1;
+    switch (dtci_digits_group(head)) { /* constants, for SIMD */
+    case 3:
+        dtci_digits_join(bins, digits, base, 3, dtci_ceil_div(n, 3));
+        break;
+    case 2:
+        dtci_digits_join(bins, digits, base, 2, dtci_ceil_div(n, 2));
+        break;
+    default:
+        dtci_digits_join(bins, digits, base, 1, n);
+    }
+}
+
+DTCI_INLINE void dtci_digits_unpack(uint32_t *digits, const uint16_t *bins, const dtci_head *head, size_t n) {
+    uint32_t base = 2 * head->terms + 1;
+    switch (dtci_digits_group(head)) {
+    case 3:
+        dtci_digits_split(digits, bins, base, 3, dtci_ceil_div(n, 3));
+        break;
+    case 2:
+        dtci_digits_split(digits, bins, base, 2, dtci_ceil_div(n, 2));
+        break;
+    default:
+        dtci_digits_split(digits, bins, base, 1, n);
     }
 }
 
@@ -3581,7 +3610,7 @@ DTCI_INLINE void dtci_ternary_emit_body(const dtci_head *head, const unsigned ch
                                         const dtci_sink *sink, unsigned has) {
     size_t block = dtci_block(head), first, n, part, m, at, stop;
     int32_t terms = (int32_t)head->terms;
-    uint32_t digits[DTCI_TERNARY_CHUNK];
+    uint32_t digits[DTCI_TERNARY_ROOM];
     float chunk[DTCI_CHUNK];
     (void)has;
     for (first = 0; first < head->count; first += n) {
@@ -3778,6 +3807,39 @@ DTCI_FN size_t dtci_ternary_add_scratch(const dtci_head *a, const dtci_head *b) 
            dtci_coder_scratch(dtci_ternary_field_bits(a) > 8 ? dtci_ternary_field_bits(a) : 8);
 }
 
+/* Bins of the sums of digits; tells the largest sum, and in which bits any is not that of zeros. */
+DTCI_INLINE void dtci_ternary_sum_body(uint32_t *any, uint32_t *most, uint16_t *bins, const dtci_head *sum,
+                                       const dtci_head *a, const unsigned char *from_a, const uint16_t *tokens_a,
+                                       const dtci_head *b, const unsigned char *from_b, const uint16_t *tokens_b,
+                                       unsigned has) {
+    uint32_t terms = sum->terms, some[DTCI_TERNARY_ROOM], more[DTCI_TERNARY_ROOM], differ = 0, largest = 0;
+    size_t first, n, i;
+    (void)has;
+    for (first = 0; first < sum->count; first += n) {
+        n = sum->count - first < DTCI_TERNARY_CHUNK ? sum->count - first : DTCI_TERNARY_CHUNK;
+        dtci_ternary_load(some, a, from_a, tokens_a, first, n);
+        dtci_ternary_load(more, b, from_b, tokens_b, first, n);
+        for (i = n; i < DTCI_TERNARY_ROOM; i++) { /* as the bins are filled up, and for loops of constant bounds */
+            some[i] = terms;
+            more[i] = 0;
+        }
+        for (i = 0; i < DTCI_TERNARY_ROOM; i++) {
+            some[i] += more[i];
+            differ |= some[i] ^ terms;
+            largest = some[i] > largest ? some[i] : largest;
+        }
+        dtci_digits_pack(bins + dtci_digits_bins(sum, first), some, sum, n);
+    }
+    *any = differ;
+    *most = largest;
+}
+
+DTCI_TWIN(dtci_ternary_sum,
+          (uint32_t * any, uint32_t *most, uint16_t *bins, const dtci_head *sum, const dtci_head *a,
+           const unsigned char *from_a, const uint16_t *tokens_a, const dtci_head *b, const unsigned char *from_b,
+           const uint16_t *tokens_b, unsigned has),
+          (any, most, bins, sum, a, from_a, tokens_a, b, from_b, tokens_b, has))
+
 /* Sums of digits: packed as they are, where both are fields of fixed width; else coded anew, by what the sum is alone,
  * so that the order of adding does not show. `to` may be either's payload. */
 DTCI_FN dtc_status dtci_ternary_add(dtci_head *sum, unsigned char *to, size_t capacity, size_t *bytes,
@@ -3786,7 +3848,7 @@ DTCI_FN dtc_status dtci_ternary_add(dtci_head *sum, unsigned char *to, size_t ca
     size_t scales = 4 * dtci_blocks(sum), first, n, i;
     unsigned bits = dtci_ternary_field_bits(sum);
     uint16_t *tokens_a, *tokens_b, *bins;
-    uint32_t any = 0, bad = 0;
+    uint32_t any, most;
     dtc_status status;
     for (i = 0; i < scales; i++)
         if (from_a[i] != from_b[i]) return DTC_ERROR_INCOMPATIBLE_GRID;
@@ -3806,19 +3868,8 @@ DTCI_FN dtc_status dtci_ternary_add(dtci_head *sum, unsigned char *to, size_t ca
     status = dtci_ternary_open(&tokens_a, a, from_a, arena);
     if (status == DTC_OK) status = dtci_ternary_open(&tokens_b, b, from_b, arena);
     if (status != DTC_OK) return status;
-    for (first = 0; first < sum->count; first += n) {
-        uint32_t some[DTCI_TERNARY_CHUNK], more[DTCI_TERNARY_CHUNK];
-        n = sum->count - first < DTCI_TERNARY_CHUNK ? sum->count - first : DTCI_TERNARY_CHUNK;
-        dtci_ternary_load(some, a, from_a, tokens_a, first, n);
-        dtci_ternary_load(more, b, from_b, tokens_b, first, n);
-        for (i = 0; i < n; i++) {
-            some[i] += more[i];
-            any |= some[i] ^ sum->terms;
-            bad |= some[i] > 2 * sum->terms;
-        }
-        dtci_digits_pack(bins + dtci_digits_bins(sum, first), some, sum, n);
-    }
-    if (bad) return DTC_ERROR_PAYLOAD;
+    dtci_ternary_sum(&any, &most, bins, sum, a, from_a, tokens_a, b, from_b, tokens_b, sum->has);
+    if (most > 2 * sum->terms) return DTC_ERROR_PAYLOAD;
     if (capacity < scales) return DTC_ERROR_CAPACITY;
     memmove(to, from_a, scales);
     sum->variant = any ? DTCI_TERNARY_WIDE : DTCI_TERNARY_ZERO;
@@ -3839,7 +3890,7 @@ DTCI_FN dtc_status dtci_ternary_add(dtci_head *sum, unsigned char *to, size_t ca
     }
     if (capacity < *bytes) return DTC_ERROR_CAPACITY;
     for (first = 0; first < sum->count && any; first += n) {
-        uint32_t some[DTCI_TERNARY_CHUNK];
+        uint32_t some[DTCI_TERNARY_ROOM];
         n = sum->count - first < DTCI_TERNARY_CHUNK ? sum->count - first : DTCI_TERNARY_CHUNK;
         dtci_digits_unpack(some, bins + dtci_digits_bins(sum, first), sum, n);
         for (i = 0; i < n; i += 256)
@@ -4807,10 +4858,14 @@ DTCI_FN size_t dtci_quant_add_scratch(const dtci_head *a, const dtci_head *b) {
            dtci_coder_scratch(dtci_quant_sum_bits(a));
 }
 
-/* Between fields, which count from their own block's lowest, and bins, which count from that of all blocks. */
+/* Fields count from their own block's lowest, bins from that of all blocks. */
+DTCI_FN int dtci_quant_rebases(const dtci_quant *q) {
+    return !q->even && !q->rotate && q->head->block;
+}
+
 DTCI_FN void dtci_quant_rebase(uint32_t *fields, const dtci_quant *q, int to_bins, size_t first, size_t n) {
     size_t at = 0, stop;
-    if (q->even || q->rotate || !q->head->block) return;
+    if (!dtci_quant_rebases(q)) return;
     for (; at < n; at = stop) {
         dtci_part part = dtci_quant_part(q->head, 0, first + at);
         uint32_t shift = (uint32_t)(dtci_quant_grid(q, part.index).lowest * (int32_t)q->head->terms - q->base);
@@ -4834,6 +4889,27 @@ DTCI_FN void dtci_quant_load(uint32_t *fields, const dtci_quant *q, const uint16
                            bits);
     }
 }
+
+/* Sums of bins that count from the same lowest; tells the largest, and the bits of all. */
+DTCI_INLINE void dtci_quant_sum_body(uint32_t *any, uint32_t *most, uint16_t *bins, const uint16_t *a,
+                                     const uint16_t *b, size_t count, unsigned has) {
+    uint32_t bits = 0, largest = 0;
+    size_t i;
+    (void)has;
+    for (i = 0; i < count; i++) {
+        uint32_t sum = (uint32_t)a[i] + b[i];
+        bits |= sum;
+        largest = sum > largest ? sum : largest;
+        bins[i] = (uint16_t)(sum & 0xffff);
+    }
+    *any = bits;
+    *most = largest;
+}
+
+DTCI_TWIN(dtci_quant_sum,
+          (uint32_t * any, uint32_t *most, uint16_t *bins, const uint16_t *a, const uint16_t *b, size_t count,
+           unsigned has),
+          (any, most, bins, a, b, count, has))
 
 /* Sums of fields: packed as they are, where both are of fixed width; else coded anew, by what the sum is alone, so that
  * the order of adding does not show. `to` may be either's payload. */
@@ -4878,7 +4954,14 @@ DTCI_FN dtc_status dtci_quant_add(dtci_head *sum, unsigned char *to, size_t capa
         return DTC_ERROR_CAPACITY;
     }
     memmove(to, from_a, grids);
-    for (first = 0; first < sum->count; first += n) {
+    first = 0;
+    if (bins && bins_a && bins_b && !dtci_quant_rebases(&q)) {
+        uint32_t largest;
+        dtci_quant_sum(&any, &largest, bins, bins_a, bins_b, sum->count, sum->has);
+        if (largest > most) return DTC_ERROR_PAYLOAD;
+        first = sum->count;
+    }
+    for (; first < sum->count; first += n) {
         n = sum->count - first < 256 ? sum->count - first : 256;
         dtci_quant_load(fields, &qa, bins_a, first, n);
         dtci_quant_load(more, &qb, bins_b, first, n);
@@ -7799,6 +7882,7 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
 #undef DTCI_TERNARY_CHUNK
 #undef DTCI_TERNARY_DIGITS
 #undef DTCI_TERNARY_FIELDS
+#undef DTCI_TERNARY_ROOM
 #undef DTCI_TERNARY_TOKENS
 #undef DTCI_TERNARY_WIDE
 #undef DTCI_TERNARY_WORKERS
