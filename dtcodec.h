@@ -1021,7 +1021,8 @@ static const uint32_t dtci_crc_table[8][256] = {DTCI_CRC_256(0xf26b8303u, 0xe13b
 #endif
 
 #if defined(DTCI_X86)
-#define DTCI_CRC_STREAM 8192u /* bytes */
+#define DTCI_CRC_STREAM  8192u                 /* bytes */
+#define DTCI_CHECK_BYTES (3 * DTCI_CRC_STREAM) /* at least, between two looks at what is added */
 
 /* a * b modulo the polynomial; bit 31 is x^0. */
 DTCI_FN uint32_t dtci_crc_multiply(uint32_t a, uint32_t b) {
@@ -1037,9 +1038,10 @@ DTCI_FN uint32_t dtci_crc_multiply(uint32_t a, uint32_t b) {
 
 /* The instruction takes three cycles, but one begins every cycle: so there are three streams, joined by what zeros as
  * long as a stream do to a sum before them. By builtins: the intrinsics' header would leave its macros behind. */
-__attribute__((target("sse4.2"))) DTCI_FN uint32_t dtci_crc32c_x86(const unsigned char *p, size_t bytes) {
+__attribute__((target("sse4.2"))) DTCI_FN uint32_t dtci_crc32c_x86(uint32_t start, const unsigned char *p,
+                                                                   size_t bytes) {
     const uint32_t zeros = 0x28461564u; /* x^(8 * DTCI_CRC_STREAM) */
-    uint64_t crc = 0xffffffffu;
+    uint64_t crc = start;
     uint32_t rest;
     size_t i;
     for (; bytes >= 3 * DTCI_CRC_STREAM; p += 3 * DTCI_CRC_STREAM, bytes -= 3 * DTCI_CRC_STREAM) {
@@ -1054,16 +1056,15 @@ __attribute__((target("sse4.2"))) DTCI_FN uint32_t dtci_crc32c_x86(const unsigne
     }
     for (; bytes >= 8; p += 8, bytes -= 8) crc = __builtin_ia32_crc32di(crc, dtci_get64(p));
     for (rest = (uint32_t)crc; bytes; p++, bytes--) rest = __builtin_ia32_crc32qi(rest, *p);
-    return ~rest;
+    return rest;
 }
 #endif
 
-/* `has` is what dtci_ask told. */
-DTCI_FN uint32_t dtci_crc32c(const unsigned char *p, size_t bytes, unsigned has) {
-    uint32_t crc = 0xffffffffu;
+/* Goes on with a checksum that begins as all ones and ends inverted. `has` is what dtci_ask told. */
+DTCI_FN uint32_t dtci_crc32c_on(uint32_t crc, const unsigned char *p, size_t bytes, unsigned has) {
     (void)has;
 #if defined(DTCI_X86)
-    if (has & DTCI_HAS_CRC) return dtci_crc32c_x86(p, bytes);
+    if (has & DTCI_HAS_CRC) return dtci_crc32c_x86(crc, p, bytes);
 #endif
 #if defined(DTCI_CRC_ARM)
     for (; bytes >= 8; p += 8, bytes -= 8) crc = __crc32cd(crc, dtci_get64(p));
@@ -1077,7 +1078,11 @@ DTCI_FN uint32_t dtci_crc32c(const unsigned char *p, size_t bytes, unsigned has)
     }
     for (; bytes; p++, bytes--) crc = crc >> 8 ^ dtci_crc_table[0][(crc ^ *p) & 255];
 #endif
-    return ~crc;
+    return crc;
+}
+
+DTCI_FN uint32_t dtci_crc32c(const unsigned char *p, size_t bytes, unsigned has) {
+    return ~dtci_crc32c_on(0xffffffffu, p, bytes, has);
 }
 
 /* Floats in and out, of any alignment. Every pass goes by chunks on the stack: they stay in the first-level cache, and
@@ -1562,14 +1567,33 @@ DTCI_TWIN(dtci_fields_add,
            unsigned bits, unsigned has),
           (overflow, sum, a, b, groups, bits, has))
 
-/* The same of any number of fields; returns it. */
+/* Checksums of two packets up to somewhere, taken as they are added: while they are in the cache. */
+typedef struct dtci_check {
+    const unsigned char *a, *b;
+    uint32_t crc_a, crc_b;
+} dtci_check;
+
+DTCI_FN void dtci_check_to(dtci_check *check, const unsigned char *a, const unsigned char *b, unsigned has) {
+    check->crc_a = dtci_crc32c_on(check->crc_a, check->a, (size_t)(a - check->a), has);
+    check->crc_b = dtci_crc32c_on(check->crc_b, check->b, (size_t)(b - check->b), has);
+    check->a = a;
+    check->b = b;
+}
+
+/* The same of any number of fields; returns it. Checks what it adds, unless `check` is NULL. */
 DTCI_FN int dtci_fields_sum(unsigned char *sum, const unsigned char *a, const unsigned char *b, size_t count,
-                            unsigned bits, unsigned has) {
-    size_t groups = count / 256, at = groups * 32 * bits, i;
+                            unsigned bits, unsigned has, dtci_check *check) {
+    size_t groups = count / 256, stride = 1 + DTCI_CHECK_BYTES / (32 * (size_t)bits), at = 0, i;
     uint32_t left[256], more[256];
-    uint64_t overflow;
-    dtci_fields_add(&overflow, sum, a, b, groups, bits, has);
+    uint64_t overflow = 0, over;
+    for (; groups; groups -= stride, at += stride * 32 * bits) {
+        if (stride > groups) stride = groups;
+        if (check) dtci_check_to(check, a + at + stride * 32 * bits, b + at + stride * 32 * bits, has);
+        dtci_fields_add(&over, sum + at, a + at, b + at, stride, bits, has);
+        overflow |= over;
+    }
     count %= 256;
+    if (check) dtci_check_to(check, a + at + (count * bits + 7) / 8, b + at + (count * bits + 7) / 8, has);
     dtci_fields_unpack(left, a + at, count, bits);
     dtci_fields_unpack(more, b + at, count, bits);
     for (i = 0; i < count; i++) {
@@ -3844,7 +3868,7 @@ DTCI_TWIN(dtci_ternary_sum,
  * so that the order of adding does not show. `to` may be either's payload. */
 DTCI_FN dtc_status dtci_ternary_add(dtci_head *sum, unsigned char *to, size_t capacity, size_t *bytes,
                                     const dtci_head *a, const unsigned char *from_a, const dtci_head *b,
-                                    const unsigned char *from_b, dtci_arena *arena) {
+                                    const unsigned char *from_b, dtci_arena *arena, dtci_check *check) {
     size_t scales = 4 * dtci_blocks(sum), first, n, i;
     unsigned bits = dtci_ternary_field_bits(sum);
     uint16_t *tokens_a, *tokens_b, *bins;
@@ -3859,7 +3883,7 @@ DTCI_FN dtc_status dtci_ternary_add(dtci_head *sum, unsigned char *to, size_t ca
     if (a->variant == DTCI_TERNARY_FIELDS) {
         if (capacity < *bytes) return DTC_ERROR_CAPACITY;
         memmove(to, from_a, scales);
-        return dtci_fields_sum(to + scales, from_a + scales, from_b + scales, sum->count, bits, sum->has)
+        return dtci_fields_sum(to + scales, from_a + scales, from_b + scales, sum->count, bits, sum->has, check)
                    ? DTC_ERROR_PAYLOAD
                    : DTC_OK;
     }
@@ -4915,7 +4939,7 @@ DTCI_TWIN(dtci_quant_sum,
  * the order of adding does not show. `to` may be either's payload. */
 DTCI_FN dtc_status dtci_quant_add(dtci_head *sum, unsigned char *to, size_t capacity, size_t *bytes, const dtci_head *a,
                                   const unsigned char *from_a, const dtci_head *b, const unsigned char *from_b,
-                                  dtci_arena *arena) {
+                                  dtci_arena *arena, dtci_check *check) {
     uint32_t coding_a = a->variant >> 5 & 3, coding_b = b->variant >> 5 & 3, any = 0, bad = 0, most;
     size_t grids = dtci_quant_grid_bytes(a, a->variant >> 7 & 1), first, n, i;
     uint16_t *bins_a, *bins_b, *bins = NULL;
@@ -4932,7 +4956,7 @@ DTCI_FN dtc_status dtci_quant_add(dtci_head *sum, unsigned char *to, size_t capa
     if (coding_a == DTCI_QUANT_FIELDS) {
         if (capacity < *bytes) return DTC_ERROR_CAPACITY;
         memmove(to, from_a, grids);
-        return dtci_fields_sum(to + grids, from_a + grids, from_b + grids, sum->count, bits, sum->has)
+        return dtci_fields_sum(to + grids, from_a + grids, from_b + grids, sum->count, bits, sum->has, check)
                    ? DTC_ERROR_PAYLOAD
                    : DTC_OK;
     }
@@ -5131,7 +5155,7 @@ DTCI_FN dtc_status dtci_nest_add(unsigned char *to, size_t capacity, size_t *byt
 #ifndef DTC_NO_QUANT
     if (sum.codec == DTC_QUANT)
         status = dtci_quant_add(&sum, to + sum.head_bytes, capacity, bytes, &a, from_a + a.head_bytes, &b,
-                                from_b + b.head_bytes, arena);
+                                from_b + b.head_bytes, arena, NULL);
 #endif
     if (status != DTC_OK) return status;
     dtci_head_close(to, &sum, *bytes);
@@ -7101,6 +7125,28 @@ DTCI_FN dtc_status dtci_packet_verify(dtci_packet *packet, unsigned has) {
                                                                                                 : DTC_OK;
 }
 
+DTCI_FN dtc_status dtci_packets_verify(dtci_packet *a, dtci_packet *b, unsigned has) {
+    dtc_status status = dtci_packet_verify(a, has);
+    return status == DTC_OK ? dtci_packet_verify(b, has) : status;
+}
+
+/* Whether fields of fixed width are packed: what adding reads once, from first to last. */
+DTCI_FN int dtci_fixed(const dtci_head *head) {
+#ifndef DTC_NO_TERNARY
+    if (head->codec == DTC_TERNARY) return head->variant == DTCI_TERNARY_FIELDS;
+#endif
+#ifndef DTC_NO_QUANT
+    if (head->codec == DTC_QUANT) return (head->variant >> 5 & 3) == DTCI_QUANT_FIELDS;
+#endif
+    (void)head;
+    return 0;
+}
+
+/* Whether `end`, up to which crc was taken, is where a packet has this checksum, if it has any. */
+DTCI_FN int dtci_check_good(const dtci_head *head, const unsigned char *end, uint32_t crc) {
+    return !head->checksum || dtci_get32(end) == ~crc;
+}
+
 /* Opens two packets and the head of their sum; tells the payload's bytes at the most, and scratch. */
 DTCI_FN dtc_status dtci_add_open(dtci_packet *a, const void *a_bytes, size_t a_size, dtci_packet *b,
                                  const void *b_bytes, size_t b_size, dtci_head *sum, size_t *bound, size_t *scratch) {
@@ -7183,6 +7229,7 @@ DTCI_API dtc_status dtc_packet_add(void *sum, size_t capacity, size_t *sum_bytes
                                    const void *b, size_t b_bytes, void *scratch, size_t scratch_bytes) {
     unsigned char *to = (unsigned char *)sum;
     dtci_packet first, second;
+    dtci_check check, *late = NULL;
     dtci_arena arena;
     dtci_head head;
     size_t bound, need, bytes = 0, around;
@@ -7190,10 +7237,17 @@ DTCI_API dtc_status dtc_packet_add(void *sum, size_t capacity, size_t *sum_bytes
     if (sum_bytes) *sum_bytes = 0;
     if (!sum_bytes || (!sum && capacity)) return DTC_ERROR_ARGUMENT;
     status = dtci_add_open(&first, a, a_bytes, &second, b, b_bytes, &head, &bound, &need);
-    head.has = dtci_ask(a_bytes + b_bytes);
-    if (status == DTC_OK) status = dtci_packet_verify(&first, head.has);
-    if (status == DTC_OK) status = dtci_packet_verify(&second, head.has);
     if (status != DTC_OK) return status;
+    head.has = dtci_ask(a_bytes + b_bytes);
+    if (dtci_fixed(&first.head) && dtci_fixed(&second.head) && sum != a && sum != b) {
+        check.a = (const unsigned char *)a;
+        check.b = (const unsigned char *)b;
+        check.crc_a = check.crc_b = 0xffffffffu;
+        late = &check;
+    } else {
+        status = dtci_packets_verify(&first, &second, head.has);
+        if (status != DTC_OK) return status;
+    }
     around = head.head_bytes + (head.checksum ? 4 : 0);
     if (capacity < around) return DTC_ERROR_CAPACITY;
     if (need > (scratch ? scratch_bytes : 0)) return DTC_ERROR_SCRATCH;
@@ -7206,13 +7260,13 @@ DTCI_API dtc_status dtc_packet_add(void *sum, size_t capacity, size_t *sum_bytes
 #ifndef DTC_NO_TERNARY
     case DTC_TERNARY:
         status = dtci_ternary_add(&head, to, capacity, &bytes, &first.head, first.payload, &second.head, second.payload,
-                                  &arena);
+                                  &arena, late);
         break;
 #endif
 #ifndef DTC_NO_QUANT
     case DTC_QUANT:
         status = dtci_quant_add(&head, to, capacity, &bytes, &first.head, first.payload, &second.head, second.payload,
-                                &arena);
+                                &arena, late);
         break;
 #endif
 #ifndef DTC_NO_FACTOR
@@ -7235,6 +7289,11 @@ DTCI_API dtc_status dtc_packet_add(void *sum, size_t capacity, size_t *sum_bytes
 #endif
     default:
         status = dtci_raw_add(&head, to, capacity, &bytes, first.payload, second.payload);
+    }
+    if (late && (status != DTC_OK || !dtci_check_good(&first.head, check.a, check.crc_a) ||
+                 !dtci_check_good(&second.head, check.b, check.crc_b))) {
+        dtc_status found = dtci_packets_verify(&first, &second, head.has);
+        if (found != DTC_OK) status = found;
     }
     if (status != DTC_OK) return status;
     dtci_head_close((unsigned char *)sum, &head, bytes);
@@ -7826,6 +7885,7 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
 #undef DTCI_AT
 #undef DTCI_AVX2
 #undef DTCI_AVX2_INLINE
+#undef DTCI_CHECK_BYTES
 #undef DTCI_CHUNK
 #undef DTCI_CODE_MAX
 #undef DTCI_COUNT_MAX

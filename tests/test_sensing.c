@@ -308,8 +308,8 @@ static void test_rows(void **state) {
  * vector: x = p g r, p = 1 / (1 + odds (1 + t/32)^-32), t = k r^2, and the mean of dx/dr; behind the values, 0. */
 static void test_denoiser(void **state) {
     enum { SIZE = 1024, VALUES = 709 };
-    const double noise = 0.05, density = 0.2, variance = 1.5, total = noise + variance, gain = variance / total;
-    const double odds = (1 - density) / density * sqrt(total / noise);
+    const double level = 0.05, density = 0.2, variance = 1.5, total = level + variance, gain = variance / total;
+    const double odds = (1 - density) / density * sqrt(total / level);
     float *x = drawn(SIZE, noise_gaussian, 0.7, 1), *w = drawn(SIZE, noise_gaussian, 0, 2);
     int twin;
     (void)state;
@@ -328,9 +328,9 @@ static void test_denoiser(void **state) {
         memcpy(work.w, w, 4 * SIZE);
         prior.density = density;
         prior.variance = variance;
-        slope = dtci_sensing_denoise(&work, noise, &prior);
+        slope = dtci_sensing_denoise(&work, level, &prior);
         for (i = 0; i < SIZE; i++) {
-            double r = (double)x[i] + (double)w[i], t = 0.5 * gain / noise * r * r;
+            double r = (double)x[i] + (double)w[i], t = 0.5 * gain / level * r * r;
             double e = pow(1 + t / 32, -32), p = i < VALUES ? 1 / (1 + odds * e) : 0, expected = p * gain * r;
             CHECK(fabs((double)work.w[i] - r) < 1e-6, "value %zu: r = %g, not %g", i, (double)work.w[i], r);
             CHECK(fabs((double)work.x[i] - expected) < 1e-5, "value %zu: %g, not %g", i, (double)work.x[i], expected);
@@ -340,8 +340,8 @@ static void test_denoiser(void **state) {
         }
         CHECK(fabs(slope - slopes / SIZE) < 1e-5, "slope %g, not %g", slope, slopes / SIZE);
         CHECK(fabs(prior.density - chances / VALUES) < 1e-5, "density %g, not %g", prior.density, chances / VALUES);
-        CHECK(fabs(prior.variance - powers / chances - gain * noise) < 1e-5, "variance %g, not %g", prior.variance,
-              powers / chances + gain * noise);
+        CHECK(fabs(prior.variance - powers / chances - gain * level) < 1e-5, "variance %g, not %g", prior.variance,
+              powers / chances + gain * level);
         free(work.w);
         free(work.x);
     }
