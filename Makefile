@@ -89,7 +89,7 @@ $(B)/tests/test_gossip_trainer: $(B)/examples/gossip_trainer
 # ---- tests
 
 test: setup ## run everything that CI runs; sets up what it needs
-	@$(MAKE) --no-print-directory check
+	@$(MAKE) --no-print-directory -j$$(nproc) check
 
 setup: build/packages
 
@@ -99,7 +99,7 @@ build/packages: Makefile tests/setup
 	@touch $@
 
 check: $(TESTS) $(EXAMPLES) $(MPI_EXAMPLES) build-replay ## run the tests, where the packages are known to be there
-	@WARNINGS='$(WARNINGS)' CLANG_FORMAT='$(CLANG_FORMAT)' KISSFFT='$(KISSFFT)' tests/run $(TESTS) $(SCRIPTS)
+	@WARNINGS='$(WARNINGS)' CLANG_FORMAT='$(CLANG_FORMAT)' KISSFFT='$(KISSFFT)' tests/run $(SCRIPTS) $(TESTS)
 
 cmocka: $(TESTS)
 	@tests/run $(TESTS)

@@ -1021,8 +1021,7 @@ static const uint32_t dtci_crc_table[8][256] = {DTCI_CRC_256(0xf26b8303u, 0xe13b
 #endif
 
 #if defined(DTCI_X86)
-#define DTCI_CRC_STREAM  8192u                 /* bytes */
-#define DTCI_CHECK_BYTES (3 * DTCI_CRC_STREAM) /* at least, between two looks at what is added */
+#define DTCI_CRC_STREAM 8192u /* bytes */
 
 /* a * b modulo the polynomial; bit 31 is x^0. */
 DTCI_FN uint32_t dtci_crc_multiply(uint32_t a, uint32_t b) {
@@ -1566,6 +1565,8 @@ DTCI_TWIN(dtci_fields_add,
           (uint64_t * overflow, unsigned char *sum, const unsigned char *a, const unsigned char *b, size_t groups,
            unsigned bits, unsigned has),
           (overflow, sum, a, b, groups, bits, has))
+
+#define DTCI_CHECK_BYTES 24576u /* at least, from one to the next: what the checksum's instruction is fast for */
 
 /* Checksums of two packets up to somewhere, taken as they are added: while they are in the cache. */
 typedef struct dtci_check {
