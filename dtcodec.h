@@ -1042,13 +1042,19 @@ __attribute__((target("sse4.2"))) DTCI_FN uint32_t dtci_crc32c_x86(uint32_t star
     const uint32_t zeros = 0x28461564u; /* x^(8 * DTCI_CRC_STREAM) */
     uint64_t crc = start;
     uint32_t rest;
-    size_t i;
+    size_t i, j;
     for (; bytes >= 3 * DTCI_CRC_STREAM; p += 3 * DTCI_CRC_STREAM, bytes -= 3 * DTCI_CRC_STREAM) {
         uint64_t second = 0, third = 0;
-        for (i = 0; i < DTCI_CRC_STREAM; i += 8) {
-            crc = __builtin_ia32_crc32di(crc, dtci_get64(p + i));
-            second = __builtin_ia32_crc32di(second, dtci_get64(p + DTCI_CRC_STREAM + i));
-            third = __builtin_ia32_crc32di(third, dtci_get64(p + 2 * DTCI_CRC_STREAM + i));
+        for (i = 0; i < DTCI_CRC_STREAM; i += 64) {
+            uintptr_t next = (uintptr_t)p + 3 * DTCI_CRC_STREAM + i; /* beyond what the processor fetches by itself */
+            __builtin_prefetch((const void *)next);
+            __builtin_prefetch((const void *)(next + DTCI_CRC_STREAM));
+            __builtin_prefetch((const void *)(next + 2 * DTCI_CRC_STREAM));
+            for (j = i; j < i + 64; j += 8) {
+                crc = __builtin_ia32_crc32di(crc, dtci_get64(p + j));
+                second = __builtin_ia32_crc32di(second, dtci_get64(p + DTCI_CRC_STREAM + j));
+                third = __builtin_ia32_crc32di(third, dtci_get64(p + 2 * DTCI_CRC_STREAM + j));
+            }
         }
         rest = dtci_crc_multiply((uint32_t)crc, zeros) ^ (uint32_t)second;
         crc = dtci_crc_multiply(rest, zeros) ^ (uint32_t)third;
@@ -1568,10 +1574,10 @@ DTCI_TWIN(dtci_fields_add,
 
 #define DTCI_CHECK_BYTES 24576u /* at least, from one to the next: what the checksum's instruction is fast for */
 
-/* Checksums of two packets up to somewhere, taken as they are added: while they are in the cache. */
+/* Checksums of two packets and their sum up to somewhere, taken as they are added: while they are in the cache. */
 typedef struct dtci_check {
-    const unsigned char *a, *b;
-    uint32_t crc_a, crc_b;
+    const unsigned char *a, *b, *sum;
+    uint32_t crc_a, crc_b, crc_sum;
 } dtci_check;
 
 DTCI_FN void dtci_check_to(dtci_check *check, const unsigned char *a, const unsigned char *b, unsigned has) {
@@ -1579,6 +1585,11 @@ DTCI_FN void dtci_check_to(dtci_check *check, const unsigned char *a, const unsi
     check->crc_b = dtci_crc32c_on(check->crc_b, check->b, (size_t)(b - check->b), has);
     check->a = a;
     check->b = b;
+}
+
+DTCI_FN void dtci_check_sum(dtci_check *check, const unsigned char *sum, unsigned has) {
+    check->crc_sum = dtci_crc32c_on(check->crc_sum, check->sum, (size_t)(sum - check->sum), has);
+    check->sum = sum;
 }
 
 /* The same of any number of fields; returns it. Checks what it adds, unless `check` is NULL. */
@@ -1592,6 +1603,7 @@ DTCI_FN int dtci_fields_sum(unsigned char *sum, const unsigned char *a, const un
         if (check) dtci_check_to(check, a + at + stride * 32 * bits, b + at + stride * 32 * bits, has);
         dtci_fields_add(&over, sum + at, a + at, b + at, stride, bits, has);
         overflow |= over;
+        if (check) dtci_check_sum(check, sum + at + stride * 32 * bits, has);
     }
     count %= 256;
     if (check) dtci_check_to(check, a + at + (count * bits + 7) / 8, b + at + (count * bits + 7) / 8, has);
@@ -1602,6 +1614,7 @@ DTCI_FN int dtci_fields_sum(unsigned char *sum, const unsigned char *a, const un
         overflow |= left[i] >> bits;
     }
     dtci_fields_pack(sum + at, left, count, bits);
+    if (check) dtci_check_sum(check, sum + at + (count * bits + 7) / 8, has);
     return overflow != 0;
 }
 
@@ -7243,7 +7256,8 @@ DTCI_API dtc_status dtc_packet_add(void *sum, size_t capacity, size_t *sum_bytes
     if (dtci_fixed(&first.head) && dtci_fixed(&second.head) && sum != a && sum != b) {
         check.a = (const unsigned char *)a;
         check.b = (const unsigned char *)b;
-        check.crc_a = check.crc_b = 0xffffffffu;
+        check.sum = to;
+        check.crc_a = check.crc_b = check.crc_sum = 0xffffffffu;
         late = &check;
     } else {
         status = dtci_packets_verify(&first, &second, head.has);
@@ -7253,6 +7267,10 @@ DTCI_API dtc_status dtc_packet_add(void *sum, size_t capacity, size_t *sum_bytes
     if (capacity < around) return DTC_ERROR_CAPACITY;
     if (need > (scratch ? scratch_bytes : 0)) return DTC_ERROR_SCRATCH;
     capacity -= around;
+    if (late) { /* the sum has the size of its terms */
+        head.packet_bytes = (uint32_t)(around + dtci_payload_bytes(&first.head));
+        dtci_head_write(to, &head);
+    }
     to += head.head_bytes;
     arena.p = (unsigned char *)scratch;
     arena.left = scratch_bytes;
@@ -7297,7 +7315,10 @@ DTCI_API dtc_status dtc_packet_add(void *sum, size_t capacity, size_t *sum_bytes
         if (found != DTC_OK) status = found;
     }
     if (status != DTC_OK) return status;
-    dtci_head_close((unsigned char *)sum, &head, bytes);
+    if (!late)
+        dtci_head_close((unsigned char *)sum, &head, bytes);
+    else if (head.checksum)
+        dtci_put32(to + bytes, ~check.crc_sum);
     *sum_bytes = head.packet_bytes;
     return DTC_OK;
 }

@@ -525,11 +525,48 @@ static void test_overflow(void **state) {
     }
 }
 
+/* Fields of fixed width are checked while they are added, several strides of them: apart and in place come to the same
+ * bytes, and damage anywhere is found. */
+static void test_checked_sums(void **state) {
+    static const char *const specs[] = {"ternary:scale=0.5,workers=9,pack=base3",
+                                        "quant:bits=8,min=-2,max=2,workers=16,entropy=none",
+                                        "quant:bits=3,min=-2,max=2,workers=2,entropy=none,block=1000"};
+    enum { COUNT = 80123 };
+    float *values = drawn(COUNT, noise_gaussian, 0, 5), *others = drawn(COUNT, noise_gaussian, 0, 6);
+    size_t i, at;
+    (void)state;
+    for (i = 0; i < LENGTH(specs); i++) {
+        packet a = encode(specs[i], values, COUNT), b = encode(specs[i], others, COUNT), sum = add(&a, &b);
+        unsigned char *room = (unsigned char *)memory(sum.size);
+        size_t bytes;
+        for (at = 0; at < a.size; at += at < 64 ? 1 : 3967) { /* of either, in turn */
+            packet *hurt = at % 2 ? &a : &b;
+            dtc_status status;
+            hurt->bytes[at] ^= 16;
+            status = dtc_packet_add(room, sum.size, &bytes, a.bytes, a.size, b.bytes, b.size, NULL, 0);
+            CHECK(status != DTC_OK && bytes == 0, "%s, byte %zu", specs[i], at);
+            if (at >= 24) assert_int_equal(status, DTC_ERROR_CHECKSUM);
+            hurt->bytes[at] ^= 16;
+        }
+        memcpy(room, b.bytes, b.size);
+        assert_int_equal(dtc_packet_add(room, sum.size, &bytes, a.bytes, a.size, room, b.size, NULL, 0), DTC_OK);
+        assert_int_equal(bytes, sum.size);
+        assert_memory_equal(room, sum.bytes, sum.size);
+        free(room);
+        free(sum.bytes);
+        free(b.bytes);
+        free(a.bytes);
+    }
+    free(others);
+    free(values);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sums),   cmocka_unit_test(test_sensing),    cmocka_unit_test(test_real_sums),
-        cmocka_unit_test(test_places), cmocka_unit_test(test_mismatches), cmocka_unit_test(test_matrices),
-        cmocka_unit_test(test_scale),  cmocka_unit_test(test_matvec),     cmocka_unit_test(test_overflow),
+        cmocka_unit_test(test_sums),         cmocka_unit_test(test_sensing),    cmocka_unit_test(test_real_sums),
+        cmocka_unit_test(test_places),       cmocka_unit_test(test_mismatches), cmocka_unit_test(test_matrices),
+        cmocka_unit_test(test_scale),        cmocka_unit_test(test_matvec),     cmocka_unit_test(test_overflow),
+        cmocka_unit_test(test_checked_sums),
     };
     return cmocka_run_group_tests_name("algebra", tests, NULL, NULL);
 }
