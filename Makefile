@@ -60,7 +60,8 @@ $(B)/examples/common/%.o: examples/common/%.c $(COMMON_HEADERS) $(HEADERS)
 	$(CC) $(BASE_CFLAGS) -O3 -ffp-contract=off -c $< -o $@
 
 $(B)/examples/common/dtcodec_fft.o: BASE_CFLAGS += $(FFT_FLAGS)
-$(B)/examples/common/dtcodec_fft.o: $(FFT_SOURCES)
+# their directory is as new as their coming; they are older
+$(B)/examples/common/dtcodec_fft.o: $(if $(FFT_SOURCES),$(KISSFFT))
 
 $(COMMON_LIBRARY): $(COMMON_OBJECTS)
 	@rm -f $@
