@@ -140,10 +140,10 @@
  *     DTC_NO_TERNARY DTC_NO_QUANT DTC_NO_FACTOR DTC_NO_SENSING DTC_NO_CIRCULANT
  *                                leave a codec out; it is then DTC_ERROR_CODEC. raw is always there: the others store
  *                                through it. What they quantize needs quant: sensing then takes bits=32 alone
- *     DTC_NO_SIMD                leave out what asks the processor for more than the compiler counts on (on x86-64:
- * AVX2 and the CRC instruction). Packets and values are the same without
+ *     DTC_NO_SIMD                leave out vector types, and what asks the processor for more than the compiler counts
+ *                                on: AVX2 and the CRC instruction of x86-64. Packets and values are the same
  *     DTC_SIMD_FROM              bytes of floats from which on it is asked, each call anew: 131072, for under a
- *                                hypervisor asking takes some twenty microseconds. Elsewhere 4096 would do
+ *                                hypervisor asking takes ten microseconds and more. Elsewhere 4096 would do
  *
  * ====================================================================================================================
  * WIRE FORMAT, version 0
