@@ -386,7 +386,9 @@
 
 #define DTC_WIRE_VERSION 0 /* counted apart from the library's version; 0 may still change */
 
-#ifdef DTC_STATIC
+#if defined(DTC_STATIC) && defined(__cplusplus)
+#define DTC_API inline /* with external linkage, which a C++20 module can export */
+#elif defined(DTC_STATIC)
 #define DTC_API static inline
 #else
 #define DTC_API extern
@@ -456,10 +458,10 @@ typedef enum dtc_status {
 /* One sentence on a status: what was wrong and what to do. Never NULL; static storage. */
 DTC_API const char *dtc_status_string(dtc_status status);
 
-typedef enum dtc_type { DTC_FP32 = 0, DTC_BF16 = 1, DTC_FP16 = 2 } dtc_type;
+typedef enum dtc_type { DTC_TYPE_FP32 = 0, DTC_TYPE_BF16 = 1, DTC_TYPE_FP16 = 2 } dtc_type;
 typedef enum dtc_pack { DTC_PACK_HUFFMAN = 0, DTC_PACK_BASE3 = 1 } dtc_pack;
-typedef enum dtc_rounding { DTC_NEAREST = 0, DTC_STOCHASTIC = 1 } dtc_rounding;
-typedef enum dtc_entropy { DTC_HUFFMAN = 0, DTC_NO_ENTROPY = 1 } dtc_entropy;
+typedef enum dtc_rounding { DTC_ROUNDING_NEAREST = 0, DTC_ROUNDING_STOCHASTIC = 1 } dtc_rounding;
+typedef enum dtc_entropy { DTC_ENTROPY_HUFFMAN = 0, DTC_ENTROPY_NONE = 1 } dtc_entropy;
 typedef enum dtc_grid { DTC_GRID_ZERO = 0, DTC_GRID_EVEN = 1 } dtc_grid;
 
 /* How factors and vectors are held in a packet: as floats of a type, or, where bits is 1..16, quantized to 2^bits
@@ -664,14 +666,14 @@ DTC_API dtc_status dtc_decode_factors(float *u, float *v, size_t *rank, size_t r
 
 /* Floats of the vectors of a block-circulant matrix of rows x columns: ceil(rows / block) * ceil(columns / block) *
  * block; block 0 stands for max(rows, columns). 0: not representable, or rows or columns are 0. */
-DTC_API size_t dtc_circulant_vectors(size_t rows, size_t columns, size_t block);
+DTC_API size_t dtc_circulant_vector_count(size_t rows, size_t columns, size_t block);
 
 /* Bytes of scratch that dtc_encode_circulant needs; may be 0. */
 DTC_API size_t dtc_encode_circulant_scratch(const dtc_spec *spec, size_t rows, size_t columns);
 
 /* Encodes the block-circulant matrix of rows x columns that these vectors make, as are the parameters of a circulant
- * layer (dtcodec_fft.h) and their gradient: blocks of spec->block, and dtc_circulant_vectors of them, row-major, where
- * block (p, q) is W[i][j] = vectors[p][q][(i - j) mod block]. With value=fp32 the receiver gets them to the bit.
+ * layer (dtcodec_fft.h) and their gradient: blocks of spec->block, and dtc_circulant_vector_count of them, row-major,
+ * where block (p, q) is W[i][j] = vectors[p][q][(i - j) mod block]. With value=fp32 the receiver gets them to the bit.
  * spec->codec is DTC_CIRCULANT; its rows are not looked at. dtc_encode_bound of this spec with `rows`, and
  * rows * columns values, is enough. Where the vectors are no fewer than the matrix, the packet holds that as raw fp32
  * instead.
@@ -680,8 +682,8 @@ DTC_API dtc_status dtc_encode_circulant(const dtc_spec *spec, void *packet, size
                                         const float *vectors, size_t rows, size_t columns, void *scratch,
                                         size_t scratch_bytes);
 
-/* Gives the vectors of a packet, whose shape dtc_inspect tells; vector_count must be dtc_circulant_vectors of its rows,
- * columns and spec.block. Needs the scratch that decoding the packet does. Vectors are untouched on failure.
+/* Gives the vectors of a packet, whose shape dtc_inspect tells; vector_count must be dtc_circulant_vector_count of its
+ * rows, columns and spec.block. Needs the scratch that decoding the packet does. Vectors are untouched on failure.
  * Errors: as dtc_decode, and CODEC (it is no circulant packet). */
 DTC_API dtc_status dtc_decode_circulant(float *vectors, size_t vector_count, const void *packet, size_t packet_bytes,
                                         const dtc_decode_options *options, void *scratch, size_t scratch_bytes);
@@ -730,7 +732,7 @@ extern "C" {
 #endif
 
 #ifdef DTC_STATIC
-#define DTCI_API static inline
+#define DTCI_API DTC_API
 #else
 #define DTCI_API
 #endif
@@ -2903,10 +2905,10 @@ DTCI_FN size_t dtci_decoder_scratch(size_t n) {
 
 /* The reference. A level joins values a stride apart; two make a pass, the one of the smaller stride first. */
 #define DTCI_HADAMARD(name, type)                                                                    \
-    DTCI_FN void name##_levels(type *x, size_t n, size_t near, size_t far) {                         \
-        for (; far >= 4 * near; far /= 4) {                                                          \
-            size_t h = far / 4, block, i;                                                            \
-            for (block = 0; block < n; block += far) {                                               \
+    DTCI_FN void name##_levels(type *x, size_t n, size_t stop, size_t span) {                        \
+        for (; span >= 4 * stop; span /= 4) {                                                        \
+            size_t h = span / 4, block, i;                                                           \
+            for (block = 0; block < n; block += span) {                                              \
                 type *p = x + block;                                                                 \
                 for (i = 0; i < h; i++) {                                                            \
                     type a = p[i] + p[h + i], b = p[i] - p[h + i];                                   \
@@ -2919,9 +2921,9 @@ DTCI_FN size_t dtci_decoder_scratch(size_t n) {
                 }                                                                                    \
             }                                                                                        \
         }                                                                                            \
-        if (far > near) {                                                                            \
-            size_t h = far / 2, block, i;                                                            \
-            for (block = 0; block < n; block += far) {                                               \
+        if (span > stop) {                                                                           \
+            size_t h = span / 2, block, i;                                                           \
+            for (block = 0; block < n; block += span) {                                              \
                 type *p = x + block;                                                                 \
                 for (i = 0; i < h; i++) {                                                            \
                     type a = p[i];                                                                   \
@@ -3035,108 +3037,108 @@ typedef uint32_t dtci_vector_u8 __attribute__((vector_size(32), aligned(4), may_
     }
 
 /* LANES is one of the above. */
-#define DTCI_HADAMARD(name, reference, INLINE, FN, type, vector, words, LANES, LEVEL)                             \
-    INLINE vector *name##_at(type *p) {                                                                           \
-        return (vector *)(void *)p;                                                                               \
-    }                                                                                                             \
-    INLINE void name##_2(vector *a, vector *b) {                                                                  \
-        vector sum = *a + *b;                                                                                     \
-        *b = *a - *b;                                                                                             \
-        *a = sum;                                                                                                 \
-    }                                                                                                             \
-    INLINE void name##_4(vector *x, size_t step) {                                                                \
-        name##_2(x, x + step);                                                                                    \
-        name##_2(x + 2 * step, x + 3 * step);                                                                     \
-        name##_2(x, x + 2 * step);                                                                                \
-        name##_2(x + step, x + 3 * step);                                                                         \
-    }                                                                                                             \
-    INLINE void name##_load(vector *x, size_t step, type *p, size_t h) {                                          \
-        x[0] = *name##_at(p);                                                                                     \
-        x[step] = *name##_at(p + h);                                                                              \
-        x[2 * step] = *name##_at(p + 2 * h);                                                                      \
-        x[3 * step] = *name##_at(p + 3 * h);                                                                      \
-        name##_4(x, step);                                                                                        \
-    }                                                                                                             \
-    INLINE void name##_store(type *p, size_t h, const vector *x) {                                                \
-        *name##_at(p) = x[0];                                                                                     \
-        *name##_at(p + h) = x[1];                                                                                 \
-        *name##_at(p + 2 * h) = x[2];                                                                             \
-        *name##_at(p + 3 * h) = x[3];                                                                             \
-    }                                                                                                             \
-    /* strides h and 2 h */                                                                                       \
-    INLINE void name##_pass_4(type *to, size_t to_h, type *from, size_t h) {                                      \
-        vector x[4];                                                                                              \
-        name##_load(x, 1, from, h);                                                                               \
-        name##_store(to, to_h, x);                                                                                \
-    }                                                                                                             \
-    /* strides 4 h, 8 h, h and 2 h */                                                                             \
-    INLINE void name##_pass_16(type *p, size_t h) {                                                               \
-        vector x[16];                                                                                             \
-        name##_load(x, 4, p, 4 * h);                                                                              \
-        name##_load(x + 1, 4, p + h, 4 * h);                                                                      \
-        name##_load(x + 2, 4, p + 2 * h, 4 * h);                                                                  \
-        name##_load(x + 3, 4, p + 3 * h, 4 * h);                                                                  \
-        name##_4(x, 1);                                                                                           \
-        name##_store(p, h, x);                                                                                    \
-        name##_4(x + 4, 1);                                                                                       \
-        name##_store(p + 4 * h, h, x + 4);                                                                        \
-        name##_4(x + 8, 1);                                                                                       \
-        name##_store(p + 8 * h, h, x + 8);                                                                        \
-        name##_4(x + 12, 1);                                                                                      \
-        name##_store(p + 12 * h, h, x + 12);                                                                      \
-    }                                                                                                             \
-    LANES(name, INLINE, type, vector, words, LEVEL)                                                               \
-                                                                                                                  \
-    INLINE void name##_levels(type *x, size_t n, size_t near, size_t far) {                                       \
-        const size_t lanes = sizeof(vector) / sizeof(type);                                                       \
-        size_t block, i;                                                                                          \
-        for (; far >= 16 * near; far /= 16)                                                                       \
-            for (block = 0; block < n; block += far)                                                              \
-                for (i = block; i < block + far / 16; i += lanes) name##_pass_16(x + i, far / 16);                \
-        for (; far >= 4 * near; far /= 4)                                                                         \
-            for (block = 0; block < n; block += far)                                                              \
-                for (i = block; i < block + far / 4; i += lanes) name##_pass_4(x + i, far / 4, x + i, far / 4);   \
-        if (far > near)                                                                                           \
-            for (block = 0; block < n; block += far)                                                              \
-                for (i = block; i < block + far / 2; i += lanes)                                                  \
-                    name##_2(name##_at(x + i), name##_at(x + far / 2 + i));                                       \
-    }                                                                                                             \
-    /* The four far levels of the largest size. Rows so many bytes apart share lines of the cache: so they        \
-     * are read and written four at a time, and between the two a tile of them stands elsewhere. */               \
-    INLINE void name##_far_16(type *x) {                                                                          \
-        const size_t lanes = sizeof(vector) / sizeof(type), h = (size_t)1 << DTCI_HADAMARD_NEAR;                  \
-        const size_t tile = DTCI_HADAMARD_TILE;                                                                   \
-        type rows[16 * DTCI_HADAMARD_TILE] __attribute__((aligned(64)));                                          \
-        size_t first, row, i;                                                                                     \
-        for (first = 0; first < h; first += tile) {                                                               \
-            type *p = x + first;                                                                                  \
-            for (row = 0; row < 4; row++)                                                                         \
-                for (i = 0; i < tile; i += lanes)                                                                 \
-                    name##_pass_4(rows + row * tile + i, 4 * tile, p + row * h + i, 4 * h);                       \
-            for (row = 0; row < 16; row += 4)                                                                     \
-                for (i = 0; i < tile; i += lanes) name##_pass_4(p + row * h + i, h, rows + row * tile + i, tile); \
-        }                                                                                                         \
-    }                                                                                                             \
-                                                                                                                  \
-    FN void name##_far(type *x, unsigned log2_n) {                                                                \
-        size_t n = (size_t)1 << log2_n;                                                                           \
-        if (log2_n == DTCI_HADAMARD_NEAR + 4)                                                                     \
-            name##_far_16(x);                                                                                     \
-        else                                                                                                      \
-            name##_levels(x, n, (size_t)1 << DTCI_HADAMARD_NEAR, n);                                              \
-    }                                                                                                             \
-    FN void name##_near(type *x, unsigned log2_n) {                                                               \
-        size_t n = (size_t)1 << log2_n, last = log2_n % 2 ? 8 : 16, i;                                            \
-        if (log2_n < 3) {                                                                                         \
-            reference##_near(x, log2_n);                                                                          \
-            return;                                                                                               \
-        }                                                                                                         \
-        name##_levels(x, n, last, n);                                                                             \
-        for (i = 0; i < n; i += last)                                                                             \
-            if (last == 8)                                                                                        \
-                name##_last_8(x + i);                                                                             \
-            else                                                                                                  \
-                name##_last_16(x + i);                                                                            \
+#define DTCI_HADAMARD(name, reference, INLINE, FN, type, vector, words, LANES, LEVEL)                              \
+    INLINE vector *name##_at(type *p) {                                                                            \
+        return (vector *)(void *)p;                                                                                \
+    }                                                                                                              \
+    INLINE void name##_2(vector *a, vector *b) {                                                                   \
+        vector sum = *a + *b;                                                                                      \
+        *b = *a - *b;                                                                                              \
+        *a = sum;                                                                                                  \
+    }                                                                                                              \
+    INLINE void name##_4(vector *x, size_t step) {                                                                 \
+        name##_2(x, x + step);                                                                                     \
+        name##_2(x + 2 * step, x + 3 * step);                                                                      \
+        name##_2(x, x + 2 * step);                                                                                 \
+        name##_2(x + step, x + 3 * step);                                                                          \
+    }                                                                                                              \
+    INLINE void name##_load(vector *x, size_t step, type *p, size_t h) {                                           \
+        x[0] = *name##_at(p);                                                                                      \
+        x[step] = *name##_at(p + h);                                                                               \
+        x[2 * step] = *name##_at(p + 2 * h);                                                                       \
+        x[3 * step] = *name##_at(p + 3 * h);                                                                       \
+        name##_4(x, step);                                                                                         \
+    }                                                                                                              \
+    INLINE void name##_store(type *p, size_t h, const vector *x) {                                                 \
+        *name##_at(p) = x[0];                                                                                      \
+        *name##_at(p + h) = x[1];                                                                                  \
+        *name##_at(p + 2 * h) = x[2];                                                                              \
+        *name##_at(p + 3 * h) = x[3];                                                                              \
+    }                                                                                                              \
+    /* strides h and 2 h */                                                                                        \
+    INLINE void name##_pass_4(type *to, size_t to_h, type *from, size_t h) {                                       \
+        vector x[4];                                                                                               \
+        name##_load(x, 1, from, h);                                                                                \
+        name##_store(to, to_h, x);                                                                                 \
+    }                                                                                                              \
+    /* strides 4 h, 8 h, h and 2 h */                                                                              \
+    INLINE void name##_pass_16(type *p, size_t h) {                                                                \
+        vector x[16];                                                                                              \
+        name##_load(x, 4, p, 4 * h);                                                                               \
+        name##_load(x + 1, 4, p + h, 4 * h);                                                                       \
+        name##_load(x + 2, 4, p + 2 * h, 4 * h);                                                                   \
+        name##_load(x + 3, 4, p + 3 * h, 4 * h);                                                                   \
+        name##_4(x, 1);                                                                                            \
+        name##_store(p, h, x);                                                                                     \
+        name##_4(x + 4, 1);                                                                                        \
+        name##_store(p + 4 * h, h, x + 4);                                                                         \
+        name##_4(x + 8, 1);                                                                                        \
+        name##_store(p + 8 * h, h, x + 8);                                                                         \
+        name##_4(x + 12, 1);                                                                                       \
+        name##_store(p + 12 * h, h, x + 12);                                                                       \
+    }                                                                                                              \
+    LANES(name, INLINE, type, vector, words, LEVEL)                                                                \
+                                                                                                                   \
+    INLINE void name##_levels(type *x, size_t n, size_t stop, size_t span) {                                       \
+        const size_t lanes = sizeof(vector) / sizeof(type);                                                        \
+        size_t block, i;                                                                                           \
+        for (; span >= 16 * stop; span /= 16)                                                                      \
+            for (block = 0; block < n; block += span)                                                              \
+                for (i = block; i < block + span / 16; i += lanes) name##_pass_16(x + i, span / 16);               \
+        for (; span >= 4 * stop; span /= 4)                                                                        \
+            for (block = 0; block < n; block += span)                                                              \
+                for (i = block; i < block + span / 4; i += lanes) name##_pass_4(x + i, span / 4, x + i, span / 4); \
+        if (span > stop)                                                                                           \
+            for (block = 0; block < n; block += span)                                                              \
+                for (i = block; i < block + span / 2; i += lanes)                                                  \
+                    name##_2(name##_at(x + i), name##_at(x + span / 2 + i));                                       \
+    }                                                                                                              \
+    /* The four far levels of the largest size. Rows so many bytes apart share lines of the cache: so they         \
+     * are read and written four at a time, and between the two a tile of them stands elsewhere. */                \
+    INLINE void name##_far_16(type *x) {                                                                           \
+        const size_t lanes = sizeof(vector) / sizeof(type), h = (size_t)1 << DTCI_HADAMARD_NEAR;                   \
+        const size_t tile = DTCI_HADAMARD_TILE;                                                                    \
+        type rows[16 * DTCI_HADAMARD_TILE] __attribute__((aligned(64)));                                           \
+        size_t first, row, i;                                                                                      \
+        for (first = 0; first < h; first += tile) {                                                                \
+            type *p = x + first;                                                                                   \
+            for (row = 0; row < 4; row++)                                                                          \
+                for (i = 0; i < tile; i += lanes)                                                                  \
+                    name##_pass_4(rows + row * tile + i, 4 * tile, p + row * h + i, 4 * h);                        \
+            for (row = 0; row < 16; row += 4)                                                                      \
+                for (i = 0; i < tile; i += lanes) name##_pass_4(p + row * h + i, h, rows + row * tile + i, tile);  \
+        }                                                                                                          \
+    }                                                                                                              \
+                                                                                                                   \
+    FN void name##_far(type *x, unsigned log2_n) {                                                                 \
+        size_t n = (size_t)1 << log2_n;                                                                            \
+        if (log2_n == DTCI_HADAMARD_NEAR + 4)                                                                      \
+            name##_far_16(x);                                                                                      \
+        else                                                                                                       \
+            name##_levels(x, n, (size_t)1 << DTCI_HADAMARD_NEAR, n);                                               \
+    }                                                                                                              \
+    FN void name##_near(type *x, unsigned log2_n) {                                                                \
+        size_t n = (size_t)1 << log2_n, last = log2_n % 2 ? 8 : 16, i;                                             \
+        if (log2_n < 3) {                                                                                          \
+            reference##_near(x, log2_n);                                                                           \
+            return;                                                                                                \
+        }                                                                                                          \
+        name##_levels(x, n, last, n);                                                                              \
+        for (i = 0; i < n; i += last)                                                                              \
+            if (last == 8)                                                                                         \
+                name##_last_8(x + i);                                                                              \
+            else                                                                                                   \
+                name##_last_16(x + i);                                                                             \
     }
 
 DTCI_HADAMARD(dtci_hadamard_vectors, dtci_hadamard_reference, DTCI_INLINE, DTCI_FN, float, dtci_vector_f4,
@@ -3229,7 +3231,7 @@ DTCI_FN unsigned dtci_hadamard_fit(size_t left) {
  * ------------------------------------------------------------------------------------------------------------------*/
 
 DTCI_FN size_t dtci_raw_bytes(size_t count, uint32_t type) {
-    return type == DTC_FP32 ? 4 * count : 2 * count;
+    return type == DTC_TYPE_FP32 ? 4 * count : 2 * count;
 }
 
 /* condition ? a : b. Written so, no compiler makes a branch of it, which would keep the loop around from SIMD. */
@@ -3271,16 +3273,16 @@ DTCI_INLINE float dtci_fp16_to_float(uint32_t half) {
 }
 
 DTCI_FN dtc_status dtci_raw_check(const dtci_head *head) {
-    if (head->variant > DTC_FP16 || head->block || head->seed) return DTC_ERROR_HEAD;
+    if (head->variant > DTC_TYPE_FP16 || head->block || head->seed) return DTC_ERROR_HEAD;
     return dtci_payload_bytes(head) == dtci_raw_bytes(head->count, head->variant) ? DTC_OK : DTC_ERROR_SIZE;
 }
 
 DTCI_INLINE void dtci_raw_floats(char *DTCI_RESTRICT to, const unsigned char *from, uint32_t type, size_t n) {
     size_t i;
     for (i = 0; i < n; i++) {
-        float x = type == DTC_FP32   ? dtci_get_float(from + 4 * i)
-                  : type == DTC_BF16 ? dtci_bf16_to_float(dtci_get16(from + 2 * i))
-                                     : dtci_fp16_to_float(dtci_get16(from + 2 * i));
+        float x = type == DTC_TYPE_FP32   ? dtci_get_float(from + 4 * i)
+                  : type == DTC_TYPE_BF16 ? dtci_bf16_to_float(dtci_get16(from + 2 * i))
+                                          : dtci_fp16_to_float(dtci_get16(from + 2 * i));
         memcpy(to + 4 * i, &x, 4);
     }
 }
@@ -3295,12 +3297,12 @@ DTCI_INLINE void dtci_raw_emit_body(const dtci_head *head, const unsigned char *
         n = head->count - first < DTCI_CHUNK ? head->count - first : DTCI_CHUNK;
         if (n < DTCI_CHUNK)
             dtci_raw_floats(to, from, head->variant, n);
-        else if (head->variant == DTC_FP32)
-            dtci_raw_floats(to, from, DTC_FP32, DTCI_CHUNK);
-        else if (head->variant == DTC_BF16)
-            dtci_raw_floats(to, from, DTC_BF16, DTCI_CHUNK);
+        else if (head->variant == DTC_TYPE_FP32)
+            dtci_raw_floats(to, from, DTC_TYPE_FP32, DTCI_CHUNK);
+        else if (head->variant == DTC_TYPE_BF16)
+            dtci_raw_floats(to, from, DTC_TYPE_BF16, DTCI_CHUNK);
         else
-            dtci_raw_floats(to, from, DTC_FP16, DTCI_CHUNK);
+            dtci_raw_floats(to, from, DTC_TYPE_FP16, DTCI_CHUNK);
         dtci_store_placed(sink, first, chunk, n);
     }
 }
@@ -3310,7 +3312,7 @@ DTCI_TWIN(dtci_raw_emit, (const dtci_head *head, const unsigned char *from, cons
 
 DTCI_FN dtc_status dtci_raw_decode(const dtci_head *head, const unsigned char *from, const dtci_sink *sink) {
     if (!head->count) return DTC_OK;
-    if (head->variant == DTC_FP32 && sink->kind == DTCI_SINK_STORE && dtci_little_endian())
+    if (head->variant == DTC_TYPE_FP32 && sink->kind == DTCI_SINK_STORE && dtci_little_endian())
         memcpy((char *)sink->values, from, 4 * (size_t)head->count);
     else
         dtci_raw_emit(head, from, sink, head->has);
@@ -3320,7 +3322,7 @@ DTCI_FN dtc_status dtci_raw_decode(const dtci_head *head, const unsigned char *f
 /* What does not shrink is stored: how the other codecs hand their values over to raw, as fp32. */
 DTCI_FN dtc_status dtci_store_instead(dtci_head *head) {
     head->codec = DTC_RAW;
-    head->variant = DTC_FP32;
+    head->variant = DTC_TYPE_FP32;
     head->block = 0;
     head->seed = 0;
     head->head_bytes = dtci_head_bytes(head);
@@ -3331,10 +3333,10 @@ DTCI_INLINE void dtci_raw_pack(unsigned char *DTCI_RESTRICT to, const char *valu
     size_t i;
     for (i = 0; i < n; i++) {
         float x = dtci_float_at(values, i);
-        if (type == DTC_FP32)
+        if (type == DTC_TYPE_FP32)
             dtci_put_float(to + 4 * i, x);
         else
-            dtci_put16(to + 2 * i, type == DTC_BF16 ? dtci_bf16_from_float(x) : dtci_fp16_from_float(x));
+            dtci_put16(to + 2 * i, type == DTC_TYPE_BF16 ? dtci_bf16_from_float(x) : dtci_fp16_from_float(x));
     }
 }
 
@@ -3349,12 +3351,12 @@ DTCI_INLINE void dtci_raw_put_all_body(unsigned char *to, const dtci_head *head,
         values = dtci_view(chunk, source, first, n);
         if (n < DTCI_CHUNK)
             dtci_raw_pack(to, values, head->variant, n);
-        else if (head->variant == DTC_FP32)
-            dtci_raw_pack(to, values, DTC_FP32, DTCI_CHUNK);
-        else if (head->variant == DTC_BF16)
-            dtci_raw_pack(to, values, DTC_BF16, DTCI_CHUNK);
+        else if (head->variant == DTC_TYPE_FP32)
+            dtci_raw_pack(to, values, DTC_TYPE_FP32, DTCI_CHUNK);
+        else if (head->variant == DTC_TYPE_BF16)
+            dtci_raw_pack(to, values, DTC_TYPE_BF16, DTCI_CHUNK);
         else
-            dtci_raw_pack(to, values, DTC_FP16, DTCI_CHUNK);
+            dtci_raw_pack(to, values, DTC_TYPE_FP16, DTCI_CHUNK);
     }
 }
 
@@ -3367,7 +3369,7 @@ DTCI_FN dtc_status dtci_raw_encode(const dtci_head *head, unsigned char *to, siz
     *bytes = dtci_raw_bytes(head->count, head->variant);
     if (capacity < *bytes) return DTC_ERROR_CAPACITY;
     if (!head->count) return DTC_OK;
-    if (head->variant == DTC_FP32 && !source->residual && dtci_little_endian())
+    if (head->variant == DTC_TYPE_FP32 && !source->residual && dtci_little_endian())
         memcpy(to, (const char *)source->values, *bytes);
     else
         dtci_raw_put_all(to, head, source, head->has);
@@ -3375,16 +3377,16 @@ DTCI_FN dtc_status dtci_raw_encode(const dtci_head *head, unsigned char *to, siz
 }
 
 DTCI_FN float dtci_raw_get(const unsigned char *from, size_t i, uint32_t type) {
-    return type == DTC_FP32   ? dtci_get_float(from + 4 * i)
-           : type == DTC_BF16 ? dtci_bf16_to_float(dtci_get16(from + 2 * i))
-                              : dtci_fp16_to_float(dtci_get16(from + 2 * i));
+    return type == DTC_TYPE_FP32   ? dtci_get_float(from + 4 * i)
+           : type == DTC_TYPE_BF16 ? dtci_bf16_to_float(dtci_get16(from + 2 * i))
+                                   : dtci_fp16_to_float(dtci_get16(from + 2 * i));
 }
 
 DTCI_FN void dtci_raw_put(unsigned char *to, size_t i, uint32_t type, float x) {
-    if (type == DTC_FP32)
+    if (type == DTC_TYPE_FP32)
         dtci_put_float(to + 4 * i, x);
     else
-        dtci_put16(to + 2 * i, type == DTC_BF16 ? dtci_bf16_from_float(x) : dtci_fp16_from_float(x));
+        dtci_put16(to + 2 * i, type == DTC_TYPE_BF16 ? dtci_bf16_from_float(x) : dtci_fp16_from_float(x));
 }
 
 /* Sums are rounded to the packets' type. `to` may be either's payload. */
@@ -4253,7 +4255,7 @@ DTCI_INLINE void dtci_dequantize(char *DTCI_RESTRICT to, const uint32_t *fields,
 /* Values of fields, or of bins. */
 DTCI_INLINE void dtci_quant_floats(char *to, const dtci_quant *q, int as_bins, const uint32_t *fields, size_t first,
                                    size_t n) {
-    int small = !q->even && dtci_quant_field_bits(q->head, q->bits) < 24;
+    int narrow = !q->even && dtci_quant_field_bits(q->head, q->bits) < 24;
     size_t block = dtci_block(q->head), at, stop, i;
     int32_t terms = (int32_t)q->head->terms;
     for (at = 0; at < n; at = stop) {
@@ -4269,7 +4271,7 @@ DTCI_INLINE void dtci_quant_floats(char *to, const dtci_quant *q, int as_bins, c
             }
         } else if (stop - at < DTCI_CHUNK) {
             dtci_dequantize(to + 4 * at, fields + at, origin, grid.step, scale, k0, stop - at);
-        } else if (small && grid.step > 0 && k0 > -8388608 && k0 < 8388608) { /* not -0 either */
+        } else if (narrow && grid.step > 0 && k0 > -8388608 && k0 < 8388608) { /* not -0 either */
             dtci_multiples(to, fields, (float)grid.step, k0, DTCI_CHUNK);
         } else {
             dtci_dequantize(to, fields, origin, grid.step, scale, k0, DTCI_CHUNK);
@@ -4692,7 +4694,7 @@ DTCI_FN dtc_status dtci_quant_encode(const dtc_spec *spec, dtci_head *head, unsi
     size_t grids = dtci_quant_grid_bytes(head, rotate), around = head->head_bytes + (head->checksum ? 4 : 0) + grids,
            first;
     double budget = floor((double)spec->quant.rate * (double)head->count / 8);
-    int entropy = spec->quant.entropy == DTC_HUFFMAN;
+    int entropy = spec->quant.entropy == DTC_ENTROPY_HUFFMAN;
     dtci_random random = dtci_random_open(spec->seed);
     uint32_t coding = DTCI_QUANT_FIELDS;
     dtci_tokens_plan plan;
@@ -4704,7 +4706,7 @@ DTCI_FN dtc_status dtci_quant_encode(const dtc_spec *spec, dtci_head *head, unsi
     memset(&plan, 0, sizeof plan);
     memset(&q, 0, sizeof q);
     q.head = head;
-    q.stochastic = spec->quant.rounding == DTC_STOCHASTIC;
+    q.stochastic = spec->quant.rounding == DTC_ROUNDING_STOCHASTIC;
     q.even = spec->quant.grid == DTC_GRID_EVEN;
     q.rotate = rotate;
     q.shared = spec->quant.min_given || spec->quant.max_given;
@@ -5116,7 +5118,7 @@ DTCI_FN dtc_status dtci_nest_encode(const dtc_spec *spec, unsigned char *to, siz
 DTCI_FN dtc_value dtci_nest_type(const unsigned char *a, const unsigned char *b) {
     dtc_value value;
     memset(&value, 0, sizeof value);
-    if ((a[1] & 15) == DTC_RAW && (b[1] & 15) == DTC_RAW && a[3] == b[3] && a[3] <= DTC_FP16)
+    if ((a[1] & 15) == DTC_RAW && (b[1] & 15) == DTC_RAW && a[3] == b[3] && a[3] <= DTC_TYPE_FP16)
         value.type = (dtc_type)a[3];
     return value;
 }
@@ -5623,7 +5625,7 @@ DTCI_FN void dtci_factor_describe(const dtci_head *head, const unsigned char *pa
     info->spec.factor.rank = (int)dtci_get32(payload);
     if (!info->spec.factor.rank || dtci_head_read(payload + 4, dtci_payload_bytes(head) - 4, &u) != DTC_OK) return;
     if (u.codec == DTC_QUANT) info->spec.factor.value.bits = (int)(u.variant & 15) + 1;
-    if (u.codec == DTC_RAW && u.variant <= DTC_FP16) info->spec.factor.value.type = (dtc_type)u.variant;
+    if (u.codec == DTC_RAW && u.variant <= DTC_TYPE_FP16) info->spec.factor.value.type = (dtc_type)u.variant;
 }
 
 /* Takes room for u and v from the arena and reads them into it. */
@@ -5859,11 +5861,11 @@ DTCI_FN dtc_spec dtci_sensing_nest(const dtc_spec *spec, const dtci_sensing *s) 
     dtc_value value;
     dtc_spec nest;
     int scaled = spec->sensing.scale > 0;
-    value.type = DTC_FP32;
+    value.type = DTC_TYPE_FP32;
     value.bits = spec->sensing.bits == 32 ? 0 : spec->sensing.bits ? spec->sensing.bits : 4;
     nest = dtci_nest_spec(&value, scaled ? 0 : s->measurements);
     nest.workers = spec->workers;
-    nest.quant.entropy = spec->workers > 1 ? DTC_NO_ENTROPY : DTC_HUFFMAN;
+    nest.quant.entropy = spec->workers > 1 ? DTC_ENTROPY_NONE : DTC_ENTROPY_HUFFMAN;
     nest.quant.min_given = nest.quant.max_given = scaled;
     nest.quant.max = spec->sensing.scale;
     nest.quant.min = -spec->sensing.scale;
@@ -6365,7 +6367,7 @@ DTCI_FN int dtci_circulant_plan(dtci_circulant *c, const dtci_head *head, size_t
     c->columns = head->count / c->rows;
     c->block = block ? block : c->rows > c->columns ? c->rows : c->columns;
     c->across = c->block ? dtci_ceil_div(c->columns, c->block) : 0;
-    c->count = dtc_circulant_vectors(c->rows, c->columns, c->block);
+    c->count = dtc_circulant_vector_count(c->rows, c->columns, c->block);
     return c->count > 0 && (uint64_t)c->count + 3 <= head->count;
 }
 
@@ -6529,7 +6531,7 @@ DTCI_FN void dtci_circulant_describe(const dtci_head *head, const unsigned char 
     dtci_head nested;
     if (dtci_head_read(payload, dtci_payload_bytes(head), &nested) != DTC_OK) return;
     if (nested.codec == DTC_QUANT) info->spec.circulant.value.bits = (int)(nested.variant & 15) + 1;
-    if (nested.codec == DTC_RAW && nested.variant <= DTC_FP16)
+    if (nested.codec == DTC_RAW && nested.variant <= DTC_TYPE_FP16)
         info->spec.circulant.value.type = (dtc_type)nested.variant;
 }
 
@@ -6582,7 +6584,7 @@ DTCI_FN dtc_status dtci_circulant_add(unsigned char *to, size_t capacity, size_t
  * ------------------------------------------------------------------------------------------------------------------*/
 
 DTCI_FN dtc_status dtci_value_check(const dtc_value *value) {
-    if ((unsigned)value->type > DTC_FP16 || value->bits < 0 || value->bits > 16 || (value->type && value->bits))
+    if ((unsigned)value->type > DTC_TYPE_FP16 || value->bits < 0 || value->bits > 16 || (value->type && value->bits))
         return DTC_ERROR_SPEC;
 #ifdef DTC_NO_QUANT
     if (value->bits) return DTC_ERROR_CODEC;
@@ -6594,7 +6596,7 @@ DTCI_FN dtc_status dtci_spec_check(const dtc_spec *spec) {
     if (spec->workers > 65535 || spec->rows > DTCI_COUNT_MAX || spec->block > DTCI_COUNT_MAX) return DTC_ERROR_SPEC;
     switch (spec->codec) {
     case DTC_RAW:
-        return (unsigned)spec->raw.type > DTC_FP16 ? DTC_ERROR_SPEC : DTC_OK;
+        return (unsigned)spec->raw.type > DTC_TYPE_FP16 ? DTC_ERROR_SPEC : DTC_OK;
 #ifndef DTC_NO_TERNARY
     case DTC_TERNARY:
         if (!dtci_finite(spec->ternary.clip) || spec->ternary.clip < 0 || !dtci_finite(spec->ternary.scale) ||
@@ -6612,12 +6614,12 @@ DTCI_FN dtc_status dtci_spec_check(const dtc_spec *spec) {
             return DTC_ERROR_SPEC;
         if (!dtci_finite(spec->quant.sample) || spec->quant.sample < 0 || spec->quant.sample > 1) return DTC_ERROR_SPEC;
         if (!dtci_finite(spec->quant.rate) || spec->quant.rate < 0 || spec->quant.rate > 32) return DTC_ERROR_SPEC;
-        if (spec->quant.rate > 0 && ((double)spec->quant.rate < 0.05 || spec->quant.entropy == DTC_NO_ENTROPY))
+        if (spec->quant.rate > 0 && ((double)spec->quant.rate < 0.05 || spec->quant.entropy == DTC_ENTROPY_NONE))
             return DTC_ERROR_SPEC;
         if (!dtci_finite(spec->quant.max_error) || spec->quant.max_error < 0) return DTC_ERROR_SPEC;
         if ((spec->quant.bits != 0) + (spec->quant.rate > 0) + (spec->quant.max_error > 0) > 1) return DTC_ERROR_SPEC;
-        if ((unsigned)spec->quant.rounding > DTC_STOCHASTIC || (unsigned)spec->quant.entropy > DTC_NO_ENTROPY ||
-            (unsigned)spec->quant.grid > DTC_GRID_EVEN)
+        if ((unsigned)spec->quant.rounding > DTC_ROUNDING_STOCHASTIC ||
+            (unsigned)spec->quant.entropy > DTC_ENTROPY_NONE || (unsigned)spec->quant.grid > DTC_GRID_EVEN)
             return DTC_ERROR_SPEC;
         if (!dtci_finite(spec->quant.min) || !dtci_finite(spec->quant.max) ||
             (spec->quant.min_given && spec->quant.max_given && !(spec->quant.min < spec->quant.max)))
@@ -6842,7 +6844,8 @@ DTCI_API dtc_status dtc_inspect(const void *packet, size_t bytes, dtc_info *info
         info->spec.quant.bits = (int)(head.variant & 15) + 1;
         info->spec.quant.rotate = head.variant >> 7 & 1;
         info->spec.quant.grid = head.variant & 16 ? DTC_GRID_EVEN : DTC_GRID_ZERO;
-        info->spec.quant.entropy = (head.variant >> 5 & 3) == DTCI_QUANT_FIELDS ? DTC_NO_ENTROPY : DTC_HUFFMAN;
+        info->spec.quant.entropy =
+            (head.variant >> 5 & 3) == DTCI_QUANT_FIELDS ? DTC_ENTROPY_NONE : DTC_ENTROPY_HUFFMAN;
     }
 #endif
 #ifndef DTC_NO_FACTOR
@@ -7026,7 +7029,7 @@ DTCI_API dtc_status dtc_decode_factors(float *u, float *v, size_t *rank, size_t 
     return status;
 }
 
-DTCI_API size_t dtc_circulant_vectors(size_t rows, size_t columns, size_t block) {
+DTCI_API size_t dtc_circulant_vector_count(size_t rows, size_t columns, size_t block) {
     size_t down, across;
     if (!rows || !columns) return 0;
     if (!block) block = rows > columns ? rows : columns;
@@ -7040,7 +7043,7 @@ DTCI_FN dtc_status dtci_circulant_head(dtci_head *head, size_t *vectors, const d
                                        size_t columns) {
     dtc_spec shaped = *spec;
     dtc_status status = dtci_spec_check(spec);
-    *vectors = dtc_circulant_vectors(rows, columns, spec->block);
+    *vectors = dtc_circulant_vector_count(rows, columns, spec->block);
     if (status != DTC_OK) return status;
     if (spec->codec != DTC_CIRCULANT) return DTC_ERROR_CODEC;
     if (!*vectors || *vectors > DTCI_COUNT_MAX || columns > DTCI_COUNT_MAX / rows) return DTC_ERROR_ARGUMENT;
@@ -7869,8 +7872,8 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
         case DTCI_KEY_VALUE: {
             dtc_value coded;
             memcpy(&coded, field, sizeof coded);
-            given = coded.type != DTC_FP32 || coded.bits;
-            words = coded.type != DTC_FP32;
+            given = coded.type != DTC_TYPE_FP32 || coded.bits;
+            words = coded.type != DTC_TYPE_FP32;
             integer = coded.bits ? (uint64_t)(unsigned)coded.bits : (uint64_t)(unsigned)coded.type;
             break;
         }

@@ -493,7 +493,7 @@ DTCI_FFT_FN int dtci_fft_shape(dtc_circulant_layer *layer, dtci_fft_offsets *at,
                                size_t block, size_t batch) {
     size_t groups, spectrum, total = 0;
     memset(layer, 0, sizeof *layer);
-    if (!dtc_circulant_vectors(rows, columns, block) || !batch) return 0;
+    if (!dtc_circulant_vector_count(rows, columns, block) || !batch) return 0;
     if (!block) block = rows > columns ? rows : columns;
     if (rows > DTCI_FFT_SIZE_MAX || columns > DTCI_FFT_SIZE_MAX || block > DTCI_FFT_SIZE_MAX ||
         batch > DTCI_FFT_SIZE_MAX)
@@ -796,7 +796,7 @@ DTCI_FFT_API dtc_status dtc_fft_packet_matvec(float *y, const void *packet, size
     vectors = (float *)(void *)work;
     work += bytes;
     need -= bytes + DTCI_FFT_ALIGN - 1;
-    status = dtc_decode_circulant(vectors, dtc_circulant_vectors(info.rows, info.columns, info.spec.block), packet,
+    status = dtc_decode_circulant(vectors, dtc_circulant_vector_count(info.rows, info.columns, info.spec.block), packet,
                                   packet_bytes, NULL, work, need);
     if (status == DTC_OK)
         status = dtc_circulant_layer_open(&layer, work, need, info.rows, info.columns, info.spec.block, 1);

@@ -31,7 +31,7 @@ static void check_sum(const uint8_t *a, size_t a_bytes, const uint8_t *b, size_t
     decoded = dtc_decode((float *)fuzz_lend(&values_memory, 4 * info.count), info.count, sum, bytes, NULL, scratch,
                          info.decode_scratch);
     REQUIRE(decoded == DTC_OK || info.codec == DTC_SENSING || decoded == DTC_ERROR_PAYLOAD);
-    REQUIRE(decoded == DTC_OK || info.spec.quant.entropy == DTC_NO_ENTROPY); /* what is packed goes unread */
+    REQUIRE(decoded == DTC_OK || info.spec.quant.entropy == DTC_ENTROPY_NONE); /* what is packed goes unread */
 }
 
 static void check_product(const uint8_t *packet, size_t size, const dtc_info *info) {

@@ -116,7 +116,7 @@ static inline void fuzz_decode_circulant(const uint8_t *packet, const dtc_info *
     size_t block = info->spec.block, count, i;
     float *vectors;
     if (!block) block = info->rows > info->columns ? info->rows : info->columns;
-    count = dtc_circulant_vectors(info->rows, info->columns, block);
+    count = dtc_circulant_vector_count(info->rows, info->columns, block);
     vectors = (float *)fuzz_lend(&memory, 4 * count);
     memset(vectors, 0x11, 4 * count);
     REQUIRE(dtc_decode_circulant(vectors, count + 1, packet, info->packet_bytes, options, scratch,

@@ -95,7 +95,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                                               : info.columns,
                         spec.circulant.value.type || spec.circulant.value.bits);
     }
-    vectors = dtc_circulant_vectors(rows, columns, spec.block);
+    vectors = dtc_circulant_vector_count(rows, columns, spec.block);
     if (vectors > count) return 0;
     for (i = 0; i < vectors; i++)
         if (!fuzz_finite(values[i])) return 0;

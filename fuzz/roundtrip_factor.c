@@ -20,7 +20,7 @@ static void check_dense(dtc_spec *spec, const float *values, size_t count) {
         return;
     }
     REQUIRE(info.spec.factor.rank <= (spec->factor.rank ? spec->factor.rank : 4));
-    if (!spec->factor.value.bits && spec->factor.value.type == DTC_FP32)
+    if (!spec->factor.value.bits && spec->factor.value.type == DTC_TYPE_FP32)
         REQUIRE(norm(values, decoded, count) <= (1 + 1e-6) * norm(values, zeros, count));
 }
 
@@ -56,7 +56,7 @@ static void check_given(dtc_spec *spec, const float *u, const float *v, size_t r
         REQUIRE(dtc_decode_factors(u_back, v_back, &found, rows, columns, packet, bytes, NULL, scratch,
                                    info.decode_scratch) == DTC_OK);
         REQUIRE(found == rank && fuzz_intact(u_back) && fuzz_intact(v_back));
-        if (!spec->factor.value.bits && spec->factor.value.type == DTC_FP32)
+        if (!spec->factor.value.bits && spec->factor.value.type == DTC_TYPE_FP32)
             REQUIRE(memcmp(u, u_back, 4 * rank * rows) == 0 && memcmp(v, v_back, 4 * rank * columns) == 0);
         u = u_back;
         v = v_back;

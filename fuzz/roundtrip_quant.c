@@ -11,7 +11,7 @@ static float clipped(float x, float min, float max) {
 /* How far a value of a block may be off: half a bin, or a whole one where rounding is stochastic; what rounding the
  * result to fp32 adds; and a range far from 0 for its width is as fine as exact sums of `workers` packets allow. */
 static double tolerance(const dtc_spec *spec, const dtc_info *info, float min, float max) {
-    int stochastic = spec->quant.rounding == DTC_STOCHASTIC, even = info->spec.quant.grid == DTC_GRID_EVEN;
+    int stochastic = spec->quant.rounding == DTC_ROUNDING_STOCHASTIC, even = info->spec.quant.grid == DTC_GRID_EVEN;
     double levels = ldexp(1, info->spec.quant.bits) - !even - stochastic;
     double reach = fabs((double)(-min > max ? min : max)), range = (double)max - (double)min;
     double half = range / levels / 2, finest = reach * info->workers * ldexp(1, -27);

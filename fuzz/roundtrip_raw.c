@@ -6,14 +6,14 @@ enum { COUNT_MAX = 600 };
 
 static void check_value(dtc_type type, float x, float decoded) {
     double magnitude = fabs((double)x), error = fabs((double)x - (double)decoded), largest, half_step;
-    if (type == DTC_FP32) {
+    if (type == DTC_TYPE_FP32) {
         REQUIRE(fuzz_bits(x) == fuzz_bits(decoded));
     } else if (!fuzz_finite(x)) {
         REQUIRE(x != x ? decoded != decoded : x == decoded);
     } else {
-        int exponent, lowest = type == DTC_BF16 ? -125 : -13, digits = type == DTC_BF16 ? 8 : 11;
+        int exponent, lowest = type == DTC_TYPE_BF16 ? -125 : -13, digits = type == DTC_TYPE_BF16 ? 8 : 11;
         frexp(magnitude, &exponent);
-        largest = type == DTC_BF16 ? ldexp(255, 120) : 65504;
+        largest = type == DTC_TYPE_BF16 ? ldexp(255, 120) : 65504;
         half_step = ldexp(0.5, (exponent > lowest ? exponent : lowest) - digits);
         REQUIRE(fuzz_finite(decoded) && signbit(decoded) == signbit(x));
         REQUIRE(magnitude > largest ? fabs((double)decoded) == largest : error <= half_step);

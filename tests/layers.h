@@ -24,7 +24,7 @@ static fixture fixture_new(size_t rows, size_t columns, size_t block, size_t bat
     f.columns = columns;
     f.block = block ? block : rows > columns ? rows : columns;
     f.batch = batch;
-    f.count = dtc_circulant_vectors(rows, columns, block);
+    f.count = dtc_circulant_vector_count(rows, columns, block);
     f.memory = (unsigned char *)memory(bytes + 1);
     status = dtc_circulant_layer_open(&f.layer, f.memory + 1, bytes, rows, columns, block, batch);
     CHECK(status == DTC_OK, "%zu x %zu, block %zu: %s", rows, columns, block, dtc_status_string(status));

@@ -16,7 +16,7 @@ static size_t block_of(const shape *s) {
 }
 
 static size_t vectors_of(const shape *s) {
-    return dtc_circulant_vectors(s->rows, s->columns, s->block);
+    return dtc_circulant_vector_count(s->rows, s->columns, s->block);
 }
 
 /* Which of the vectors' values stands at W[i][j]. */
@@ -372,15 +372,15 @@ static void test_malformed(void **state) {
 
 static void test_vectors(void **state) {
     (void)state;
-    assert_int_equal(dtc_circulant_vectors(4, 4, 0), 4);
-    assert_int_equal(dtc_circulant_vectors(50, 784, 0), 784);
-    assert_int_equal(dtc_circulant_vectors(50, 784, 16), 4 * 49 * 16);
-    assert_int_equal(dtc_circulant_vectors(5, 3, 8), 8);
-    assert_int_equal(dtc_circulant_vectors(5, 3, 1), 15);
-    assert_int_equal(dtc_circulant_vectors(0, 3, 1), 0);
-    assert_int_equal(dtc_circulant_vectors(3, 0, 1), 0);
-    assert_int_equal(dtc_circulant_vectors(SIZE_MAX, SIZE_MAX, 2), 0);
-    assert_int_equal(dtc_circulant_vectors(SIZE_MAX, 1, 0), 0);
+    assert_int_equal(dtc_circulant_vector_count(4, 4, 0), 4);
+    assert_int_equal(dtc_circulant_vector_count(50, 784, 0), 784);
+    assert_int_equal(dtc_circulant_vector_count(50, 784, 16), 4 * 49 * 16);
+    assert_int_equal(dtc_circulant_vector_count(5, 3, 8), 8);
+    assert_int_equal(dtc_circulant_vector_count(5, 3, 1), 15);
+    assert_int_equal(dtc_circulant_vector_count(0, 3, 1), 0);
+    assert_int_equal(dtc_circulant_vector_count(3, 0, 1), 0);
+    assert_int_equal(dtc_circulant_vector_count(SIZE_MAX, SIZE_MAX, 2), 0);
+    assert_int_equal(dtc_circulant_vector_count(SIZE_MAX, 1, 0), 0);
 }
 
 int main(void) {

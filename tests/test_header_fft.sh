@@ -50,7 +50,7 @@ for options in '' "$sources"; do
             $compiler -std=c99 -O2 -fno-stack-protector -U_FORTIFY_SOURCE -I. $options -c $implementation -o "$object"
             check "exports dtc_ only: $compiler$name" exports "$object" dtc_circulant_forward || failed=1
             check "no writable data: $compiler$name" no_writable_data "$object" || failed=1
-            others=(dtc_inspect dtc_circulant_vectors dtc_decode_circulant dtc_packet_matvec dtc_packet_matvec_scratch)
+            others=(dtc_inspect dtc_circulant_vector_count dtc_decode_circulant dtc_packet_matvec dtc_packet_matvec_scratch)
             [ -n "$options" ] || others+=(kiss_fftr kiss_fftri kiss_fftr_alloc)
             check "imports memcpy, memset, memmove, memcmp, libm, ${others[*]} only: $compiler$name" \
                 imports "$object" "${others[@]}" || failed=1

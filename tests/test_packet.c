@@ -763,7 +763,7 @@ static void test_info(void **state) {
         assert_int_equal(info.spec.no_checksum, spec.no_checksum);
         assert_int_equal(info.spec.block, has_blocks(info.codec) && spec.block < 600 ? spec.block : 0);
         if (info.codec == DTC_RAW)
-            assert_int_equal(info.spec.raw.type, spec.codec == DTC_RAW ? spec.raw.type : DTC_FP32);
+            assert_int_equal(info.spec.raw.type, spec.codec == DTC_RAW ? spec.raw.type : DTC_TYPE_FP32);
         if (info.codec == DTC_SENSING) {
             float ratio = spec.sensing.ratio > 0 ? spec.sensing.ratio : 0.25f;
             assert_true(fabsf(info.spec.sensing.ratio - ratio) < 0.5f / (float)(spec.block ? spec.block : 1024));

@@ -63,7 +63,7 @@ void grid_set(dtc_spec *spec, float range) {
 
 bool grid_fixed(const dtc_info *info, uint64_t workers) {
     bool fixed = info->codec == DTC_RAW || (info->codec == DTC_TERNARY && info->spec.ternary.pack == DTC_PACK_BASE3) ||
-                 (info->codec == DTC_QUANT && info->spec.quant.entropy == DTC_NO_ENTROPY) ||
+                 (info->codec == DTC_QUANT && info->spec.quant.entropy == DTC_ENTROPY_NONE) ||
                  (info->codec == DTC_SENSING && info->workers > 1);
     return fixed && info->workers >= workers;
 }

@@ -26,7 +26,7 @@ static bool fit(struct layer *layer, struct error *error) {
         return set_error(error, "a matrix of %zu x %zu is too large", outputs, inputs);
     layer->out = out;
     layer->weights[1] = block ? block : largest;
-    layer->weights[0] = dtc_circulant_vectors(outputs, inputs, block) / layer->weights[1];
+    layer->weights[0] = dtc_circulant_vector_count(outputs, inputs, block) / layer->weights[1];
     layer->biases = layer->fan_out = layer->whole[0] = outputs;
     layer->fan_in = layer->whole[1] = inputs;
     return true;
