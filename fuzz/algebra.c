@@ -13,6 +13,7 @@ static inline void copy_forward(float *spectrum, const float *values, size_t siz
 #define DTCODEC_FFT_PLAN_CLOSE(plan)             ((void)(plan))
 #define DTCODEC_FFT_FORWARD(plan, to, from)      copy_forward(to, from, *(const size_t *)(plan))
 #define DTCODEC_FFT_INVERSE(plan, to, from)      memcpy(to, from, *(const size_t *)(plan) * sizeof(float))
+#define DTCODEC_FFT_IMPLEMENTATION
 #include "dtcodec_fft.h"
 
 static void check_sum(const uint8_t *a, size_t a_bytes, const uint8_t *b, size_t b_bytes) {

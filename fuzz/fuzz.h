@@ -4,9 +4,9 @@
 #ifndef FUZZ_H
 #define FUZZ_H
 
-#define DTC_STATIC
 #include "dtcodec.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
