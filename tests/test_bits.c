@@ -217,15 +217,47 @@ static void test_random_over_seeds(void **state) {
     }
 }
 
+/* Fields of every width add up, and a sum that does not fit in its field is refused. */
+static void test_fields_sum(void **state) {
+    unsigned bits;
+    (void)state;
+    for (bits = 1; bits <= 24; bits++) {
+        uint32_t a[600], b[600], sum[256];
+        unsigned char packed_a[1800], packed_b[1800], packed[1800];
+        uint64_t seed = bits;
+        size_t i, at;
+        for (i = 0; i < 600; i++) {
+            a[i] = (uint32_t)(noise_u64(&seed) >> (64 - bits));
+            b[i] = (uint32_t)(noise_u64(&seed) % (((uint64_t)1 << bits) - a[i]));
+        }
+        for (int over = 0; over < 3; over++) {
+            if (over) b[over == 1 ? 300 : 599] = (1u << bits) - a[over == 1 ? 300 : 599];
+            if (over && !a[over == 1 ? 300 : 599]) continue; /* b would not fit in itself */
+            for (at = 0; at < 600; at += 256) {
+                dtci_fields_pack(packed_a + at / 256 * 32 * bits, a + at, 600 - at < 256 ? 600 - at : 256, bits);
+                dtci_fields_pack(packed_b + at / 256 * 32 * bits, b + at, 600 - at < 256 ? 600 - at : 256, bits);
+            }
+            for (int way = 0; way < 4; way++) { /* plain and by what the processor has; apart and in place */
+                unsigned has = way & 1 ? dtci_ask(DTC_SIMD_FROM) : 0;
+                memcpy(packed, packed_a, sizeof packed);
+                int full = dtci_fields_sum(packed, way & 2 ? packed : packed_a, packed_b, 600, bits, has, NULL);
+                CHECK(full == (over > 0), "%u bits, %d, way %d", bits, over, way);
+                for (at = 0; at < 600 && !over; at += 256) {
+                    size_t n = 600 - at < 256 ? 600 - at : 256;
+                    dtci_fields_unpack(sum, packed + at / 256 * 32 * bits, n, bits);
+                    for (i = 0; i < n; i++) assert_int_equal(sum[i], a[at + i] + b[at + i]);
+                }
+            }
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_streams),
-        cmocka_unit_test(test_fields),
-        cmocka_unit_test(test_checksum),
-        cmocka_unit_test(test_logarithm),
-        cmocka_unit_test(test_rounding_to_float),
-        cmocka_unit_test(test_random_uniform),
-        cmocka_unit_test(test_random_independent),
+        cmocka_unit_test(test_streams),           cmocka_unit_test(test_fields),
+        cmocka_unit_test(test_fields_sum),        cmocka_unit_test(test_checksum),
+        cmocka_unit_test(test_logarithm),         cmocka_unit_test(test_rounding_to_float),
+        cmocka_unit_test(test_random_uniform),    cmocka_unit_test(test_random_independent),
         cmocka_unit_test(test_random_over_seeds),
     };
     return cmocka_run_group_tests_name("bits", tests, NULL, NULL);

@@ -1,5 +1,10 @@
 /* raw: what it carries unchanged, and how it rounds to halves. */
 #define DTC_STATIC
+#define DTC_NO_TERNARY
+#define DTC_NO_QUANT
+#define DTC_NO_FACTOR
+#define DTC_NO_SENSING
+#define DTC_NO_CIRCULANT
 #include "helpers.h"
 
 static void test_unchanged(void **state) {

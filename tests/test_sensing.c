@@ -1,5 +1,8 @@
 /* sensing: against least squares that know the support, its reference formulas in double, and hostile packets. */
 #define DTC_STATIC
+#define DTC_NO_TERNARY
+#define DTC_NO_FACTOR
+#define DTC_NO_CIRCULANT
 #include "helpers.h"
 
 /* What a packet says, taken apart: for each value the sign, for each row whether it is measured, and the measurements
