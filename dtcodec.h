@@ -713,16 +713,21 @@ extern "C" {
 
 /* --------------------------------------------------------------------------------------------------------------------
  * Compiler and SIMD
+ *
+ * Kernels are plain loops in a shape of which compilers make SIMD by themselves: a constant number of turns over arrays
+ * on the stack. DTCI_TWIN compiles a kernel a second time, for AVX2, and chooses between both at each call by asking
+ * the processor, which costs a load and a branch. Both twins do the same operations on each value, hence give the same
+ * bits. Only kernels have twins; the code that calls them is compiled once.
  * ------------------------------------------------------------------------------------------------------------------*/
 
 #define DTCI_FN static inline
 
 #if defined(__GNUC__)
-#define DTCI_INLINE                                                                                  \
-    static inline __attribute__((always_inline)) /* inner loops' parts, which must stay in registers \
-                                                  */
+#define DTCI_INLINE static inline __attribute__((always_inline)) /* a part of an inner loop, kept in registers */
+#define DTCI_KERNEL static __attribute__((noinline, unused))
 #else
 #define DTCI_INLINE static inline
+#define DTCI_KERNEL static
 #endif
 
 #if defined(__GNUC__) || defined(_MSC_VER)
@@ -737,9 +742,6 @@ extern "C" {
 #define DTCI_API
 #endif
 
-/* SIMD. Passes over values are plain loops in a shape of which compilers make SIMD by themselves: with a constant
- * number of turns, over arrays on the stack. DTCI_TWIN compiles a pass once more, for AVX2, and takes that where the
- * processor has it: the same operations on each value, hence the same bits. */
 #if defined(__GNUC__) && defined(__x86_64__) && !defined(DTC_NO_SIMD)
 #define DTCI_X86 1
 #elif defined(__ARM_FEATURE_CRC32) && defined(__aarch64__) && !defined(DTC_NO_SIMD)
@@ -747,95 +749,73 @@ extern "C" {
 #define DTCI_CRC_ARM 1
 #endif
 
-#ifndef DTC_SIMD_FROM
-#define DTC_SIMD_FROM 131072u
-#endif
-
-/* What a processor may have. */
-#define DTCI_HAS_CRC  1u /* x86's instruction */
-#define DTCI_HAS_AVX2 2u
-
-/* Asks the processor what it has that a pass over so many bytes may use. */
-DTCI_FN unsigned dtci_ask(size_t bytes) {
-#if defined(DTCI_X86) && defined(__AVX2__)
-    (void)bytes;
-    return DTCI_HAS_CRC | DTCI_HAS_AVX2;
-#elif defined(DTCI_X86)
-    uint32_t a = 1, b, c = 0, d, system, has;
-    if (bytes < DTC_SIMD_FROM) return 0;
-    __asm__("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
-    has = c >> 20 & 1 ? DTCI_HAS_CRC : 0;
-    if ((c >> 27 & 3) != 3) return has; /* no AVX, or a system that does not save its registers */
-    __asm__("xgetbv" : "=a"(system), "=d"(d) : "c"(0));
-    a = 7; /* there is such a leaf: xgetbv's is a later one */
-    c = 0;
-    __asm__("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
-    return has | ((system & 6) == 6 && b >> 5 & 1 ? DTCI_HAS_AVX2 : 0);
-#else
-    (void)bytes;
-    return 0;
-#endif
-}
-
-#if defined(DTCI_X86)
-#define DTCI_AVX2        __attribute__((target("avx2"))) DTCI_FN
+/* GCC does not align the stack for 32-byte vectors on Windows (GCC bug 54412). */
+#if defined(DTCI_X86) && !(defined(_WIN32) && !defined(__clang__))
+#define DTCI_AVX2        __attribute__((target("avx2"))) DTCI_KERNEL
 #define DTCI_AVX2_INLINE __attribute__((target("avx2"))) DTCI_INLINE
-
-/* Vectors by builtins: the intrinsics' header would leave its macros behind. */
-typedef float dtci_f8 __attribute__((vector_size(32)));
-typedef float dtci_f4 __attribute__((vector_size(16)));
-typedef double dtci_d4 __attribute__((vector_size(32)));
-typedef uint32_t dtci_u8 __attribute__((vector_size(32)));
-
-#if defined(__clang__)
-#define DTCI_DOUBLES(x) __builtin_convertvector(x, dtci_d4)
-#else
-#define DTCI_DOUBLES(x) __builtin_ia32_cvtps2pd256(x)
-#endif
 #endif
 
-/* Words that a pass takes at once, where the compiler has a type for several. */
+/* Whether the processor has a feature; tests replace the question. */
+#if defined(DTCI_X86) && !defined(DTCI_CPU_HAS)
+#define DTCI_CPU_HAS(feature) __builtin_cpu_supports(feature)
+#endif
+
+/* Vectors of floats (f), words (u) and doubles (d), at any alignment. Vectors are made by the compiler's extension and
+ * not by intrinsics, whose headers would leave their macros behind. */
+#if defined(__has_builtin) && !defined(DTC_NO_SIMD)
+#if __has_builtin(__builtin_shufflevector) && (defined(__SSE2__) || defined(__aarch64__))
+#define DTCI_VECTORS 1
+#endif
+#endif
+#if defined(DTCI_VECTORS) || defined(DTCI_AVX2)
+typedef float dtci_f4 __attribute__((vector_size(16), aligned(1), may_alias));
+typedef uint32_t dtci_u4 __attribute__((vector_size(16), aligned(1), may_alias));
+#endif
+#if defined(DTCI_AVX2)
+typedef float dtci_f8 __attribute__((vector_size(32), aligned(1), may_alias));
+typedef uint32_t dtci_u8 __attribute__((vector_size(32), aligned(1), may_alias));
+typedef double dtci_d4 __attribute__((vector_size(32), aligned(1), may_alias));
+#endif
+
+/* The widest word that the compiler can compute with bit by bit. */
 #if defined(__GNUC__) && !defined(DTC_NO_SIMD)
-typedef uint64_t dtci_words __attribute__((vector_size(32)));
+typedef uint64_t dtci_words __attribute__((vector_size(32), aligned(1), may_alias));
 #else
 typedef uint64_t dtci_words;
 #endif
 
-/* Defines the function `name` by name_body, which is inline, as are all that it calls in its loops. One of the
- * parameters is `has`, which dtci_ask told. */
-#if defined(DTCI_X86) && !defined(__AVX2__)
+/* Defines the kernel `name` by name_body, an inline function. */
+#if defined(DTCI_AVX2) && !defined(__AVX2__)
 #define DTCI_TWIN(name, parameters, arguments) \
-    DTCI_FN void name##_plain parameters {     \
+    DTCI_KERNEL void name##_plain parameters { \
         name##_body arguments;                 \
     }                                          \
     DTCI_AVX2 void name##_avx2 parameters {    \
         name##_body arguments;                 \
     }                                          \
-    DTCI_FN void name parameters {             \
-        if (has & DTCI_HAS_AVX2)               \
+    DTCI_INLINE void name parameters {         \
+        if (DTCI_CPU_HAS("avx2"))              \
             name##_avx2 arguments;             \
         else                                   \
             name##_plain arguments;            \
     }
 #else
 #define DTCI_TWIN(name, parameters, arguments) \
-    DTCI_FN void name parameters {             \
+    DTCI_KERNEL void name parameters {         \
         name##_body arguments;                 \
     }
 #endif
 
-#define DTCI_COUNT_MAX 0x3fffff00u /* values in a packet: with its head it stays below 4 GiB */
-#define DTCI_CHUNK     256u        /* values that a pass holds on the stack; a multiple of every pack's group */
+#define DTCI_COUNT_MAX 0x3fffff00u /* values in a packet: with its head, the packet stays below 4 GiB */
+#define DTCI_CHUNK     256u        /* values that a kernel takes at a time; a multiple of every packing's group */
 
-/* Fields of dtc_spec are read and written through a table of their offsets, as int. */
-typedef char dtci_assert_enum_is_int[sizeof(dtc_grid) == sizeof(int) ? 1 : -1];
 typedef char dtci_assert_float_is_32[sizeof(float) == 4 && sizeof(double) == 8 ? 1 : -1];
 
 /* --------------------------------------------------------------------------------------------------------------------
  * Bytes and checked arithmetic
  * ------------------------------------------------------------------------------------------------------------------*/
 
-/* Known to the compiler. */
+/* A constant to the compiler. */
 DTCI_INLINE int dtci_little_endian(void) {
     const uint16_t one = 1;
     unsigned char first;
@@ -908,19 +888,28 @@ DTCI_FN void dtci_put_float(unsigned char *p, float x) {
     dtci_put32(p, dtci_float_bits(x));
 }
 
-/* values[i] of floats that may have any alignment. */
+/* A float on the wire as a double. Denormals are converted as integers, so that a processor that flushes them to zero
+ * reads the same number. */
+DTCI_FN double dtci_get_double(const unsigned char *p) {
+    uint32_t bits = dtci_get32(p);
+    double magnitude = (double)(int32_t)(bits & 0x7fffffu) * 1.401298464324817e-45; /* times 2^-149 */
+    if (bits & 0x7f800000u) return (double)dtci_bits_float(bits);
+    return bits >> 31 ? -magnitude : magnitude;
+}
+
+/* values[i] of floats at any alignment. */
 DTCI_INLINE float dtci_float_at(const void *values, size_t i) {
     float x;
     memcpy(&x, (const char *)values + 4 * i, 4);
     return x;
 }
 
-/* By the exponent's bits: compilers drop x != x under -ffast-math. */
+/* Tests the exponent's bits, since compilers drop x != x under -ffast-math. */
 DTCI_FN int dtci_finite(float x) {
     return (dtci_float_bits(x) & 0x7f800000u) != 0x7f800000u;
 }
 
-/* Bounded to +-FLT_MAX. */
+/* x rounded to fp32 and bounded to +-FLT_MAX. */
 DTCI_FN float dtci_to_float(double x) {
     x = x > (double)FLT_MAX ? (double)FLT_MAX : x;
     x = x < -(double)FLT_MAX ? -(double)FLT_MAX : x;
@@ -939,12 +928,19 @@ DTCI_FN float dtci_float_down(double x) {
     return (double)y > x && y > 0 ? dtci_bits_float(dtci_float_bits(y) - 1) : y;
 }
 
+/* Whether n bytes are the same. Compilers make calls of bcmp from memcmp, which the header may not import. */
+DTCI_FN int dtci_same(const void *a, const void *b, size_t n) {
+    const unsigned char *x = (const unsigned char *)a, *y = (const unsigned char *)b;
+    while (n && *x == *y) x++, y++, n--;
+    return n == 0;
+}
+
 /* ceil(a / b) */
 DTCI_FN size_t dtci_ceil_div(size_t a, size_t b) {
     return a / b + (a % b != 0);
 }
 
-/* Bits that hold 0..x. */
+/* The number of bits that hold the integers 0..x. */
 DTCI_FN unsigned dtci_bit_width(uint32_t x) {
 #if defined(__GNUC__)
     return x ? 32 - (unsigned)__builtin_clz(x) : 0;
@@ -955,7 +951,7 @@ DTCI_FN unsigned dtci_bit_width(uint32_t x) {
 #endif
 }
 
-/* The place of the lowest bit that is set in x, which is not 0. */
+/* The position of the lowest set bit of x; x is not 0. */
 DTCI_FN unsigned dtci_lowest_bit(uint64_t x) {
 #if defined(__GNUC__)
     return (unsigned)__builtin_ctzll(x);
@@ -966,7 +962,7 @@ DTCI_FN unsigned dtci_lowest_bit(uint64_t x) {
 #endif
 }
 
-/* log2(x) in 1/65536, x >= 1: integers only, so that every platform finds the same. */
+/* log2(x) in units of 1/65536, x >= 1. Integer arithmetic alone, so that every platform finds the same. */
 DTCI_FN uint32_t dtci_log2(uint32_t x) {
     unsigned whole = dtci_bit_width(x) - 1, i;
     uint64_t m = (uint64_t)x << (31 - whole);
@@ -982,8 +978,12 @@ DTCI_FN uint32_t dtci_log2(uint32_t x) {
     return result;
 }
 
-/* CRC-32C (Castagnoli; RFC 3720, 12.1): reflected polynomial 0x82f63b78. The software table holds eight bytes' worth,
- * so that eight bytes are looked up side by side; being linear, it is spelled by its eight powers of two. */
+/* --------------------------------------------------------------------------------------------------------------------
+ * CRC-32C (Castagnoli; RFC 3720, 12.1): reflected polynomial 0x82f63b78
+ * ------------------------------------------------------------------------------------------------------------------*/
+
+/* Eight tables, so that eight bytes are looked up side by side. A table is linear in its index, so the eight entries at
+ * powers of two spell it. */
 #if !defined(DTCI_CRC_ARM)
 #define DTCI_CRC_2(x, a)                     (x), (x) ^ (a)
 #define DTCI_CRC_4(x, a, b)                  DTCI_CRC_2(x, a), DTCI_CRC_2((x) ^ (b), a)
@@ -1037,10 +1037,10 @@ DTCI_FN uint32_t dtci_crc_multiply(uint32_t a, uint32_t b) {
     return product;
 }
 
-/* The instruction takes three cycles, but one begins every cycle: so there are three streams, joined by what zeros as
- * long as a stream do to a sum before them. By builtins: the intrinsics' header would leave its macros behind. */
-__attribute__((target("sse4.2"))) DTCI_FN uint32_t dtci_crc32c_x86(uint32_t start, const unsigned char *p,
-                                                                   size_t bytes) {
+/* The instruction takes three cycles, and one can begin every cycle. So three streams run side by side. They are joined
+ * by what a stream's length of zero bytes does to the sum before it. */
+__attribute__((target("sse4.2"))) DTCI_KERNEL uint32_t dtci_crc32c_x86(uint32_t start, const unsigned char *p,
+                                                                       size_t bytes) {
     const uint32_t zeros = 0x28461564u; /* x^(8 * DTCI_CRC_STREAM) */
     uint64_t crc = start;
     uint32_t rest;
@@ -1067,11 +1067,10 @@ __attribute__((target("sse4.2"))) DTCI_FN uint32_t dtci_crc32c_x86(uint32_t star
 }
 #endif
 
-/* Goes on with a checksum that begins as all ones and ends inverted. `has` is what dtci_ask told. */
-DTCI_FN uint32_t dtci_crc32c_on(uint32_t crc, const unsigned char *p, size_t bytes, unsigned has) {
-    (void)has;
+/* Continues a checksum, which begins as all ones and ends inverted. */
+DTCI_FN uint32_t dtci_crc32c_on(uint32_t crc, const unsigned char *p, size_t bytes) {
 #if defined(DTCI_X86)
-    if (has & DTCI_HAS_CRC) return dtci_crc32c_x86(crc, p, bytes);
+    if (DTCI_CPU_HAS("sse4.2")) return dtci_crc32c_x86(crc, p, bytes);
 #endif
 #if defined(DTCI_CRC_ARM)
     for (; bytes >= 8; p += 8, bytes -= 8) crc = __crc32cd(crc, dtci_get64(p));
@@ -1088,13 +1087,17 @@ DTCI_FN uint32_t dtci_crc32c_on(uint32_t crc, const unsigned char *p, size_t byt
     return crc;
 }
 
-DTCI_FN uint32_t dtci_crc32c(const unsigned char *p, size_t bytes, unsigned has) {
-    return ~dtci_crc32c_on(0xffffffffu, p, bytes, has);
+DTCI_FN uint32_t dtci_crc32c(const unsigned char *p, size_t bytes) {
+    return ~dtci_crc32c_on(0xffffffffu, p, bytes);
 }
 
-/* Floats in and out, of any alignment. Every pass goes by chunks on the stack: they stay in the first-level cache, and
- * error feedback and weighted sums are fused in without a second copy of any codec. Whole chunks, of a constant size,
- * become SIMD. */
+/* --------------------------------------------------------------------------------------------------------------------
+ * Source and sink: where a codec's floats come from and go to
+ *
+ * Every pass goes by chunks of DTCI_CHUNK values, which stay in the first-level cache. Error feedback and weighted sums
+ * are done on the chunk, so that no codec needs a second copy of its loops for them.
+ * ------------------------------------------------------------------------------------------------------------------*/
+
 typedef struct dtci_source {
     const float *values;
     const float *residual; /* NULL, or added to the values */
@@ -1105,7 +1108,15 @@ DTCI_INLINE void dtci_sum_floats(float *DTCI_RESTRICT sum, const char *a, const 
     for (i = 0; i < n; i++) sum[i] = dtci_float_at(a, i) + dtci_float_at(b, i);
 }
 
-/* Values first .. first + n - 1, n <= DTCI_CHUNK: where they are, or, with a residual, in the chunk. */
+DTCI_FN dtci_source dtci_source_of(const float *values) {
+    dtci_source source;
+    source.values = values;
+    source.residual = NULL;
+    return source;
+}
+
+/* Values first .. first + n - 1, n <= DTCI_CHUNK. With a residual the sums are in `chunk`; else the values stay where
+ * they are. */
 DTCI_INLINE const char *dtci_view(float *chunk, const dtci_source *source, size_t first, size_t n) {
     const char *values = (const char *)source->values + 4 * first;
     const char *residual = NULL;
@@ -1118,8 +1129,8 @@ DTCI_INLINE const char *dtci_view(float *chunk, const dtci_source *source, size_
     return (const char *)chunk;
 }
 
-/* The same, always in the chunk. */
-DTCI_FN void dtci_load(float *chunk, const dtci_source *source, size_t first, size_t n) {
+/* Copies values first .. first + n - 1, residual included, to `chunk`. */
+DTCI_FN void dtci_gather(float *chunk, const dtci_source *source, size_t first, size_t n) {
     const char *view = dtci_view(chunk, source, first, n);
     if (!source->residual) memcpy(chunk, view, 4 * n);
 }
@@ -1142,7 +1153,7 @@ typedef struct dtci_sink {
     size_t columns;
 } dtci_sink;
 
-/* Multiplies a stretch of a matrix. */
+/* Multiplies values first .. first + n - 1 of a matrix with the vector x. */
 DTCI_FN void dtci_sink_multiply(const dtci_sink *sink, size_t first, const float *chunk, size_t n) {
     size_t at = 0, i;
     while (at < n) {
@@ -1160,68 +1171,83 @@ DTCI_FN void dtci_sink_multiply(const dtci_sink *sink, size_t first, const float
     }
 }
 
-DTCI_INLINE void dtci_add_floats(char *DTCI_RESTRICT to, const float *chunk, double weight, size_t n) {
+/* to[i] += weight * chunk[i], n <= DTCI_CHUNK. */
+DTCI_INLINE void dtci_add_floats_body(char *DTCI_RESTRICT to, const float *chunk, float weight, size_t n) {
+    double by = (double)weight;
     size_t i;
+    if (n == DTCI_CHUNK) {
+        for (i = 0; i < DTCI_CHUNK; i++) {
+            float x = (float)((double)dtci_float_at(to, i) + by * (double)chunk[i]);
+            memcpy(to + 4 * i, &x, 4);
+        }
+        return;
+    }
     for (i = 0; i < n; i++) {
-        float x = (float)((double)dtci_float_at(to, i) + weight * (double)chunk[i]);
+        float x = (float)((double)dtci_float_at(to, i) + by * (double)chunk[i]);
         memcpy(to + 4 * i, &x, 4);
     }
 }
 
-DTCI_INLINE void dtci_subtract_floats(char *DTCI_RESTRICT to, const float *from, const float *chunk, size_t n) {
+DTCI_TWIN(dtci_add_floats, (char *DTCI_RESTRICT to, const float *chunk, float weight, size_t n), (to, chunk, weight, n))
+
+/* residual[i] = (values[i] + residual[i]) - chunk[i]: what was encoded, less what the receiver decodes. */
+DTCI_FN void dtci_leave_floats(char *DTCI_RESTRICT residual, const char *values, const float *chunk, size_t n) {
     size_t i;
+    if (n == DTCI_CHUNK) {
+        for (i = 0; i < DTCI_CHUNK; i++) {
+            float x = dtci_float_at(values, i) + dtci_float_at(residual, i);
+            x = x - chunk[i];
+            memcpy(residual + 4 * i, &x, 4);
+        }
+        return;
+    }
     for (i = 0; i < n; i++) {
-        float x = from[i] - chunk[i];
-        memcpy(to + 4 * i, &x, 4);
+        float x = dtci_float_at(values, i) + dtci_float_at(residual, i);
+        x = x - chunk[i];
+        memcpy(residual + 4 * i, &x, 4);
     }
 }
 
-/* Where decoded values are to be written: the chunk, for dtci_store, or in their place, where that is all. */
-DTCI_INLINE char *dtci_place(float *chunk, const dtci_sink *sink, size_t first) {
+/* Where decoded values first .. are to be written before dtci_sink_deliver: at their destination if the sink stores
+ * them, else in `chunk`. */
+DTCI_INLINE char *dtci_sink_place(float *chunk, const dtci_sink *sink, size_t first) {
     return sink->kind == DTCI_SINK_STORE ? (char *)sink->values + 4 * first : (char *)chunk;
 }
 
-/* Takes n <= DTCI_CHUNK decoded values out of dtci_place. */
-DTCI_INLINE void dtci_store_placed(const dtci_sink *sink, size_t first, const float *chunk, size_t n) {
+/* Takes n <= DTCI_CHUNK decoded values that were written to dtci_sink_place. */
+DTCI_FN void dtci_sink_deliver(const dtci_sink *sink, size_t first, const float *chunk, size_t n) {
     char *to = (char *)sink->values;
-    if (sink->kind == DTCI_SINK_STORE) return;
-    if (sink->kind == DTCI_SINK_ROWS || sink->kind == DTCI_SINK_COLUMNS) {
+    switch (sink->kind) {
+    case DTCI_SINK_STORE:
+        break;
+    case DTCI_SINK_ADD:
+        dtci_add_floats(to + 4 * first, chunk, sink->weight, n);
+        break;
+    case DTCI_SINK_RESIDUAL:
+        dtci_leave_floats(to + 4 * first, (const char *)sink->addend + 4 * first, chunk, n);
+        break;
+    default:
         dtci_sink_multiply(sink, first, chunk, n);
-        return;
-    }
-    to += 4 * first;
-    if (sink->kind == DTCI_SINK_ADD) {
-        if (n == DTCI_CHUNK)
-            dtci_add_floats(to, chunk, (double)sink->weight, DTCI_CHUNK);
-        else
-            dtci_add_floats(to, chunk, (double)sink->weight, n);
-    } else {
-        float encoded[DTCI_CHUNK];
-        const char *addend = (const char *)sink->addend + 4 * first;
-        if (n == DTCI_CHUNK) {
-            dtci_sum_floats(encoded, addend, to, DTCI_CHUNK);
-            dtci_subtract_floats(to, encoded, chunk, DTCI_CHUNK);
-        } else {
-            dtci_sum_floats(encoded, addend, to, n);
-            dtci_subtract_floats(to, encoded, chunk, n);
-        }
     }
 }
 
-/* The same from anywhere. */
-DTCI_FN void dtci_store(const dtci_sink *sink, size_t first, const float *chunk, size_t n) {
+/* Takes n <= DTCI_CHUNK decoded values from `chunk`, wherever the sink wants them. */
+DTCI_FN void dtci_sink_put(const dtci_sink *sink, size_t first, const float *chunk, size_t n) {
     if (sink->kind == DTCI_SINK_STORE) memcpy((char *)sink->values + 4 * first, chunk, 4 * n);
-    dtci_store_placed(sink, first, chunk, n);
+    dtci_sink_deliver(sink, first, chunk, n);
 }
 
-/* What one pass over values[first..first+n) finds. */
+/* --------------------------------------------------------------------------------------------------------------------
+ * Scanning: range, sum of squares and finiteness of values, in one pass
+ * ------------------------------------------------------------------------------------------------------------------*/
+
 typedef struct dtci_stats {
     float min, max;
     double squares;
     int finite;
 } dtci_stats;
 
-/* Eight interleaved partial results, so that SIMD finds the same. */
+/* Eight interleaved partial results, so that vectors of any width find the same. */
 typedef struct dtci_lanes {
     float low[8], high[8];
     double squares[8];
@@ -1242,54 +1268,50 @@ DTCI_INLINE void dtci_scan_chunk(dtci_lanes *lanes, const char *chunk, size_t n)
     for (j = 0; i + j < n; j++) dtci_scan_lane(lanes, j, dtci_float_at(chunk, i + j));
 }
 
-#if defined(DTCI_X86)
+#if defined(DTCI_AVX2)
+#if defined(__clang__)
+#define DTCI_DOUBLES(x) __builtin_convertvector(x, dtci_d4)
+#else
+#define DTCI_DOUBLES(x) __builtin_ia32_cvtps2pd256(x)
+#endif
+
 /* n is a multiple of 8. */
 DTCI_AVX2 void dtci_scan_avx2(dtci_lanes *lanes, const char *values, size_t n) {
     dtci_u8 exponents = {0, 0, 0, 0, 0, 0, 0, 0};
-    dtci_d4 left, right; /* sums of squares */
-    dtci_f8 low, high;
+    dtci_f8 low = *(const dtci_f8 *)lanes->low, high = *(const dtci_f8 *)lanes->high;
+    dtci_d4 left = *(const dtci_d4 *)lanes->squares, right = *(const dtci_d4 *)(lanes->squares + 4);
     size_t i;
-    memcpy(&low, lanes->low, sizeof low);
-    memcpy(&high, lanes->high, sizeof high);
-    memcpy(&left, lanes->squares, sizeof left);
-    memcpy(&right, lanes->squares + 4, sizeof right);
     for (i = 0; i < n; i += 8) {
-        dtci_f4 first, last;
-        dtci_d4 y, z;
-        dtci_f8 x;
-        memcpy(&x, values + 4 * i, sizeof x);
-        memcpy(&first, values + 4 * i, sizeof first);
-        memcpy(&last, values + 4 * i + 16, sizeof last);
+        const dtci_f8 x = *(const dtci_f8 *)(values + 4 * i);
+        const dtci_d4 y = DTCI_DOUBLES(*(const dtci_f4 *)(values + 4 * i));
+        const dtci_d4 z = DTCI_DOUBLES(*(const dtci_f4 *)(values + 4 * i + 16));
         exponents |= ((dtci_u8)x & 0x7fffffffu) + 0x00800000u;
         low = __builtin_ia32_minps256(x, low);
         high = __builtin_ia32_maxps256(x, high);
-        y = DTCI_DOUBLES(first);
-        z = DTCI_DOUBLES(last);
         left += y * y;
         right += z * z;
     }
-    memcpy(lanes->low, &low, sizeof low);
-    memcpy(lanes->high, &high, sizeof high);
-    memcpy(lanes->squares, &left, sizeof left);
-    memcpy(lanes->squares + 4, &right, sizeof right);
+    *(dtci_f8 *)lanes->low = low;
+    *(dtci_f8 *)lanes->high = high;
+    *(dtci_d4 *)lanes->squares = left;
+    *(dtci_d4 *)(lanes->squares + 4) = right;
     for (i = 0; i < 8; i++) lanes->exponents |= exponents[i];
 }
 #endif
 
-DTCI_FN dtci_stats dtci_scan(const dtci_source *source, size_t first, size_t n, unsigned has) {
+DTCI_FN dtci_stats dtci_scan(const dtci_source *source, size_t first, size_t n) {
     float chunk[DTCI_CHUNK];
     dtci_lanes lanes;
     dtci_stats stats;
     size_t done = 0, j;
-    (void)has;
     for (j = 0; j < 8; j++) {
         lanes.low[j] = FLT_MAX;
         lanes.high[j] = -FLT_MAX;
         lanes.squares[j] = 0;
     }
     lanes.exponents = 0;
-#if defined(DTCI_X86)
-    if (has & DTCI_HAS_AVX2) {
+#if defined(DTCI_AVX2)
+    if (DTCI_CPU_HAS("avx2")) {
         size_t run = source->residual ? DTCI_CHUNK : n - n % 8;
         for (; run && done + run <= n; done += run)
             dtci_scan_avx2(&lanes, dtci_view(chunk, source, first + done, run), run);
@@ -1312,7 +1334,7 @@ DTCI_FN dtci_stats dtci_scan(const dtci_source *source, size_t first, size_t n, 
 }
 
 /* --------------------------------------------------------------------------------------------------------------------
- * Bit reader and writer: least significant bit first. And fields: fixed-width integers in plane order.
+ * Bit reader and writer: least significant bit first
  * ------------------------------------------------------------------------------------------------------------------*/
 
 typedef struct dtci_bit_writer {
@@ -1322,7 +1344,7 @@ typedef struct dtci_bit_writer {
     int overflow; /* something did not fit and was dropped */
 } dtci_bit_writer;
 
-DTCI_FN void dtci_bits_open(dtci_bit_writer *w, unsigned char *p, size_t capacity) {
+DTCI_FN void dtci_bits_begin(dtci_bit_writer *w, unsigned char *p, size_t capacity) {
     w->p = p;
     w->end = p + capacity;
     w->bits = 0;
@@ -1410,20 +1432,23 @@ DTCI_FN int dtci_bits_done(const dtci_bit_reader *r) {
     return dtci_bits_used(r) == r->size && (r->bits & (((uint64_t)1 << r->n % 8) - 1)) == 0;
 }
 
-/* Fields of 1..24 bits. A group of 256 is split into parts of 8, 4, 2 and 1 bits, low part first, each part of p bits
- * filling 32 p bytes in plane order: byte j holds elements j, 32p + j, 2*32p + j, … from its low bits up. What is left
- * after the last whole group is a plain bit stream. */
+/* --------------------------------------------------------------------------------------------------------------------
+ * Fields: unsigned integers of 1..24 bits in plane order (see FIELDS in the wire format)
+ * ------------------------------------------------------------------------------------------------------------------*/
+
+#define DTCI_GROUP 256u /* fields that are packed together */
+
 DTCI_FN size_t dtci_fields_bytes(size_t count, unsigned bits) {
-    return count / 256 * 32 * bits + (count % 256 * bits + 7) / 8;
+    return count / DTCI_GROUP * 32 * bits + (count % DTCI_GROUP * bits + 7) / 8;
 }
 
-/* The low bytes of a group's fields, also as words, in the machine's order: which byte is which does not matter. */
+/* The low bytes of a group's fields. As words they are in the machine's order, and every word is treated alike. */
 typedef union dtci_group {
     unsigned char bytes[256];
     uint64_t words[32];
 } dtci_group;
 
-/* Packs their low 4, 2 or 1 bits, and shifts these out. */
+/* Packs the low 4, 2 or 1 bits of the bytes of `group`, and shifts these bits out. */
 DTCI_INLINE void dtci_fields_join(unsigned char *to, dtci_group *group, unsigned part) {
     uint64_t mask = 0x0101010101010101u * ((1u << part) - 1), joined[16];
     size_t plane = 4 * part, j;
@@ -1435,7 +1460,7 @@ DTCI_INLINE void dtci_fields_join(unsigned char *to, dtci_group *group, unsigned
     memcpy(to, joined, 8 * plane);
 }
 
-/* The inverse, to the bits from `at` up. */
+/* The inverse of dtci_fields_join, to the bits from `at` up. */
 DTCI_INLINE void dtci_fields_split(dtci_group *group, const unsigned char *from, unsigned part, unsigned at) {
     uint64_t mask = 0x0101010101010101u * ((1u << part) - 1), joined[16];
     size_t plane = 4 * part, j;
@@ -1446,18 +1471,10 @@ DTCI_INLINE void dtci_fields_split(dtci_group *group, const unsigned char *from,
         for (j = 0; j < plane; j++) group->words[k * plane + j] |= (joined[j] >> k * part & mask) << at;
 }
 
-/* Packs one group, n = 256, or the rest after the last one, n < 256. */
-DTCI_INLINE void dtci_fields_pack(unsigned char *to, const uint32_t *fields, size_t n, unsigned bits) {
+DTCI_INLINE void dtci_fields_pack_group_body(unsigned char *to, const uint32_t *fields, unsigned bits) {
     dtci_group group;
     unsigned shift;
     size_t j;
-    if (n < 256) {
-        dtci_bit_writer w;
-        dtci_bits_open(&w, to, dtci_fields_bytes(n, bits));
-        for (j = 0; j < n; j++) dtci_bits_put(&w, fields[j], bits);
-        dtci_bits_close(&w);
-        return;
-    }
     for (shift = 0; shift + 8 <= bits; shift += 8, to += 256)
         for (j = 0; j < 256; j++) to[j] = (unsigned char)(fields[j] >> shift & 255);
     if (shift == bits) return;
@@ -1473,19 +1490,27 @@ DTCI_INLINE void dtci_fields_pack(unsigned char *to, const uint32_t *fields, siz
     if (bits & 1) dtci_fields_join(to, &group, 1);
 }
 
-DTCI_INLINE void dtci_fields_unpack(uint32_t *fields, const unsigned char *from, size_t n, unsigned bits) {
+DTCI_TWIN(dtci_fields_pack_group, (unsigned char *to, const uint32_t *fields, unsigned bits), (to, fields, bits))
+
+/* Packs fields first .. first + n - 1 of a whole that begins at `to`; first is a multiple of DTCI_GROUP, and n is
+ * DTCI_GROUP or, at the end, less. */
+DTCI_FN void dtci_fields_pack(unsigned char *to, const uint32_t *fields, size_t first, size_t n, unsigned bits) {
+    dtci_bit_writer w;
+    size_t j;
+    to += first / DTCI_GROUP * 32 * bits;
+    if (n == DTCI_GROUP) {
+        dtci_fields_pack_group(to, fields, bits);
+        return;
+    }
+    dtci_bits_begin(&w, to, dtci_fields_bytes(n, bits));
+    for (j = 0; j < n; j++) dtci_bits_put(&w, fields[j], bits);
+    dtci_bits_close(&w);
+}
+
+DTCI_INLINE void dtci_fields_unpack_group_body(uint32_t *fields, const unsigned char *from, unsigned bits) {
     dtci_group group;
     unsigned shift;
     size_t j;
-    if (n < 256) {
-        dtci_bit_reader r;
-        dtci_bits_start(&r, from, dtci_fields_bytes(n, bits));
-        for (j = 0; j < n; j++) {
-            dtci_bits_refill(&r);
-            fields[j] = dtci_bits_take(&r, bits);
-        }
-        return;
-    }
     if (bits < 8) memset(fields, 0, 4 * 256);
     for (shift = 0; shift + 8 <= bits; shift += 8, from += 256) {
         if (shift)
@@ -1507,118 +1532,231 @@ DTCI_INLINE void dtci_fields_unpack(uint32_t *fields, const unsigned char *from,
     for (j = 0; j < 256; j++) fields[j] |= (uint32_t)group.bytes[j] << shift;
 }
 
-/* (field + k0) * step, where the integer is a float's and no product too large: rounded once, as if by way of double.
- */
-DTCI_INLINE void dtci_multiples(char *DTCI_RESTRICT to, const uint32_t *fields, float step, int32_t k0, size_t n) {
+DTCI_TWIN(dtci_fields_unpack_group, (uint32_t * fields, const unsigned char *from, unsigned bits), (fields, from, bits))
+
+/* The inverse of dtci_fields_pack. */
+DTCI_FN void dtci_fields_unpack(uint32_t *fields, const unsigned char *from, size_t first, size_t n, unsigned bits) {
+    dtci_bit_reader r;
+    size_t j;
+    from += first / DTCI_GROUP * 32 * bits;
+    if (n == DTCI_GROUP) {
+        dtci_fields_unpack_group(fields, from, bits);
+        return;
+    }
+    dtci_bits_start(&r, from, dtci_fields_bytes(n, bits));
+    for (j = 0; j < n; j++) {
+        dtci_bits_refill(&r);
+        fields[j] = dtci_bits_take(&r, bits);
+    }
+}
+
+/* *sum = *x + *y + *carry in parts of a word, `top` having the top bit of each part; *carry becomes the bit that each
+ * part carries out, in the place of its top bit. No sum crosses its part, since the top bits are added apart. */
+DTCI_INLINE void dtci_parts_add(dtci_words *sum, dtci_words *carry, const dtci_words *x, const dtci_words *y,
+                                uint64_t top) {
+    *sum = ((*x & ~top) + (*y & ~top) + *carry) ^ ((*x ^ *y) & top);
+    *carry = ((*x & *y) | ((*x | *y) & ~*sum)) & top;
+}
+
+/* The top bit of each part in a word. */
+DTCI_INLINE uint64_t dtci_part_top(unsigned part) {
+    const uint64_t ones = 0x0101010101010101u;
+    uint64_t top = 0;
+    unsigned k;
+    for (k = part - 1; k < 8; k += part) top |= ones << k;
+    return top;
+}
+
+#define DTCI_LANES (256 / sizeof(dtci_words)) /* words that hold a byte for each field of a group */
+
+/* Adds one part of a group, each with the bit in `carry`, which holds a byte a field; leaves there what each field
+ * carries on. b is NULL where the same `constant` is added to every part, and sum is NULL where only carries count. */
+DTCI_INLINE void dtci_fields_add_part(unsigned char *sum, const unsigned char *a, const unsigned char *b,
+                                      dtci_words *carry, unsigned part, uint64_t constant) {
+    const uint64_t top = dtci_part_top(part), ones = 0x0101010101010101u;
+    const size_t step = sizeof(dtci_words), plane = 32 * part / step;
+    dtci_words fixed = {0};
+    unsigned k;
+    size_t j;
+    fixed |= constant;
+    for (j = 0; j < plane; j++) {
+        dtci_words x, y = fixed, in = carry[j], added;
+        memcpy(&x, a + step * j, step);
+        if (b) memcpy(&y, b + step * j, step);
+        for (k = 1; k < 8 / part; k++) in |= carry[k * plane + j] << k * part;
+        dtci_parts_add(&added, &in, &x, &y, top);
+        for (k = 0; k < 8 / part; k++) carry[k * plane + j] = in >> (k * part + part - 1) & ones;
+        if (sum) memcpy(sum + step * j, &added, step);
+    }
+}
+
+DTCI_INLINE void dtci_fields_add_group(unsigned char *sum, const unsigned char *a, const unsigned char *b,
+                                       dtci_words *carry, unsigned bits, uint32_t constant) {
+    size_t at = 0;
+    for (; bits >= 8; bits -= 8, constant >>= 8, at += 256)
+        dtci_fields_add_part(sum ? sum + at : sum, a + at, b ? b + at : b, carry, 8,
+                             (constant & 255) * 0x0101010101010101u);
+    if (bits & 4) {
+        dtci_fields_add_part(sum ? sum + at : sum, a + at, b ? b + at : b, carry, 4,
+                             (constant & 15) * 0x1111111111111111u);
+        constant >>= 4;
+        at += 128;
+    }
+    if (bits & 2) {
+        dtci_fields_add_part(sum ? sum + at : sum, a + at, b ? b + at : b, carry, 2,
+                             (constant & 3) * 0x5555555555555555u);
+        constant >>= 2;
+        at += 64;
+    }
+    if (bits & 1)
+        dtci_fields_add_part(sum ? sum + at : sum, a + at, b ? b + at : b, carry, 1,
+                             (constant & 1) * 0xffffffffffffffffu);
+}
+
+/* sum = a + b of whole groups of fields, whose sums have room in their bits. sum may be a or b. */
+DTCI_INLINE void dtci_fields_add_body(unsigned char *sum, const unsigned char *a, const unsigned char *b, size_t groups,
+                                      unsigned bits) {
+    dtci_words carry[DTCI_LANES], x, y;
+    size_t at = 0, step = sizeof x, bytes = groups * 32 * bits;
+    if ((bits & (bits - 1)) == 0 && bits <= 8) { /* one part: nothing is carried on */
+        for (; at < bytes; at += step) {
+            memcpy(&x, a + at, step);
+            memcpy(&y, b + at, step);
+            x += y;
+            memcpy(sum + at, &x, step);
+        }
+    }
+    for (; at < bytes; at += 32 * bits) {
+        memset(carry, 0, sizeof carry);
+        dtci_fields_add_group(sum + at, a + at, b + at, carry, bits, 0);
+    }
+}
+
+DTCI_TWIN(dtci_fields_add,
+          (unsigned char *sum, const unsigned char *a, const unsigned char *b, size_t groups, unsigned bits),
+          (sum, a, b, groups, bits))
+
+/* Sets *excess to nonzero if a field of whole groups is above `largest`: adding what is missing to 2^bits carries. */
+DTCI_INLINE void dtci_fields_excess_body(uint64_t *excess, const unsigned char *a, size_t groups, unsigned bits,
+                                         uint32_t largest) {
+    uint32_t constant = ((uint32_t)1 << bits) - 1 - largest;
+    dtci_words carry[DTCI_LANES], any = {0}, x, y = {0};
+    uint64_t words[sizeof(dtci_words) / 8], top;
+    size_t at = 0, step = sizeof x, bytes = groups * 32 * bits, j;
+    if ((bits & (bits - 1)) == 0 && bits <= 8) {
+        const uint64_t every[] = {0xffffffffffffffffu, 0x5555555555555555u, 0x1111111111111111u, 0x0101010101010101u};
+        top = dtci_part_top(bits);
+        y |= constant * every[bits == 8 ? 3 : bits / 2];
+        for (; at < bytes; at += step) {
+            dtci_words sum, out = {0};
+            memcpy(&x, a + at, step);
+            dtci_parts_add(&sum, &out, &x, &y, top);
+            any |= out;
+        }
+    }
+    for (; at < bytes; at += 32 * bits) {
+        memset(carry, 0, sizeof carry);
+        dtci_fields_add_group(NULL, a + at, NULL, carry, bits, constant);
+        for (j = 0; j < DTCI_LANES; j++) any |= carry[j];
+    }
+    memcpy(words, &any, sizeof any);
+    for (j = 0; j < sizeof words / sizeof *words; j++) *excess |= words[j];
+}
+
+DTCI_TWIN(dtci_fields_excess,
+          (uint64_t * excess, const unsigned char *a, size_t groups, unsigned bits, uint32_t largest),
+          (excess, a, groups, bits, largest))
+
+/* Whether the fields after the last whole group are at most `largest`, and the padding after them is zero. */
+DTCI_FN int dtci_fields_rest_sound(const unsigned char *from, size_t count, unsigned bits, uint32_t largest) {
+    size_t n = count % DTCI_GROUP, left = n * bits % 8, j;
+    uint32_t fields[DTCI_GROUP];
+    int sound = 1;
+    dtci_fields_unpack(fields, from, count - n, n, bits);
+    for (j = 0; j < n; j++) sound &= fields[j] <= largest;
+    return sound && !(left && from[dtci_fields_bytes(count, bits) - 1] >> left);
+}
+
+/* Whether all fields are at most `largest`, and the padding is zero. */
+DTCI_FN int dtci_fields_sound(const unsigned char *from, size_t count, unsigned bits, uint32_t largest) {
+    uint64_t excess = 0;
+    if (largest + 1 < (uint32_t)1 << bits) dtci_fields_excess(&excess, from, count / DTCI_GROUP, bits, largest);
+    return !excess && dtci_fields_rest_sound(from, count, bits, largest);
+}
+
+#define DTCI_STRIDE_BYTES 24576u /* at least, from one checksum to the next: the instruction's streams need as much */
+
+/* What is verified while two packets are added, so that each is read from memory once. */
+typedef struct dtci_verify {
+    const unsigned char *a, *b, *sum; /* checksums go up to here */
+    uint32_t crc_a, crc_b, crc_sum;
+    uint32_t largest_a, largest_b; /* of the fields */
+    uint64_t excess;               /* nonzero if a field was larger */
+} dtci_verify;
+
+DTCI_FN void dtci_verify_terms(dtci_verify *verify, const unsigned char *a, const unsigned char *b) {
+    verify->crc_a = dtci_crc32c_on(verify->crc_a, verify->a, (size_t)(a - verify->a));
+    verify->crc_b = dtci_crc32c_on(verify->crc_b, verify->b, (size_t)(b - verify->b));
+    verify->a = a;
+    verify->b = b;
+}
+
+DTCI_FN void dtci_verify_sum(dtci_verify *verify, const unsigned char *sum) {
+    verify->crc_sum = dtci_crc32c_on(verify->crc_sum, verify->sum, (size_t)(sum - verify->sum));
+    verify->sum = sum;
+}
+
+/* sum = a + b of any number of fields, whose sums have room in their bits. Verifies what it adds, unless `verify` is
+ * NULL; where verify->excess comes out as nonzero, the sum is meaningless. sum may be a or b. */
+DTCI_FN void dtci_fields_sum(unsigned char *sum, const unsigned char *a, const unsigned char *b, size_t count,
+                             unsigned bits, dtci_verify *verify) {
+    size_t groups = count / DTCI_GROUP, stride = 1 + DTCI_STRIDE_BYTES / (32 * (size_t)bits), at, end = 0, i;
+    uint32_t left[DTCI_GROUP] = {0}, more[DTCI_GROUP] = {0};
+    for (at = 0; groups; groups -= stride, at = end) {
+        if (stride > groups) stride = groups;
+        end = at + stride * 32 * bits;
+        if (verify) {
+            dtci_verify_terms(verify, a + end, b + end);
+            dtci_fields_excess(&verify->excess, a + at, stride, bits, verify->largest_a);
+            dtci_fields_excess(&verify->excess, b + at, stride, bits, verify->largest_b);
+        }
+        dtci_fields_add(sum + at, a + at, b + at, stride, bits);
+        if (verify) dtci_verify_sum(verify, sum + end);
+    }
+    count %= DTCI_GROUP;
+    end = at + dtci_fields_bytes(count, bits);
+    if (verify) {
+        dtci_verify_terms(verify, a + end, b + end);
+        verify->excess |= !dtci_fields_rest_sound(a + at, count, bits, verify->largest_a);
+        verify->excess |= !dtci_fields_rest_sound(b + at, count, bits, verify->largest_b);
+    }
+    dtci_fields_unpack(left, a + at, 0, count, bits);
+    dtci_fields_unpack(more, b + at, 0, count, bits);
+    for (i = 0; i < count; i++) left[i] += more[i];
+    dtci_fields_pack(sum + at, left, 0, count, bits);
+    if (verify) dtci_verify_sum(verify, sum + end);
+}
+
+/* to[i] = (fields[i] + first) * step of one chunk, n <= DTCI_CHUNK: where the integer is a float's and no product is
+ * too large, one rounding in fp32 gives the same bits as one by way of double. */
+DTCI_INLINE void dtci_multiples_body(char *DTCI_RESTRICT to, const uint32_t *fields, float step, int32_t first,
+                                     size_t n) {
     size_t i;
+    if (n == DTCI_CHUNK) {
+        for (i = 0; i < DTCI_CHUNK; i++) {
+            float x = (float)((int32_t)fields[i] + first) * step;
+            memcpy(to + 4 * i, &x, 4);
+        }
+        return;
+    }
     for (i = 0; i < n; i++) {
-        float x = (float)((int32_t)fields[i] + k0) * step;
+        float x = (float)((int32_t)fields[i] + first) * step;
         memcpy(to + 4 * i, &x, 4);
     }
 }
 
-/* Adds one part of a group of fields, each with the bit that is carried there, and leaves in `carry` what each field
- * carries on, a byte each. No sum crosses its field: the top bits are added apart. */
-DTCI_INLINE void dtci_fields_add_part(unsigned char *sum, const unsigned char *a, const unsigned char *b,
-                                      dtci_words *carry, unsigned part) {
-    const uint64_t ones = 0x0101010101010101u;
-    const size_t step = sizeof(dtci_words), plane = 32 * part / step;
-    uint64_t top = 0;
-    unsigned k;
-    size_t j;
-    for (k = 0; k < 8; k += part) top |= ones << (k + part - 1);
-    for (j = 0; j < plane; j++) {
-        dtci_words x, y, in = carry[j], out;
-        memcpy(&x, a + step * j, step);
-        memcpy(&y, b + step * j, step);
-        for (k = 1; k < 8 / part; k++) in |= carry[k * plane + j] << k * part;
-        in = ((x & ~top) + (y & ~top) + in) ^ ((x ^ y) & top);
-        out = (x & y) | ((x | y) & ~in);
-        for (k = 0; k < 8 / part; k++) carry[k * plane + j] = out >> (k * part + part - 1) & ones;
-        memcpy(sum + step * j, &in, step);
-    }
-}
-
-/* sum = a + b of whole groups of fields, part by part; sum may be a or b. Tells whether a field of the sum has no room
- * in its bits. */
-DTCI_INLINE void dtci_fields_add_body(uint64_t *overflow, unsigned char *sum, const unsigned char *a,
-                                      const unsigned char *b, size_t groups, unsigned bits, unsigned has) {
-    dtci_words carry[256 / sizeof(dtci_words)], any = {0};
-    uint64_t words[sizeof(dtci_words) / 8];
-    size_t at = 0, j;
-    (void)has;
-    for (; groups; groups--) {
-        unsigned left = bits;
-        memset(carry, 0, sizeof carry);
-        for (; left >= 8; left -= 8, at += 256) dtci_fields_add_part(sum + at, a + at, b + at, carry, 8);
-        if (left & 4) {
-            dtci_fields_add_part(sum + at, a + at, b + at, carry, 4);
-            at += 128;
-        }
-        if (left & 2) {
-            dtci_fields_add_part(sum + at, a + at, b + at, carry, 2);
-            at += 64;
-        }
-        if (left & 1) {
-            dtci_fields_add_part(sum + at, a + at, b + at, carry, 1);
-            at += 32;
-        }
-        for (j = 0; j < sizeof carry / sizeof *carry; j++) any |= carry[j];
-    }
-    memcpy(words, &any, sizeof any);
-    for (*overflow = 0, j = 0; j < sizeof words / sizeof *words; j++) *overflow |= words[j];
-}
-
-DTCI_TWIN(dtci_fields_add,
-          (uint64_t * overflow, unsigned char *sum, const unsigned char *a, const unsigned char *b, size_t groups,
-           unsigned bits, unsigned has),
-          (overflow, sum, a, b, groups, bits, has))
-
-#define DTCI_CHECK_BYTES 24576u /* at least, from one to the next: what the checksum's instruction is fast for */
-
-/* Checksums of two packets and their sum up to somewhere, taken as they are added: while they are in the cache. */
-typedef struct dtci_check {
-    const unsigned char *a, *b, *sum;
-    uint32_t crc_a, crc_b, crc_sum;
-} dtci_check;
-
-DTCI_FN void dtci_check_to(dtci_check *check, const unsigned char *a, const unsigned char *b, unsigned has) {
-    check->crc_a = dtci_crc32c_on(check->crc_a, check->a, (size_t)(a - check->a), has);
-    check->crc_b = dtci_crc32c_on(check->crc_b, check->b, (size_t)(b - check->b), has);
-    check->a = a;
-    check->b = b;
-}
-
-DTCI_FN void dtci_check_sum(dtci_check *check, const unsigned char *sum, unsigned has) {
-    check->crc_sum = dtci_crc32c_on(check->crc_sum, check->sum, (size_t)(sum - check->sum), has);
-    check->sum = sum;
-}
-
-/* The same of any number of fields; returns it. Checks what it adds, unless `check` is NULL. */
-DTCI_FN int dtci_fields_sum(unsigned char *sum, const unsigned char *a, const unsigned char *b, size_t count,
-                            unsigned bits, unsigned has, dtci_check *check) {
-    size_t groups = count / 256, stride = 1 + DTCI_CHECK_BYTES / (32 * (size_t)bits), at = 0, i;
-    uint32_t left[256], more[256];
-    uint64_t overflow = 0, over;
-    for (; groups; groups -= stride, at += stride * 32 * bits) {
-        if (stride > groups) stride = groups;
-        if (check) dtci_check_to(check, a + at + stride * 32 * bits, b + at + stride * 32 * bits, has);
-        dtci_fields_add(&over, sum + at, a + at, b + at, stride, bits, has);
-        overflow |= over;
-        if (check) dtci_check_sum(check, sum + at + stride * 32 * bits, has);
-    }
-    count %= 256;
-    if (check) dtci_check_to(check, a + at + (count * bits + 7) / 8, b + at + (count * bits + 7) / 8, has);
-    dtci_fields_unpack(left, a + at, count, bits);
-    dtci_fields_unpack(more, b + at, count, bits);
-    for (i = 0; i < count; i++) {
-        left[i] += more[i];
-        overflow |= left[i] >> bits;
-    }
-    dtci_fields_pack(sum + at, left, count, bits);
-    if (check) dtci_check_sum(check, sum + at + (count * bits + 7) / 8, has);
-    return overflow != 0;
-}
+DTCI_TWIN(dtci_multiples, (char *DTCI_RESTRICT to, const uint32_t *fields, float step, int32_t first, size_t n),
+          (to, fields, step, first, n))
 
 /* --------------------------------------------------------------------------------------------------------------------
  * Scratch: the caller's memory, handed out in pieces
@@ -1646,15 +1784,22 @@ DTCI_FN void *dtci_take(dtci_arena *arena, size_t bytes) {
     return p;
 }
 
+DTCI_FN dtci_arena dtci_arena_of(void *scratch, size_t bytes) {
+    dtci_arena arena;
+    arena.p = (unsigned char *)scratch;
+    arena.left = scratch ? bytes : 0;
+    return arena;
+}
+
 /* --------------------------------------------------------------------------------------------------------------------
- * Random numbers: a hash of (seed, index), so that any element's number is computed on its own
+ * Random numbers: a hash of seed and index, so that the number of any element is computed on its own
  * ------------------------------------------------------------------------------------------------------------------*/
 
 typedef struct dtci_random {
     uint32_t key[2];
 } dtci_random;
 
-DTCI_FN dtci_random dtci_random_open(uint64_t seed) {
+DTCI_FN dtci_random dtci_random_of(uint64_t seed) {
     dtci_random random;
     uint64_t x = seed + 0x9e3779b97f4a7c15u;
     x = (x ^ x >> 32) * 0xd6e8feb86659fd93u;
@@ -1694,7 +1839,6 @@ typedef struct dtci_head {
     uint32_t workers, terms;
     uint64_t seed;
     size_t head_bytes;
-    unsigned has; /* what dtci_ask told; asked by the calls that read a payload */
 } dtci_head;
 
 DTCI_FN size_t dtci_head_bytes(const dtci_head *head) {
@@ -1706,11 +1850,12 @@ DTCI_FN size_t dtci_payload_bytes(const dtci_head *head) {
     return head->packet_bytes - head->head_bytes - (head->checksum ? 4 : 0);
 }
 
-/* Values that share a scale, and how many such blocks there are. */
+/* The number of values that share a scale. */
 DTCI_FN size_t dtci_block(const dtci_head *head) {
     return head->block ? head->block : head->count;
 }
 
+/* The number of blocks that share a scale. */
 DTCI_FN size_t dtci_blocks(const dtci_head *head) {
     return head->count ? dtci_ceil_div(head->count, dtci_block(head)) : 0;
 }
@@ -1746,32 +1891,44 @@ DTCI_FN void dtci_head_write(unsigned char *p, const dtci_head *head) {
     dtci_put32(p + 8, head->packet_bytes);
 }
 
-/* The head of a fresh packet under a spec that was checked, but for its size. */
-DTCI_FN dtc_status dtci_head_open(dtci_head *head, const dtc_spec *spec, size_t count) {
+/* The part of a head that all codecs fill in alike. */
+DTCI_FN dtc_status dtci_head_begin(dtci_head *head, const dtc_spec *spec, size_t count) {
     memset(head, 0, sizeof *head);
     if (count > DTCI_COUNT_MAX) return DTC_ERROR_ARGUMENT;
     if (spec->rows && count % spec->rows) return DTC_ERROR_SPEC;
     head->codec = spec->codec;
     head->checksum = !spec->no_checksum;
     head->count = (uint32_t)count;
-    head->rows = count ? (uint32_t)spec->rows : 0; /* nothing has no shape, which could be of any size */
-    if (spec->codec != DTC_RAW && spec->codec != DTC_FACTOR && spec->block < count) head->block = (uint32_t)spec->block;
+    head->rows = count ? (uint32_t)spec->rows : 0; /* no values could have any shape */
     head->workers = spec->workers ? spec->workers : 1;
     head->terms = 1;
-    if (spec->codec == DTC_SENSING || (spec->codec == DTC_QUANT && spec->quant.rotate)) head->seed = spec->seed;
-    head->head_bytes = dtci_head_bytes(head);
     return DTC_OK;
 }
 
-/* Makes the packet whole, its payload of `bytes` being in its place. */
+/* Bytes of head and checksum around a payload. */
+DTCI_FN size_t dtci_head_around(const dtci_head *head) {
+    return dtci_head_bytes(head) + (head->checksum ? 4 : 0);
+}
+
+/* Makes the packet whole, whose payload of `bytes` bytes is in its place. */
 DTCI_FN void dtci_head_close(unsigned char *packet, dtci_head *head, size_t bytes) {
     bytes += head->head_bytes;
     head->packet_bytes = (uint32_t)(bytes + (head->checksum ? 4 : 0));
     dtci_head_write(packet, head);
-    if (head->checksum) dtci_put32(packet + bytes, dtci_crc32c(packet, bytes, head->has));
+    if (head->checksum) dtci_put32(packet + bytes, dtci_crc32c(packet, bytes));
 }
 
-/* Reads and checks what all codecs' heads share. */
+/* Turns the head into that of raw fp32: how a codec has values stored that it cannot make smaller. */
+DTCI_FN dtc_status dtci_store_instead(dtci_head *head) {
+    head->codec = DTC_RAW;
+    head->variant = DTC_TYPE_FP32;
+    head->block = 0;
+    head->seed = 0;
+    head->head_bytes = dtci_head_bytes(head);
+    return DTC_OK;
+}
+
+/* Reads and checks the part of a head that all codecs share. The codec's number is not checked. */
 DTCI_FN dtc_status dtci_head_read(const unsigned char *p, size_t bytes, dtci_head *head) {
     const unsigned char *at = p + 12;
     uint32_t flags;
@@ -1779,7 +1936,6 @@ DTCI_FN dtc_status dtci_head_read(const unsigned char *p, size_t bytes, dtci_hea
     if (bytes >= 1 && p[0] != DTCI_MAGIC) return DTC_ERROR_MAGIC;
     if (bytes >= 2 && p[1] >> 4 != DTC_WIRE_VERSION) return DTC_ERROR_WIRE_VERSION;
     if (bytes < 12) return DTC_ERROR_TRUNCATED;
-    if ((p[1] & 15) > DTC_CIRCULANT) return DTC_ERROR_CODEC;
     head->codec = (dtc_codec)(p[1] & 15);
     flags = p[2];
     if (flags >> 5) return DTC_ERROR_HEAD;
@@ -1814,6 +1970,177 @@ DTCI_FN dtc_status dtci_head_read(const unsigned char *p, size_t bytes, dtci_hea
         if (!head->seed) return DTC_ERROR_HEAD;
     }
     return DTC_OK;
+}
+
+/* --------------------------------------------------------------------------------------------------------------------
+ * Codec interface: what a codec's room gives to the rest of the header
+ * ------------------------------------------------------------------------------------------------------------------*/
+
+/* A key of a spec's text. */
+typedef enum dtci_key_kind {
+    DTCI_KEY_WORD,    /* an enumerator or flag, by the words for 0, 1, 2, … */
+    DTCI_KEY_INTEGER, /* an integer of the field's size; 0 is `auto` where that is the key's word */
+    DTCI_KEY_FLOAT,   /* a float; 0 is `auto` where that is the key's word */
+    DTCI_KEY_GIVEN,   /* a float that may be 0, and the int that tells it from `auto` */
+    DTCI_KEY_NOT,     /* an int that holds the opposite of the words for 0 and 1 */
+    DTCI_KEY_VALUE    /* a dtc_value: the word of a type, or bits */
+} dtci_key_kind;
+
+typedef struct dtci_key {
+    char name[12];  /* an array, not a pointer, so that the table needs no relocation */
+    char words[32]; /* separated by | */
+    dtci_key_kind kind;
+    size_t offset, bytes; /* of the field in dtc_spec */
+    double low, high;     /* range of numbers */
+    size_t given;         /* DTCI_KEY_GIVEN: offset of the int */
+    unsigned group;       /* keys of one group exclude each other; 0: no group */
+} dtci_key;
+
+#define DTCI_FIELD(field) offsetof(dtc_spec, field), sizeof(((dtc_spec *)0)->field)
+#define DTCI_FLOAT_MAX    3.40282356e38 /* whatever rounds to FLT_MAX */
+
+struct dtci_codec;
+
+/* A packet that is read. Checking fills in all but the last two members, and opening these. */
+typedef struct dtci_packet {
+    const struct dtci_codec *codec;
+    dtci_head head;
+    const unsigned char *payload;
+    size_t payload_bytes;
+    size_t scratch;                /* bytes that opening and decoding the packet take */
+    const uint16_t *bins;          /* decoded tokens; NULL where the payload has none */
+    struct dtci_packet *nested[2]; /* opened packets within the payload */
+} dtci_packet;
+
+/* What opening a packet leaves out. */
+#define DTCI_OPEN_ALL       0u
+#define DTCI_OPEN_NO_TOKENS 1u /* tokens, which take scratch: the caller does not touch them */
+#define DTCI_OPEN_NO_FIELDS 2u /* the range of fields: the caller verifies them as it adds them */
+
+/* A tensor to encode. */
+typedef struct dtci_encoding {
+    const dtc_spec *spec;
+    dtci_source source;
+    const dtci_sink *residual; /* NULL without error feedback */
+    dtci_arena arena;
+    unsigned char *payload; /* where the payload goes */
+    size_t capacity;        /* of the payload */
+    dtci_head head;         /* out: variant; or that of raw fp32, where the codec leaves the payload to raw */
+    size_t bytes;           /* out: of the payload */
+} dtci_encoding;
+
+/* Two packets to add. */
+typedef struct dtci_addition {
+    dtci_packet *a, *b;
+    dtci_head head; /* of the sum; out: variant */
+    dtci_arena arena;
+    unsigned char *payload; /* where the sum's payload goes; it may be that of a or b */
+    size_t capacity;        /* of the sum's payload */
+    size_t bound;           /* out, of plan_add: bytes of the sum's payload, at the most */
+    size_t scratch;         /* out, of plan_add: bytes beyond what opening a and b takes */
+    int fixed;              /* out, of plan_add: the payloads are fields, which can be verified as they are added */
+    int verifying;          /* whether fields are verified as they are added: as follows */
+    dtci_verify verify;
+    size_t bytes; /* out, of add: of the sum's payload */
+} dtci_addition;
+
+/* A vector to multiply with a packet's matrix. */
+typedef struct dtci_product {
+    double *sums; /* zeros; as many as the product has elements */
+    const float *x;
+    int transposed;
+} dtci_product;
+
+/* One row of the table of codecs. Every status is a packet's or spec's first fault. */
+typedef struct dtci_codec {
+    dtc_codec number;
+    char name[12];
+    const dtci_key *keys;
+    size_t key_count;
+    dtc_status (*check_spec)(const dtc_spec *spec);        /* the codec's own fields of a spec */
+    void (*begin)(dtci_head *head, const dtc_spec *spec);  /* block and seed of a fresh head */
+    size_t (*scratch)(const dtc_spec *spec, size_t count); /* of encoding; never less for a larger count */
+    dtc_status (*encode)(dtci_encoding *encoding);         /* the payload, and what is left in the residual */
+    dtc_status (*check)(dtci_packet *packet);              /* head and sizes, in constant time */
+    dtc_status (*open)(dtci_packet *packet, dtci_arena *arena, unsigned skip); /* everything else */
+    void (*describe)(const dtci_packet *packet, dtc_spec *spec); /* what a checked packet tells of its spec */
+    dtc_status (*decode)(const dtci_packet *packet, const dtci_sink *sink, const dtc_decode_options *options,
+                         dtci_arena *arena);         /* an opened packet */
+    dtc_status (*plan_add)(dtci_addition *addition); /* of checked packets: whether they add by their heads */
+    dtc_status (*add)(dtci_addition *addition);      /* opened packets */
+    dtc_status (*scale)(const dtci_packet *packet, unsigned char *payload, float weight); /* unchanged on failure */
+    dtc_status (*matvec)(const dtci_packet *packet, const dtci_product *product,
+                         dtci_arena *arena); /* an opened packet; NULL: its values are multiplied as it is decoded */
+} dtci_codec;
+
+/* The row of a codec that is left out of the build. */
+#define DTCI_LEFT_OUT(number) \
+    { number, "", NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL }
+
+DTCI_FN void dtci_begin_nothing(dtci_head *head, const dtc_spec *spec) {
+    (void)head;
+    (void)spec;
+}
+
+DTCI_FN void dtci_begin_block(dtci_head *head, const dtc_spec *spec) {
+    if (spec->block < head->count) head->block = (uint32_t)spec->block;
+}
+
+/* The row of a codec; NULL where it is unknown or left out. Defined with the table of codecs. */
+DTCI_FN const dtci_codec *dtci_codec_of(unsigned number);
+
+DTCI_FN dtc_status dtci_spec_check(const dtc_spec *spec) {
+    const dtci_codec *codec = dtci_codec_of((unsigned)spec->codec);
+    if (spec->workers > 65535 || spec->rows > DTCI_COUNT_MAX || spec->block > DTCI_COUNT_MAX) return DTC_ERROR_SPEC;
+    return codec ? (codec->check_spec)(spec) : DTC_ERROR_CODEC;
+}
+
+/* Checks a spec and makes the head of a packet of it, but for its size and what encoding decides. */
+DTCI_FN dtc_status dtci_spec_begin(dtci_head *head, const dtc_spec *spec, size_t count) {
+    dtc_status status = dtci_spec_check(spec);
+    if (status == DTC_OK) status = dtci_head_begin(head, spec, count);
+    if (status != DTC_OK) return status;
+    (dtci_codec_of((unsigned)spec->codec)->begin)(head, spec);
+    head->head_bytes = dtci_head_bytes(head);
+    return DTC_OK;
+}
+
+/* Runs the codec's check on a packet whose head was read. */
+DTCI_FN dtc_status dtci_packet_check(dtci_packet *packet, const unsigned char *bytes, const dtci_codec *codec) {
+    packet->codec = codec;
+    packet->payload = bytes + packet->head.head_bytes;
+    packet->payload_bytes = dtci_payload_bytes(&packet->head);
+    return (codec->check)(packet);
+}
+
+/* Checks the packet at the start of bytes[0..size) in constant time. */
+DTCI_FN dtc_status dtci_packet_peek(dtci_packet *packet, const unsigned char *bytes, size_t size) {
+    const dtci_codec *codec = size >= 12 ? dtci_codec_of(bytes[1] & 15) : NULL;
+    dtc_status status;
+    memset(packet, 0, sizeof *packet);
+    if (size >= 12 && bytes[0] == DTCI_MAGIC && bytes[1] >> 4 == DTC_WIRE_VERSION && !codec) return DTC_ERROR_CODEC;
+    status = dtci_head_read(bytes, size, &packet->head);
+    return status == DTC_OK ? dtci_packet_check(packet, bytes, codec) : status;
+}
+
+DTCI_FN dtc_status dtci_checksum_check(const dtci_packet *packet) {
+    const unsigned char *bytes = packet->payload - packet->head.head_bytes;
+    size_t size = packet->head.packet_bytes;
+    if (!packet->head.checksum || dtci_crc32c(bytes, size - 4) == dtci_get32(bytes + size - 4)) return DTC_OK;
+    return DTC_ERROR_CHECKSUM;
+}
+
+/* The one way to open a packet, which all readers take: checks bytes[0..size) to be one sound packet, of *count values
+ * unless `count` is NULL. What is decoded on the way stands in the arena, which has what decoding takes. */
+DTCI_FN dtc_status dtci_packet_open(dtci_packet *packet, const size_t *count, const void *bytes, size_t size,
+                                    const dtc_decode_options *options, dtci_arena *arena) {
+    dtc_status status = dtci_packet_peek(packet, (const unsigned char *)bytes, size);
+    if (status != DTC_OK) return status;
+    if (size != packet->head.packet_bytes) return DTC_ERROR_SIZE;
+    if (count && *count != packet->head.count) return DTC_ERROR_COUNT;
+    if (packet->scratch > arena->left) return DTC_ERROR_SCRATCH;
+    if (!(options && options->skip_checksum)) status = dtci_checksum_check(packet);
+    return status == DTC_OK ? (packet->codec->open)(packet, arena, DTCI_OPEN_ALL) : status;
 }
 
 /* --------------------------------------------------------------------------------------------------------------------
@@ -1931,10 +2258,10 @@ DTCI_FN void dtci_huffman_depths(uint32_t *a, size_t n) {
     }
 }
 
-/* Working memory for one code. */
+/* Working memory for one code: arrays of as many elements as symbols are used. */
 typedef struct dtci_huffman_work {
-    uint64_t keys[2][DTCI_SYMBOLS];
-    uint32_t weights[DTCI_SYMBOLS];
+    uint64_t *keys[2];
+    uint32_t *weights;
 } dtci_huffman_work;
 
 /* lengths[s] for s in 0..symbols-1: 0 where counts[s] is 0, else 1..DTCI_CODE_MAX. The code is complete; where fewer
@@ -2122,7 +2449,7 @@ DTCI_FN uint64_t dtci_run_ends(const uint16_t *bins, size_t n, uint16_t mode) {
     return n < DTCI_RUNS ? bits & (((uint64_t)1 << n) - 1) : bits;
 }
 
-DTCI_FN dtci_runs dtci_runs_open(const uint16_t *bins, size_t at, size_t end, uint32_t mode) {
+DTCI_FN dtci_runs dtci_runs_of(const uint16_t *bins, size_t at, size_t end, uint32_t mode) {
     dtci_runs runs;
     runs.bins = bins;
     runs.at = runs.next = at;
@@ -2134,7 +2461,7 @@ DTCI_FN dtci_runs dtci_runs_open(const uint16_t *bins, size_t at, size_t end, ui
 
 /* The next runs, and how many: run[i] is the length, and above its 16 bits the bin. None are left where runs->at is
  * runs->end. */
-DTCI_FN size_t dtci_runs_take(uint32_t *run, dtci_runs *runs) {
+DTCI_FN size_t dtci_runs_next(uint32_t *run, dtci_runs *runs) {
     size_t at = runs->at, base, n;
     uint64_t ends;
     while (!runs->ends) {
@@ -2167,78 +2494,138 @@ DTCI_FN size_t dtci_stream_bins(size_t n) {
     return dtci_ceil_div(n, dtci_stream_count(n));
 }
 
-typedef struct dtci_tokens_work {
-    dtci_huffman_work huffman;
-    uint32_t counts[DTCI_SYMBOLS], codes[DTCI_SYMBOLS];
-    uint8_t lengths[2][DTCI_SYMBOLS];
-} dtci_tokens_work;
-
-/* The encoder's side. Its tables span all bins, but only those that occur are gone through, so that a short tensor
- * costs little whatever its bits. */
+/* The encoder's working memory. Its tables have an element for each bin where that is at most four times the number of
+ * bins to code. Where there are more, the bins that occur are sorted, and a bin's rank takes its place: so a short
+ * tensor takes little scratch whatever its bits. */
 typedef struct dtci_coder {
-    dtci_tokens_work *work;
-    uint32_t *histogram;  /* by bin */
-    dtci_bin_code *codes; /* by bin */
-    uint16_t *used;       /* the bins that occur */
-    size_t used_count;
-    const uint16_t *bins; /* what is coded */
+    dtci_huffman_work huffman;
+    uint32_t *counts;     /* by symbol */
+    uint32_t *symbols;    /* by symbol: code << 4 | length */
+    uint8_t *lengths[2];  /* by symbol: of the best code so far, and of the one that is tried */
+    uint32_t *histogram;  /* by index, which is a bin or its rank */
+    dtci_bin_code *codes; /* by index */
+    uint16_t *used;       /* the bins that occur, by rank if `ranked` */
+    uint16_t *ranks;      /* of each bin that is coded, if `ranked` */
+    size_t table, ranked_most, used_count;
+    int ranked;
+    const uint16_t *bins; /* what is coded, as indices */
     size_t n;
-    uint32_t mode, largest; /* distance of a bin from the mode */
+    uint32_t mode, mode_index, largest; /* largest: distance of a bin from the mode */
 } dtci_coder;
 
-DTCI_FN size_t dtci_coder_scratch(unsigned bits) {
-    return dtci_room(sizeof(dtci_tokens_work)) + dtci_room(sizeof(uint32_t) << bits) +
-           dtci_room(sizeof(dtci_bin_code) << bits) + dtci_room(sizeof(uint16_t) << bits);
+/* The number of elements of a coder's arrays, for n bins of `bits` bits. None is smaller for a larger n. */
+typedef struct dtci_coder_sizes {
+    size_t symbols, table, ranked, keys;
+} dtci_coder_sizes;
+
+DTCI_FN dtci_coder_sizes dtci_coder_measure(size_t n, unsigned bits) {
+    dtci_coder_sizes sizes;
+    size_t bins = (size_t)1 << bits;
+    sizes.symbols = n <= 8192 ? 1024 : DTCI_SYMBOLS; /* alphabets have an eighth of n symbols, or are small */
+    sizes.table = n < bins / 4 ? 4 * n + 4 : bins;
+    sizes.ranked = n < bins / 4 ? n : bins / 4;
+    sizes.keys = n + 2 < sizes.symbols ? n + 2 : sizes.symbols;
+    if (sizes.ranked > sizes.keys) sizes.keys = sizes.ranked;
+    return sizes;
 }
 
-/* For bins of up to `bits` bits. 0: not enough scratch. */
-DTCI_FN int dtci_coder_open(dtci_coder *coder, unsigned bits, dtci_arena *arena) {
+DTCI_FN size_t dtci_coder_scratch(size_t n, unsigned bits) {
+    dtci_coder_sizes sizes = dtci_coder_measure(n, bits);
+    return 2 * dtci_room(8 * sizes.keys) + dtci_room(4 * sizes.keys) + 2 * dtci_room(4 * sizes.symbols) +
+           2 * dtci_room(sizes.symbols) + dtci_room(4 * sizes.table) + dtci_room(sizeof(dtci_bin_code) * sizes.table) +
+           dtci_room(2 * sizes.table) + dtci_room(2 * sizes.ranked);
+}
+
+/* Takes the coder's memory, for n bins of up to `bits` bits. 0: not enough scratch. */
+DTCI_FN int dtci_coder_take(dtci_coder *coder, size_t n, unsigned bits, dtci_arena *arena) {
+    dtci_coder_sizes sizes = dtci_coder_measure(n, bits);
     memset(coder, 0, sizeof *coder);
-    coder->work = (dtci_tokens_work *)dtci_take(arena, sizeof(dtci_tokens_work));
-    coder->histogram = (uint32_t *)dtci_take(arena, sizeof(uint32_t) << bits);
-    coder->codes = (dtci_bin_code *)dtci_take(arena, sizeof(dtci_bin_code) << bits);
-    coder->used = (uint16_t *)dtci_take(arena, sizeof(uint16_t) << bits);
-    return coder->work && coder->histogram && coder->codes && coder->used;
+    coder->table = sizes.table;
+    coder->huffman.keys[0] = (uint64_t *)dtci_take(arena, 8 * sizes.keys);
+    coder->huffman.keys[1] = (uint64_t *)dtci_take(arena, 8 * sizes.keys);
+    coder->huffman.weights = (uint32_t *)dtci_take(arena, 4 * sizes.keys);
+    coder->counts = (uint32_t *)dtci_take(arena, 4 * sizes.symbols);
+    coder->symbols = (uint32_t *)dtci_take(arena, 4 * sizes.symbols);
+    coder->lengths[0] = (uint8_t *)dtci_take(arena, sizes.symbols);
+    coder->lengths[1] = (uint8_t *)dtci_take(arena, sizes.symbols);
+    coder->histogram = (uint32_t *)dtci_take(arena, 4 * sizes.table);
+    coder->codes = (dtci_bin_code *)dtci_take(arena, sizeof(dtci_bin_code) * sizes.table);
+    coder->used = (uint16_t *)dtci_take(arena, 2 * sizes.table);
+    coder->ranks = (uint16_t *)dtci_take(arena, 2 * sizes.ranked);
+    return coder->ranks != NULL; /* the last one to be taken */
+}
+
+/* The index of the bin used[i]. */
+DTCI_INLINE uint32_t dtci_coder_index(const dtci_coder *coder, size_t i) {
+    return coder->ranked ? (uint32_t)i : coder->used[i];
+}
+
+/* Counts bins of few values in four tables, so that equal neighbours need not wait for each other. */
+DTCI_FN void dtci_coder_count_dense(dtci_coder *coder, const uint16_t *bins, size_t n, size_t all) {
+    uint32_t *a = coder->histogram, *b = coder->counts, *c = coder->symbols, *d = coder->huffman.weights;
+    size_t i = 0, bin;
+    memset(a, 0, all * sizeof *a);
+    if (all <= (n <= 8192 ? 1024 : DTCI_SYMBOLS)) {
+        memset(b, 0, all * sizeof *b);
+        memset(c, 0, all * sizeof *c);
+        memset(d, 0, all * sizeof *d);
+        for (; i + 4 <= n; i += 4) {
+            a[bins[i]]++;
+            b[bins[i + 1]]++;
+            c[bins[i + 2]]++;
+            d[bins[i + 3]]++;
+        }
+        for (bin = 0; bin < all; bin++) a[bin] += b[bin] + c[bin] + d[bin];
+    }
+    for (; i < n; i++) a[bins[i]]++;
+    for (i = 0; i < all; i++)
+        if (a[i]) coder->used[coder->used_count++] = (uint16_t)i;
+}
+
+/* Sorts the bins, and gives each that occurs a rank. */
+DTCI_FN void dtci_coder_count_ranked(dtci_coder *coder, const uint16_t *bins, size_t n) {
+    uint64_t *keys = coder->huffman.keys[0];
+    size_t i, used = 0;
+    for (i = 0; i < n; i++) keys[i] = (uint64_t)i << 32 | bins[i];
+    keys = dtci_radix_sort(keys, coder->huffman.keys[1], n, 65535);
+    for (i = 0; i < n; i++) {
+        uint16_t bin = (uint16_t)(keys[i] & 65535);
+        if (!used || coder->used[used - 1] != bin) {
+            coder->histogram[used] = 0;
+            coder->used[used++] = bin;
+        }
+        coder->histogram[used - 1]++;
+        coder->ranks[keys[i] >> 32] = (uint16_t)(used - 1);
+    }
+    coder->used_count = used;
 }
 
 /* Counts n > 0 bins below 2^bits. The mode is, of the commonest, the first to come. */
 DTCI_FN void dtci_coder_count(dtci_coder *coder, const uint16_t *bins, size_t n, unsigned bits) {
     uint32_t *counts = coder->histogram, first = 65535, last = 0, most = 0;
-    size_t all = (size_t)1 << bits, used = 0, i = 0;
-    coder->bins = bins;
+    size_t all = (size_t)1 << bits, i;
+    coder->ranked = all > coder->table;
+    coder->bins = coder->ranked ? coder->ranks : bins;
     coder->n = n;
-    if (n < all) {
+    coder->used_count = 0;
+    if (coder->ranked) {
+        dtci_coder_count_ranked(coder, bins, n);
+    } else if (n < all) {
         for (i = 0; i < n; i++) counts[bins[i]] = 0;
         for (i = 0; i < n; i++)
-            if (!counts[bins[i]]++) coder->used[used++] = bins[i];
+            if (!counts[bins[i]]++) coder->used[coder->used_count++] = bins[i];
     } else {
-        memset(counts, 0, all * sizeof *counts);
-        if (all <= DTCI_SYMBOLS) { /* in four tables, so that equal neighbours need not wait for each other */
-            uint32_t *b = coder->work->counts, *c = coder->work->codes, *d = coder->work->huffman.weights, bin;
-            memset(b, 0, all * sizeof *b);
-            memset(c, 0, all * sizeof *c);
-            memset(d, 0, all * sizeof *d);
-            for (; i + 4 <= n; i += 4) {
-                counts[bins[i]]++;
-                b[bins[i + 1]]++;
-                c[bins[i + 2]]++;
-                d[bins[i + 3]]++;
-            }
-            for (bin = 0; bin < all; bin++) counts[bin] += b[bin] + c[bin] + d[bin];
-        }
-        for (; i < n; i++) counts[bins[i]]++;
-        for (i = 0; i < all; i++)
-            if (counts[i]) coder->used[used++] = (uint16_t)i;
+        dtci_coder_count_dense(coder, bins, n, all);
     }
-    coder->used_count = used;
-    for (i = 0; i < used; i++) {
-        uint32_t bin = coder->used[i];
-        if (counts[bin] > most) most = counts[bin];
+    for (i = 0; i < coder->used_count; i++) {
+        uint32_t bin = coder->used[i], count = counts[dtci_coder_index(coder, i)];
+        if (count > most) most = count;
         if (bin < first) first = bin;
         if (bin > last) last = bin;
     }
-    for (i = 0; counts[bins[i]] < most;) i++;
+    for (i = 0; counts[coder->bins[i]] < most;) i++;
     coder->mode = bins[i];
+    coder->mode_index = coder->bins[i];
     coder->largest = last - coder->mode > coder->mode - first ? last - coder->mode : coder->mode - first;
 }
 
@@ -2256,26 +2643,25 @@ DTCI_FN void dtci_coder_classify(dtci_coder *coder, dtci_tokens *tokens, unsigne
     tokens->values = 2; /* a code has two symbols at least */
     for (i = 0; i < coder->used_count; i++) {
         dtci_bin_code code = dtci_bin_encode(coder->used[i], coder->mode, precision);
-        coder->codes[coder->used[i]] = code;
+        coder->codes[dtci_coder_index(coder, i)] = code;
         if (code.value >= tokens->values) tokens->values = code.value + 1u;
     }
 }
 
 /* Prices one choice of tokens by their counts, and keeps it if it is the cheapest so far. */
 DTCI_FN void dtci_coder_try(dtci_coder *coder, dtci_tokens_plan *best, const dtci_tokens *tokens) {
-    dtci_tokens_work *work = coder->work;
-    uint8_t *lengths = best->lengths == work->lengths[0] ? work->lengths[1] : work->lengths[0];
+    uint8_t *lengths = best->lengths == coder->lengths[0] ? coder->lengths[1] : coder->lengths[0];
     size_t symbols = (size_t)tokens->values * tokens->runs, streams = dtci_stream_count(coder->n), bytes, i = 0;
     uint32_t run, value;
     uint64_t bits = 0;
-    dtci_huffman_lengths(lengths, work->counts, symbols, &work->huffman);
+    dtci_huffman_lengths(lengths, coder->counts, symbols, &coder->huffman);
     for (run = 0; run < tokens->runs; run++) {
         unsigned run_extra, extra;
         (void)dtci_class_start(tokens->pairs ? (run + 1) / 2 : run,
                                tokens->pairs ? tokens->value_precision : tokens->run_precision, &run_extra);
         for (value = 0; value < tokens->values; value++, i++) {
             (void)dtci_class_start((value + 1) / 2, tokens->value_precision, &extra);
-            bits += (uint64_t)work->counts[i] * (lengths[i] + run_extra + extra);
+            bits += (uint64_t)coder->counts[i] * (lengths[i] + run_extra + extra);
         }
     }
     bytes = DTCI_TOKENS_HEAD + 4 * (streams - 1) + (dtci_lengths_write(NULL, lengths, symbols) + 7) / 8 +
@@ -2294,10 +2680,10 @@ DTCI_FN void dtci_coder_try_plain(dtci_coder *coder, dtci_tokens_plan *best, uns
     tokens.runs = 1;
     tokens.pairs = 0;
     dtci_coder_classify(coder, &tokens, precision);
-    memset(coder->work->counts, 0, tokens.values * sizeof(uint32_t));
+    memset(coder->counts, 0, tokens.values * sizeof(uint32_t));
     for (i = 0; i < coder->used_count; i++) {
-        const dtci_bin_code *code = &coder->codes[coder->used[i]];
-        coder->work->counts[code->value] += coder->histogram[coder->used[i]];
+        uint32_t index = dtci_coder_index(coder, i);
+        coder->counts[coder->codes[index].value] += coder->histogram[index];
     }
     dtci_coder_try(coder, best, &tokens);
 }
@@ -2327,15 +2713,16 @@ DTCI_FN void dtci_runs_encode(dtci_run_code codes[DTCI_RUNS], const dtci_tokens 
 /* Counts tokens with runs. */
 DTCI_FN void dtci_coder_count_runs(dtci_coder *coder, const dtci_tokens *tokens) {
     size_t stream = dtci_stream_bins(coder->n), symbols = (size_t)tokens->values * tokens->runs, at, i;
-    uint32_t *counts = coder->work->counts;
+    uint32_t *counts = coder->counts;
     dtci_run_code codes[DTCI_RUNS];
     uint32_t run[DTCI_RUNS];
     dtci_runs_encode(codes, tokens);
     memset(counts, 0, symbols * sizeof *counts);
     for (at = 0; at < coder->n; at += stream) {
-        dtci_runs runs = dtci_runs_open(coder->bins, at, coder->n - at < stream ? coder->n : at + stream, tokens->mode);
+        dtci_runs runs =
+            dtci_runs_of(coder->bins, at, coder->n - at < stream ? coder->n : at + stream, coder->mode_index);
         while (runs.at < runs.end) {
-            size_t n = dtci_runs_take(run, &runs);
+            size_t n = dtci_runs_next(run, &runs);
             for (i = 0; i < n; i++) {
                 uint32_t length = run[i] & 0xffff;
                 uint32_t symbol = length < DTCI_RUNS ? codes[length].symbol : dtci_run_encode(length, tokens).symbol;
@@ -2348,8 +2735,8 @@ DTCI_FN void dtci_coder_count_runs(dtci_coder *coder, const dtci_tokens *tokens)
 /* The same from the counts of tokens whose classes are parts of theirs. */
 DTCI_FN void dtci_coder_join_runs(dtci_coder *coder, const dtci_tokens *tokens, const dtci_tokens *finer) {
     size_t symbols = (size_t)tokens->values * tokens->runs;
-    uint32_t *joined = coder->work->codes, run, value;
-    const uint32_t *count = coder->work->counts;
+    uint32_t *joined = coder->symbols, run, value;
+    const uint32_t *count = coder->counts;
     unsigned extra;
     memset(joined, 0, symbols * sizeof *joined);
     for (run = 0; run < finer->runs; run++) {
@@ -2360,7 +2747,7 @@ DTCI_FN void dtci_coder_join_runs(dtci_coder *coder, const dtci_tokens *tokens, 
             to[2 * dtci_class(first, tokens->value_precision, &extra) - (value & 1)] += *count++;
         }
     }
-    memcpy(coder->work->counts, joined, symbols * sizeof *joined);
+    memcpy(coder->counts, joined, symbols * sizeof *joined);
 }
 
 /* With runs up to `longest`, in an alphabet of at most `symbols`; `counted` are tokens with runs that have just been
@@ -2406,13 +2793,13 @@ DTCI_FN void dtci_coder_try_pairs(dtci_coder *coder, dtci_tokens_plan *best, siz
     tokens.run_precision = 0;
     tokens.runs = tokens.values;
     tokens.pairs = 1;
-    memset(coder->work->counts, 0, (size_t)tokens.values * tokens.values * sizeof(uint32_t));
+    memset(coder->counts, 0, (size_t)tokens.values * tokens.values * sizeof(uint32_t));
     for (at = 0; at < coder->n; at = end) {
         end = coder->n - at < stream ? coder->n : at + stream;
         for (; at < end; at += 2) {
             const dtci_bin_code *a = &coder->codes[coder->bins[at]];
-            const dtci_bin_code *b = &coder->codes[at + 1 < end ? coder->bins[at + 1] : tokens.mode];
-            coder->work->counts[a->value * tokens.values + b->value]++;
+            const dtci_bin_code *b = &coder->codes[at + 1 < end ? coder->bins[at + 1] : coder->mode_index];
+            coder->counts[a->value * tokens.values + b->value]++;
         }
     }
     dtci_coder_try(coder, best, &tokens);
@@ -2428,14 +2815,14 @@ DTCI_FN dtci_tokens_plan dtci_coder_choose(dtci_coder *coder) {
     dtci_coder_try_plain(coder, &best, precision);
     if (precision > 4) dtci_coder_try_plain(coder, &best, 4);
     if (precision > 2) dtci_coder_try_plain(coder, &best, 2);
-    if (coder->histogram[coder->mode] > n / 10 * 3) { /* below, a bin's own code is short enough */
+    if (coder->histogram[coder->mode_index] > n / 10 * 3) { /* below, a bin's own code is short enough */
         size_t stream = dtci_stream_bins(n), tokens = 0, at;
         uint32_t run[DTCI_RUNS], longest = 0;
         dtci_tokens counted;
         for (at = 0; at < n; at += stream) {
-            dtci_runs runs = dtci_runs_open(coder->bins, at, n - at < stream ? n : at + stream, coder->mode);
+            dtci_runs runs = dtci_runs_of(coder->bins, at, n - at < stream ? n : at + stream, coder->mode_index);
             while (runs.at < runs.end) {
-                size_t taken = dtci_runs_take(run, &runs), i;
+                size_t taken = dtci_runs_next(run, &runs), i;
                 for (i = 0; i < taken; i++) longest = (run[i] & 0xffff) > longest ? run[i] & 0xffff : longest;
                 tokens += taken;
             }
@@ -2446,7 +2833,7 @@ DTCI_FN dtci_tokens_plan dtci_coder_choose(dtci_coder *coder) {
             (void)dtci_coder_try_runs(coder, &best, longest, 256, &counted);
     }
     symbols = n / 16 < DTCI_SYMBOLS ? n / 16 : DTCI_SYMBOLS;
-    if (coder->histogram[coder->mode] < n / 2) dtci_coder_try_pairs(coder, &best, symbols);
+    if (coder->histogram[coder->mode_index] < n / 2) dtci_coder_try_pairs(coder, &best, symbols);
     return best;
 }
 
@@ -2456,7 +2843,8 @@ DTCI_FN unsigned dtci_coder_longest(const dtci_coder *coder) {
     unsigned longest = 0;
     size_t i;
     for (i = 0; i < coder->used_count; i++)
-        if (coder->codes[coder->used[i]].extra > longest) longest = coder->codes[coder->used[i]].extra;
+        if (coder->codes[dtci_coder_index(coder, i)].extra > longest)
+            longest = coder->codes[dtci_coder_index(coder, i)].extra;
     return longest;
 }
 
@@ -2480,7 +2868,7 @@ DTCI_FN size_t dtci_write_plain(const dtci_coder *coder, dtci_bit_writer *writer
 DTCI_FN size_t dtci_write_pairs(const dtci_coder *coder, dtci_bit_writer *writer, size_t at, size_t end,
                                 uint32_t values) {
     const dtci_bin_code *codes = coder->codes;
-    const uint32_t *tokens = coder->work->codes;
+    const uint32_t *tokens = coder->symbols;
     const uint16_t *bins = coder->bins;
     dtci_bit_writer w = *writer;
     for (; at + 4 <= end && w.end - w.p >= 8; at += 4) {
@@ -2495,14 +2883,14 @@ DTCI_FN size_t dtci_write_pairs(const dtci_coder *coder, dtci_bit_writer *writer
 /* Runs: all of them, with room or without. */
 DTCI_FN void dtci_write_runs(const dtci_coder *coder, dtci_bit_writer *writer, size_t at, size_t end,
                              const dtci_tokens *tokens) {
-    const uint32_t *codes = coder->work->codes;
+    const uint32_t *codes = coder->symbols;
     const dtci_bin_code *bin_codes = coder->codes;
-    dtci_runs runs = dtci_runs_open(coder->bins, at, end, tokens->mode);
+    dtci_runs runs = dtci_runs_of(coder->bins, at, end, coder->mode_index);
     dtci_run_code run_codes[DTCI_RUNS];
     uint32_t run[DTCI_RUNS];
     dtci_runs_encode(run_codes, tokens);
     while (runs.at < runs.end) {
-        size_t n = dtci_runs_take(run, &runs), i;
+        size_t n = dtci_runs_next(run, &runs), i;
         dtci_bit_writer w = *writer;
         int room = w.end - w.p >= 8 * (int)DTCI_RUNS;
         for (i = 0; i < n; i++) {
@@ -2521,31 +2909,46 @@ DTCI_FN void dtci_write_runs(const dtci_coder *coder, dtci_bit_writer *writer, s
     }
 }
 
+/* Joins each bin's code and extra bits, where a bin is a whole token. */
+DTCI_FN void dtci_coder_join(dtci_coder *coder) {
+    size_t i;
+    for (i = 0; i < coder->used_count; i++) {
+        dtci_bin_code *bin_code = &coder->codes[dtci_coder_index(coder, i)];
+        uint32_t code = coder->symbols[bin_code->value];
+        bin_code->bits = code >> 4 | bin_code->bits << (code & 15);
+        bin_code->extra = (uint16_t)(bin_code->extra + (code & 15));
+    }
+}
+
+/* Writes pairs at..end - 1; a last bin without a partner is followed by the mode. */
+DTCI_FN void dtci_write_last_pairs(const dtci_coder *coder, dtci_bit_writer *w, size_t at, size_t end,
+                                   uint32_t values) {
+    for (; at < end; at += 2) {
+        const dtci_bin_code *a = &coder->codes[coder->bins[at]];
+        const dtci_bin_code *b = &coder->codes[at + 1 < end ? coder->bins[at + 1] : coder->mode_index];
+        uint32_t code = coder->symbols[a->value * values + b->value];
+        uint64_t token = code >> 4 | (uint64_t)(a->bits | (uint64_t)b->bits << a->extra) << (code & 15);
+        dtci_bits_put(w, token, (code & 15) + a->extra + b->extra);
+    }
+}
+
 /* Writes the payload: tokens' head (mode 16 bits; value and run precision 4 bits each; values 16; runs 16), sizes of
  * all streams but the last (32 each), code lengths, streams. Returns its bytes; 0: capacity. */
 DTCI_FN size_t dtci_coder_write(dtci_coder *coder, const dtci_tokens_plan *plan, unsigned char *to, size_t capacity) {
     const uint16_t *bins = coder->bins;
-    const uint32_t *codes = coder->work->codes;
     dtci_tokens tokens = plan->tokens;
-    size_t symbols = (size_t)tokens.values * tokens.runs, n = coder->n, stream = dtci_stream_bins(n), at, end, i, j = 0;
+    size_t symbols = (size_t)tokens.values * tokens.runs, n = coder->n, stream = dtci_stream_bins(n), at, end, j = 0;
     size_t head = DTCI_TOKENS_HEAD + 4 * (dtci_stream_count(n) - 1);
     unsigned longest;
     dtci_bit_writer w;
     if (capacity < head) return 0;
     dtci_tokens_write(to, &tokens);
-    dtci_bits_open(&w, to + head, capacity - head);
+    dtci_bits_begin(&w, to + head, capacity - head);
     dtci_lengths_write(&w, plan->lengths, symbols);
     dtci_bits_close(&w);
-    dtci_huffman_codes(coder->work->codes, plan->lengths, symbols);
+    dtci_huffman_codes(coder->symbols, plan->lengths, symbols);
     dtci_coder_classify(coder, &tokens, tokens.value_precision);
-    if (tokens.runs == 1) { /* a bin is then its whole token: join its code and extra bits beforehand */
-        for (i = 0; i < coder->used_count; i++) {
-            dtci_bin_code *bin_code = &coder->codes[coder->used[i]];
-            uint32_t code = codes[bin_code->value];
-            bin_code->bits = code >> 4 | bin_code->bits << (code & 15);
-            bin_code->extra = (uint16_t)(bin_code->extra + (code & 15));
-        }
-    }
+    if (tokens.runs == 1) dtci_coder_join(coder);
     longest = dtci_coder_longest(coder);
     for (at = 0; at < n; at = end, j++) {
         unsigned char *start = w.p;
@@ -2555,13 +2958,7 @@ DTCI_FN size_t dtci_coder_write(dtci_coder *coder, const dtci_tokens_plan *plan,
             for (; at < end; at++) dtci_bits_put(&w, coder->codes[bins[at]].bits, coder->codes[bins[at]].extra);
         } else if (tokens.pairs) {
             if (!longest) at = dtci_write_pairs(coder, &w, at, end, tokens.values);
-            for (; at < end; at += 2) {
-                const dtci_bin_code *a = &coder->codes[bins[at]];
-                const dtci_bin_code *b = &coder->codes[at + 1 < end ? bins[at + 1] : tokens.mode];
-                uint32_t code = codes[a->value * tokens.values + b->value];
-                uint64_t token = code >> 4 | (uint64_t)(a->bits | (uint64_t)b->bits << a->extra) << (code & 15);
-                dtci_bits_put(&w, token, (code & 15) + a->extra + b->extra);
-            }
+            dtci_write_last_pairs(coder, &w, at, end, tokens.values);
         } else {
             dtci_write_runs(coder, &w, at, end, &tokens);
         }
@@ -2886,10 +3283,113 @@ DTCI_FN dtc_status dtci_tokens_read(uint16_t *bins, size_t n, unsigned bits, con
     return bad ? DTC_ERROR_PAYLOAD : DTC_OK;
 }
 
-/* Whether a payload of tokens for n bins is malformed is found by decoding it into scratch; so nothing of a bad packet
- * reaches the caller's values. */
-DTCI_FN size_t dtci_decoder_scratch(size_t n) {
+/* --------------------------------------------------------------------------------------------------------------------
+ * Bins: arrays of 16-bit bin numbers between a codec's fields and its tokens
+ * ------------------------------------------------------------------------------------------------------------------*/
+
+/* bins[i] = fields[i] of one chunk, n <= DTCI_CHUNK; fields are below 2^16. */
+DTCI_INLINE void dtci_bins_from_fields_body(uint16_t *DTCI_RESTRICT bins, const uint32_t *fields, size_t n) {
+    size_t i;
+    if (n == DTCI_CHUNK)
+        for (i = 0; i < DTCI_CHUNK; i++) bins[i] = (uint16_t)(fields[i] & 0xffff);
+    else
+        for (i = 0; i < n; i++) bins[i] = (uint16_t)(fields[i] & 0xffff);
+}
+
+DTCI_TWIN(dtci_bins_from_fields, (uint16_t * DTCI_RESTRICT bins, const uint32_t *fields, size_t n), (bins, fields, n))
+
+/* fields[i] = bins[i] + shift of one chunk, n <= DTCI_CHUNK. */
+DTCI_INLINE void dtci_fields_from_bins_body(uint32_t *DTCI_RESTRICT fields, const uint16_t *bins, uint32_t shift,
+                                            size_t n) {
+    size_t i;
+    if (n == DTCI_CHUNK)
+        for (i = 0; i < DTCI_CHUNK; i++) fields[i] = bins[i] + shift;
+    else
+        for (i = 0; i < n; i++) fields[i] = bins[i] + shift;
+}
+
+DTCI_TWIN(dtci_fields_from_bins, (uint32_t * DTCI_RESTRICT fields, const uint16_t *bins, uint32_t shift, size_t n),
+          (fields, bins, shift, n))
+
+/* Bytes from bins below 256, and back. */
+DTCI_INLINE void dtci_bytes_from_bins_body(unsigned char *DTCI_RESTRICT bytes, const uint16_t *bins, size_t n) {
+    size_t i;
+    if (n == DTCI_CHUNK)
+        for (i = 0; i < DTCI_CHUNK; i++) bytes[i] = (unsigned char)(bins[i] & 255);
+    else
+        for (i = 0; i < n; i++) bytes[i] = (unsigned char)(bins[i] & 255);
+}
+
+DTCI_TWIN(dtci_bytes_from_bins, (unsigned char *DTCI_RESTRICT bytes, const uint16_t *bins, size_t n), (bytes, bins, n))
+
+DTCI_INLINE void dtci_bins_from_bytes_body(uint16_t *DTCI_RESTRICT bins, const unsigned char *bytes, size_t n) {
+    size_t i;
+    if (n == DTCI_CHUNK)
+        for (i = 0; i < DTCI_CHUNK; i++) bins[i] = bytes[i];
+    else
+        for (i = 0; i < n; i++) bins[i] = bytes[i];
+}
+
+DTCI_TWIN(dtci_bins_from_bytes, (uint16_t * DTCI_RESTRICT bins, const unsigned char *bytes, size_t n), (bins, bytes, n))
+
+/* Lowers *least and raises *most to the range of n bins. */
+DTCI_INLINE void dtci_bins_range_body(uint16_t *least, uint16_t *most, const uint16_t *bins, size_t n) {
+    uint16_t low[16], high[16];
+    size_t i = 0, j;
+    for (j = 0; j < 16; j++) {
+        low[j] = *least;
+        high[j] = *most;
+    }
+    for (; i + 16 <= n; i += 16) {
+        for (j = 0; j < 16; j++) {
+            low[j] = bins[i + j] < low[j] ? bins[i + j] : low[j];
+            high[j] = bins[i + j] > high[j] ? bins[i + j] : high[j];
+        }
+    }
+    for (; i < n; i++) {
+        low[0] = bins[i] < low[0] ? bins[i] : low[0];
+        high[0] = bins[i] > high[0] ? bins[i] : high[0];
+    }
+    for (j = 0; j < 16; j++) {
+        *least = low[j] < *least ? low[j] : *least;
+        *most = high[j] > *most ? high[j] : *most;
+    }
+}
+
+DTCI_TWIN(dtci_bins_range, (uint16_t * least, uint16_t *most, const uint16_t *bins, size_t n), (least, most, bins, n))
+
+/* sum[i] = a[i] + b[i] of n bins, whose sums are below 2^16. */
+DTCI_INLINE void dtci_bins_add_body(uint16_t *sum, const uint16_t *a, const uint16_t *b, size_t n) {
+    size_t i;
+    for (i = 0; i < n; i++) sum[i] = (uint16_t)((a[i] + b[i]) & 0xffff);
+}
+
+DTCI_TWIN(dtci_bins_add, (uint16_t * sum, const uint16_t *a, const uint16_t *b, size_t n), (sum, a, b, n))
+
+/* Writes the bins that the coder counted as tokens, if these take fewer than `limit` bytes; else *bytes is 0. */
+DTCI_FN dtc_status dtci_bins_write(dtci_coder *coder, const dtci_tokens_plan *plan, size_t limit, unsigned char *to,
+                                   size_t capacity, size_t *bytes) {
+    *bytes = 0;
+    if (plan->bytes >= limit) return DTC_OK;
+    *bytes = dtci_coder_write(coder, plan, to, capacity);
+    return *bytes ? DTC_OK : DTC_ERROR_CAPACITY;
+}
+
+/* Bytes of scratch that dtci_bins_open takes for n bins. Its room for the decoder can be used again. */
+DTCI_FN size_t dtci_bins_scratch(size_t n) {
     return dtci_room(sizeof(dtci_decoder)) + dtci_room(2 * n);
+}
+
+/* Decodes tokens of n > 0 bins of `bits` bits into the arena. Tokens are decoded there, since only then it is known
+ * that they are sound: nothing of a malformed packet reaches the caller's values. */
+DTCI_FN dtc_status dtci_bins_open(const uint16_t **bins, size_t n, unsigned bits, const unsigned char *from,
+                                  size_t size, dtci_arena *arena) {
+    uint16_t *decoded = (uint16_t *)dtci_take(arena, 2 * n);
+    dtci_arena after = *arena;
+    dtci_decoder *decoder = (dtci_decoder *)dtci_take(&after, sizeof *decoder);
+    *bins = decoded;
+    if (!decoder || !decoded) return DTC_ERROR_SCRATCH;
+    return dtci_tokens_read(decoded, n, bits, from, size, decoder);
 }
 
 /* --------------------------------------------------------------------------------------------------------------------
@@ -2904,7 +3404,7 @@ DTCI_FN size_t dtci_decoder_scratch(size_t n) {
 #define DTCI_HADAMARD_NEAR 12u /* of the parts that near levels stay within: four far levels are left */
 
 /* The reference. A level joins values a stride apart; two make a pass, the one of the smaller stride first. */
-#define DTCI_HADAMARD(name, type)                                                                    \
+#define DTCI_HADAMARD_REFERENCE(name, type)                                                          \
     DTCI_FN void name##_levels(type *x, size_t n, size_t stop, size_t span) {                        \
         for (; span >= 4 * stop; span /= 4) {                                                        \
             size_t h = span / 4, block, i;                                                           \
@@ -2941,27 +3441,12 @@ DTCI_FN size_t dtci_decoder_scratch(size_t n) {
         name##_levels(x, (size_t)1 << log2_n, 1, (size_t)1 << log2_n);                               \
     }
 
-DTCI_HADAMARD(dtci_hadamard_reference, float)
-DTCI_HADAMARD(dtci_hadamard_integer_reference, uint32_t)
-
-#undef DTCI_HADAMARD
+DTCI_HADAMARD_REFERENCE(dtci_hadamard_reference, float)
+DTCI_HADAMARD_REFERENCE(dtci_hadamard_integer_reference, uint32_t)
 
 /* The same operations on vectors, in fewer passes: four levels at a time stay in 16 registers. */
-#if defined(__has_builtin)
-#if __has_builtin(__builtin_shufflevector) && (defined(__SSE2__) || defined(__aarch64__))
-#define DTCI_VECTORS 1
-#endif
-#endif
-
 #if defined(DTCI_VECTORS)
 #define DTCI_HADAMARD_TILE 32u
-
-typedef float dtci_vector_f4 __attribute__((vector_size(16), aligned(4), may_alias));
-typedef uint32_t dtci_vector_u4 __attribute__((vector_size(16), aligned(4), may_alias));
-#if defined(DTCI_X86)
-typedef float dtci_vector_f8 __attribute__((vector_size(32), aligned(4), may_alias));
-typedef uint32_t dtci_vector_u8 __attribute__((vector_size(32), aligned(4), may_alias));
-#endif
 
 /* A level within a vector: it, its signs changed where `negative` has ones, and its values exchanged. */
 #define DTCI_HADAMARD_FLOAT(x, words, negative, swapped) \
@@ -3037,9 +3522,9 @@ typedef uint32_t dtci_vector_u8 __attribute__((vector_size(32), aligned(4), may_
     }
 
 /* LANES is one of the above. */
-#define DTCI_HADAMARD(name, reference, INLINE, FN, type, vector, words, LANES, LEVEL)                              \
+#define DTCI_HADAMARD_VECTORS(name, reference, INLINE, FN, type, vector, words, LANES, LEVEL)                      \
     INLINE vector *name##_at(type *p) {                                                                            \
-        return (vector *)(void *)p;                                                                                \
+        return (vector *)p;                                                                                        \
     }                                                                                                              \
     INLINE void name##_2(vector *a, vector *b) {                                                                   \
         vector sum = *a + *b;                                                                                      \
@@ -3141,47 +3626,43 @@ typedef uint32_t dtci_vector_u8 __attribute__((vector_size(32), aligned(4), may_
                 name##_last_16(x + i);                                                                             \
     }
 
-DTCI_HADAMARD(dtci_hadamard_vectors, dtci_hadamard_reference, DTCI_INLINE, DTCI_FN, float, dtci_vector_f4,
-              dtci_vector_u4, DTCI_HADAMARD_LANES_4, DTCI_HADAMARD_FLOAT)
-DTCI_HADAMARD(dtci_hadamard_integer_vectors, dtci_hadamard_integer_reference, DTCI_INLINE, DTCI_FN, uint32_t,
-              dtci_vector_u4, dtci_vector_u4, DTCI_HADAMARD_LANES_4, DTCI_HADAMARD_INTEGER)
-#if defined(DTCI_X86)
-DTCI_HADAMARD(dtci_hadamard_avx2, dtci_hadamard_reference, DTCI_AVX2_INLINE, DTCI_AVX2, float, dtci_vector_f8,
-              dtci_vector_u8, DTCI_HADAMARD_LANES_8, DTCI_HADAMARD_FLOAT)
-DTCI_HADAMARD(dtci_hadamard_integer_avx2, dtci_hadamard_integer_reference, DTCI_AVX2_INLINE, DTCI_AVX2, uint32_t,
-              dtci_vector_u8, dtci_vector_u8, DTCI_HADAMARD_LANES_8, DTCI_HADAMARD_INTEGER)
+DTCI_HADAMARD_VECTORS(dtci_hadamard_vectors, dtci_hadamard_reference, DTCI_INLINE, DTCI_KERNEL, float, dtci_f4, dtci_u4,
+                      DTCI_HADAMARD_LANES_4, DTCI_HADAMARD_FLOAT)
+DTCI_HADAMARD_VECTORS(dtci_hadamard_integer_vectors, dtci_hadamard_integer_reference, DTCI_INLINE, DTCI_KERNEL,
+                      uint32_t, dtci_u4, dtci_u4, DTCI_HADAMARD_LANES_4, DTCI_HADAMARD_INTEGER)
+#if defined(DTCI_AVX2)
+DTCI_HADAMARD_VECTORS(dtci_hadamard_avx2, dtci_hadamard_reference, DTCI_AVX2_INLINE, DTCI_AVX2, float, dtci_f8, dtci_u8,
+                      DTCI_HADAMARD_LANES_8, DTCI_HADAMARD_FLOAT)
+DTCI_HADAMARD_VECTORS(dtci_hadamard_integer_avx2, dtci_hadamard_integer_reference, DTCI_AVX2_INLINE, DTCI_AVX2,
+                      uint32_t, dtci_u8, dtci_u8, DTCI_HADAMARD_LANES_8, DTCI_HADAMARD_INTEGER)
+#endif
 #endif
 
-#undef DTCI_HADAMARD
-#endif
-
-#if defined(DTCI_VECTORS) && defined(DTCI_X86)
-#define DTCI_HADAMARD_PASS(name, pass, has) ((has)&DTCI_HAS_AVX2 ? name##_avx2_##pass : name##_vectors_##pass)
+#if defined(DTCI_VECTORS) && defined(DTCI_AVX2)
+#define DTCI_HADAMARD_PASS(name, pass) (DTCI_CPU_HAS("avx2") ? name##_avx2_##pass : name##_vectors_##pass)
 #elif defined(DTCI_VECTORS)
-#define DTCI_HADAMARD_PASS(name, pass, has) ((void)(has), name##_vectors_##pass)
+#define DTCI_HADAMARD_PASS(name, pass) name##_vectors_##pass
 #else
-#define DTCI_HADAMARD_PASS(name, pass, has) ((void)(has), name##_reference_##pass)
+#define DTCI_HADAMARD_PASS(name, pass) name##_reference_##pass
 #endif
 
-/* The far levels, and the near ones of one part; both leave what is not theirs. `has` is what dtci_ask told. */
-#define DTCI_HADAMARD(name, type)                                                                                      \
-    DTCI_FN void name##_far(type *x, unsigned log2_n, unsigned has) {                                                  \
-        DTCI_HADAMARD_PASS(name, far, has)(x, log2_n);                                                                 \
-    }                                                                                                                  \
-    DTCI_FN void name##_near(type *x, unsigned log2_n, unsigned has) {                                                 \
-        DTCI_HADAMARD_PASS(name, near, has)(x, log2_n);                                                                \
-    }                                                                                                                  \
-    DTCI_FN void name(type *x, unsigned log2_n, unsigned has) {                                                        \
-        unsigned log2_part = log2_n < DTCI_HADAMARD_NEAR ? log2_n : DTCI_HADAMARD_NEAR;                                \
-        size_t first;                                                                                                  \
-        name##_far(x, log2_n, has);                                                                                    \
-        for (first = 0; first >> log2_n == 0; first += (size_t)1 << log2_part) name##_near(x + first, log2_part, has); \
+/* The far levels, the near levels of one part, and all levels. */
+#define DTCI_HADAMARD(name, type)                                                                                 \
+    DTCI_FN void name##_far(type *x, unsigned log2_n) {                                                           \
+        DTCI_HADAMARD_PASS(name, far)(x, log2_n);                                                                 \
+    }                                                                                                             \
+    DTCI_FN void name##_near(type *x, unsigned log2_n) {                                                          \
+        DTCI_HADAMARD_PASS(name, near)(x, log2_n);                                                                \
+    }                                                                                                             \
+    DTCI_FN void name(type *x, unsigned log2_n) {                                                                 \
+        unsigned log2_part = log2_n < DTCI_HADAMARD_NEAR ? log2_n : DTCI_HADAMARD_NEAR;                           \
+        size_t first;                                                                                             \
+        name##_far(x, log2_n);                                                                                    \
+        for (first = 0; first >> log2_n == 0; first += (size_t)1 << log2_part) name##_near(x + first, log2_part); \
     }
 
 DTCI_HADAMARD(dtci_hadamard, float)
 DTCI_HADAMARD(dtci_hadamard_integer, uint32_t)
-
-#undef DTCI_HADAMARD
 
 /* The signs of values first .. first + 31, first being a multiple of 32: bit i is set where it is -1. */
 DTCI_FN uint32_t dtci_signs(const dtci_random *random, size_t first) {
@@ -3192,9 +3673,9 @@ DTCI_FN uint32_t dtci_signs(const dtci_random *random, size_t first) {
 DTCI_FN void dtci_spread(uint32_t *to, uint32_t bits) {
     size_t i;
 #if defined(DTCI_VECTORS)
-    dtci_vector_u4 bit = {1, 2, 4, 8};
+    dtci_u4 bit = {1, 2, 4, 8};
     for (i = 0; i < 32; i += 4) {
-        *(dtci_vector_u4 *)(void *)(to + i) = (dtci_vector_u4)((bit & bits) == bit);
+        *(dtci_u4 *)(to + i) = (dtci_u4)((bit & bits) == bit);
         bit <<= 4;
     }
 #else
@@ -3240,7 +3721,7 @@ DTCI_INLINE uint32_t dtci_select(int condition, uint32_t a, uint32_t b) {
     return (a & mask) | (b & ~mask);
 }
 
-/* NaN stays NaN. */
+/* Rounds to nearest, ties to even; a finite value stays finite, and NaN stays NaN. */
 DTCI_INLINE uint32_t dtci_bf16_from_float(float x) {
     uint32_t bits = dtci_float_bits(x), cut = bits >> 16, rounded = bits + 0x7fffu + (cut & 1);
     uint32_t nan = (bits & 0x7fffffffu) > 0x7f800000u, lost = (bits & 0x7f0000u) == 0;
@@ -3272,12 +3753,12 @@ DTCI_INLINE float dtci_fp16_to_float(uint32_t half) {
     return dtci_bits_float(sign | bits);
 }
 
-DTCI_FN dtc_status dtci_raw_check(const dtci_head *head) {
-    if (head->variant > DTC_TYPE_FP16 || head->block || head->seed) return DTC_ERROR_HEAD;
-    return dtci_payload_bytes(head) == dtci_raw_bytes(head->count, head->variant) ? DTC_OK : DTC_ERROR_SIZE;
+/* From this magnitude on, as the bits of a float, a value rounds to infinity in a type. */
+DTCI_FN uint32_t dtci_raw_limit(uint32_t type) {
+    return type == DTC_TYPE_FP32 ? 0x7f800000u : type == DTC_TYPE_BF16 ? 0x7f7f8000u : 0x477ff000u;
 }
 
-DTCI_INLINE void dtci_raw_floats(char *DTCI_RESTRICT to, const unsigned char *from, uint32_t type, size_t n) {
+DTCI_INLINE void dtci_raw_unpack_as(char *DTCI_RESTRICT to, const unsigned char *from, uint32_t type, size_t n) {
     size_t i;
     for (i = 0; i < n; i++) {
         float x = type == DTC_TYPE_FP32   ? dtci_get_float(from + 4 * i)
@@ -3287,49 +3768,25 @@ DTCI_INLINE void dtci_raw_floats(char *DTCI_RESTRICT to, const unsigned char *fr
     }
 }
 
-DTCI_INLINE void dtci_raw_emit_body(const dtci_head *head, const unsigned char *from, const dtci_sink *sink,
-                                    unsigned has) {
-    size_t size = dtci_raw_bytes(1, head->variant), first, n;
-    float chunk[DTCI_CHUNK];
-    (void)has;
-    for (first = 0; first < head->count; first += n, from += size * n) {
-        char *to = dtci_place(chunk, sink, first);
-        n = head->count - first < DTCI_CHUNK ? head->count - first : DTCI_CHUNK;
-        if (n < DTCI_CHUNK)
-            dtci_raw_floats(to, from, head->variant, n);
-        else if (head->variant == DTC_TYPE_FP32)
-            dtci_raw_floats(to, from, DTC_TYPE_FP32, DTCI_CHUNK);
-        else if (head->variant == DTC_TYPE_BF16)
-            dtci_raw_floats(to, from, DTC_TYPE_BF16, DTCI_CHUNK);
-        else
-            dtci_raw_floats(to, from, DTC_TYPE_FP16, DTCI_CHUNK);
-        dtci_store_placed(sink, first, chunk, n);
-    }
-}
-
-DTCI_TWIN(dtci_raw_emit, (const dtci_head *head, const unsigned char *from, const dtci_sink *sink, unsigned has),
-          (head, from, sink, has))
-
-DTCI_FN dtc_status dtci_raw_decode(const dtci_head *head, const unsigned char *from, const dtci_sink *sink) {
-    if (!head->count) return DTC_OK;
-    if (head->variant == DTC_TYPE_FP32 && sink->kind == DTCI_SINK_STORE && dtci_little_endian())
-        memcpy((char *)sink->values, from, 4 * (size_t)head->count);
+/* Values first .. first + n - 1 of a payload, n <= DTCI_CHUNK, as fp32. */
+DTCI_INLINE void dtci_raw_unpack_body(char *DTCI_RESTRICT to, const unsigned char *payload, uint32_t type, size_t first,
+                                      size_t n) {
+    const unsigned char *from = payload + dtci_raw_bytes(first, type);
+    if (n < DTCI_CHUNK)
+        dtci_raw_unpack_as(to, from, type, n);
+    else if (type == DTC_TYPE_FP32)
+        dtci_raw_unpack_as(to, from, DTC_TYPE_FP32, DTCI_CHUNK);
+    else if (type == DTC_TYPE_BF16)
+        dtci_raw_unpack_as(to, from, DTC_TYPE_BF16, DTCI_CHUNK);
     else
-        dtci_raw_emit(head, from, sink, head->has);
-    return DTC_OK;
+        dtci_raw_unpack_as(to, from, DTC_TYPE_FP16, DTCI_CHUNK);
 }
 
-/* What does not shrink is stored: how the other codecs hand their values over to raw, as fp32. */
-DTCI_FN dtc_status dtci_store_instead(dtci_head *head) {
-    head->codec = DTC_RAW;
-    head->variant = DTC_TYPE_FP32;
-    head->block = 0;
-    head->seed = 0;
-    head->head_bytes = dtci_head_bytes(head);
-    return DTC_OK;
-}
+DTCI_TWIN(dtci_raw_unpack,
+          (char *DTCI_RESTRICT to, const unsigned char *payload, uint32_t type, size_t first, size_t n),
+          (to, payload, type, first, n))
 
-DTCI_INLINE void dtci_raw_pack(unsigned char *DTCI_RESTRICT to, const char *values, uint32_t type, size_t n) {
+DTCI_INLINE void dtci_raw_pack_as(unsigned char *DTCI_RESTRICT to, const char *values, uint32_t type, size_t n) {
     size_t i;
     for (i = 0; i < n; i++) {
         float x = dtci_float_at(values, i);
@@ -3340,74 +3797,187 @@ DTCI_INLINE void dtci_raw_pack(unsigned char *DTCI_RESTRICT to, const char *valu
     }
 }
 
-DTCI_INLINE void dtci_raw_put_all_body(unsigned char *to, const dtci_head *head, const dtci_source *source,
-                                       unsigned has) {
-    size_t size = dtci_raw_bytes(1, head->variant), first, n;
+/* The inverse of dtci_raw_unpack. */
+DTCI_INLINE void dtci_raw_pack_body(unsigned char *DTCI_RESTRICT payload, const char *values, uint32_t type,
+                                    size_t first, size_t n) {
+    unsigned char *to = payload + dtci_raw_bytes(first, type);
+    if (n < DTCI_CHUNK)
+        dtci_raw_pack_as(to, values, type, n);
+    else if (type == DTC_TYPE_FP32)
+        dtci_raw_pack_as(to, values, DTC_TYPE_FP32, DTCI_CHUNK);
+    else if (type == DTC_TYPE_BF16)
+        dtci_raw_pack_as(to, values, DTC_TYPE_BF16, DTCI_CHUNK);
+    else
+        dtci_raw_pack_as(to, values, DTC_TYPE_FP16, DTCI_CHUNK);
+}
+
+DTCI_TWIN(dtci_raw_pack,
+          (unsigned char *DTCI_RESTRICT payload, const char *values, uint32_t type, size_t first, size_t n),
+          (payload, values, type, first, n))
+
+DTCI_FN dtc_status dtci_raw_decode(const dtci_packet *packet, const dtci_sink *sink, const dtc_decode_options *options,
+                                   dtci_arena *arena) {
+    uint32_t type = packet->head.variant;
+    size_t count = packet->head.count, first, n;
     float chunk[DTCI_CHUNK];
-    (void)has;
-    for (first = 0; first < head->count; first += n, to += size * n) {
-        const char *values;
-        n = head->count - first < DTCI_CHUNK ? head->count - first : DTCI_CHUNK;
-        values = dtci_view(chunk, source, first, n);
-        if (n < DTCI_CHUNK)
-            dtci_raw_pack(to, values, head->variant, n);
-        else if (head->variant == DTC_TYPE_FP32)
-            dtci_raw_pack(to, values, DTC_TYPE_FP32, DTCI_CHUNK);
-        else if (head->variant == DTC_TYPE_BF16)
-            dtci_raw_pack(to, values, DTC_TYPE_BF16, DTCI_CHUNK);
-        else
-            dtci_raw_pack(to, values, DTC_TYPE_FP16, DTCI_CHUNK);
+    (void)options;
+    (void)arena;
+    if (count && type == DTC_TYPE_FP32 && sink->kind == DTCI_SINK_STORE && dtci_little_endian()) {
+        memcpy((char *)sink->values, packet->payload, 4 * count);
+        return DTC_OK;
     }
-}
-
-DTCI_TWIN(dtci_raw_put_all, (unsigned char *to, const dtci_head *head, const dtci_source *source, unsigned has),
-          (to, head, source, has))
-
-/* head->variant is the type. */
-DTCI_FN dtc_status dtci_raw_encode(const dtci_head *head, unsigned char *to, size_t capacity, size_t *bytes,
-                                   const dtci_source *source, const dtci_sink *residual) {
-    *bytes = dtci_raw_bytes(head->count, head->variant);
-    if (capacity < *bytes) return DTC_ERROR_CAPACITY;
-    if (!head->count) return DTC_OK;
-    if (head->variant == DTC_TYPE_FP32 && !source->residual && dtci_little_endian())
-        memcpy(to, (const char *)source->values, *bytes);
-    else
-        dtci_raw_put_all(to, head, source, head->has);
-    return residual ? dtci_raw_decode(head, to, residual) : DTC_OK;
-}
-
-DTCI_FN float dtci_raw_get(const unsigned char *from, size_t i, uint32_t type) {
-    return type == DTC_TYPE_FP32   ? dtci_get_float(from + 4 * i)
-           : type == DTC_TYPE_BF16 ? dtci_bf16_to_float(dtci_get16(from + 2 * i))
-                                   : dtci_fp16_to_float(dtci_get16(from + 2 * i));
-}
-
-DTCI_FN void dtci_raw_put(unsigned char *to, size_t i, uint32_t type, float x) {
-    if (type == DTC_TYPE_FP32)
-        dtci_put_float(to + 4 * i, x);
-    else
-        dtci_put16(to + 2 * i, type == DTC_TYPE_BF16 ? dtci_bf16_from_float(x) : dtci_fp16_from_float(x));
-}
-
-/* Sums are rounded to the packets' type. `to` may be either's payload. */
-DTCI_FN dtc_status dtci_raw_add(const dtci_head *sum, unsigned char *to, size_t capacity, size_t *bytes,
-                                const unsigned char *a, const unsigned char *b) {
-    size_t i;
-    *bytes = dtci_raw_bytes(sum->count, sum->variant);
-    if (capacity < *bytes) return DTC_ERROR_CAPACITY;
-    for (i = 0; i < sum->count; i++)
-        dtci_raw_put(to, i, sum->variant, dtci_raw_get(a, i, sum->variant) + dtci_raw_get(b, i, sum->variant));
+    for (first = 0; first < count; first += n) {
+        n = count - first < DTCI_CHUNK ? count - first : DTCI_CHUNK;
+        dtci_raw_unpack(dtci_sink_place(chunk, sink, first), packet->payload, type, first, n);
+        dtci_sink_deliver(sink, first, chunk, n);
+    }
     return DTC_OK;
 }
 
-DTCI_FN dtc_status dtci_raw_scale(const dtci_head *head, unsigned char *payload, float weight) {
-    size_t i;
-    for (i = 0; i < head->count; i++)
-        dtci_raw_put(payload, i, head->variant, dtci_raw_get(payload, i, head->variant) * weight);
+DTCI_FN dtc_status dtci_raw_encode(dtci_encoding *e) {
+    uint32_t type = e->head.variant;
+    size_t count = e->head.count, first, n;
+    dtci_packet made;
+    float chunk[DTCI_CHUNK];
+    e->bytes = dtci_raw_bytes(count, type);
+    if (e->residual && !dtci_scan(&e->source, 0, count).finite) return DTC_ERROR_NONFINITE;
+    if (e->capacity < e->bytes) return DTC_ERROR_CAPACITY;
+    if (count && type == DTC_TYPE_FP32 && !e->source.residual && dtci_little_endian()) {
+        memcpy(e->payload, (const char *)e->source.values, e->bytes);
+    } else {
+        for (first = 0; first < count; first += n) {
+            n = count - first < DTCI_CHUNK ? count - first : DTCI_CHUNK;
+            dtci_raw_pack(e->payload, dtci_view(chunk, &e->source, first, n), type, first, n);
+        }
+    }
+    if (!e->residual) return DTC_OK;
+    made.head = e->head;
+    made.payload = e->payload;
+    return dtci_raw_decode(&made, e->residual, NULL, NULL);
+}
+
+DTCI_FN dtc_status dtci_raw_check_spec(const dtc_spec *spec) {
+    return (unsigned)spec->raw.type > DTC_TYPE_FP16 ? DTC_ERROR_SPEC : DTC_OK;
+}
+
+DTCI_FN void dtci_raw_begin(dtci_head *head, const dtc_spec *spec) {
+    head->variant = (uint32_t)spec->raw.type;
+}
+
+DTCI_FN size_t dtci_raw_scratch(const dtc_spec *spec, size_t count) {
+    (void)spec;
+    (void)count;
+    return 0;
+}
+
+DTCI_FN dtc_status dtci_raw_check(dtci_packet *packet) {
+    const dtci_head *head = &packet->head;
+    packet->scratch = 0;
+    if (head->variant > DTC_TYPE_FP16 || head->block || head->seed) return DTC_ERROR_HEAD;
+    return packet->payload_bytes == dtci_raw_bytes(head->count, head->variant) ? DTC_OK : DTC_ERROR_SIZE;
+}
+
+/* Any payload is one of raw. */
+DTCI_FN dtc_status dtci_raw_open(dtci_packet *packet, dtci_arena *arena, unsigned skip) {
+    (void)packet;
+    (void)arena;
+    (void)skip;
     return DTC_OK;
 }
 
-/* Scales of a payload, `n` of them `stride` bytes apart, times weight, if all stay finite. */
+DTCI_FN void dtci_raw_describe(const dtci_packet *packet, dtc_spec *spec) {
+    spec->raw.type = (dtc_type)packet->head.variant;
+}
+
+/* Whether the payload holds neither NaN nor infinity: what nested packets must. */
+DTCI_FN int dtci_raw_finite(const dtci_packet *packet) {
+    size_t count = packet->head.count, first, n, i;
+    uint32_t exponents = 0;
+    for (first = 0; first < count; first += n) {
+        float chunk[DTCI_CHUNK];
+        n = count - first < DTCI_CHUNK ? count - first : DTCI_CHUNK;
+        dtci_raw_unpack((char *)chunk, packet->payload, packet->head.variant, first, n);
+        for (i = 0; i < n; i++) exponents |= (dtci_float_bits(chunk[i]) & 0x7fffffffu) + 0x00800000u;
+    }
+    return !(exponents >> 31);
+}
+
+DTCI_FN dtc_status dtci_raw_plan_add(dtci_addition *sum) {
+    sum->bound = dtci_raw_bytes(sum->head.count, sum->head.variant);
+    sum->scratch = 0;
+    return sum->a->head.variant == sum->b->head.variant ? DTC_OK : DTC_ERROR_INCOMPATIBLE_PACKING;
+}
+
+/* x[i] := x[i] + y[i] or, where y is NULL, x[i] * weight. Returns whether a result of finite numbers has left the range
+ * of its type. */
+DTCI_FN int dtci_raw_combine(float *x, const float *y, float weight, uint32_t type, size_t n) {
+    uint32_t limit = dtci_raw_limit(type), lost = 0;
+    size_t i;
+    for (i = 0; i < n; i++) {
+        uint32_t terms = dtci_float_bits(x[i]) & 0x7fffffffu, other = y ? dtci_float_bits(y[i]) & 0x7fffffffu : 0;
+        float result = y ? x[i] + y[i] : x[i] * weight;
+        lost |= (uint32_t)(((dtci_float_bits(result) & 0x7fffffffu) >= limit) & (terms < 0x7f800000u) &
+                           (other < 0x7f800000u));
+        x[i] = result;
+    }
+    return lost != 0;
+}
+
+/* The sum is rounded to the packets' type. */
+DTCI_FN dtc_status dtci_raw_add(dtci_addition *sum) {
+    uint32_t type = sum->head.variant;
+    size_t count = sum->head.count, first, n;
+    sum->bytes = sum->bound;
+    if (sum->capacity < sum->bytes) return DTC_ERROR_CAPACITY;
+    for (first = 0; first < count; first += n) {
+        float x[DTCI_CHUNK], y[DTCI_CHUNK];
+        n = count - first < DTCI_CHUNK ? count - first : DTCI_CHUNK;
+        dtci_raw_unpack((char *)x, sum->a->payload, type, first, n);
+        dtci_raw_unpack((char *)y, sum->b->payload, type, first, n);
+        if (dtci_raw_combine(x, y, 0, type, n)) return DTC_ERROR_NONFINITE;
+        dtci_raw_pack(sum->payload, (const char *)x, type, first, n);
+    }
+    return DTC_OK;
+}
+
+DTCI_FN dtc_status dtci_raw_scale(const dtci_packet *packet, unsigned char *payload, float weight) {
+    uint32_t type = packet->head.variant;
+    size_t count = packet->head.count, first, n;
+    int write;
+    for (write = 0; write < 2; write++) { /* the packet stays as it is, unless all products have their type's range */
+        for (first = 0; first < count; first += n) {
+            float x[DTCI_CHUNK];
+            n = count - first < DTCI_CHUNK ? count - first : DTCI_CHUNK;
+            dtci_raw_unpack((char *)x, payload, type, first, n);
+            if (dtci_raw_combine(x, NULL, weight, type, n)) return DTC_ERROR_NONFINITE;
+            if (write) dtci_raw_pack(payload, (const char *)x, type, first, n);
+        }
+    }
+    return DTC_OK;
+}
+
+static const dtci_key dtci_raw_keys[] = {
+    {"type", "fp32|bf16|fp16", DTCI_KEY_WORD, DTCI_FIELD(raw.type), 0, 0, 0, 0},
+};
+
+static const dtci_codec dtci_raw_codec = {DTC_RAW,
+                                          "raw",
+                                          dtci_raw_keys,
+                                          sizeof dtci_raw_keys / sizeof *dtci_raw_keys,
+                                          dtci_raw_check_spec,
+                                          dtci_raw_begin,
+                                          dtci_raw_scratch,
+                                          dtci_raw_encode,
+                                          dtci_raw_check,
+                                          dtci_raw_open,
+                                          dtci_raw_describe,
+                                          dtci_raw_decode,
+                                          dtci_raw_plan_add,
+                                          dtci_raw_add,
+                                          dtci_raw_scale,
+                                          NULL};
+
+/* Multiplies n scales of a payload, which are finite and `stride` bytes apart, by weight if all stay finite. */
 DTCI_FN dtc_status dtci_scales_scale(unsigned char *payload, size_t n, size_t stride, float weight) {
     size_t i;
     for (i = 0; i < n; i++)
@@ -3416,40 +3986,41 @@ DTCI_FN dtc_status dtci_scales_scale(unsigned char *payload, size_t n, size_t st
     return DTC_OK;
 }
 
+/* Whether n scales of a payload, which are `stride` bytes apart, are all finite. */
+DTCI_FN int dtci_scales_finite(const unsigned char *payload, size_t n, size_t stride) {
+    size_t i;
+    for (i = 0; i < n; i++)
+        if (!dtci_finite(dtci_get_float(payload + i * stride))) return 0;
+    return 1;
+}
+
 /* --------------------------------------------------------------------------------------------------------------------
- * ternary: TernGrad (Wen et al., NeurIPS 2017): g~ = s * sign(g) * b, b ~ Bernoulli(|g| / s), s = max |g| after
- * clipping at clip * sigma (section 3). sigma is taken about 0, so that a constant tensor is not clipped to nothing.
+ * ternary: TernGrad (Wen et al., NeurIPS 2017, section 3): g~ = s * sign(g) * b, b ~ Bernoulli(|g| / s), s = max |g|
+ * after clipping at clip * sigma. sigma is taken about 0, so that a constant tensor is not clipped to nothing.
  *
- * Payload: a scale (fp32) a block; then by variant
- *     0  five trits a byte
- *     1  these bytes as tokens
- *     2  fields that have room for sums: trit + terms
- *     3  nothing: all is zero
- *     4  tokens of digits: sums of 0 and 1
- *     5  fields, where those tokens would not be smaller
- * A trit is -1, 0 or 1, a digit the trit + 1. Bytes come in groups of 32 for 160 values in plane order: byte j is
- * digit[j] + 3 digit[32+j] + 9 digit[64+j] + 27 digit[96+j] + 81 digit[128+j]. A shorter last group of n values has
- * ceil(n/5) bytes and that stride; digits beyond the end are 1.
+ * A trit is -1, 0 or 1. A digit of a packet is its trit plus one; a digit of a sum is the sum of the digits that it is
+ * made of, so 0..2 * terms. The wire format above describes the payload of each variant.
  * ------------------------------------------------------------------------------------------------------------------*/
 
 #ifndef DTC_NO_TERNARY
 
-#define DTCI_TERNARY_BASE3   0u
-#define DTCI_TERNARY_TOKENS  1u
-#define DTCI_TERNARY_FIELDS  2u
-#define DTCI_TERNARY_ZERO    3u
-#define DTCI_TERNARY_DIGITS  4u
-#define DTCI_TERNARY_WIDE    5u
+/* Variants: how digits are packed. */
+#define DTCI_TERNARY_BASE3   0u     /* five digits a byte, of one term */
+#define DTCI_TERNARY_TOKENS  1u     /* these bytes as tokens */
+#define DTCI_TERNARY_FIELDS  2u     /* fields of fixed width, with room for sums */
+#define DTCI_TERNARY_ZERO    3u     /* nothing: every digit stands for zero */
+#define DTCI_TERNARY_DIGITS  4u     /* tokens of digits, of several terms */
+#define DTCI_TERNARY_WIDE    5u     /* fields, where those tokens would not be smaller */
 #define DTCI_TERNARY_WORKERS 32767u /* so that a sum's digit has 16 bits */
 #define DTCI_TERNARY_CHUNK   1280u  /* digits: whole groups of trits and of fields */
-#define DTCI_TERNARY_ROOM    1288u  /* for these and what fills their last bin up */
-#define DTCI_TRITS           160u   /* of a group */
+#define DTCI_TERNARY_ROOM    1288u  /* digits of a chunk, and what fills up its last bin */
+#define DTCI_TRITS           160u   /* digits of a group, which makes 32 bytes */
 
 DTCI_FN unsigned dtci_ternary_field_bits(const dtci_head *head) {
     return dtci_bit_width(2 * head->workers);
 }
 
-/* Bytes of scales and of what follows them, at the most. */
+/* Bytes of the payload; where it has tokens, what these must be fewer than. */
 DTCI_FN size_t dtci_ternary_bytes(const dtci_head *head) {
     size_t scales = 4 * dtci_blocks(head);
     if (head->variant == DTCI_TERNARY_ZERO) return scales;
@@ -3457,13 +4028,10 @@ DTCI_FN size_t dtci_ternary_bytes(const dtci_head *head) {
     return scales + dtci_fields_bytes(head->count, dtci_ternary_field_bits(head));
 }
 
-DTCI_FN size_t dtci_ternary_scratch(size_t count, size_t blocks) {
-    return dtci_room(4 * blocks) + dtci_room(2 * dtci_ceil_div(count, 5)) + dtci_coder_scratch(8);
-}
-
-/* Digits of n values, `chance` times which are chances in 2^24. No branch: it could not be foreseen. */
-DTCI_INLINE void dtci_ternary_draw(uint32_t *DTCI_RESTRICT digits, const char *values, double chance,
-                                   const dtci_random *random, size_t first, size_t n) {
+/* Draws the digits of n values, `chance` times which are chances in 2^24. There is no branch, since it could not be
+ * foreseen. */
+DTCI_INLINE void dtci_ternary_draw_as(uint32_t *DTCI_RESTRICT digits, const char *values, double chance,
+                                      const dtci_random *random, size_t first, size_t n) {
     size_t i;
     for (i = 0; i < n; i++) {
         uint32_t bits = dtci_float_bits(dtci_float_at(values, i));
@@ -3474,46 +4042,59 @@ DTCI_INLINE void dtci_ternary_draw(uint32_t *DTCI_RESTRICT digits, const char *v
     }
 }
 
-/* Digits of values[first..first+n), n <= DTCI_CHUNK; scales as on the wire. */
-DTCI_INLINE void dtci_ternary_digits(uint32_t *digits, const dtci_head *head, const unsigned char *scales,
-                                     const dtci_random *random, const dtci_source *source, size_t first, size_t n) {
-    size_t block = dtci_block(head), at, stop;
+DTCI_INLINE void dtci_ternary_draw_body(uint32_t *DTCI_RESTRICT digits, const char *values, double chance,
+                                        const dtci_random *random, size_t first, size_t n) {
+    if (n == DTCI_CHUNK)
+        dtci_ternary_draw_as(digits, values, chance, random, first, DTCI_CHUNK);
+    else
+        dtci_ternary_draw_as(digits, values, chance, random, first, n);
+}
+
+DTCI_TWIN(dtci_ternary_draw,
+          (uint32_t * DTCI_RESTRICT digits, const char *values, double chance, const dtci_random *random, size_t first,
+           size_t n),
+          (digits, values, chance, random, first, n))
+
+/* Draws the digits of values first .. first + n - 1, n <= DTCI_CHUNK, under scales as they are on the wire. */
+DTCI_FN void dtci_ternary_digits(uint32_t *digits, const dtci_encoding *e, const unsigned char *scales,
+                                 const dtci_random *random, size_t first, size_t n) {
+    size_t block = dtci_block(&e->head), at, stop;
     float chunk[DTCI_CHUNK];
-    const char *values = dtci_view(chunk, source, first, n);
+    const char *values = dtci_view(chunk, &e->source, first, n);
     for (at = 0; at < n; at = stop) {
         size_t b = (first + at) / block;
         double scale = (double)dtci_get_float(scales + 4 * b);
-        double chance = scale > 0 ? 16777216.0 / scale : 0.0;
         stop = (b + 1) * block - first < n ? (b + 1) * block - first : n;
-        if (stop - at == DTCI_CHUNK)
-            dtci_ternary_draw(digits, values, chance, random, first, DTCI_CHUNK);
-        else
-            dtci_ternary_draw(digits + at, values + 4 * at, chance, random, first + at, stop - at);
+        dtci_ternary_draw(digits + at, values + 4 * at, scale > 0 ? 16777216.0 / scale : 0.0, random, first + at,
+                          stop - at);
     }
 }
 
-/* One group of n digits, 0 < n <= DTCI_TRITS, as ceil(n/5) bytes. */
-DTCI_INLINE void dtci_trits_pack(uint16_t *bytes, const uint32_t *digits, size_t n) {
-    size_t stride = dtci_ceil_div(n, 5), j;
-    if (n == DTCI_TRITS) {
+/* Packs n <= DTCI_TERNARY_CHUNK digits, five to a bin: whole groups, then what is left. */
+DTCI_INLINE void dtci_trits_pack_body(uint16_t *DTCI_RESTRICT bins, const uint32_t *digits, size_t n) {
+    size_t stride, j;
+    for (; n >= DTCI_TRITS; n -= DTCI_TRITS, digits += DTCI_TRITS, bins += DTCI_TRITS / 5) {
         const uint32_t *d = digits;
         for (j = 0; j < DTCI_TRITS / 5; j++)
-            bytes[j] = (uint16_t)(d[j] + 3 * (d[32 + j] + 3 * (d[64 + j] + 3 * (d[96 + j] + 3 * d[128 + j]))));
-        return;
+            bins[j] = (uint16_t)(d[j] + 3 * (d[32 + j] + 3 * (d[64 + j] + 3 * (d[96 + j] + 3 * d[128 + j]))));
     }
+    stride = dtci_ceil_div(n, 5);
     for (j = 0; j < stride; j++) {
-        uint32_t byte = 0;
+        uint32_t bin = 0;
         unsigned k = 5;
-        while (k-- > 0) byte = 3 * byte + (k * stride + j < n ? digits[k * stride + j] : 1);
-        bytes[j] = (uint16_t)byte;
+        while (k-- > 0) bin = 3 * bin + (k * stride + j < n ? digits[k * stride + j] : 1);
+        bins[j] = (uint16_t)bin;
     }
 }
 
-DTCI_INLINE void dtci_trits_unpack(uint32_t *digits, const uint16_t *bytes, size_t n) {
-    size_t stride = dtci_ceil_div(n, 5), j, k;
-    uint32_t rest[DTCI_TRITS / 5];
-    if (n == DTCI_TRITS) {
-        for (j = 0; j < DTCI_TRITS / 5; j++) rest[j] = bytes[j];
+DTCI_TWIN(dtci_trits_pack, (uint16_t * DTCI_RESTRICT bins, const uint32_t *digits, size_t n), (bins, digits, n))
+
+/* The inverse of dtci_trits_pack. */
+DTCI_INLINE void dtci_trits_unpack_body(uint32_t *DTCI_RESTRICT digits, const uint16_t *bins, size_t n) {
+    size_t stride, j, k;
+    for (; n >= DTCI_TRITS; n -= DTCI_TRITS, digits += DTCI_TRITS, bins += DTCI_TRITS / 5) {
+        uint32_t rest[DTCI_TRITS / 5];
+        for (j = 0; j < DTCI_TRITS / 5; j++) rest[j] = bins[j];
         for (k = 0; k < 5; k++) {
             for (j = 0; j < DTCI_TRITS / 5; j++) {
                 uint32_t third = rest[j] * 171 >> 9; /* exact below 256 */
@@ -3521,32 +4102,35 @@ DTCI_INLINE void dtci_trits_unpack(uint32_t *digits, const uint16_t *bytes, size
                 rest[j] = third;
             }
         }
-        return;
     }
+    stride = dtci_ceil_div(n, 5);
     for (j = 0; j < stride; j++) {
-        uint32_t byte = bytes[j];
-        for (k = 0; k < 5; k++, byte /= 3)
-            if (k * stride + j < n) digits[k * stride + j] = byte % 3;
+        uint32_t bin = bins[j];
+        for (k = 0; k < 5; k++, bin /= 3)
+            if (k * stride + j < n) digits[k * stride + j] = bin % 3;
     }
 }
 
-/* Digits of sums, 0 .. 2 * terms, go as many into a bin as stay below 256: dtci_trits_pack's five of one term, three of
- * two, two of three to seven; from eight on, one. */
+DTCI_TWIN(dtci_trits_unpack, (uint32_t * DTCI_RESTRICT digits, const uint16_t *bins, size_t n), (digits, bins, n))
+
+/* The number of a sum's digits that share a bin: as many as keep it below 256; from eight terms on, one. */
 DTCI_FN size_t dtci_digits_group(const dtci_head *head) {
     return head->terms > 7 ? 1 : head->terms > 2 ? 2 : head->terms > 1 ? 3 : 5;
 }
 
+/* Bins of n digits, which are packed a chunk at a time. */
 DTCI_FN size_t dtci_digits_bins(const dtci_head *head, size_t n) {
     size_t group = dtci_digits_group(head);
     return n / DTCI_TERNARY_CHUNK * dtci_ceil_div(DTCI_TERNARY_CHUNK, group) +
            dtci_ceil_div(n % DTCI_TERNARY_CHUNK, group);
 }
 
-/* Bits of such a bin, and how many values it may take. */
+/* Bits of such a bin. */
 DTCI_FN unsigned dtci_digits_bits(const dtci_head *head) {
     return head->terms > 7 ? dtci_ternary_field_bits(head) : 8;
 }
 
+/* The largest such bin. */
 DTCI_FN uint32_t dtci_digits_top(const dtci_head *head) {
     uint32_t base = 2 * head->terms + 1, top = base;
     size_t group;
@@ -3554,8 +4138,9 @@ DTCI_FN uint32_t dtci_digits_top(const dtci_head *head) {
     return top - 1;
 }
 
-/* Bin j of `stride` holds digits j, stride + j, …, the first one the least. */
-DTCI_INLINE void dtci_digits_join(uint16_t *bins, const uint32_t *digits, uint32_t base, size_t group, size_t stride) {
+/* Bin j of `stride` bins holds digits j, stride + j, … to the given base, the first one the least. */
+DTCI_INLINE void dtci_digits_join(uint16_t *DTCI_RESTRICT bins, const uint32_t *digits, uint32_t base, size_t group,
+                                  size_t stride) {
     size_t j, k;
     for (j = 0; j < stride; j++) {
         uint32_t bin = 0;
@@ -3564,7 +4149,8 @@ DTCI_INLINE void dtci_digits_join(uint16_t *bins, const uint32_t *digits, uint32
     }
 }
 
-DTCI_INLINE void dtci_digits_split(uint32_t *digits, const uint16_t *bins, uint32_t base, size_t group, size_t stride) {
+DTCI_INLINE void dtci_digits_split(uint32_t *DTCI_RESTRICT digits, const uint16_t *bins, uint32_t base, size_t group,
+                                   size_t stride) {
     uint32_t inverse = (65535 + base) / base; /* bins below 256 are divided exactly */
     size_t j, k;
     for (j = 0; j < stride; j++) {
@@ -3577,206 +4163,223 @@ DTCI_INLINE void dtci_digits_split(uint32_t *digits, const uint16_t *bins, uint3
     }
 }
 
-/* The bins of n <= DTCI_TERNARY_CHUNK digits of a sum. The digits have room for a whole chunk and its last bin, and are
- * `terms` beyond n. */
-DTCI_INLINE void dtci_digits_pack(uint16_t *bins, const uint32_t *digits, const dtci_head *head, size_t n) {
-    uint32_t base = 2 * head->terms + 1;
-    switch (dtci_digits_group(head)) { /* constants, for SIMD */
-    case 3:
+/* Packs n <= DTCI_TERNARY_CHUNK digits of a sum, `group` of them to a bin. The array has room for DTCI_TERNARY_ROOM
+ * digits, and those after the first n stand for zero. */
+DTCI_INLINE void dtci_digits_pack_body(uint16_t *DTCI_RESTRICT bins, const uint32_t *digits, uint32_t base,
+                                       size_t group, size_t n) {
+    if (group == 3)
         dtci_digits_join(bins, digits, base, 3, dtci_ceil_div(n, 3));
-        break;
-    case 2:
+    else if (group == 2)
         dtci_digits_join(bins, digits, base, 2, dtci_ceil_div(n, 2));
-        break;
-    default:
+    else
         dtci_digits_join(bins, digits, base, 1, n);
-    }
 }
 
-DTCI_INLINE void dtci_digits_unpack(uint32_t *digits, const uint16_t *bins, const dtci_head *head, size_t n) {
-    uint32_t base = 2 * head->terms + 1;
-    switch (dtci_digits_group(head)) {
-    case 3:
+DTCI_TWIN(dtci_digits_pack,
+          (uint16_t * DTCI_RESTRICT bins, const uint32_t *digits, uint32_t base, size_t group, size_t n),
+          (bins, digits, base, group, n))
+
+/* The inverse of dtci_digits_pack. */
+DTCI_INLINE void dtci_digits_unpack_body(uint32_t *DTCI_RESTRICT digits, const uint16_t *bins, uint32_t base,
+                                         size_t group, size_t n) {
+    if (group == 3)
         dtci_digits_split(digits, bins, base, 3, dtci_ceil_div(n, 3));
-        break;
-    case 2:
+    else if (group == 2)
         dtci_digits_split(digits, bins, base, 2, dtci_ceil_div(n, 2));
+    else
+        dtci_digits_split(digits, bins, base, 1, n);
+}
+
+DTCI_TWIN(dtci_digits_unpack,
+          (uint32_t * DTCI_RESTRICT digits, const uint16_t *bins, uint32_t base, size_t group, size_t n),
+          (digits, bins, base, group, n))
+
+/* Digits first .. first + n - 1 of an opened packet, n <= DTCI_TERNARY_CHUNK; first is a multiple of that. The array
+ * has room for DTCI_TERNARY_ROOM digits. */
+DTCI_FN void dtci_ternary_unpack(uint32_t *digits, const dtci_packet *packet, size_t first, size_t n) {
+    const dtci_head *head = &packet->head;
+    const unsigned char *from = packet->payload + 4 * dtci_blocks(head);
+    uint16_t bins[DTCI_TERNARY_CHUNK / 5];
+    size_t i;
+    switch (head->variant) {
+    case DTCI_TERNARY_BASE3:
+        dtci_bins_from_bytes(bins, from + first / 5, dtci_ceil_div(n, 5));
+        dtci_trits_unpack(digits, bins, n);
+        break;
+    case DTCI_TERNARY_TOKENS:
+        dtci_trits_unpack(digits, packet->bins + first / 5, n);
+        break;
+    case DTCI_TERNARY_ZERO:
+        for (i = 0; i < n; i++) digits[i] = head->terms;
+        break;
+    case DTCI_TERNARY_DIGITS:
+        dtci_digits_unpack(digits, packet->bins + dtci_digits_bins(head, first), 2 * head->terms + 1,
+                           dtci_digits_group(head), n);
         break;
     default:
-        dtci_digits_split(digits, bins, base, 1, n);
+        for (i = 0; i < n; i += DTCI_GROUP)
+            dtci_fields_unpack(digits + i, from, first + i, n - i < DTCI_GROUP ? n - i : DTCI_GROUP,
+                               dtci_ternary_field_bits(head));
     }
 }
 
-/* Digits first .. first + n - 1, n <= DTCI_TERNARY_CHUNK, of a payload that cannot fail any more; first is a multiple
- * of its groups. `tokens` are its bytes of trits, or digits, where those are tokens. */
-DTCI_INLINE void dtci_ternary_load(uint32_t *digits, const dtci_head *head, const unsigned char *payload,
-                                   const uint16_t *tokens, size_t first, size_t n) {
-    const unsigned char *from = payload + 4 * dtci_blocks(head);
-    unsigned field_bits = dtci_ternary_field_bits(head);
-    size_t done, m, i;
-    for (done = 0; done < n; done += m, first += m, digits += m) {
-        uint16_t bytes[DTCI_TRITS / 5];
-        switch (head->variant) {
-        case DTCI_TERNARY_BASE3:
-        case DTCI_TERNARY_TOKENS:
-            m = n - done < DTCI_TRITS ? n - done : DTCI_TRITS;
-            if (head->variant == DTCI_TERNARY_TOKENS)
-                for (i = 0; i < dtci_ceil_div(m, 5); i++) bytes[i] = tokens[first / 5 + i];
-            else if (m == DTCI_TRITS)
-                for (i = 0; i < DTCI_TRITS / 5; i++) bytes[i] = from[first / 5 + i];
-            else
-                for (i = 0; i < dtci_ceil_div(m, 5); i++) bytes[i] = from[first / 5 + i];
-            dtci_trits_unpack(digits, bytes, m);
-            break;
-        case DTCI_TERNARY_FIELDS:
-        case DTCI_TERNARY_WIDE:
-            m = n - done < 256 ? n - done : 256;
-            dtci_fields_unpack(digits, from + first / 256 * 32 * field_bits, m, field_bits);
-            break;
-        case DTCI_TERNARY_ZERO:
-            m = n - done;
-            for (i = 0; i < m; i++) digits[i] = head->terms;
-            break;
-        default:
-            m = n - done;
-            dtci_digits_unpack(digits, tokens + first / DTCI_TERNARY_CHUNK * dtci_digits_bins(head, DTCI_TERNARY_CHUNK),
-                               head, m);
+/* Values of n <= DTCI_CHUNK digits, the first of which is value `first`. */
+DTCI_FN void dtci_ternary_floats(char *to, const dtci_packet *packet, const uint32_t *digits, size_t first, size_t n) {
+    size_t block = dtci_block(&packet->head), at, stop;
+    int32_t terms = (int32_t)packet->head.terms;
+    for (at = 0; at < n; at = stop) {
+        size_t b = (first + at) / block, end = (b + 1) * block - first;
+        float scale = dtci_get_float(packet->payload + 4 * b);
+        stop = end < n ? end : n;
+        if (131072 * fabs((double)scale) > (double)FLT_MAX) { /* more than any |digit - terms| */
+            for (; at < stop; at++) {
+                float x = dtci_to_float((double)((int32_t)digits[at] - terms) * (double)scale);
+                memcpy(to + 4 * at, &x, 4);
+            }
+        } else {
+            dtci_multiples(to + 4 * at, digits + at, scale, -terms, stop - at);
         }
     }
 }
 
-/* Decodes a payload that cannot fail any more. */
-DTCI_INLINE void dtci_ternary_emit_body(const dtci_head *head, const unsigned char *payload, const uint16_t *tokens,
-                                        const dtci_sink *sink, unsigned has) {
-    size_t block = dtci_block(head), first, n, part, m, at, stop;
-    int32_t terms = (int32_t)head->terms;
+DTCI_FN dtc_status dtci_ternary_decode(const dtci_packet *packet, const dtci_sink *sink,
+                                       const dtc_decode_options *options, dtci_arena *arena) {
+    size_t count = packet->head.count, first, n, part, m;
     uint32_t digits[DTCI_TERNARY_ROOM];
     float chunk[DTCI_CHUNK];
-    (void)has;
-    for (first = 0; first < head->count; first += n) {
-        n = head->count - first < DTCI_TERNARY_CHUNK ? head->count - first : DTCI_TERNARY_CHUNK;
-        dtci_ternary_load(digits, head, payload, tokens, first, n);
+    (void)options;
+    (void)arena;
+    for (first = 0; first < count; first += n) {
+        n = count - first < DTCI_TERNARY_CHUNK ? count - first : DTCI_TERNARY_CHUNK;
+        dtci_ternary_unpack(digits, packet, first, n);
         for (part = 0; part < n; part += m) {
-            char *to = dtci_place(chunk, sink, first + part);
             m = n - part < DTCI_CHUNK ? n - part : DTCI_CHUNK;
-            for (at = 0; at < m; at = stop) {
-                size_t b = (first + part + at) / block, end = (b + 1) * block - first - part;
-                float scale = dtci_get_float(payload + 4 * b);
-                stop = end < m ? end : m;
-                if (131072 * fabs((double)scale) > (double)FLT_MAX) { /* more than any |digit - terms| */
-                    for (; at < stop; at++) {
-                        float x = dtci_to_float((double)((int32_t)digits[part + at] - terms) * (double)scale);
-                        memcpy(to + 4 * at, &x, 4);
-                    }
-                } else if (stop - at == DTCI_CHUNK) {
-                    dtci_multiples(to, digits + part, scale, -terms, DTCI_CHUNK);
-                } else {
-                    dtci_multiples(to + 4 * at, digits + part + at, scale, -terms, stop - at);
-                }
-            }
-            dtci_store_placed(sink, first + part, chunk, m);
+            dtci_ternary_floats(dtci_sink_place(chunk, sink, first + part), packet, digits + part, first + part, m);
+            dtci_sink_deliver(sink, first + part, chunk, m);
         }
     }
+    return DTC_OK;
 }
 
-DTCI_TWIN(dtci_ternary_emit,
-          (const dtci_head *head, const unsigned char *payload, const uint16_t *tokens, const dtci_sink *sink,
-           unsigned has),
-          (head, payload, tokens, sink, has))
-
-/* Draws all digits and packs them: as fields, or as bytes of trits, which go to `bytes` if that is not NULL. */
-DTCI_INLINE void dtci_ternary_pack_body(unsigned char *to, uint16_t *bytes, const dtci_head *head,
-                                        const unsigned char *scales, const dtci_random *random,
-                                        const dtci_source *source, unsigned has) {
-    unsigned field_bits = dtci_ternary_field_bits(head);
-    uint32_t digits[DTCI_TERNARY_CHUNK];
-    size_t first, n, i, j, m;
-    (void)has;
-    for (first = 0; first < head->count; first += n) {
-        n = head->count - first < DTCI_TERNARY_CHUNK ? head->count - first : DTCI_TERNARY_CHUNK;
-        for (i = 0; i < n; i += m) {
-            m = n - i < DTCI_CHUNK ? n - i : DTCI_CHUNK;
-            dtci_ternary_digits(digits + i, head, scales, random, source, first + i, m);
-            if (head->variant == DTCI_TERNARY_FIELDS)
-                dtci_fields_pack(to + (first + i) / 256 * 32 * field_bits, digits + i, m, field_bits);
-        }
-        for (i = 0; i < n && head->variant != DTCI_TERNARY_FIELDS; i += m) {
-            uint16_t group[DTCI_TRITS / 5];
-            m = n - i < DTCI_TRITS ? n - i : DTCI_TRITS;
-            dtci_trits_pack(group, digits + i, m);
-            if (bytes)
-                memcpy(bytes + (first + i) / 5, group, 2 * dtci_ceil_div(m, 5));
-            else if (m == DTCI_TRITS)
-                for (j = 0; j < DTCI_TRITS / 5; j++) to[(first + i) / 5 + j] = (unsigned char)group[j];
-            else
-                for (j = 0; j < dtci_ceil_div(m, 5); j++) to[(first + i) / 5 + j] = (unsigned char)group[j];
-        }
-    }
+DTCI_FN dtc_status dtci_ternary_check_spec(const dtc_spec *spec) {
+    if (!dtci_finite(spec->ternary.clip) || spec->ternary.clip < 0 || !dtci_finite(spec->ternary.scale) ||
+        spec->ternary.scale < 0 || (unsigned)spec->ternary.pack > DTC_PACK_BASE3 ||
+        spec->workers > DTCI_TERNARY_WORKERS)
+        return DTC_ERROR_SPEC;
+    return DTC_OK;
 }
 
-DTCI_TWIN(dtci_ternary_pack,
-          (unsigned char *to, uint16_t *bytes, const dtci_head *head, const unsigned char *scales,
-           const dtci_random *random, const dtci_source *source, unsigned has),
-          (to, bytes, head, scales, random, source, has))
+DTCI_FN size_t dtci_ternary_scratch(const dtc_spec *spec, size_t count) {
+    size_t blocks = spec->block && spec->block < count ? dtci_ceil_div(count, spec->block) : 1;
+    size_t bins = dtci_ceil_div(count, 5), scales = dtci_room(4 * blocks);
+    return spec->ternary.pack == DTC_PACK_BASE3 ? scales : scales + dtci_room(2 * bins) + dtci_coder_scratch(bins, 8);
+}
 
-DTCI_FN dtc_status dtci_ternary_encode(const dtc_spec *spec, dtci_head *head, unsigned char *to, size_t capacity,
-                                       size_t *bytes, const dtci_source *source, const dtci_sink *residual,
-                                       dtci_arena *arena) {
-    size_t blocks = dtci_blocks(head), block = dtci_block(head), groups = dtci_ceil_div(head->count, 5), n, b, i;
-    double clip = spec->ternary.clip > 0 ? (double)spec->ternary.clip : 2.5;
-    dtci_random random = dtci_random_open(spec->seed);
-    unsigned char *scales = (unsigned char *)dtci_take(arena, 4 * blocks);
-    uint16_t *trit_bytes = (uint16_t *)dtci_take(arena, 2 * groups);
-    dtci_coder coder;
-    int zero = 1;
-    if (!dtci_coder_open(&coder, 8, arena) || !scales || !trit_bytes) return DTC_ERROR_SCRATCH;
-    head->variant =
-        head->workers > 1 && spec->ternary.pack == DTC_PACK_BASE3 ? DTCI_TERNARY_FIELDS : DTCI_TERNARY_BASE3;
-    *bytes = dtci_ternary_bytes(head);
-    for (b = 0; b < blocks; b++) {
-        dtci_stats stats;
+/* Finds the blocks' scales; *zero is whether all are 0. */
+DTCI_FN dtc_status dtci_ternary_scales(unsigned char *scales, int *zero, const dtci_encoding *e) {
+    size_t blocks = dtci_blocks(&e->head), block = dtci_block(&e->head), count = e->head.count, b;
+    double clip = e->spec->ternary.clip > 0 ? (double)e->spec->ternary.clip : 2.5;
+    for (*zero = 1, b = 0; b < blocks; b++) {
+        size_t n = count - b * block < block ? count - b * block : block;
+        dtci_stats stats = dtci_scan(&e->source, b * block, n);
         double scale, bound;
-        n = head->count - b * block < block ? head->count - b * block : block;
-        stats = dtci_scan(source, b * block, n, head->has);
         if (!stats.finite) return DTC_ERROR_NONFINITE;
         scale = (double)(-stats.min > stats.max ? -stats.min : stats.max);
         bound = clip * sqrt(stats.squares / (double)n);
         if (bound < scale) scale = bound;
-        if (spec->ternary.scale > 0) scale = (double)spec->ternary.scale;
+        if (e->spec->ternary.scale > 0) scale = (double)e->spec->ternary.scale;
         dtci_put_float(scales + 4 * b, dtci_float_up(scale > 0 ? scale : 0)); /* not -0 */
-        zero &= !(scale > 0);
+        *zero &= !(scale > 0);
     }
-    if (*bytes > 4 * (size_t)head->count) return dtci_store_instead(head);
-    if (capacity < 4 * blocks) return DTC_ERROR_CAPACITY;
-    memcpy(to, scales, 4 * blocks);
-    if (zero && head->variant != DTCI_TERNARY_FIELDS) { /* fields keep their size, for sums */
-        head->variant = DTCI_TERNARY_ZERO;
-        *bytes = 4 * blocks;
-    } else if (head->variant == DTCI_TERNARY_FIELDS || spec->ternary.pack == DTC_PACK_BASE3) {
-        if (capacity < *bytes) return DTC_ERROR_CAPACITY;
-        dtci_ternary_pack(to + 4 * blocks, NULL, head, scales, &random, source, head->has);
-    } else {
-        dtci_tokens_plan plan;
-        dtci_ternary_pack(NULL, trit_bytes, head, scales, &random, source, head->has);
-        dtci_coder_count(&coder, trit_bytes, groups, 8);
-        plan = dtci_coder_choose(&coder);
-        if (plan.bytes < groups) {
-            size_t size = dtci_coder_write(&coder, &plan, to + 4 * blocks, capacity - 4 * blocks);
-            if (!size) return DTC_ERROR_CAPACITY;
-            head->variant = DTCI_TERNARY_TOKENS;
-            *bytes = 4 * blocks + size;
-        } else {
-            if (capacity < *bytes) return DTC_ERROR_CAPACITY;
-            for (i = 0; i < groups; i++) to[4 * blocks + i] = (unsigned char)trit_bytes[i];
-        }
-    }
-    if (residual) dtci_ternary_emit(head, to, trit_bytes, residual, head->has);
     return DTC_OK;
 }
 
-/* The size a packet of this head must have; for tokens, the least. */
-DTCI_FN dtc_status dtci_ternary_check(const dtci_head *head) {
-    size_t size = dtci_payload_bytes(head);
+/* Draws all digits, and packs them: as fields, as bytes, or, where `bins` is not NULL, as bins. */
+DTCI_FN void dtci_ternary_pack(unsigned char *to, uint16_t *bins, const dtci_encoding *e, const unsigned char *scales) {
+    dtci_random random = dtci_random_of(e->spec->seed);
+    unsigned field_bits = dtci_ternary_field_bits(&e->head);
+    uint32_t digits[DTCI_TERNARY_CHUNK];
+    size_t count = e->head.count, first, n, i, m;
+    for (first = 0; first < count; first += n) {
+        uint16_t packed[DTCI_TERNARY_CHUNK / 5];
+        n = count - first < DTCI_TERNARY_CHUNK ? count - first : DTCI_TERNARY_CHUNK;
+        for (i = 0; i < n; i += m) {
+            m = n - i < DTCI_CHUNK ? n - i : DTCI_CHUNK;
+            dtci_ternary_digits(digits + i, e, scales, &random, first + i, m);
+            if (e->head.variant == DTCI_TERNARY_FIELDS) dtci_fields_pack(to, digits + i, first + i, m, field_bits);
+        }
+        if (e->head.variant == DTCI_TERNARY_FIELDS) continue;
+        dtci_trits_pack(bins ? bins + first / 5 : packed, digits, n);
+        if (!bins) dtci_bytes_from_bins(to + first / 5, packed, dtci_ceil_div(n, 5));
+    }
+}
+
+/* Writes digits as tokens of bytes if these are smaller than the bytes, else as these. */
+DTCI_FN dtc_status dtci_ternary_write(dtci_encoding *e, uint16_t *bins, const unsigned char *scales) {
+    size_t before = 4 * dtci_blocks(&e->head), n = dtci_ceil_div(e->head.count, 5), size;
+    unsigned char *to = e->payload + before;
+    dtci_tokens_plan plan;
+    dtci_coder coder;
+    dtc_status status;
+    if (!dtci_coder_take(&coder, n, 8, &e->arena)) return DTC_ERROR_SCRATCH;
+    dtci_ternary_pack(NULL, bins, e, scales);
+    dtci_coder_count(&coder, bins, n, 8);
+    plan = dtci_coder_choose(&coder);
+    status = dtci_bins_write(&coder, &plan, n, to, e->capacity - before, &size);
+    if (status != DTC_OK) return status;
+    if (size) {
+        e->head.variant = DTCI_TERNARY_TOKENS;
+        e->bytes = before + size;
+        return DTC_OK;
+    }
+    if (e->capacity < e->bytes) return DTC_ERROR_CAPACITY;
+    dtci_bytes_from_bins(to, bins, n);
+    return DTC_OK;
+}
+
+DTCI_FN dtc_status dtci_ternary_encode(dtci_encoding *e) {
+    size_t scales_bytes = 4 * dtci_blocks(&e->head);
+    int base3 = e->spec->ternary.pack == DTC_PACK_BASE3, zero;
+    unsigned char *scales = (unsigned char *)dtci_take(&e->arena, scales_bytes);
+    uint16_t *bins = base3 ? NULL : (uint16_t *)dtci_take(&e->arena, 2 * dtci_ceil_div(e->head.count, 5));
+    dtc_status status;
+    dtci_packet made;
+    if (!scales || (!bins && !base3)) return DTC_ERROR_SCRATCH;
+    e->head.variant = base3 && e->head.workers > 1 ? DTCI_TERNARY_FIELDS : DTCI_TERNARY_BASE3;
+    e->bytes = dtci_ternary_bytes(&e->head);
+    status = dtci_ternary_scales(scales, &zero, e);
+    if (status != DTC_OK) return status;
+    if (e->bytes > 4 * (size_t)e->head.count) return dtci_store_instead(&e->head);
+    if (e->capacity < scales_bytes) return DTC_ERROR_CAPACITY;
+    memcpy(e->payload, scales, scales_bytes);
+    if (zero && e->head.variant != DTCI_TERNARY_FIELDS) { /* fields keep their size, for sums */
+        e->head.variant = DTCI_TERNARY_ZERO;
+        e->bytes = scales_bytes;
+    } else if (base3) {
+        if (e->capacity < e->bytes) return DTC_ERROR_CAPACITY;
+        dtci_ternary_pack(e->payload + scales_bytes, NULL, e, scales);
+    } else {
+        status = dtci_ternary_write(e, bins, scales);
+        if (status != DTC_OK) return status;
+    }
+    if (!e->residual) return DTC_OK;
+    made.head = e->head;
+    made.payload = e->payload;
+    made.bins = bins;
+    return dtci_ternary_decode(&made, e->residual, NULL, NULL);
+}
+
+/* The number of tokens' bins in a payload. */
+DTCI_FN size_t dtci_ternary_bins(const dtci_head *head) {
+    return head->variant == DTCI_TERNARY_TOKENS   ? dtci_ceil_div(head->count, 5)
+           : head->variant == DTCI_TERNARY_DIGITS ? dtci_digits_bins(head, head->count)
+                                                  : 0;
+}
+
+DTCI_FN dtc_status dtci_ternary_check(dtci_packet *packet) {
+    const dtci_head *head = &packet->head;
+    size_t bins = dtci_ternary_bins(head), size = packet->payload_bytes;
+    packet->scratch = bins ? dtci_bins_scratch(bins) : 0;
     if (head->variant > DTCI_TERNARY_WIDE || head->seed) return DTC_ERROR_HEAD;
     if (head->variant <= DTCI_TERNARY_TOKENS && head->terms > 1) return DTC_ERROR_HEAD;
     if (head->variant == DTCI_TERNARY_DIGITS && head->terms < 2) return DTC_ERROR_HEAD;
@@ -3786,158 +4389,159 @@ DTCI_FN dtc_status dtci_ternary_check(const dtci_head *head) {
     return size == dtci_ternary_bytes(head) ? DTC_OK : DTC_ERROR_SIZE;
 }
 
-/* How many tokens there are. */
-DTCI_FN size_t dtci_ternary_tokens(const dtci_head *head) {
-    return head->variant == DTCI_TERNARY_TOKENS   ? dtci_ceil_div(head->count, 5)
-           : head->variant == DTCI_TERNARY_DIGITS ? dtci_digits_bins(head, head->count)
-                                                  : 0;
+DTCI_FN int dtci_trits_sound(const unsigned char *bytes, size_t n) {
+    unsigned char most = 0;
+    size_t i;
+    for (; n >= 256; bytes += 256, n -= 256)
+        for (i = 0; i < 256; i++) most = bytes[i] > most ? bytes[i] : most;
+    for (i = 0; i < n; i++) most = bytes[i] > most ? bytes[i] : most;
+    return most <= 242;
 }
 
-DTCI_FN size_t dtci_ternary_decode_scratch(const dtci_head *head) {
-    size_t tokens = dtci_ternary_tokens(head);
-    return tokens ? dtci_decoder_scratch(tokens) : 0;
-}
-
-/* Finds a payload sound, and decodes its tokens, if it has any, into the arena. */
-DTCI_FN dtc_status dtci_ternary_open(uint16_t **tokens, const dtci_head *head, const unsigned char *payload,
-                                     dtci_arena *arena) {
-    size_t scales = 4 * dtci_blocks(head), n = dtci_ternary_tokens(head), i;
-    int digits = head->variant == DTCI_TERNARY_DIGITS;
-    uint32_t bad = 0, top = digits ? dtci_digits_top(head) : 242;
-    *tokens = NULL;
-    for (i = 0; i < scales; i += 4) {
-        if (!dtci_finite(dtci_get_float(payload + i))) return DTC_ERROR_PAYLOAD;
-    }
-    if (n) {
-        dtci_arena work;
-        dtci_decoder *decoder;
-        dtc_status status;
-        *tokens = (uint16_t *)dtci_take(arena, 2 * n);
-        work = *arena;
-        decoder = (dtci_decoder *)dtci_take(&work, sizeof *decoder);
-        if (!decoder || !*tokens) return DTC_ERROR_SCRATCH;
-        status = dtci_tokens_read(*tokens, n, digits ? dtci_digits_bits(head) : 8, payload + scales,
-                                  dtci_payload_bytes(head) - scales, decoder);
+DTCI_FN dtc_status dtci_ternary_open(dtci_packet *packet, dtci_arena *arena, unsigned skip) {
+    const dtci_head *head = &packet->head;
+    size_t scales = 4 * dtci_blocks(head), bins = dtci_ternary_bins(head);
+    const unsigned char *from = packet->payload + scales;
+    int digits = head->variant == DTCI_TERNARY_DIGITS, sound = 1;
+    uint16_t least = 65535, most = 0;
+    dtc_status status;
+    packet->bins = NULL;
+    if (!dtci_scales_finite(packet->payload, dtci_blocks(head), 4)) return DTC_ERROR_PAYLOAD;
+    if (bins && !(skip & DTCI_OPEN_NO_TOKENS)) {
+        status = dtci_bins_open(&packet->bins, bins, digits ? dtci_digits_bits(head) : 8, from,
+                                packet->payload_bytes - scales, arena);
         if (status != DTC_OK) return status;
-        for (i = 0; i < n; i++) bad |= (*tokens)[i] > top;
+        dtci_bins_range(&least, &most, packet->bins, bins);
+        sound = most <= (digits ? dtci_digits_top(head) : 242);
     } else if (head->variant == DTCI_TERNARY_BASE3) {
-        const unsigned char *p = payload + scales, *end = p + dtci_ceil_div(head->count, 5);
-        unsigned char most = 0;
-        for (; end - p >= 256; p += 256)
-            for (i = 0; i < 256; i++) most = p[i] > most ? p[i] : most;
-        for (; p < end; p++) most = *p > most ? *p : most;
-        bad = most > top;
+        sound = dtci_trits_sound(from, dtci_ceil_div(head->count, 5));
+    } else if ((head->variant == DTCI_TERNARY_FIELDS || head->variant == DTCI_TERNARY_WIDE) &&
+               !(skip & DTCI_OPEN_NO_FIELDS)) {
+        sound = dtci_fields_sound(from, head->count, dtci_ternary_field_bits(head), 2 * head->terms);
     }
-    return bad ? DTC_ERROR_PAYLOAD : DTC_OK;
+    return sound ? DTC_OK : DTC_ERROR_PAYLOAD;
 }
 
-DTCI_FN dtc_status dtci_ternary_decode(const dtci_head *head, const unsigned char *payload, const dtci_sink *sink,
-                                       dtci_arena *arena) {
-    uint16_t *tokens;
-    dtc_status status = dtci_ternary_open(&tokens, head, payload, arena);
-    if (status == DTC_OK) dtci_ternary_emit(head, payload, tokens, sink, head->has);
-    return status;
+DTCI_FN void dtci_ternary_describe(const dtci_packet *packet, dtc_spec *spec) {
+    uint32_t fixed = packet->head.workers > 1 ? DTCI_TERNARY_FIELDS : DTCI_TERNARY_BASE3;
+    spec->ternary.pack = packet->head.variant == fixed ? DTC_PACK_BASE3 : DTC_PACK_HUFFMAN;
 }
 
-/* Scratch of adding. Fields of fixed width take none. */
-DTCI_FN size_t dtci_ternary_add_scratch(const dtci_head *a, const dtci_head *b) {
-    if (a->variant == DTCI_TERNARY_FIELDS) return 0;
-    return dtci_room(2 * (size_t)a->count) + dtci_room(2 * dtci_ternary_tokens(a)) +
-           dtci_room(2 * dtci_ternary_tokens(b)) + dtci_room(sizeof(dtci_decoder)) +
-           dtci_coder_scratch(dtci_ternary_field_bits(a) > 8 ? dtci_ternary_field_bits(a) : 8);
+DTCI_FN dtc_status dtci_ternary_plan_add(dtci_addition *sum) {
+    size_t bins = dtci_digits_bins(&sum->head, sum->head.count);
+    sum->fixed = sum->a->head.variant == DTCI_TERNARY_FIELDS;
+    if (sum->fixed != (sum->b->head.variant == DTCI_TERNARY_FIELDS)) return DTC_ERROR_INCOMPATIBLE_PACKING;
+    sum->head.variant = sum->fixed ? DTCI_TERNARY_FIELDS : DTCI_TERNARY_WIDE;
+    sum->bound = dtci_ternary_bytes(&sum->head);
+    sum->scratch = sum->fixed ? 0 : dtci_room(2 * bins) + dtci_coder_scratch(bins, dtci_digits_bits(&sum->head));
+    return DTC_OK;
 }
 
-/* Bins of the sums of digits; tells the largest sum, and in which bits any is not that of zeros. */
-DTCI_INLINE void dtci_ternary_sum_body(uint32_t *any, uint32_t *most, uint16_t *bins, const dtci_head *sum,
-                                       const dtci_head *a, const unsigned char *from_a, const uint16_t *tokens_a,
-                                       const dtci_head *b, const unsigned char *from_b, const uint16_t *tokens_b,
-                                       unsigned has) {
-    uint32_t terms = sum->terms, some[DTCI_TERNARY_ROOM], more[DTCI_TERNARY_ROOM], differ = 0, largest = 0;
-    size_t first, n, i;
-    (void)has;
-    for (first = 0; first < sum->count; first += n) {
-        n = sum->count - first < DTCI_TERNARY_CHUNK ? sum->count - first : DTCI_TERNARY_CHUNK;
-        dtci_ternary_load(some, a, from_a, tokens_a, first, n);
-        dtci_ternary_load(more, b, from_b, tokens_b, first, n);
-        for (i = n; i < DTCI_TERNARY_ROOM; i++) { /* as the bins are filled up, and for loops of constant bounds */
+/* The bins of the sums of digits. Returns whether any sum is not that of zeros. */
+DTCI_FN int dtci_ternary_sum(uint16_t *bins, const dtci_addition *sum) {
+    size_t count = sum->head.count, group = dtci_digits_group(&sum->head), first, n, i;
+    uint32_t terms = sum->head.terms, some[DTCI_TERNARY_ROOM], more[DTCI_TERNARY_ROOM], differ = 0;
+    for (first = 0; first < count; first += n) {
+        n = count - first < DTCI_TERNARY_CHUNK ? count - first : DTCI_TERNARY_CHUNK;
+        dtci_ternary_unpack(some, sum->a, first, n);
+        dtci_ternary_unpack(more, sum->b, first, n);
+        for (i = n; i < DTCI_TERNARY_ROOM; i++) { /* what fills up the last bin, and loops of constant bounds */
             some[i] = terms;
             more[i] = 0;
         }
         for (i = 0; i < DTCI_TERNARY_ROOM; i++) {
             some[i] += more[i];
             differ |= some[i] ^ terms;
-            largest = some[i] > largest ? some[i] : largest;
         }
-        dtci_digits_pack(bins + dtci_digits_bins(sum, first), some, sum, n);
+        dtci_digits_pack(bins + dtci_digits_bins(&sum->head, first), some, 2 * terms + 1, group, n);
     }
-    *any = differ;
-    *most = largest;
+    return differ != 0;
 }
 
-DTCI_TWIN(dtci_ternary_sum,
-          (uint32_t * any, uint32_t *most, uint16_t *bins, const dtci_head *sum, const dtci_head *a,
-           const unsigned char *from_a, const uint16_t *tokens_a, const dtci_head *b, const unsigned char *from_b,
-           const uint16_t *tokens_b, unsigned has),
-          (any, most, bins, sum, a, from_a, tokens_a, b, from_b, tokens_b, has))
-
-/* Sums of digits: packed as they are, where both are fields of fixed width; else coded anew, by what the sum is alone,
- * so that the order of adding does not show. `to` may be either's payload. */
-DTCI_FN dtc_status dtci_ternary_add(dtci_head *sum, unsigned char *to, size_t capacity, size_t *bytes,
-                                    const dtci_head *a, const unsigned char *from_a, const dtci_head *b,
-                                    const unsigned char *from_b, dtci_arena *arena, dtci_check *check) {
-    size_t scales = 4 * dtci_blocks(sum), first, n, i;
-    unsigned bits = dtci_ternary_field_bits(sum);
-    uint16_t *tokens_a, *tokens_b, *bins;
-    uint32_t any, most;
-    dtc_status status;
-    for (i = 0; i < scales; i++)
-        if (from_a[i] != from_b[i]) return DTC_ERROR_INCOMPATIBLE_GRID;
-    if ((a->variant == DTCI_TERNARY_FIELDS) != (b->variant == DTCI_TERNARY_FIELDS))
-        return DTC_ERROR_INCOMPATIBLE_PACKING;
-    sum->variant = DTCI_TERNARY_FIELDS;
-    *bytes = dtci_ternary_bytes(sum);
-    if (a->variant == DTCI_TERNARY_FIELDS) {
-        if (capacity < *bytes) return DTC_ERROR_CAPACITY;
-        memmove(to, from_a, scales);
-        return dtci_fields_sum(to + scales, from_a + scales, from_b + scales, sum->count, bits, sum->has, check)
-                   ? DTC_ERROR_PAYLOAD
-                   : DTC_OK;
+/* Writes bins as fields. */
+DTCI_FN void dtci_ternary_widen(dtci_addition *sum, const uint16_t *bins, size_t scales) {
+    size_t count = sum->head.count, group = dtci_digits_group(&sum->head), first, n, i;
+    unsigned bits = dtci_ternary_field_bits(&sum->head);
+    uint32_t digits[DTCI_TERNARY_ROOM];
+    for (first = 0; first < count; first += n) {
+        n = count - first < DTCI_TERNARY_CHUNK ? count - first : DTCI_TERNARY_CHUNK;
+        dtci_digits_unpack(digits, bins + dtci_digits_bins(&sum->head, first), 2 * sum->head.terms + 1, group, n);
+        for (i = 0; i < n; i += DTCI_GROUP)
+            dtci_fields_pack(sum->payload + scales, digits + i, first + i, n - i < DTCI_GROUP ? n - i : DTCI_GROUP,
+                             bits);
     }
-    bins = (uint16_t *)dtci_take(arena, 2 * dtci_digits_bins(sum, sum->count));
-    if (!bins && sum->count) return DTC_ERROR_SCRATCH;
-    status = dtci_ternary_open(&tokens_a, a, from_a, arena);
-    if (status == DTC_OK) status = dtci_ternary_open(&tokens_b, b, from_b, arena);
-    if (status != DTC_OK) return status;
-    dtci_ternary_sum(&any, &most, bins, sum, a, from_a, tokens_a, b, from_b, tokens_b, sum->has);
-    if (most > 2 * sum->terms) return DTC_ERROR_PAYLOAD;
-    if (capacity < scales) return DTC_ERROR_CAPACITY;
-    memmove(to, from_a, scales);
-    sum->variant = any ? DTCI_TERNARY_WIDE : DTCI_TERNARY_ZERO;
-    *bytes = dtci_ternary_bytes(sum);
+}
+
+/* Digits of fixed width are added as they are packed. Others are coded anew by what the sum alone is, so that the order
+ * of adding does not show. */
+DTCI_FN dtc_status dtci_ternary_add(dtci_addition *sum) {
+    size_t scales = 4 * dtci_blocks(&sum->head), n = dtci_digits_bins(&sum->head, sum->head.count), size = 0;
+    unsigned bits = dtci_digits_bits(&sum->head);
+    dtc_status status;
+    uint16_t *bins;
+    int any;
+    sum->bytes = sum->bound;
+    if (!dtci_same(sum->a->payload, sum->b->payload, scales)) return DTC_ERROR_INCOMPATIBLE_GRID;
+    if (sum->capacity < (sum->fixed ? sum->bytes : scales)) return DTC_ERROR_CAPACITY;
+    if (sum->fixed) {
+        sum->verify.largest_a = 2 * sum->a->head.terms;
+        sum->verify.largest_b = 2 * sum->b->head.terms;
+        memmove(sum->payload, sum->a->payload, scales);
+        dtci_fields_sum(sum->payload + scales, sum->a->payload + scales, sum->b->payload + scales, sum->head.count,
+                        dtci_ternary_field_bits(&sum->head), sum->verifying ? &sum->verify : NULL);
+        return DTC_OK;
+    }
+    bins = (uint16_t *)dtci_take(&sum->arena, 2 * n);
+    if (!bins && n) return DTC_ERROR_SCRATCH;
+    any = dtci_ternary_sum(bins, sum);
+    memmove(sum->payload, sum->a->payload, scales);
     if (any) {
         dtci_tokens_plan plan;
         dtci_coder coder;
-        if (!dtci_coder_open(&coder, dtci_digits_bits(sum), arena)) return DTC_ERROR_SCRATCH;
-        dtci_coder_count(&coder, bins, dtci_digits_bins(sum, sum->count), dtci_digits_bits(sum));
+        if (!dtci_coder_take(&coder, n, bits, &sum->arena)) return DTC_ERROR_SCRATCH;
+        dtci_coder_count(&coder, bins, n, bits);
         plan = dtci_coder_choose(&coder);
-        if (scales + plan.bytes < *bytes) {
-            *bytes = dtci_coder_write(&coder, &plan, to + scales, capacity - scales);
-            sum->variant = DTCI_TERNARY_DIGITS;
-            if (!*bytes) return DTC_ERROR_CAPACITY;
-            *bytes += scales;
-            return DTC_OK;
-        }
+        status =
+            dtci_bins_write(&coder, &plan, sum->bytes - scales, sum->payload + scales, sum->capacity - scales, &size);
+        if (status != DTC_OK) return status;
+        if (!size && sum->capacity < sum->bytes) return DTC_ERROR_CAPACITY;
+        if (!size) dtci_ternary_widen(sum, bins, scales);
     }
-    if (capacity < *bytes) return DTC_ERROR_CAPACITY;
-    for (first = 0; first < sum->count && any; first += n) {
-        uint32_t some[DTCI_TERNARY_ROOM];
-        n = sum->count - first < DTCI_TERNARY_CHUNK ? sum->count - first : DTCI_TERNARY_CHUNK;
-        dtci_digits_unpack(some, bins + dtci_digits_bins(sum, first), sum, n);
-        for (i = 0; i < n; i += 256)
-            dtci_fields_pack(to + scales + (first + i) / 256 * 32 * bits, some + i, n - i < 256 ? n - i : 256, bits);
-    }
+    sum->head.variant = size ? DTCI_TERNARY_DIGITS : any ? DTCI_TERNARY_WIDE : DTCI_TERNARY_ZERO;
+    if (size || !any) sum->bytes = scales + size;
     return DTC_OK;
 }
+
+DTCI_FN dtc_status dtci_ternary_scale(const dtci_packet *packet, unsigned char *payload, float weight) {
+    return dtci_scales_scale(payload, dtci_blocks(&packet->head), 4, weight);
+}
+
+static const dtci_key dtci_ternary_keys[] = {
+    {"clip", "", DTCI_KEY_FLOAT, DTCI_FIELD(ternary.clip), 0, DTCI_FLOAT_MAX, 0, 0},
+    {"scale", "auto", DTCI_KEY_FLOAT, DTCI_FIELD(ternary.scale), 0, DTCI_FLOAT_MAX, 0, 0},
+    {"pack", "huffman|base3", DTCI_KEY_WORD, DTCI_FIELD(ternary.pack), 0, 0, 0, 0},
+};
+
+static const dtci_codec dtci_ternary_codec = {DTC_TERNARY,
+                                              "ternary",
+                                              dtci_ternary_keys,
+                                              sizeof dtci_ternary_keys / sizeof *dtci_ternary_keys,
+                                              dtci_ternary_check_spec,
+                                              dtci_begin_block,
+                                              dtci_ternary_scratch,
+                                              dtci_ternary_encode,
+                                              dtci_ternary_check,
+                                              dtci_ternary_open,
+                                              dtci_ternary_describe,
+                                              dtci_ternary_decode,
+                                              dtci_ternary_plan_add,
+                                              dtci_ternary_add,
+                                              dtci_ternary_scale,
+                                              NULL};
+
+#else
+
+static const dtci_codec dtci_ternary_codec = DTCI_LEFT_OUT(DTC_TERNARY);
 
 #endif /* DTC_NO_TERNARY */
 
@@ -3945,48 +4549,68 @@ DTCI_FN dtc_status dtci_ternary_add(dtci_head *sum, unsigned char *to, size_t ca
  * quant: N-bit quantization by entropy, Huffman coded (Oland and Raj, Reducing communication overhead in distributed
  * learning by an order of magnitude (almost), ICASSP 2015). Stochastic rounding as in QSGD (Alistarh et al., 2017).
  *
- * grid=zero: a value is near k * step, k an integer from `lowest` up: one bin is centred on exact 0.
+ * grid=zero: a value is near k * step, where k is an integer from `lowest` up: one bin is centred on exact 0.
  * grid=even: a value is in bin k of 2^N over [offset, ...), 2 * half wide; it decodes to the bin's centre.
- *     stochastic rounding is between centres, so that there the outer centres lie on min and max.
- * A range too narrow for its distance from 0 to be an int (|lowest| > 2^24) has no bin on 0: the grid is then even, and
- * so it is for one bit, whose two bins could not both be centred on 0 and cover both sides.
+ *     With stochastic rounding, which is between centres, the outer centres lie on min and max.
+ * A range too narrow for its distance from 0 to be an int (|lowest| > 2^24) has no bin on 0: its grid is even. So is
+ * the grid for one bit, whose two bins could not both be centred on 0 and cover both sides.
  *
- * rotate: each block is cut into parts of 2^L values, each turned by a seeded randomized Hadamard transform, after
- * which its coordinates are all but Gaussian (DRIVE, Vargaftik et al., NeurIPS 2021; EDEN, ICML 2022). All parts have
- * the same grid in units of their root mean square, and none of them a lowest of its own: it is -(2^(N-1) - 1). A
- * part's step is times |x|^2 / <c, x>, c being what x was rounded to, which makes the mean over the seeds x itself. The
+ * rotate: each block is cut into parts of 2^L values, and each part is turned by a seeded randomized Hadamard
+ * transform, after which its coordinates are all but Gaussian (DRIVE, Vargaftik et al., NeurIPS 2021; EDEN, ICML 2022).
+ * All parts have the same grid in units of their root mean square, with lowest = -(2^(N-1) - 1). A part's step is
+ * multiplied by |x|^2 / <c, x>, c being what x was rounded to, which makes the mean over the seeds x itself. The
  * decoder's transform is of integers, hence exact.
  *
- * Payload: a grid a block (zero: step fp32, lowest int32; even: offset fp32, half fp32), or, rotated, a step (even:
- * half) a part; then by coding
- *     0  fields of k - lowest, with room for sums
- *     1  tokens of k - the lowest of all blocks; so 0 is the same bin in all blocks
- *     2  nothing: k = lowest everywhere, as in a constant tensor
- *     3  fields, where tokens would not be smaller
- * Variant: bits - 1 (bits 0..3), even (4), coding (5, 6), rotate (7).
+ * A field is k - lowest of its block. A bin is k - the least lowest of all blocks, so that 0 is the same bin in every
+ * block.
  * ------------------------------------------------------------------------------------------------------------------*/
+
+/* Half the range, in standard deviations, over which 2^bits even bins have nearly the least error for Gaussian values
+ * (Max, Quantizing for minimum distortion, 1960, to within 2 % of the range). */
+DTCI_FN double dtci_loading(unsigned bits) {
+    return 1.35 + 0.33 * (double)bits;
+}
 
 #ifndef DTC_NO_QUANT
 
-#define DTCI_QUANT_FIELDS   0u
-#define DTCI_QUANT_TOKENS   1u
-#define DTCI_QUANT_CONSTANT 2u
-#define DTCI_QUANT_WIDE     3u
 #define DTCI_QUANT_BITS_MAX 16
 #define DTCI_QUANT_LOWEST   16777216.0  /* |lowest| * workers, at the most: k * step stays exact in double */
 #define DTCI_QUANT_HALVES   268435456.0 /* |offset| * workers / half, at the most: so does offset + k * half */
 #define DTCI_QUANT_ROTATED  16384u      /* workers * 2^bits, at the most: sums of 2^16 integers stay below 2^31 */
 
+/* How fields are written. */
+#define DTCI_QUANT_FIELDS   0u /* fields, with room for sums */
+#define DTCI_QUANT_TOKENS   1u /* tokens of bins */
+#define DTCI_QUANT_CONSTANT 2u /* nothing: every field is 0 */
+#define DTCI_QUANT_WIDE     3u /* fields, where tokens would not be smaller */
+
+/* What the head's variant byte holds. */
+typedef struct dtci_quant_variant {
+    unsigned bits; /* of a field of one term */
+    int even, rotate;
+    uint32_t coding;
+} dtci_quant_variant;
+
+DTCI_FN uint32_t dtci_quant_variant_byte(const dtci_quant_variant *variant) {
+    return (variant->bits - 1) | (variant->even ? 16u : 0) | variant->coding << 5 | (variant->rotate ? 128u : 0);
+}
+
+DTCI_FN dtci_quant_variant dtci_quant_variant_of(const dtci_head *head) {
+    dtci_quant_variant variant;
+    variant.bits = (head->variant & 15) + 1;
+    variant.even = head->variant >> 4 & 1;
+    variant.coding = head->variant >> 5 & 3;
+    variant.rotate = head->variant >> 7 & 1;
+    return variant;
+}
+
+/* What encoder and decoder both know of the fields. */
 typedef struct dtci_quant {
     const dtci_head *head;
-    const unsigned char *grids;           /* as on the wire */
-    float *ranges;                        /* min and max a block; of the encoder alone */
-    float *deviations;                    /* rotated: root mean square a part; of the encoder alone */
-    double reach;                         /* rotated: the largest magnitude, in deviations */
-    int *exponents;                       /* rotated: a part's values are times 2^-exponent, to stay clear of limits */
-    int even, stochastic, rotate, shared; /* shared: the range is given */
-    unsigned bits, bin_bits; /* of a field of one term; of a bin, over all blocks: 17 where that is too many */
-    int32_t base;            /* zero: the lowest k of all blocks, terms included */
+    dtci_quant_variant is;
+    const unsigned char *grids; /* as on the wire; of the encoder of rotated parts: 8 bytes a part */
+    unsigned bin_bits;          /* of a bin, over all blocks: 17 where that is too many */
+    int32_t base;               /* zero grids: the lowest k of all blocks, terms included */
 } dtci_quant;
 
 /* Values that share a grid: a block, or, rotated, a power of two of them. */
@@ -3994,7 +4618,7 @@ typedef struct dtci_part {
     size_t index, first, end;
 } dtci_part;
 
-/* Into how many parts n values are cut: as many of 2^16 as there are, then one for each bit of the rest. */
+/* The number of parts that n values are cut into: as many of 2^16 as there are, then one for each bit of the rest. */
 DTCI_FN size_t dtci_rotations(size_t n) {
     size_t parts = n >> DTCI_HADAMARD_MAX;
     for (n &= ((size_t)1 << DTCI_HADAMARD_MAX) - 1; n; n &= n - 1) parts++;
@@ -4007,7 +4631,7 @@ DTCI_FN size_t dtci_quant_parts(const dtci_head *head, int rotate) {
     return head->count / block * dtci_rotations(block) + dtci_rotations(head->count % block);
 }
 
-/* The part that value i is in. */
+/* The part that holds value i. */
 DTCI_FN dtci_part dtci_quant_part(const dtci_head *head, int rotate, size_t i) {
     size_t block = dtci_block(head), b = i / block, left, whole;
     dtci_part part;
@@ -4037,35 +4661,270 @@ typedef struct dtci_grid {
     int32_t lowest;      /* even: 0 */
 } dtci_grid;
 
+/* The grid of block b. */
 DTCI_FN dtci_grid dtci_quant_grid(const dtci_quant *q, size_t b) {
     const unsigned char *p = q->grids + 8 * b;
     dtci_grid grid;
     uint32_t lowest = dtci_get32(p + 4);
-    grid.origin = q->even ? (double)dtci_get_float(p) : 0.0;
-    grid.step = (double)dtci_get_float(q->even ? p + 4 : p);
+    grid.origin = q->is.even ? (double)dtci_get_float(p) : 0.0;
+    grid.step = (double)dtci_get_float(q->is.even ? p + 4 : p);
     memcpy(&grid.lowest, &lowest, 4);
-    if (q->even) grid.lowest = 0;
+    if (q->is.even) grid.lowest = 0;
     return grid;
+}
+
+/* Bytes of the grids on the wire. */
+DTCI_FN size_t dtci_quant_grid_bytes(const dtci_head *head, int rotate) {
+    return (rotate ? 4u : 8u) * dtci_quant_parts(head, rotate);
+}
+
+/* The largest field. */
+DTCI_FN uint32_t dtci_quant_top(const dtci_quant *q) {
+    return q->head->terms * ((1u << q->is.bits) - 1);
 }
 
 DTCI_FN unsigned dtci_quant_field_bits(const dtci_head *head, unsigned bits) {
     return dtci_bit_width(head->workers * ((1u << bits) - 1));
 }
 
-/* base and bin_bits, from the grids. */
-DTCI_FN void dtci_quant_bins(dtci_quant *q) {
+/* Finds base and bin_bits, from the grids. */
+DTCI_FN void dtci_quant_find_base(dtci_quant *q) {
     int32_t low = INT32_MAX, high = INT32_MIN, terms = (int32_t)q->head->terms;
-    size_t blocks = dtci_quant_parts(q->head, q->rotate), b;
+    size_t blocks = dtci_quant_parts(q->head, q->is.rotate), b;
     for (b = 0; b < blocks; b++) {
         dtci_grid grid = dtci_quant_grid(q, b);
         if (grid.lowest < low) low = grid.lowest;
         if (grid.lowest > high) high = grid.lowest;
     }
     q->base = blocks ? low * terms : 0;
-    q->bin_bits =
-        blocks ? dtci_bit_width((uint32_t)(high - low) * q->head->terms + ((1u << q->bits) - 1) * q->head->terms) : 0;
+    q->bin_bits = blocks ? dtci_bit_width((uint32_t)(high - low) * q->head->terms + dtci_quant_top(q)) : 0;
     if (q->bin_bits > DTCI_QUANT_BITS_MAX) q->bin_bits = DTCI_QUANT_BITS_MAX + 1;
 }
+
+/* What a packet's bins less its fields are, in one block. */
+DTCI_FN uint32_t dtci_quant_shift(const dtci_quant *q, size_t b) {
+    if (q->is.even || q->is.rotate || !q->head->block) return 0;
+    return (uint32_t)(dtci_quant_grid(q, b).lowest * (int32_t)q->head->terms - q->base);
+}
+
+/* Values of fields
+ *
+ * Kernels of one chunk and its parts, n <= DTCI_CHUNK. */
+
+/* to[i] = origin + (scale * field + first) * step. Products are exact in double, and so is their sum with the origin:
+ * each value is rounded once. */
+DTCI_INLINE void dtci_dequantize_body(char *DTCI_RESTRICT to, const uint32_t *fields, double origin, double step,
+                                      int32_t scale, int32_t first, size_t n) {
+    size_t i;
+    if (n == DTCI_CHUNK) {
+        for (i = 0; i < DTCI_CHUNK; i++) {
+            float x = (float)(origin + (double)(scale * (int32_t)fields[i] + first) * step);
+            memcpy(to + 4 * i, &x, 4);
+        }
+        return;
+    }
+    for (i = 0; i < n; i++) {
+        float x = (float)(origin + (double)(scale * (int32_t)fields[i] + first) * step);
+        memcpy(to + 4 * i, &x, 4);
+    }
+}
+
+DTCI_TWIN(dtci_dequantize,
+          (char *DTCI_RESTRICT to, const uint32_t *fields, double origin, double step, int32_t scale, int32_t first,
+           size_t n),
+          (to, fields, origin, step, scale, first, n))
+
+/* Values of n fields, or bins, of which the first is of value `first`. */
+DTCI_FN void dtci_quant_floats(char *to, const dtci_quant *q, int as_bins, const uint32_t *fields, size_t first,
+                               size_t n) {
+    int narrow = !q->is.even && dtci_quant_field_bits(q->head, q->is.bits) < 24;
+    size_t block = dtci_block(q->head), at, stop, i;
+    int32_t terms = (int32_t)q->head->terms;
+    for (at = 0; at < n; at = stop) {
+        size_t b = (first + at) / block;
+        dtci_grid grid = dtci_quant_grid(q, b);
+        double origin = grid.origin * (double)terms;
+        int32_t scale = q->is.even ? 2 : 1, k0 = q->is.even ? terms : as_bins ? q->base : grid.lowest * terms;
+        stop = (b + 1) * block - first < n ? (b + 1) * block - first : n;
+        if (fabs(origin) + 67108864 * fabs(grid.step) > (double)FLT_MAX) { /* more than any |scale * field + k0| */
+            for (i = at; i < stop; i++) {
+                float x = dtci_to_float(origin + (double)(scale * (int32_t)fields[i] + k0) * grid.step);
+                memcpy(to + 4 * i, &x, 4);
+            }
+        } else if (narrow && grid.step > 0 && k0 > -8388608 && k0 < 8388608) { /* not -0 either */
+            dtci_multiples(to + 4 * at, fields + at, (float)grid.step, k0, stop - at);
+        } else {
+            dtci_dequantize(to + 4 * at, fields + at, origin, grid.step, scale, k0, stop - at);
+        }
+    }
+}
+
+/* Fields, or bins, first .. first + n - 1 of an opened packet; first is a multiple of DTCI_CHUNK. */
+DTCI_FN void dtci_quant_unpack(uint32_t *fields, const dtci_quant *q, const dtci_packet *packet, size_t first,
+                               size_t n) {
+    if (q->is.coding == DTCI_QUANT_CONSTANT)
+        memset(fields, 0, n * sizeof *fields);
+    else if (q->is.coding == DTCI_QUANT_TOKENS)
+        dtci_fields_from_bins(fields, packet->bins + first, 0, n);
+    else
+        dtci_fields_unpack(fields, packet->payload + dtci_quant_grid_bytes(q->head, q->is.rotate), first, n,
+                           dtci_quant_field_bits(q->head, q->is.bits));
+}
+
+/* Turns bins first .. first + n - 1 into fields, or back. */
+DTCI_FN void dtci_quant_rebase(uint32_t *fields, const dtci_quant *q, int to_bins, size_t first, size_t n) {
+    size_t at = 0, stop;
+    if (q->is.even || q->is.rotate || !q->head->block) return;
+    for (; at < n; at = stop) {
+        dtci_part part = dtci_quant_part(q->head, 0, first + at);
+        uint32_t shift = dtci_quant_shift(q, part.index);
+        stop = part.end - first < n ? part.end - first : n;
+        for (; at < stop; at++) fields[at] = to_bins ? fields[at] + shift : fields[at] - shift;
+    }
+}
+
+/* Rotation */
+
+/* Multiplies n <= DTCI_CHUNK values by `unit` and their signs. With a shared range, which they may exceed, they are
+ * kept within 1e30. */
+DTCI_INLINE void dtci_quant_flip_body(float *x, const uint32_t *negative, double unit, int shared, size_t n) {
+    size_t i;
+    for (i = 0; i < n; i++) {
+        double t = (double)x[i] * unit;
+        if (shared) t = t > 1e30 ? 1e30 : t < -1e30 ? -1e30 : t;
+        x[i] = dtci_bits_float(dtci_float_bits((float)t) ^ (negative[i] & 0x80000000u));
+    }
+}
+
+DTCI_TWIN(dtci_quant_flip, (float *x, const uint32_t *negative, double unit, int shared, size_t n),
+          (x, negative, unit, shared, n))
+
+/* The integers that n fields of rotated parts stand for. */
+DTCI_INLINE void dtci_quant_integers_body(uint32_t *DTCI_RESTRICT to, const uint32_t *fields, unsigned even,
+                                          uint32_t least, size_t n) {
+    size_t i;
+    for (i = 0; i < n; i++) to[i] = (fields[i] << even) + least;
+}
+
+DTCI_TWIN(dtci_quant_integers,
+          (uint32_t * DTCI_RESTRICT to, const uint32_t *fields, unsigned even, uint32_t least, size_t n),
+          (to, fields, even, least, n))
+
+/* The integer of field 0. */
+DTCI_FN uint32_t dtci_quant_least(const dtci_quant *q) {
+    uint32_t terms = q->head->terms, bins = 1u << q->is.bits;
+    return q->is.even ? terms - terms * bins : 0u - terms * (bins / 2 - 1);
+}
+
+/* Multiplies integers by their signs and the step. The products may be beyond FLT_MAX where the step is huge. */
+DTCI_INLINE void dtci_quant_back_body(char *DTCI_RESTRICT to, const uint32_t *turned, const uint32_t *negative,
+                                      double step, int bounded, size_t n) {
+    size_t i;
+    for (i = 0; i < n; i++) {
+        uint32_t flipped = (turned[i] ^ negative[i]) - negative[i];
+        int32_t k;
+        float x;
+        memcpy(&k, &flipped, 4);
+        x = bounded ? dtci_to_float((double)k * step) : (float)((double)k * step);
+        memcpy(to + 4 * i, &x, 4);
+    }
+}
+
+DTCI_TWIN(dtci_quant_back,
+          (char *DTCI_RESTRICT to, const uint32_t *turned, const uint32_t *negative, double step, int bounded,
+           size_t n),
+          (to, turned, negative, step, bounded, n))
+
+/* Turns a part of integers back, and hands its values to the sink. */
+DTCI_FN void dtci_quant_emit_part(const dtci_quant *q, uint32_t *turned, const dtci_part *part, const dtci_sink *sink) {
+    dtci_random random = dtci_random_of(q->head->seed);
+    unsigned level = dtci_hadamard_fit(part->end - part->first);
+    double step = ldexp((double)dtci_get_float(q->grids + 4 * part->index), -(int)((level + 1) / 2));
+    int bounded = step > 1e28 || step < -1e28; /* there are 2^31 multiples of it */
+    float chunk[DTCI_CHUNK];
+    size_t at, n;
+    dtci_hadamard_integer(turned + part->first, level);
+    for (at = part->first; at < part->end; at += n) {
+        uint32_t negative[DTCI_CHUNK];
+        n = part->end - at < DTCI_CHUNK ? part->end - at : DTCI_CHUNK;
+        dtci_negative(negative, &random, at, n);
+        dtci_quant_back(dtci_sink_place(chunk, sink, at), turned + at, negative, step, bounded, n);
+        dtci_sink_deliver(sink, at, chunk, n);
+    }
+}
+
+/* Decodes rotated parts in `turned`, which has room for count integers. */
+DTCI_FN void dtci_quant_emit_rotated(const dtci_quant *q, const dtci_packet *packet, uint32_t *turned,
+                                     const dtci_sink *sink) {
+    size_t count = q->head->count, at, n;
+    uint32_t fields[DTCI_CHUNK];
+    dtci_part part;
+    for (at = 0; at < count; at += n) {
+        n = count - at < DTCI_CHUNK ? count - at : DTCI_CHUNK;
+        dtci_quant_unpack(fields, q, packet, at, n);
+        dtci_quant_integers(turned + at, fields, (unsigned)q->is.even, dtci_quant_least(q), n);
+    }
+    for (part.end = 0; part.end < count;) {
+        part = dtci_quant_part(q->head, 1, part.end);
+        dtci_quant_emit_part(q, turned, &part, sink);
+    }
+}
+
+/* What a checked packet's head and grids say. */
+DTCI_FN dtci_quant dtci_quant_of(const dtci_packet *packet) {
+    dtci_quant q;
+    q.head = &packet->head;
+    q.is = dtci_quant_variant_of(&packet->head);
+    q.grids = packet->payload;
+    q.base = 0;
+    q.bin_bits = dtci_bit_width(dtci_quant_top(&q));
+    if (!q.is.rotate) dtci_quant_find_base(&q);
+    return q;
+}
+
+DTCI_FN dtc_status dtci_quant_decode(const dtci_packet *packet, const dtci_sink *sink,
+                                     const dtc_decode_options *options, dtci_arena *arena) {
+    dtci_quant q = dtci_quant_of(packet);
+    size_t count = packet->head.count, first, n;
+    uint32_t fields[DTCI_CHUNK];
+    float chunk[DTCI_CHUNK];
+    (void)options;
+    if (q.is.rotate) {
+        uint32_t *turned = (uint32_t *)dtci_take(arena, 4 * count);
+        if (!turned && count) return DTC_ERROR_SCRATCH;
+        dtci_quant_emit_rotated(&q, packet, turned, sink);
+        return DTC_OK;
+    }
+    for (first = 0; first < count; first += n) {
+        n = count - first < DTCI_CHUNK ? count - first : DTCI_CHUNK;
+        dtci_quant_unpack(fields, &q, packet, first, n);
+        dtci_quant_floats(dtci_sink_place(chunk, sink, first), &q, q.is.coding == DTCI_QUANT_TOKENS, fields, first, n);
+        dtci_sink_deliver(sink, first, chunk, n);
+    }
+    return DTC_OK;
+}
+
+/* The encoder
+ *
+ * It finds ranges (or turns the values), chooses a grid, chooses a coding, and writes. */
+
+typedef struct dtci_quant_work {
+    dtci_quant q;
+    dtci_encoding *e;
+    dtci_source source; /* the values, or the rotated ones */
+    dtci_random random;
+    int stochastic, shared; /* shared: the range is given */
+    float *ranges;          /* min and max a part */
+    unsigned char *grids;   /* 8 bytes a part */
+    uint16_t *bins;         /* by value */
+    float *rotated;         /* by value; rotated: as below */
+    float *deviations;      /* root mean square a part */
+    int *exponents;         /* a part's values are times 2^-exponent, to stay clear of limits */
+    double reach;           /* the largest magnitude, in deviations */
+    dtci_coder coder;
+    dtci_tokens_plan plan; /* of the bins, where they were priced */
+    int priced;
+} dtci_quant_work;
 
 /* How fine a grid is wanted; one of these is not 0. */
 typedef struct dtci_fineness {
@@ -4074,123 +4933,134 @@ typedef struct dtci_fineness {
     double step;   /* as wide as this, or less, in as many bits as it takes */
 } dtci_fineness;
 
-/* The range, in standard deviations, over which 2^bits even bins have nearly the least error for Gaussian values (Max,
- * Quantizing for minimum distortion, 1960, to within 2 % of the range). */
-DTCI_FN double dtci_loading(unsigned bits) {
-    return 1.35 + 0.33 * (double)bits;
-}
-
-/* The same for rotated parts, whose range is symmetric and in units of their deviation; ranges become what to clip to.
- */
-DTCI_FN int dtci_quant_rotated_grids(dtci_quant *q, unsigned char *grids, dtci_fineness fineness) {
+/* Makes the grids of rotated parts, whose range is symmetric and in units of their deviation; ranges become what to
+ * clip to. Returns 0 where they take too many bits. */
+DTCI_FN int dtci_quant_rotated_grids(dtci_quant_work *w, dtci_fineness fineness) {
+    dtci_quant *q = &w->q;
+    unsigned char *grids = w->grids;
     size_t parts = dtci_quant_parts(q->head, 1), b;
-    double levels = fineness.levels, reach = q->reach, bins, loading = dtci_loading(fineness.bits);
+    double levels = fineness.levels, reach = w->reach, bins, loading = dtci_loading(fineness.bits);
     int32_t most; /* the largest |k| */
-    if (fineness.bits == 1) q->even = 1;
+    if (fineness.bits == 1) q->is.even = 1;
     if (fineness.bits) {
-        levels = (double)(1u << fineness.bits) - (q->even ? 0 : 1) - (q->stochastic ? 1 : 0);
-        if (!q->shared && !q->stochastic && loading < reach) reach = loading; /* to clip would be biased */
+        levels = (double)(1u << fineness.bits) - (q->is.even ? 0 : 1) - (w->stochastic ? 1 : 0);
+        if (!w->shared && !w->stochastic && loading < reach) reach = loading; /* to clip would be biased */
     }
-    q->grids = grids;
-    if (q->even) {
-        bins = ceil(levels) + (q->stochastic ? 1 : 0);
-        q->bits = bins > 2 ? dtci_bit_width((uint32_t)bins - 1) : 1;
+    if (q->is.even) {
+        bins = ceil(levels) + (w->stochastic ? 1 : 0);
+        q->is.bits = bins > 2 ? dtci_bit_width((uint32_t)bins - 1) : 1;
     } else {
-        bins = q->stochastic ? ceil(levels / 2) : fineness.bits ? floor(levels / 2) : floor(levels / 2 + 0.5);
-        q->bits = bins > 1 ? dtci_bit_width((uint32_t)bins) + 1 : 2;
+        bins = w->stochastic ? ceil(levels / 2) : fineness.bits ? floor(levels / 2) : floor(levels / 2 + 0.5);
+        q->is.bits = bins > 1 ? dtci_bit_width((uint32_t)bins) + 1 : 2;
     }
-    if (q->head->workers > DTCI_QUANT_ROTATED >> q->bits) return 0;
-    most = (int32_t)(1u << (q->bits - 1)) - 1;
+    if (q->head->workers > DTCI_QUANT_ROTATED >> q->is.bits) return 0;
+    most = (int32_t)(1u << (q->is.bits - 1)) - 1;
     for (b = 0; b < parts; b++) {
-        float step = dtci_float_up(2 * reach * (double)q->deviations[b] / levels / (q->even ? 2 : 1));
-        float clip = q->even ? step * (float)((1u << q->bits) - (q->stochastic ? 1 : 0)) : step * (float)bins;
-        q->ranges[2 * b] = -clip;
-        q->ranges[2 * b + 1] = clip;
-        if (q->even) {
-            dtci_put_float(grids + 8 * b, -step * (float)(1u << q->bits));
+        float step = dtci_float_up(2 * reach * (double)w->deviations[b] / levels / (q->is.even ? 2 : 1));
+        float clip = q->is.even ? step * (float)((1u << q->is.bits) - (w->stochastic ? 1 : 0)) : step * (float)bins;
+        w->ranges[2 * b] = -clip;
+        w->ranges[2 * b + 1] = clip;
+        if (q->is.even) {
+            dtci_put_float(grids + 8 * b, -step * (float)(1u << q->is.bits));
             dtci_put_float(grids + 8 * b + 4, step);
         } else {
             dtci_put_float(grids + 8 * b, step);
             dtci_put32(grids + 8 * b + 4, (uint32_t)-most);
         }
     }
-    dtci_quant_bins(q);
+    dtci_quant_find_base(q);
     return 1;
 }
 
-/* Fills in the grids for q->ranges; turns to even ones where zero is out of reach. Returns 0
- * where it takes more than 16 bits. */
-DTCI_FN int dtci_quant_make_grids(dtci_quant *q, unsigned char *grids, dtci_fineness fineness) {
+/* Makes the even grid of one block for a range [min, max]. Returns the number of the highest bin, or a negative number
+ * where the step that is asked for is too fine. */
+DTCI_FN double dtci_quant_even_grid(unsigned char *to, const dtci_quant_work *w, double min, double max, double step,
+                                    int given) {
+    double workers = (double)w->q.head->workers, offset;
+    double least = (-min > max ? -min : max > -max ? max : -max) * workers * (2 / DTCI_QUANT_HALVES);
+    float half = given ? dtci_float_down(step / 2) : dtci_float_up(step / 2);
+    if ((double)half < least) half = dtci_float_up(least);
+    if (given && (double)half > step / 2) return -1;
+    offset = w->stochastic ? min - (double)half : min;
+    offset = offset > -(double)FLT_MAX ? offset : -(double)FLT_MAX;
+    dtci_put_float(to, (float)offset);
+    dtci_put_float(to + 4, half);
+    return floor((max - offset) / (2 * (double)half) + (w->stochastic ? 0.5 : 0.0));
+}
+
+/* Makes the zero grid of one block for a range [min, max]. Returns the number of the highest bin, or a negative number
+ * where zero is out of reach. */
+DTCI_FN double dtci_quant_zero_grid(unsigned char *to, const dtci_quant_work *w, double min, double max, double step,
+                                    int given) {
+    double reach = DTCI_QUANT_LOWEST / (double)w->q.head->workers, low, high;
+    float wire_step = given ? dtci_float_down(step) : dtci_float_up(step);
+    double inverse = 1 / (double)wire_step;
+    low = w->stochastic ? floor(min * inverse) : floor(min * inverse + 0.5);
+    high = w->stochastic ? ceil(max * inverse) : floor(max * inverse + 0.5);
+    if (low < -reach || low > reach) return -1;
+    dtci_put_float(to, wire_step);
+    dtci_put32(to + 4, (uint32_t)(int32_t)low);
+    return high - low;
+}
+
+/* Makes the grid of a block of one value: its first bin is exactly on it. */
+DTCI_FN void dtci_quant_constant_grid(unsigned char *to, int even, float value) {
+    dtci_put32(to, dtci_float_bits(value) & (even ? 0xffffffffu : 0x7fffffffu));
+    dtci_put32(to + 4, even || !(value < 0 || value > 0) ? 0 : value < 0 ? 0xffffffffu : 1);
+}
+
+/* Makes the grids for w->ranges; all turn to even ones where zero is out of reach. Returns 0 where they take more than
+ * 16 bits. */
+DTCI_FN int dtci_quant_make_grids(dtci_quant_work *w, dtci_fineness fineness) {
+    dtci_quant *q = &w->q;
     size_t blocks = dtci_blocks(q->head), b;
-    double workers = (double)q->head->workers, levels = fineness.levels;
-    const float *ranges = q->ranges;
-    if (q->rotate) return dtci_quant_rotated_grids(q, grids, fineness);
-    if (fineness.bits == 1) q->even = 1;
-    if (fineness.bits) levels = (double)(1u << fineness.bits) - (q->even ? 0 : 1) - (q->stochastic ? 1 : 0);
-    q->grids = grids;
-    q->bits = fineness.bits ? fineness.bits : 1;
+    double levels = fineness.levels;
+    int given = fineness.step > 0;
+    if (q->is.rotate) return dtci_quant_rotated_grids(w, fineness);
+    if (fineness.bits == 1) q->is.even = 1;
+    if (fineness.bits) levels = (double)(1u << fineness.bits) - (q->is.even ? 0 : 1) - (w->stochastic ? 1 : 0);
+    q->is.bits = fineness.bits ? fineness.bits : 1;
     for (b = 0; b < blocks; b++) {
-        double min = (double)ranges[2 * b], max = (double)ranges[2 * b + 1], low = 0, high;
-        double step = fineness.step > 0 ? fineness.step : (max - min) / levels;
-        unsigned char *p = grids + 8 * b;
-        if (!(min < max)) { /* one value: the first bin is exactly on it */
-            dtci_put32(p, dtci_float_bits(ranges[2 * b]) & (q->even ? 0xffffffffu : 0x7fffffffu));
-            dtci_put32(p + 4, q->even || !(min < 0 || min > 0) ? 0 : min < 0 ? 0xffffffffu : 1);
+        double min = (double)w->ranges[2 * b], max = (double)w->ranges[2 * b + 1], top;
+        double step = given ? fineness.step : (max - min) / levels;
+        unsigned char *to = w->grids + 8 * b;
+        if (!(min < max)) {
+            dtci_quant_constant_grid(to, q->is.even, w->ranges[2 * b]);
             continue;
         }
-        if (q->even) {
-            double least = (-min > max ? -min : max > -max ? max : -max) * workers * (2 / DTCI_QUANT_HALVES), offset;
-            float half = fineness.step > 0 ? dtci_float_down(step / 2) : dtci_float_up(step / 2);
-            if ((double)half < least) half = dtci_float_up(least);
-            if (fineness.step > 0 && (double)half > step / 2) return 0;
-            offset = q->stochastic ? min - (double)half : min;
-            offset = offset > -(double)FLT_MAX ? offset : -(double)FLT_MAX;
-            dtci_put_float(p, (float)offset);
-            dtci_put_float(p + 4, half);
-            high = floor((max - offset) / (2 * (double)half) + (q->stochastic ? 0.5 : 0.0));
-        } else {
-            float wire_step = fineness.step > 0 ? dtci_float_down(step) : dtci_float_up(step);
-            double inverse = 1 / (double)wire_step;
-            low = q->stochastic ? floor(min * inverse) : floor(min * inverse + 0.5);
-            high = q->stochastic ? ceil(max * inverse) : floor(max * inverse + 0.5);
-            if (low < -DTCI_QUANT_LOWEST / workers || low > DTCI_QUANT_LOWEST / workers) {
-                q->even = 1;
-                return dtci_quant_make_grids(q, grids, fineness);
-            }
-            dtci_put_float(p, wire_step);
-            dtci_put32(p + 4, (uint32_t)(int32_t)low);
+        top = q->is.even ? dtci_quant_even_grid(to, w, min, max, step, given)
+                         : dtci_quant_zero_grid(to, w, min, max, step, given);
+        if (top < 0 && q->is.even) return 0;
+        if (top < 0) {
+            q->is.even = 1;
+            return dtci_quant_make_grids(w, fineness);
         }
         if (!fineness.bits) {
-            unsigned bits = high - low < 65536 ? dtci_bit_width((uint32_t)(high - low)) : DTCI_QUANT_BITS_MAX + 1;
+            unsigned bits = top < 65536 ? dtci_bit_width((uint32_t)top) : DTCI_QUANT_BITS_MAX + 1;
             if (bits > DTCI_QUANT_BITS_MAX) return 0;
-            if (bits > q->bits) q->bits = bits;
+            if (bits > q->is.bits) q->is.bits = bits;
         }
     }
-    dtci_quant_bins(q);
+    dtci_quant_find_base(q);
     return 1;
 }
 
-/* Whether every block has but one value. */
-DTCI_FN int dtci_quant_constant(const float *ranges, size_t blocks) {
-    size_t b;
-    for (b = 0; b < blocks; b++)
-        if (ranges[2 * b] < ranges[2 * b + 1]) return 0;
-    return 1;
-}
-
-/* How the values of a part become fields, and back. */
+/* How the values of a part become fields. */
 typedef struct dtci_quantizer {
     float min, max;
     double origin, inverse, bias, top;
     uint32_t shift;
+    int stochastic;
 } dtci_quantizer;
 
-/* Fields of values first .. first + n - 1; without the shift, what is set in any of them. */
-DTCI_INLINE uint32_t dtci_quantize(uint32_t *DTCI_RESTRICT fields, const char *values, const dtci_quantizer *by,
-                                   int stochastic, const dtci_random *random, size_t first, size_t n) {
+/* Fields of n values, of which the first is value `first`. What is set in any of them, without the shift, is set in
+ * *any. */
+DTCI_INLINE void dtci_quantize_as(uint32_t *DTCI_RESTRICT fields, uint32_t *any, const char *values,
+                                  const dtci_quantizer *by, int stochastic, const dtci_random *random, size_t first,
+                                  size_t n) {
     float min = by->min, max = by->max;
     double origin = by->origin, inverse = by->inverse, bias = by->bias, top = by->top;
-    uint32_t shift = by->shift, any = 0;
+    uint32_t shift = by->shift, bits = 0;
     size_t i;
     for (i = 0; i < n; i++) {
         float value = dtci_float_at(values, i), x = value > min ? value : min;
@@ -4202,224 +5072,143 @@ DTCI_INLINE uint32_t dtci_quantize(uint32_t *DTCI_RESTRICT fields, const char *v
         t = t < top ? t : top; /* by rounding alone it may be above; or below 0, and come to 0 */
         fields[i] = (uint32_t)(int32_t)t;
     }
-    for (i = 0; i < n; i++) any |= fields[i];
+    for (i = 0; i < n; i++) bits |= fields[i];
     for (i = 0; i < n; i++) fields[i] += shift;
-    return any;
+    *any |= bits;
 }
 
-/* Quantizes values[first..first+n), n <= DTCI_CHUNK: fields of k - lowest, or, as bins, of k - base. */
-DTCI_INLINE uint32_t dtci_quant_fields(uint32_t *fields, const dtci_quant *q, int as_bins, const dtci_random *random,
-                                       const dtci_source *source, size_t first, size_t n) {
+DTCI_INLINE void dtci_quantize_body(uint32_t *DTCI_RESTRICT fields, uint32_t *any, const char *values,
+                                    const dtci_quantizer *by, const dtci_random *random, size_t first, size_t n) {
+    if (n == DTCI_CHUNK && by->stochastic)
+        dtci_quantize_as(fields, any, values, by, 1, random, first, DTCI_CHUNK);
+    else if (n == DTCI_CHUNK)
+        dtci_quantize_as(fields, any, values, by, 0, random, first, DTCI_CHUNK);
+    else
+        dtci_quantize_as(fields, any, values, by, by->stochastic, random, first, n);
+}
+
+DTCI_TWIN(dtci_quantize,
+          (uint32_t * DTCI_RESTRICT fields, uint32_t *any, const char *values, const dtci_quantizer *by,
+           const dtci_random *random, size_t first, size_t n),
+          (fields, any, values, by, random, first, n))
+
+/* Quantizes values first .. first + n - 1, n <= DTCI_CHUNK, to fields of k - lowest or, as bins, of k - base. */
+DTCI_FN void dtci_quant_fields(uint32_t *fields, uint32_t *any, const dtci_quant_work *w, int as_bins, size_t first,
+                               size_t n) {
+    const dtci_quant *q = &w->q;
     size_t at, stop, i;
     float chunk[DTCI_CHUNK];
-    const char *values = dtci_view(chunk, source, first, n);
-    uint32_t any = 0;
+    const char *values = dtci_view(chunk, &w->source, first, n);
     for (at = 0; at < n; at = stop) {
-        dtci_part part = dtci_quant_part(q->head, q->rotate, first + at);
+        dtci_part part = dtci_quant_part(q->head, q->is.rotate, first + at);
         dtci_grid grid = dtci_quant_grid(q, part.index);
         dtci_quantizer by;
-        by.min = q->ranges[2 * part.index];
-        by.max = q->ranges[2 * part.index + 1];
+        by.min = w->ranges[2 * part.index];
+        by.max = w->ranges[2 * part.index + 1];
         by.origin = grid.origin;
-        by.inverse = grid.step > 0 ? 1 / (q->even ? 2 * grid.step : grid.step) : 0;
-        by.bias = (q->stochastic ? (q->even ? -0.5 : 0) : (q->even ? 0 : 0.5)) - (double)grid.lowest;
-        by.top = (double)((1u << q->bits) - 1);
+        by.inverse = grid.step > 0 ? 1 / (q->is.even ? 2 * grid.step : grid.step) : 0;
+        by.bias = (w->stochastic ? (q->is.even ? -0.5 : 0) : (q->is.even ? 0 : 0.5)) - (double)grid.lowest;
+        by.top = (double)((1u << q->is.bits) - 1);
         by.shift = as_bins ? (uint32_t)(grid.lowest - q->base) : 0;
+        by.stochastic = w->stochastic;
         stop = part.end - first < n ? part.end - first : n;
         if (!(grid.step > 0)) {
-            if (q->rotate) by.shift = (uint32_t)-grid.lowest; /* zero, as most of the others may be */
+            if (q->is.rotate) by.shift = (uint32_t)-grid.lowest; /* zero, as most of the others may be */
             for (i = at; i < stop; i++) fields[i] = by.shift;
-        } else if (stop - at < DTCI_CHUNK) {
-            any |= dtci_quantize(fields + at, values + 4 * at, &by, q->stochastic, random, first + at, stop - at);
-        } else if (q->stochastic) {
-            any |= dtci_quantize(fields, values, &by, 1, random, first, DTCI_CHUNK);
         } else {
-            any |= dtci_quantize(fields, values, &by, 0, random, first, DTCI_CHUNK);
+            dtci_quantize(fields + at, any, values + 4 * at, &by, &w->random, first + at, stop - at);
         }
+    }
+}
+
+/* Quantizes all values to bins; returns what is set in any of them. */
+DTCI_FN uint32_t dtci_quant_bin_all(dtci_quant_work *w) {
+    size_t count = w->q.head->count, first, n;
+    uint32_t fields[DTCI_CHUNK], any = 0;
+    for (first = 0; first < count; first += n) {
+        n = count - first < DTCI_CHUNK ? count - first : DTCI_CHUNK;
+        dtci_quant_fields(fields, &any, w, 1, first, n);
+        dtci_bins_from_fields(w->bins + first, fields, n);
     }
     return any;
 }
 
-/* origin + (scale * field + k0) * step. Products are exact in double, and so is their sum with the origin: one
- * rounding.
- */
-DTCI_INLINE void dtci_dequantize(char *DTCI_RESTRICT to, const uint32_t *fields, double origin, double step,
-                                 int32_t scale, int32_t k0, size_t n) {
-    size_t i;
-    for (i = 0; i < n; i++) {
-        float x = (float)(origin + (double)(scale * (int32_t)fields[i] + k0) * step);
-        memcpy(to + 4 * i, &x, 4);
+/* Quantizes all values to fields, and packs them. */
+DTCI_FN void dtci_quant_pack_all(unsigned char *to, const dtci_quant_work *w) {
+    unsigned bits = dtci_quant_field_bits(w->q.head, w->q.is.bits);
+    size_t count = w->q.head->count, first, n;
+    uint32_t fields[DTCI_CHUNK], any = 0;
+    for (first = 0; first < count; first += n) {
+        n = count - first < DTCI_CHUNK ? count - first : DTCI_CHUNK;
+        dtci_quant_fields(fields, &any, w, 0, first, n);
+        dtci_fields_pack(to, fields, first, n, bits);
     }
 }
 
-/* Values of fields, or of bins. */
-DTCI_INLINE void dtci_quant_floats(char *to, const dtci_quant *q, int as_bins, const uint32_t *fields, size_t first,
-                                   size_t n) {
-    int narrow = !q->even && dtci_quant_field_bits(q->head, q->bits) < 24;
-    size_t block = dtci_block(q->head), at, stop, i;
-    int32_t terms = (int32_t)q->head->terms;
-    for (at = 0; at < n; at = stop) {
-        size_t b = (first + at) / block;
-        dtci_grid grid = dtci_quant_grid(q, b);
-        double origin = grid.origin * (double)terms;
-        int32_t scale = q->even ? 2 : 1, k0 = q->even ? terms : as_bins ? q->base : grid.lowest * terms;
-        stop = (b + 1) * block - first < n ? (b + 1) * block - first : n;
-        if (fabs(origin) + 67108864 * fabs(grid.step) > (double)FLT_MAX) { /* more than any |scale * field + k0| */
-            for (i = at; i < stop; i++) {
-                float x = dtci_to_float(origin + (double)(scale * (int32_t)fields[i] + k0) * grid.step);
-                memcpy(to + 4 * i, &x, 4);
-            }
-        } else if (stop - at < DTCI_CHUNK) {
-            dtci_dequantize(to + 4 * at, fields + at, origin, grid.step, scale, k0, stop - at);
-        } else if (narrow && grid.step > 0 && k0 > -8388608 && k0 < 8388608) { /* not -0 either */
-            dtci_multiples(to, fields, (float)grid.step, k0, DTCI_CHUNK);
-        } else {
-            dtci_dequantize(to, fields, origin, grid.step, scale, k0, DTCI_CHUNK);
-        }
-    }
-}
-
-/* Decodes what cannot fail any more: bins, or the payload's fields. */
-DTCI_INLINE void dtci_quant_emit_body(const dtci_quant *q, uint32_t coding, const uint16_t *bins,
-                                      const unsigned char *from, const dtci_sink *sink, unsigned has) {
-    unsigned field_bits = dtci_quant_field_bits(q->head, q->bits);
+/* Packs all bins as fields. */
+DTCI_FN void dtci_quant_pack_bins(unsigned char *to, const dtci_quant *q, const uint16_t *bins) {
+    unsigned bits = dtci_quant_field_bits(q->head, q->is.bits);
+    size_t count = q->head->count, first, n;
     uint32_t fields[DTCI_CHUNK];
-    float chunk[DTCI_CHUNK];
-    size_t first, n, i;
-    (void)has;
-    memset(fields, 0, sizeof fields);
-    for (first = 0; first < q->head->count; first += n) {
-        n = q->head->count - first < DTCI_CHUNK ? q->head->count - first : DTCI_CHUNK;
-        if (coding == DTCI_QUANT_TOKENS)
-            for (i = 0; i < n; i++) fields[i] = bins[first + i];
-        else if (coding != DTCI_QUANT_CONSTANT)
-            dtci_fields_unpack(fields, from + first / 256 * 32 * field_bits, n, field_bits);
-        dtci_quant_floats(dtci_place(chunk, sink, first), q, coding == DTCI_QUANT_TOKENS, fields, first, n);
-        dtci_store_placed(sink, first, chunk, n);
+    for (first = 0; first < count; first += n) {
+        n = count - first < DTCI_CHUNK ? count - first : DTCI_CHUNK;
+        dtci_fields_from_bins(fields, bins + first, 0, n);
+        dtci_quant_rebase(fields, q, 0, first, n);
+        dtci_fields_pack(to, fields, first, n, bits);
     }
 }
 
-DTCI_TWIN(dtci_quant_emit,
-          (const dtci_quant *q, uint32_t coding, const uint16_t *bins, const unsigned char *from, const dtci_sink *sink,
-           unsigned has),
-          (q, coding, bins, from, sink, has))
-
-/* Quantizes everything to fields. */
-DTCI_INLINE void dtci_quant_pack_body(unsigned char *to, const dtci_quant *q, const dtci_random *random,
-                                      const dtci_source *source, unsigned has) {
-    unsigned field_bits = dtci_quant_field_bits(q->head, q->bits);
-    uint32_t fields[DTCI_CHUNK];
-    size_t first, n;
-    (void)has;
-    for (first = 0; first < q->head->count; first += n) {
-        n = q->head->count - first < DTCI_CHUNK ? q->head->count - first : DTCI_CHUNK;
-        (void)dtci_quant_fields(fields, q, 0, random, source, first, n);
-        dtci_fields_pack(to + first / 256 * 32 * field_bits, fields, n, field_bits);
-    }
-}
-
-DTCI_TWIN(dtci_quant_pack,
-          (unsigned char *to, const dtci_quant *q, const dtci_random *random, const dtci_source *source, unsigned has),
-          (to, q, random, source, has))
-
-/* Quantizes everything to bins; *any tells what is set in any of them. */
-DTCI_INLINE void dtci_quant_bin_body(uint16_t *bins, uint32_t *any, const dtci_quant *q, const dtci_random *random,
-                                     const dtci_source *source, unsigned has) {
-    uint32_t fields[DTCI_CHUNK];
-    size_t first, n, i;
-    (void)has;
-    *any = 0;
-    for (first = 0; first < q->head->count; first += n) {
-        n = q->head->count - first < DTCI_CHUNK ? q->head->count - first : DTCI_CHUNK;
-        *any |= dtci_quant_fields(fields, q, 1, random, source, first, n);
-        if (n == DTCI_CHUNK)
-            for (i = 0; i < DTCI_CHUNK; i++) bins[first + i] = (uint16_t)fields[i];
-        else
-            for (i = 0; i < n; i++) bins[first + i] = (uint16_t)fields[i];
-    }
-}
-
-DTCI_TWIN(dtci_quant_bin,
-          (uint16_t * bins, uint32_t *any, const dtci_quant *q, const dtci_random *random, const dtci_source *source,
-           unsigned has),
-          (bins, any, q, random, source, has))
-
-/* n <= DTCI_CHUNK values times `unit`, and their signs; within 1e30, where a shared range may be exceeded. */
-DTCI_INLINE void dtci_quant_flip(float *x, const uint32_t *negative, double unit, int shared, size_t n) {
-    size_t i;
-    for (i = 0; i < n; i++) {
-        double t = (double)x[i] * unit;
-        if (shared) t = t > 1e30 ? 1e30 : t < -1e30 ? -1e30 : t;
-        x[i] = dtci_bits_float(dtci_float_bits((float)t) ^ (negative[i] & 0x80000000u));
-    }
-}
-
-/* What is turned of values first .. end - 1. */
-DTCI_INLINE void dtci_quant_flip_all_body(float *rotated, const dtci_random *random, const dtci_source *source,
-                                          size_t first, size_t end, double unit, int shared, unsigned has) {
+/* Multiplies values first .. end - 1 by `unit` and their signs. */
+DTCI_FN void dtci_quant_flip_all(dtci_quant_work *w, size_t first, size_t end, double unit) {
     uint32_t negative[DTCI_CHUNK];
     float chunk[DTCI_CHUNK];
     size_t n;
-    (void)has;
     for (; first < end; first += n) {
         n = end - first < DTCI_CHUNK ? end - first : DTCI_CHUNK;
-        dtci_load(chunk, source, first, n);
-        dtci_negative(negative, random, first, n);
-        if (n == DTCI_CHUNK && !shared)
-            dtci_quant_flip(chunk, negative, unit, 0, DTCI_CHUNK);
-        else
-            dtci_quant_flip(chunk, negative, unit, shared, n);
-        memcpy(rotated + first, chunk, 4 * n);
+        dtci_gather(chunk, &w->e->source, first, n);
+        dtci_negative(negative, &w->random, first, n);
+        dtci_quant_flip(chunk, negative, unit, w->shared, n);
+        memcpy(w->rotated + first, chunk, 4 * n);
     }
 }
 
-DTCI_TWIN(dtci_quant_flip_all,
-          (float *rotated, const dtci_random *random, const dtci_source *source, size_t first, size_t end, double unit,
-           int shared, unsigned has),
-          (rotated, random, source, first, end, unit, shared, has))
-
-/* Turns the values, times 2^-exponent, part by part; finds deviations and reach. With a shared range, `max`, it and not
- * the values sets the exponent, and parts' deviation is that range. Returns 0 where a value is not finite. */
-DTCI_FN int dtci_quant_rotate(float *rotated, dtci_quant *q, const dtci_random *random, const dtci_source *source,
-                              float max) {
-    dtci_source turned;
+/* Turns the values, times 2^-exponent, part by part; finds deviations, reach and ranges. With a shared range, it and
+ * not the values sets the exponent, and a part's deviation is that range. Returns 0 where a value is not finite. */
+DTCI_FN int dtci_quant_rotate(dtci_quant_work *w) {
+    double max = (double)w->e->spec->quant.max;
+    size_t count = w->q.head->count, size, i;
     dtci_part part;
-    turned.values = rotated;
-    turned.residual = NULL;
-    q->reach = q->shared ? 1 : 0;
-    for (part.end = 0; part.end < q->head->count;) {
+    w->source = dtci_source_of(w->rotated);
+    w->reach = w->shared ? 1 : 0;
+    for (part.end = 0; part.end < count;) {
         double unit, deviation, largest;
         dtci_stats stats;
-        size_t size;
-        part = dtci_quant_part(q->head, 1, part.end);
+        part = dtci_quant_part(w->q.head, 1, part.end);
         size = part.end - part.first;
-        stats = dtci_scan(source, part.first, size, q->head->has);
+        stats = dtci_scan(&w->e->source, part.first, size);
         if (!stats.finite) return 0;
         largest = (double)(-stats.min > stats.max ? -stats.min : stats.max);
-        (void)frexp(q->shared ? (double)max : largest, &q->exponents[part.index]);
-        unit = ldexp(1, -q->exponents[part.index]);
-        dtci_quant_flip_all(rotated, random, source, part.first, part.end, unit, q->shared, q->head->has);
-        dtci_hadamard(rotated + part.first, dtci_hadamard_fit(size), q->head->has);
-        stats = dtci_scan(&turned, part.first, size, q->head->has);
+        (void)frexp(w->shared ? max : largest, &w->exponents[part.index]);
+        unit = ldexp(1, -w->exponents[part.index]);
+        dtci_quant_flip_all(w, part.first, part.end, unit);
+        dtci_hadamard(w->rotated + part.first, dtci_hadamard_fit(size));
+        stats = dtci_scan(&w->source, part.first, size);
         largest = (double)(-stats.min > stats.max ? -stats.min : stats.max);
         deviation = sqrt(stats.squares / (double)size);
-        if (q->shared) deviation = (double)max * unit * sqrt((double)size);
-        q->deviations[part.index] = (float)deviation;
-        if (!q->shared && deviation > 0 && largest > q->reach * deviation) q->reach = largest / deviation;
+        if (w->shared) deviation = max * unit * sqrt((double)size);
+        w->deviations[part.index] = (float)deviation;
+        if (!w->shared && deviation > 0 && largest > w->reach * deviation) w->reach = largest / deviation;
+    }
+    for (i = 0; i < dtci_quant_parts(w->q.head, 1); i++) {
+        w->ranges[2 * i + 1] = (float)(w->reach * (double)w->deviations[i]);
+        w->ranges[2 * i] = -w->ranges[2 * i + 1];
     }
     return 1;
 }
 
-/* Integers of a rotated part, of the fields or bins that stand for them. */
-DTCI_INLINE void dtci_quant_integers(uint32_t *DTCI_RESTRICT to, const dtci_quant *q, const uint32_t *fields,
-                                     size_t n) {
-    uint32_t terms = q->head->terms, bins = 1u << q->bits, even = (uint32_t)q->even, i;
-    uint32_t least = even ? terms - terms * bins : 0u - terms * (bins / 2 - 1);
-    for (i = 0; i < n; i++) to[i] = (fields[i] << even) + least;
-}
-
-/* The parts' steps as on the wire: times |x|^2 / <c, x>, unless rounding is unbiased or the grid shared. */
-DTCI_FN void dtci_quant_steps(unsigned char *to, const dtci_quant *q, const float *rotated, const uint16_t *bins) {
+/* Writes the parts' steps: times |x|^2 / <c, x>, unless rounding is unbiased or the grid shared. */
+DTCI_FN void dtci_quant_write_steps(unsigned char *to, const dtci_quant_work *w) {
+    const dtci_quant *q = &w->q;
     dtci_part part;
     for (part.end = 0; part.end < q->head->count;) {
         double squares = 0, dot = 0, step;
@@ -4430,158 +5219,104 @@ DTCI_FN void dtci_quant_steps(unsigned char *to, const dtci_quant *q, const floa
             uint32_t fields[DTCI_CHUNK], turned[DTCI_CHUNK];
             int32_t integers[DTCI_CHUNK];
             n = part.end - at < DTCI_CHUNK ? part.end - at : DTCI_CHUNK;
-            for (i = 0; i < n; i++) fields[i] = bins[at + i];
-            dtci_quant_integers(turned, q, fields, n);
+            dtci_fields_from_bins(fields, w->bins + at, 0, n);
+            dtci_quant_integers(turned, fields, (unsigned)q->is.even, dtci_quant_least(q), n);
             memcpy(integers, turned, 4 * n);
             for (i = 0; i < n; i++) {
-                squares += (double)rotated[at + i] * (double)rotated[at + i];
-                dot += (double)rotated[at + i] * (double)integers[i];
+                squares += (double)w->rotated[at + i] * (double)w->rotated[at + i];
+                dot += (double)w->rotated[at + i] * (double)integers[i];
             }
         }
-        if (!q->shared && !q->stochastic) step = dot > 0 ? squares / dot : 0;
-        step = ldexp(step, q->exponents[part.index] - (int)dtci_hadamard_fit(part.end - part.first) / 2);
+        if (!w->shared && !w->stochastic) step = dot > 0 ? squares / dot : 0;
+        step = ldexp(step, w->exponents[part.index] - (int)dtci_hadamard_fit(part.end - part.first) / 2);
         step = step < (double)FLT_MAX ? step : (double)FLT_MAX;
         dtci_put_float(to + 4 * part.index, (float)step);
     }
 }
 
-/* Signs, and multiples of the step, which may be beyond FLT_MAX where it is huge. */
-DTCI_INLINE void dtci_quant_back(char *DTCI_RESTRICT to, const uint32_t *turned, const uint32_t *negative, double step,
-                                 int huge, size_t n) {
-    size_t i;
-    for (i = 0; i < n; i++) {
-        uint32_t flipped = (turned[i] ^ negative[i]) - negative[i];
-        int32_t k;
-        float x;
-        memcpy(&k, &flipped, 4);
-        x = huge ? dtci_to_float((double)k * step) : (float)((double)k * step);
-        memcpy(to + 4 * i, &x, 4);
-    }
-}
-
-/* Decodes rotated parts, of which nothing can fail any more, in `turned`, of count integers. */
-DTCI_INLINE void dtci_quant_emit_rotated_body(const dtci_quant *q, uint32_t coding, const unsigned char *steps,
-                                              const uint16_t *bins, const unsigned char *from, uint32_t *turned,
-                                              const dtci_sink *sink, unsigned has) {
-    unsigned field_bits = dtci_quant_field_bits(q->head, q->bits);
-    dtci_random random = dtci_random_open(q->head->seed);
-    uint32_t fields[DTCI_CHUNK];
-    float chunk[DTCI_CHUNK];
-    size_t at, n, i;
-    dtci_part part;
-    memset(fields, 0, sizeof fields);
-    for (at = 0; at < q->head->count; at += n) {
-        n = q->head->count - at < DTCI_CHUNK ? q->head->count - at : DTCI_CHUNK;
-        if (coding == DTCI_QUANT_TOKENS)
-            for (i = 0; i < n; i++) fields[i] = bins[at + i];
-        else if (coding != DTCI_QUANT_CONSTANT)
-            dtci_fields_unpack(fields, from + at / 256 * 32 * field_bits, n, field_bits);
-        if (n == DTCI_CHUNK)
-            dtci_quant_integers(turned + at, q, fields, DTCI_CHUNK);
-        else
-            dtci_quant_integers(turned + at, q, fields, n);
-    }
-    for (part.end = 0; part.end < q->head->count;) {
-        unsigned level;
-        double step;
-        int huge;
-        part = dtci_quant_part(q->head, 1, part.end);
-        level = dtci_hadamard_fit(part.end - part.first);
-        step = ldexp((double)dtci_get_float(steps + 4 * part.index), -(int)((level + 1) / 2));
-        huge = step > 1e28 || step < -1e28; /* there are 2^31 multiples of it */
-        dtci_hadamard_integer(turned + part.first, level, has);
-        for (at = part.first; at < part.end; at += n) {
-            char *to = dtci_place(chunk, sink, at);
-            uint32_t negative[DTCI_CHUNK];
-            n = part.end - at < DTCI_CHUNK ? part.end - at : DTCI_CHUNK;
-            dtci_negative(negative, &random, at, n);
-            if (n == DTCI_CHUNK && !huge)
-                dtci_quant_back(to, turned + at, negative, step, 0, DTCI_CHUNK);
-            else
-                dtci_quant_back(to, turned + at, negative, step, huge, n);
-            dtci_store_placed(sink, at, chunk, n);
-        }
-    }
-}
-
-DTCI_TWIN(dtci_quant_emit_rotated,
-          (const dtci_quant *q, uint32_t coding, const unsigned char *steps, const uint16_t *bins,
-           const unsigned char *from, uint32_t *turned, const dtci_sink *sink, unsigned has),
-          (q, coding, steps, bins, from, turned, sink, has))
-
+/* Bits of any bin that the encoder's tables have room for. */
 DTCI_FN unsigned dtci_quant_bin_bits_max(const dtc_spec *spec) {
     return spec->quant.bits && (!spec->block || spec->quant.rotate) ? (unsigned)spec->quant.bits : DTCI_QUANT_BITS_MAX;
 }
 
-/* Where grids alone would take as much as the values, the values are stored. */
+/* Whether grids alone would take as much as the values, which are stored then. */
 DTCI_FN int dtci_quant_stores(const dtci_head *head, int rotate) {
     return dtci_quant_parts(head, rotate) > head->count / 2;
 }
 
-/* Bytes of the grids on the wire. */
-DTCI_FN size_t dtci_quant_grid_bytes(const dtci_head *head, int rotate) {
-    return (rotate ? 4u : 8u) * dtci_quant_parts(head, rotate);
+/* No fewer parts than any tensor of at most `count` values is cut into. */
+DTCI_FN size_t dtci_quant_most_parts(const dtc_spec *spec, size_t count) {
+    size_t block = spec->block && spec->block < count ? spec->block : count, blocks;
+    blocks = block ? dtci_ceil_div(count, block) : 0;
+    if (!spec->quant.rotate) return blocks;
+    return blocks * ((block >> DTCI_HADAMARD_MAX) + dtci_bit_width((uint32_t)(block < 65535 ? block : 65535)));
 }
 
-DTCI_FN size_t dtci_quant_scratch(const dtc_spec *spec, const dtci_head *head) {
-    size_t parts = dtci_quant_parts(head, spec->quant.rotate);
-    uint64_t bytes = 2 * (uint64_t)dtci_room(8 * parts) + dtci_room(2 * (size_t)head->count) +
-                     dtci_coder_scratch(dtci_quant_bin_bits_max(spec));
+/* Saturates: a size that cannot be addressed is one that nobody has. */
+DTCI_FN size_t dtci_quant_scratch(const dtc_spec *spec, size_t count) {
+    size_t parts = dtci_quant_most_parts(spec, count);
+    uint64_t bytes = 2 * (uint64_t)dtci_room(8 * parts) + dtci_room(2 * count);
+    if (spec->quant.entropy == DTC_ENTROPY_HUFFMAN) bytes += dtci_coder_scratch(count, dtci_quant_bin_bits_max(spec));
     if (spec->quant.rotate)
-        bytes += (uint64_t)dtci_room(4 * parts) + dtci_room(sizeof(int) * parts) + dtci_room(4 * (size_t)head->count);
-    return dtci_quant_stores(head, spec->quant.rotate) ? 0 : bytes < SIZE_MAX ? (size_t)bytes : SIZE_MAX;
+        bytes += (uint64_t)dtci_room(4 * parts) + dtci_room(sizeof(int) * parts) + dtci_room(4 * count);
+    return bytes < SIZE_MAX ? (size_t)bytes : SIZE_MAX;
 }
 
-/* Everything the encoder works in. */
-typedef struct dtci_quant_work {
-    float *ranges;               /* min and max a block */
-    float *deviations, *rotated; /* by part; by value */
-    int *exponents;
-    unsigned char *grids;
-    uint16_t *bins;
-    dtci_coder coder;
-} dtci_quant_work;
-
-DTCI_FN int dtci_quant_take(dtci_quant_work *work, const dtc_spec *spec, const dtci_head *head, dtci_arena *arena) {
-    unsigned bits = dtci_quant_bin_bits_max(spec);
-    size_t parts = dtci_quant_parts(head, spec->quant.rotate);
-    work->ranges = (float *)dtci_take(arena, 8 * parts);
-    work->grids = (unsigned char *)dtci_take(arena, 8 * parts);
-    work->bins = (uint16_t *)dtci_take(arena, 2 * (size_t)head->count);
-    work->deviations = work->rotated = NULL;
-    work->exponents = NULL;
-    if (spec->quant.rotate) {
-        work->exponents = (int *)dtci_take(arena, sizeof(int) * parts);
-        work->deviations = (float *)dtci_take(arena, 4 * parts);
-        work->rotated = (float *)dtci_take(arena, 4 * (size_t)head->count);
-        if (!work->exponents || !work->deviations || !work->rotated) return 0;
+DTCI_FN int dtci_quant_take(dtci_quant_work *w) {
+    const dtc_spec *spec = w->e->spec;
+    dtci_arena *arena = &w->e->arena;
+    size_t count = w->q.head->count, parts = dtci_quant_parts(w->q.head, w->q.is.rotate);
+    w->ranges = (float *)dtci_take(arena, 8 * parts);
+    w->grids = (unsigned char *)dtci_take(arena, 8 * parts);
+    w->bins = (uint16_t *)dtci_take(arena, 2 * count);
+    w->q.grids = w->grids;
+    if (w->q.is.rotate) {
+        w->exponents = (int *)dtci_take(arena, sizeof(int) * parts);
+        w->deviations = (float *)dtci_take(arena, 4 * parts);
+        w->rotated = (float *)dtci_take(arena, 4 * count);
+        if (!w->exponents || !w->deviations || !w->rotated) return 0;
     }
-    return dtci_coder_open(&work->coder, bits, arena) && work->ranges && work->grids && work->bins;
+    if (spec->quant.entropy == DTC_ENTROPY_HUFFMAN &&
+        !dtci_coder_take(&w->coder, count, dtci_quant_bin_bits_max(spec), arena))
+        return 0;
+    return w->ranges && w->grids && w->bins;
 }
 
-/* The blocks' ranges, found or given. Returns 0 where a value is not finite. */
-DTCI_FN int dtci_quant_ranges(float *ranges, const dtc_spec *spec, const dtci_head *head, const dtci_source *source) {
-    size_t block = dtci_block(head), blocks = dtci_blocks(head), b;
+/* Finds the blocks' ranges, or takes what is given. Returns 0 where a value is not finite. */
+DTCI_FN int dtci_quant_find_ranges(dtci_quant_work *w) {
+    const dtc_spec *spec = w->e->spec;
+    size_t count = w->q.head->count, block = dtci_block(w->q.head), blocks = dtci_blocks(w->q.head), b;
     for (b = 0; b < blocks; b++) {
-        size_t n = head->count - b * block < block ? head->count - b * block : block;
-        dtci_stats stats = dtci_scan(source, b * block, n, head->has);
+        size_t n = count - b * block < block ? count - b * block : block;
+        dtci_stats stats = dtci_scan(&w->source, b * block, n);
         float min = spec->quant.min_given ? spec->quant.min : stats.min;
         float max = spec->quant.max_given ? spec->quant.max : stats.max;
         if (!stats.finite) return 0;
         if (max < min && spec->quant.min_given) max = min;
-        ranges[2 * b] = max < min ? max : min;
-        ranges[2 * b + 1] = max;
+        w->ranges[2 * b] = max < min ? max : min;
+        w->ranges[2 * b + 1] = max;
     }
     return 1;
 }
 
-/* The finest that searching may come to. */
-DTCI_FN unsigned dtci_quant_bits_max(const dtci_quant *q) {
-    return q->rotate ? dtci_bit_width(DTCI_QUANT_ROTATED / q->head->workers) - 1 : DTCI_QUANT_BITS_MAX;
+/* Whether every block has but one value. */
+DTCI_FN int dtci_quant_constant(const dtci_quant_work *w) {
+    size_t parts = dtci_quant_parts(w->q.head, w->q.is.rotate), b;
+    for (b = 0; b < parts; b++)
+        if (w->ranges[2 * b] < w->ranges[2 * b + 1]) return 0;
+    return 1;
 }
 
-/* N = H + floor: H is the entropy of a `probe`-bit quantization of a `sample` of the values. */
-DTCI_FN unsigned dtci_quant_auto_bits(const dtc_spec *spec, const dtci_quant *q, const dtci_source *source) {
+/* The finest grid that a search may come to. */
+DTCI_FN unsigned dtci_quant_bits_max(const dtci_quant *q) {
+    return q->is.rotate ? dtci_bit_width(DTCI_QUANT_ROTATED / q->head->workers) - 1 : DTCI_QUANT_BITS_MAX;
+}
+
+/* Chooses the bits of bits=auto: N = H + floor, where H is the entropy of a `probe`-bit quantization of a `sample` of
+ * the values (Oland and Raj, Algorithm 1). */
+DTCI_FN unsigned dtci_quant_auto_bits(const dtci_quant_work *w) {
+    const dtc_spec *spec = w->e->spec;
+    const dtci_quant *q = &w->q;
     size_t count = q->head->count, stride, i;
     double sample = spec->quant.sample > 0 ? (double)spec->quant.sample : 0.03;
     unsigned probe = spec->quant.probe ? (unsigned)spec->quant.probe : 4;
@@ -4594,10 +5329,10 @@ DTCI_FN unsigned dtci_quant_auto_bits(const dtc_spec *spec, const dtci_quant *q,
     stride = stride > 1 ? (stride - 1) | 1 : 1; /* odd, so as not to stay in one column of a matrix */
     memset(histogram, 0, sizeof histogram);
     for (i = 0; i < count; i += stride, n++) {
-        size_t b = dtci_quant_part(q->head, q->rotate, i).index;
-        double min = (double)q->ranges[2 * b], max = (double)q->ranges[2 * b + 1], t;
+        size_t b = dtci_quant_part(q->head, q->is.rotate, i).index;
+        double min = (double)w->ranges[2 * b], max = (double)w->ranges[2 * b + 1], t;
         float x;
-        dtci_load(&x, source, i, 1);
+        dtci_gather(&x, &w->source, i, 1);
         t = min < max ? ((double)x - min) / (max - min) * (double)(1u << probe) : 0;
         t = t > 0 ? t : 0;
         t = t < (double)(1u << probe) - 1 ? t : (double)(1u << probe) - 1;
@@ -4610,39 +5345,37 @@ DTCI_FN unsigned dtci_quant_auto_bits(const dtc_spec *spec, const dtci_quant *q,
     return bits < dtci_quant_bits_max(q) ? bits : dtci_quant_bits_max(q);
 }
 
-/* Quantizes everything to bins and prices them; plan->bytes is 0 where all of them are lowest. */
-DTCI_FN void dtci_quant_price(dtci_tokens_plan *plan, const dtci_quant *q, const dtci_random *random,
-                              const dtci_source *source, dtci_quant_work *work) {
-    uint32_t any;
-    dtci_quant_bin(work->bins, &any, q, random, source, q->head->has);
-    memset(plan, 0, sizeof *plan);
-    if (!any) return;
-    dtci_coder_count(&work->coder, work->bins, q->head->count, q->bin_bits);
-    *plan = dtci_coder_choose(&work->coder);
+/* Quantizes all values to bins, and prices their tokens; w->plan.bytes is 0 where all bins are the lowest. */
+DTCI_FN void dtci_quant_price(dtci_quant_work *w) {
+    memset(&w->plan, 0, sizeof w->plan);
+    w->priced = 1;
+    if (!dtci_quant_bin_all(w)) return;
+    dtci_coder_count(&w->coder, w->bins, w->q.head->count, w->q.bin_bits);
+    w->plan = dtci_coder_choose(&w->coder);
 }
 
 /* What max-error asks for; a step of 0 where fp32 cannot tell so close values apart. */
-DTCI_FN dtci_fineness dtci_quant_max_error(const dtc_spec *spec, const dtci_quant *q) {
-    size_t blocks = dtci_blocks(q->head), i;
-    double error = (double)spec->quant.max_error, reach = 0;
+DTCI_FN dtci_fineness dtci_quant_max_error(const dtci_quant_work *w) {
+    size_t blocks = dtci_blocks(w->q.head), i;
+    double error = (double)w->e->spec->quant.max_error, reach = 0;
     dtci_fineness fineness;
     memset(&fineness, 0, sizeof fineness);
     for (i = 0; i < 2 * blocks; i++) {
-        double magnitude = (double)(q->ranges[i] < 0 ? -q->ranges[i] : q->ranges[i]);
+        double magnitude = (double)(w->ranges[i] < 0 ? -w->ranges[i] : w->ranges[i]);
         if (magnitude > reach) reach = magnitude;
     }
     error -= (reach + error) * (1.0001 / 16777216) + 7.1e-46; /* what rounding a decoded value to fp32 adds */
-    fineness.step = (double)dtci_float_down(q->stochastic ? error : 2 * error);
+    fineness.step = (double)dtci_float_down(w->stochastic ? error : 2 * error);
     return fineness;
 }
 
 /* Finds the finest grids whose tokens take at most `budget` bytes, by trial: tokens cost about a bit more for each
  * doubling of the levels. 0: blocks lie too far apart for tokens. */
-DTCI_FN int dtci_quant_fit_rate(dtci_quant *q, dtci_tokens_plan *plan, size_t budget, const dtci_random *random,
-                                const dtci_source *source, dtci_quant_work *work) {
+DTCI_FN int dtci_quant_fit_rate(dtci_quant_work *w, size_t budget) {
+    dtci_quant *q = &w->q;
     double count = (double)q->head->count, fits = 0, fails = 0, slope = 1, last_levels = 0, last_bits = 0;
     double levels = exp2(8.0 * (double)budget / count) * 4,
-           least = q->even && !q->stochastic ? 0.9999 : 1.0 / 1024, /* one bin for all */
+           least = q->is.even && !w->stochastic ? 0.9999 : 1.0 / 1024, /* one bin for all */
         most = (double)(1u << dtci_quant_bits_max(q)) * (65000.0 / 65536), best = least;
     size_t most_bytes = 0;
     dtci_fineness fineness;
@@ -4652,12 +5385,12 @@ DTCI_FN int dtci_quant_fit_rate(dtci_quant *q, dtci_tokens_plan *plan, size_t bu
         double step = -1; /* of log2(levels) */
         int fit;
         fineness.levels = levels = levels < most ? levels : most;
-        fit = dtci_quant_make_grids(q, work->grids, fineness) && q->bin_bits <= DTCI_QUANT_BITS_MAX;
+        fit = dtci_quant_make_grids(w, fineness) && q->bin_bits <= DTCI_QUANT_BITS_MAX;
         if (fit) {
             double bits;
-            dtci_quant_price(plan, q, random, source, work);
-            fit = plan->bytes <= budget;
-            bits = 8 * (double)plan->bytes / count;
+            dtci_quant_price(w);
+            fit = w->plan.bytes <= budget;
+            bits = 8 * (double)w->plan.bytes / count;
             if (last_levels > 0) slope = (bits - last_bits) / log2(levels / last_levels);
             slope = slope > 1.0 / 256 ? slope < 2 ? slope : 2 : 1.0 / 256;
             last_levels = levels;
@@ -4666,11 +5399,11 @@ DTCI_FN int dtci_quant_fit_rate(dtci_quant *q, dtci_tokens_plan *plan, size_t bu
             step = step > -4 ? step < 4 ? step : 4 : -4;
         }
         *(fit ? &fits : &fails) = levels;
-        if (fit && plan->bytes > most_bytes) {
-            most_bytes = plan->bytes;
+        if (fit && w->plan.bytes > most_bytes) {
+            most_bytes = w->plan.bytes;
             best = levels;
         }
-        if (fit && ((double)plan->bytes >= 0.998 * (double)budget || levels >= most)) return 1;
+        if (fit && ((double)w->plan.bytes >= 0.998 * (double)budget || levels >= most)) return 1;
         if (fits > 0 && fails > 0) {
             if (fails / fits < 1.0001) break;
             levels *= exp2(step);
@@ -4682,384 +5415,427 @@ DTCI_FN int dtci_quant_fit_rate(dtci_quant *q, dtci_tokens_plan *plan, size_t bu
         }
     }
     fineness.levels = best;
-    if (!dtci_quant_make_grids(q, work->grids, fineness) || q->bin_bits > DTCI_QUANT_BITS_MAX) return 0;
-    dtci_quant_price(plan, q, random, source, work);
+    if (!dtci_quant_make_grids(w, fineness) || q->bin_bits > DTCI_QUANT_BITS_MAX) return 0;
+    dtci_quant_price(w);
     return 1;
 }
 
-DTCI_FN dtc_status dtci_quant_encode(const dtc_spec *spec, dtci_head *head, unsigned char *to, size_t capacity,
-                                     size_t *bytes, const dtci_source *source, const dtci_sink *residual,
-                                     dtci_arena *arena) {
-    int rotate = spec->quant.rotate;
-    size_t grids = dtci_quant_grid_bytes(head, rotate), around = head->head_bytes + (head->checksum ? 4 : 0) + grids,
-           first;
+/* Chooses the grid. *stored is whether the values are better stored. */
+DTCI_FN void dtci_quant_choose_grid(dtci_quant_work *w, int *stored) {
+    const dtc_spec *spec = w->e->spec;
+    const dtci_head *head = w->q.head;
     double budget = floor((double)spec->quant.rate * (double)head->count / 8);
-    int entropy = spec->quant.entropy == DTC_ENTROPY_HUFFMAN;
-    dtci_random random = dtci_random_open(spec->seed);
-    uint32_t coding = DTCI_QUANT_FIELDS;
-    dtci_tokens_plan plan;
+    size_t around = dtci_head_around(head) + dtci_quant_grid_bytes(head, w->q.is.rotate);
+    unsigned most = dtci_quant_bits_max(&w->q);
     dtci_fineness fineness;
-    dtci_quant_work work;
-    dtci_source rotated;
-    unsigned field_bits;
-    dtci_quant q;
-    memset(&plan, 0, sizeof plan);
-    memset(&q, 0, sizeof q);
-    q.head = head;
-    q.stochastic = spec->quant.rounding == DTC_ROUNDING_STOCHASTIC;
-    q.even = spec->quant.grid == DTC_GRID_EVEN;
-    q.rotate = rotate;
-    q.shared = spec->quant.min_given || spec->quant.max_given;
-    if (dtci_quant_stores(head, rotate))
-        return dtci_scan(source, 0, head->count, head->has).finite ? dtci_store_instead(head) : DTC_ERROR_NONFINITE;
-    if (!dtci_quant_take(&work, spec, head, arena)) return DTC_ERROR_SCRATCH;
-    q.ranges = work.ranges;
-    q.deviations = work.deviations;
-    if (rotate) {
-        q.exponents = work.exponents;
-        if (!dtci_quant_rotate(work.rotated, &q, &random, source, spec->quant.max)) return DTC_ERROR_NONFINITE;
-        rotated.values = work.rotated;
-        rotated.residual = NULL;
-        source = &rotated;
-        for (first = 0; first < dtci_quant_parts(head, 1); first++) {
-            work.ranges[2 * first + 1] = (float)(q.reach * (double)work.deviations[first]);
-            work.ranges[2 * first] = -work.ranges[2 * first + 1];
-        }
-    } else if (!dtci_quant_ranges(work.ranges, spec, head, source)) {
-        return DTC_ERROR_NONFINITE;
-    }
-
     memset(&fineness, 0, sizeof fineness);
     fineness.bits = (unsigned)spec->quant.bits;
+    *stored = 0;
     if (spec->quant.max_error > 0) {
-        fineness = dtci_quant_max_error(spec, &q);
-        if (!(fineness.step > 0)) return dtci_store_instead(head);
+        fineness = dtci_quant_max_error(w);
+        *stored = !(fineness.step > 0);
     } else if (spec->quant.rate > 0) {
-        if (budget >= 4 * (double)head->count) return dtci_store_instead(head);
-        if (budget >= (double)around && dtci_quant_fit_rate(&q, &plan, (size_t)budget - around, &random, source, &work))
-            coding = plan.bytes ? DTCI_QUANT_TOKENS : DTCI_QUANT_CONSTANT;
-        else /* the head alone is above it: weigh the values only */
-            fineness.bits = spec->quant.rate < 2 ? 2 : spec->quant.rate < 16 ? (unsigned)spec->quant.rate : 16;
-        if (fineness.bits > dtci_quant_bits_max(&q)) fineness.bits = dtci_quant_bits_max(&q);
+        *stored = budget >= 4 * (double)head->count;
+        if (*stored || (budget >= (double)around && dtci_quant_fit_rate(w, (size_t)budget - around))) return;
+        /* the head alone is above the budget, which then is for the values alone */
+        fineness.bits = spec->quant.rate < 2 ? 2 : spec->quant.rate < 16 ? (unsigned)spec->quant.rate : 16;
+        if (fineness.bits > most) fineness.bits = most;
+        w->priced = 0;
     } else if (!fineness.bits) {
-        fineness.bits = dtci_quant_auto_bits(spec, &q, source);
+        fineness.bits = dtci_quant_auto_bits(w);
     }
-    if (coding == DTCI_QUANT_FIELDS && !dtci_quant_make_grids(&q, work.grids, fineness))
-        return dtci_store_instead(head);
+    if (!*stored) *stored = !dtci_quant_make_grids(w, fineness);
+}
 
-    field_bits = dtci_quant_field_bits(head, q.bits);
-    *bytes = grids + dtci_fields_bytes(head->count, field_bits);
-    if (coding == DTCI_QUANT_FIELDS && entropy && q.bin_bits <= dtci_quant_bin_bits_max(spec)) {
-        dtci_quant_price(&plan, &q, &random, source, &work);
-        if (!plan.bytes)
-            coding = DTCI_QUANT_CONSTANT;
-        else if (grids + plan.bytes < *bytes)
-            coding = DTCI_QUANT_TOKENS;
-    }
-    if (coding == DTCI_QUANT_FIELDS && head->workers == 1 &&
-        dtci_quant_constant(work.ranges, dtci_quant_parts(head, rotate)))
-        coding = DTCI_QUANT_CONSTANT;
-    if (coding == DTCI_QUANT_FIELDS && entropy) coding = DTCI_QUANT_WIDE;
-    if (coding == DTCI_QUANT_CONSTANT) *bytes = grids;
-    if (coding == DTCI_QUANT_TOKENS) *bytes = grids + plan.bytes;
-    if (*bytes > 4 * (size_t)head->count) return dtci_store_instead(head);
+/* Chooses how fields are written; e->bytes becomes the payload's size, at the most. */
+DTCI_FN void dtci_quant_choose_coding(dtci_quant_work *w) {
+    const dtc_spec *spec = w->e->spec;
+    size_t grids = dtci_quant_grid_bytes(w->q.head, w->q.is.rotate), count = w->q.head->count;
+    size_t fields = dtci_fields_bytes(count, dtci_quant_field_bits(w->q.head, w->q.is.bits));
+    int entropy = spec->quant.entropy == DTC_ENTROPY_HUFFMAN, searched = w->priced;
+    uint32_t *coding = &w->q.is.coding;
+    if (entropy && !w->priced && w->q.bin_bits <= dtci_quant_bin_bits_max(spec)) dtci_quant_price(w);
+    *coding = entropy ? DTCI_QUANT_WIDE : DTCI_QUANT_FIELDS;
+    if (w->priced && !w->plan.bytes)
+        *coding = DTCI_QUANT_CONSTANT;
+    else if (w->priced && (searched || w->plan.bytes < fields))
+        *coding = DTCI_QUANT_TOKENS;
+    else if (w->q.head->workers == 1 && dtci_quant_constant(w))
+        *coding = DTCI_QUANT_CONSTANT;
+    w->e->bytes = grids + (*coding == DTCI_QUANT_CONSTANT ? 0 : *coding == DTCI_QUANT_TOKENS ? w->plan.bytes : fields);
+}
 
-    head->variant = (q.bits - 1) | (q.even ? 16u : 0) | coding << 5 | (rotate ? 128u : 0);
-    if (capacity < grids) return DTC_ERROR_CAPACITY;
-    if (rotate) {
-        uint32_t any;
-        if (coding != DTCI_QUANT_TOKENS) dtci_quant_bin(work.bins, &any, &q, &random, source, head->has);
-        dtci_quant_steps(to, &q, work.rotated, work.bins);
+/* Writes grids, or steps, and fields. */
+DTCI_FN dtc_status dtci_quant_write(dtci_quant_work *w) {
+    dtci_encoding *e = w->e;
+    size_t grids = dtci_quant_grid_bytes(w->q.head, w->q.is.rotate), size = 0;
+    unsigned char *to = e->payload + grids;
+    dtc_status status;
+    if (e->capacity < grids) return DTC_ERROR_CAPACITY;
+    if (w->q.is.rotate) {
+        if (!w->priced) (void)dtci_quant_bin_all(w);
+        dtci_quant_write_steps(e->payload, w);
     } else {
-        memcpy(to, q.grids, grids);
+        memcpy(e->payload, w->grids, grids);
     }
-    to += grids;
-    capacity -= grids;
-    if (coding == DTCI_QUANT_TOKENS) {
-        size_t size = dtci_coder_write(&work.coder, &plan, to, capacity);
-        if (!size) return DTC_ERROR_CAPACITY;
-        *bytes = grids + size;
-    } else if (coding != DTCI_QUANT_CONSTANT) {
-        if (capacity < *bytes - grids) return DTC_ERROR_CAPACITY;
-        dtci_quant_pack(to, &q, &random, source, head->has);
+    if (w->q.is.coding == DTCI_QUANT_TOKENS) {
+        status = dtci_bins_write(&w->coder, &w->plan, SIZE_MAX, to, e->capacity - grids, &size);
+        e->bytes = grids + size;
+        return status;
     }
-    if (residual && rotate)
-        dtci_quant_emit_rotated(&q, coding, to - grids, work.bins, to, (uint32_t *)(void *)work.rotated, residual,
-                                head->has);
-    else if (residual)
-        dtci_quant_emit(&q, coding, work.bins, to, residual, head->has);
+    if (w->q.is.coding == DTCI_QUANT_CONSTANT) return DTC_OK;
+    if (e->capacity < e->bytes) return DTC_ERROR_CAPACITY;
+    if (w->priced)
+        dtci_quant_pack_bins(to, &w->q, w->bins);
+    else
+        dtci_quant_pack_all(to, w);
     return DTC_OK;
 }
 
-DTCI_FN dtc_status dtci_quant_check(const dtci_head *head) {
-    uint32_t coding = head->variant >> 5 & 3;
-    unsigned bits = (head->variant & 15) + 1;
-    int rotate = head->variant >> 7 & 1, even = head->variant >> 4 & 1;
-    uint64_t size = dtci_payload_bytes(head), grids = dtci_quant_grid_bytes(head, rotate);
-    if (head->workers > (rotate ? DTCI_QUANT_ROTATED : 16777216u) >> bits ||
-        (rotate ? !even && bits < 2 : head->seed > 0) || dtci_quant_stores(head, rotate))
+/* Leaves in the residual what the receiver of the packet does not see. */
+DTCI_FN dtc_status dtci_quant_leave(const dtci_quant_work *w) {
+    dtci_packet made;
+    dtci_arena turned;
+    made.head = w->e->head;
+    made.payload = w->e->payload;
+    made.bins = w->bins;
+    turned.p = (unsigned char *)(void *)w->rotated; /* which is not needed any more */
+    turned.left = w->rotated ? 4 * (size_t)made.head.count : 0;
+    return dtci_quant_decode(&made, w->e->residual, NULL, &turned);
+}
+
+DTCI_FN dtc_status dtci_quant_encode(dtci_encoding *e) {
+    const dtc_spec *spec = e->spec;
+    dtci_quant_work w;
+    dtc_status status;
+    int stored;
+    memset(&w, 0, sizeof w);
+    w.e = e;
+    w.source = e->source;
+    w.random = dtci_random_of(spec->seed);
+    w.stochastic = spec->quant.rounding == DTC_ROUNDING_STOCHASTIC;
+    w.shared = spec->quant.min_given || spec->quant.max_given;
+    w.q.head = &e->head;
+    w.q.is.even = spec->quant.grid == DTC_GRID_EVEN;
+    w.q.is.rotate = spec->quant.rotate != 0;
+    if (dtci_quant_stores(&e->head, w.q.is.rotate))
+        return dtci_scan(&e->source, 0, e->head.count).finite ? dtci_store_instead(&e->head) : DTC_ERROR_NONFINITE;
+    if (!dtci_quant_take(&w)) return DTC_ERROR_SCRATCH;
+    if (!(w.q.is.rotate ? dtci_quant_rotate(&w) : dtci_quant_find_ranges(&w))) return DTC_ERROR_NONFINITE;
+    dtci_quant_choose_grid(&w, &stored);
+    if (stored) return dtci_store_instead(&e->head);
+    dtci_quant_choose_coding(&w);
+    if (e->bytes > 4 * (size_t)e->head.count) return dtci_store_instead(&e->head);
+    e->head.variant = dtci_quant_variant_byte(&w.q.is);
+    status = dtci_quant_write(&w);
+    return status == DTC_OK && e->residual ? dtci_quant_leave(&w) : status;
+}
+
+DTCI_FN dtc_status dtci_quant_check_spec(const dtc_spec *spec) {
+    uint32_t workers = spec->workers ? spec->workers : 1;
+    int bits = spec->quant.bits ? spec->quant.bits : DTCI_QUANT_BITS_MAX;
+    int given = spec->quant.min_given || spec->quant.max_given;
+    int both = spec->quant.min_given && spec->quant.max_given;
+    if (bits < 1 || bits > DTCI_QUANT_BITS_MAX || workers > 16777216u >> bits) return DTC_ERROR_SPEC;
+    if (spec->quant.floor < 0 || spec->quant.floor > 12 || spec->quant.probe < 0 || spec->quant.probe > 8)
+        return DTC_ERROR_SPEC;
+    if (!dtci_finite(spec->quant.sample) || spec->quant.sample < 0 || spec->quant.sample > 1) return DTC_ERROR_SPEC;
+    if (!dtci_finite(spec->quant.rate) || spec->quant.rate < 0 || spec->quant.rate > 32) return DTC_ERROR_SPEC;
+    if (spec->quant.rate > 0 && ((double)spec->quant.rate < 0.05 || spec->quant.entropy == DTC_ENTROPY_NONE))
+        return DTC_ERROR_SPEC;
+    if (!dtci_finite(spec->quant.max_error) || spec->quant.max_error < 0) return DTC_ERROR_SPEC;
+    if ((spec->quant.bits != 0) + (spec->quant.rate > 0) + (spec->quant.max_error > 0) > 1) return DTC_ERROR_SPEC;
+    if ((unsigned)spec->quant.rounding > DTC_ROUNDING_STOCHASTIC || (unsigned)spec->quant.entropy > DTC_ENTROPY_NONE ||
+        (unsigned)spec->quant.grid > DTC_GRID_EVEN)
+        return DTC_ERROR_SPEC;
+    if (!dtci_finite(spec->quant.min) || !dtci_finite(spec->quant.max) ||
+        (both && !(spec->quant.min < spec->quant.max)))
+        return DTC_ERROR_SPEC;
+    if (spec->quant.max_error > 0 && given) return DTC_ERROR_SPEC;
+    if (!spec->quant.rotate) return DTC_OK;
+    if (spec->quant.max_error > 0 || (spec->quant.bits && workers > DTCI_QUANT_ROTATED >> bits) ||
+        workers > DTCI_QUANT_ROTATED / 4 || given != both || (both && spec->quant.min < -spec->quant.max) ||
+        spec->quant.min > -spec->quant.max)
+        return DTC_ERROR_SPEC;
+    return DTC_OK;
+}
+
+DTCI_FN void dtci_quant_begin(dtci_head *head, const dtc_spec *spec) {
+    dtci_begin_block(head, spec);
+    if (spec->quant.rotate) head->seed = spec->seed;
+}
+
+/* Packets */
+
+DTCI_FN dtc_status dtci_quant_check(dtci_packet *packet) {
+    const dtci_head *head = &packet->head;
+    dtci_quant_variant is = dtci_quant_variant_of(head);
+    uint64_t size = packet->payload_bytes, need = dtci_quant_grid_bytes(head, is.rotate);
+    packet->scratch = (is.coding == DTCI_QUANT_TOKENS ? dtci_bins_scratch(head->count) : 0) +
+                      (is.rotate ? dtci_room(4 * (size_t)head->count) : 0);
+    if (head->workers > (is.rotate ? DTCI_QUANT_ROTATED : 16777216u) >> is.bits ||
+        (is.rotate ? !is.even && is.bits < 2 : head->seed > 0) || dtci_quant_stores(head, is.rotate))
         return DTC_ERROR_HEAD;
-    if (coding == DTCI_QUANT_TOKENS) return size > grids && head->count ? DTC_OK : DTC_ERROR_SIZE;
-    if (coding != DTCI_QUANT_CONSTANT) grids += dtci_fields_bytes(head->count, dtci_quant_field_bits(head, bits));
-    return size == grids ? DTC_OK : DTC_ERROR_SIZE;
+    if (is.coding == DTCI_QUANT_TOKENS) return size > need && head->count ? DTC_OK : DTC_ERROR_SIZE;
+    if (is.coding != DTCI_QUANT_CONSTANT) need += dtci_fields_bytes(head->count, dtci_quant_field_bits(head, is.bits));
+    return size == need ? DTC_OK : DTC_ERROR_SIZE;
 }
 
-DTCI_FN size_t dtci_quant_decode_scratch(const dtci_head *head) {
-    size_t tokens = (head->variant >> 5 & 3) == DTCI_QUANT_TOKENS ? dtci_decoder_scratch(head->count) : 0;
-    return tokens + (head->variant >> 7 ? dtci_room(4 * (size_t)head->count) : 0);
+/* Whether a grid is in its range. Denormals are compared as what they are on the wire, so that a processor that flushes
+ * them accepts the same packets. */
+DTCI_FN int dtci_quant_grid_sound(const unsigned char *grid, int even, double workers) {
+    uint32_t bits = dtci_get32(grid + 4);
+    int32_t lowest;
+    memcpy(&lowest, &bits, 4);
+    if (!dtci_finite(dtci_get_float(grid))) return 0;
+    if (!even) return fabs((double)lowest) * workers <= DTCI_QUANT_LOWEST;
+    if (!dtci_finite(dtci_get_float(grid + 4))) return 0;
+    return !(bits & 0x7fffffffu) ||
+           fabs(dtci_get_double(grid)) * workers <= fabs(dtci_get_double(grid + 4)) * DTCI_QUANT_HALVES;
 }
 
-/* Finds a payload sound, and decodes its tokens, if it has any, into the arena. q->grids are the payload's. */
-DTCI_FN dtc_status dtci_quant_open(dtci_quant *q, uint16_t **bins, const dtci_head *head, const unsigned char *payload,
-                                   dtci_arena *arena) {
-    size_t blocks, grids, size, b;
-    uint32_t coding = head->variant >> 5 & 3;
-    memset(q, 0, sizeof *q);
-    *bins = NULL;
-    q->head = head;
-    q->bits = (head->variant & 15) + 1;
-    q->even = (head->variant & 16) != 0;
-    q->rotate = head->variant >> 7 & 1;
-    q->grids = payload;
-    q->bin_bits = dtci_bit_width(((1u << q->bits) - 1) * head->terms);
-    blocks = dtci_quant_parts(head, q->rotate);
-    grids = dtci_quant_grid_bytes(head, q->rotate);
-    size = dtci_payload_bytes(head) - grids;
-    for (b = 0; q->rotate && b < blocks; b++)
-        if (!dtci_finite(dtci_get_float(payload + 4 * b))) return DTC_ERROR_PAYLOAD;
-    for (b = 0; !q->rotate && b < blocks; b++) {
-        double workers = (double)head->workers, least;
-        dtci_grid grid = dtci_quant_grid(q, b);
-        if (!dtci_finite(dtci_get_float(payload + 8 * b)) ||
-            (q->even && !dtci_finite(dtci_get_float(payload + 8 * b + 4))))
-            return DTC_ERROR_PAYLOAD;
-        if ((double)grid.lowest * workers > DTCI_QUANT_LOWEST || (double)grid.lowest * workers < -DTCI_QUANT_LOWEST)
-            return DTC_ERROR_PAYLOAD;
-        least = (grid.step < 0 ? -grid.step : grid.step) * DTCI_QUANT_HALVES;
-        if (least > 0 && (grid.origin * workers > least || grid.origin * workers < -least)) return DTC_ERROR_PAYLOAD;
-    }
-    if (!q->rotate) dtci_quant_bins(q);
-    payload += grids;
-    if (coding == DTCI_QUANT_TOKENS) {
-        dtci_arena work;
-        dtci_decoder *decoder;
-        *bins = (uint16_t *)dtci_take(arena, 2 * (size_t)head->count);
-        work = *arena;
-        decoder = (dtci_decoder *)dtci_take(&work, sizeof *decoder);
-        if (!decoder || !*bins) return DTC_ERROR_SCRATCH;
-        if (q->bin_bits > DTCI_QUANT_BITS_MAX) return DTC_ERROR_PAYLOAD;
-        return dtci_tokens_read(*bins, head->count, q->bin_bits, payload, size, decoder);
-    }
-    if (coding != DTCI_QUANT_CONSTANT && head->count % 256) {
-        size_t left = (head->count % 256) * dtci_quant_field_bits(head, q->bits) % 8;
-        if (left && payload[size - 1] >> left) return DTC_ERROR_PAYLOAD; /* padding */
-    }
-    return DTC_OK;
+DTCI_FN int dtci_quant_grids_sound(const unsigned char *grids, const dtci_head *head) {
+    dtci_quant_variant is = dtci_quant_variant_of(head);
+    size_t parts = dtci_quant_parts(head, is.rotate), b;
+    if (is.rotate) return dtci_scales_finite(grids, parts, 4);
+    for (b = 0; b < parts; b++)
+        if (!dtci_quant_grid_sound(grids + 8 * b, is.even, (double)head->workers)) return 0;
+    return 1;
 }
 
-DTCI_FN dtc_status dtci_quant_decode(const dtci_head *head, const unsigned char *payload, const dtci_sink *sink,
-                                     dtci_arena *arena) {
-    uint32_t coding = head->variant >> 5 & 3;
+/* Whether the bins stand for fields in their range, in every block. */
+DTCI_FN int dtci_quant_bins_sound(const dtci_quant *q, const uint16_t *bins) {
+    size_t count = q->head->count, block = q->is.rotate ? count : dtci_block(q->head), first;
+    for (first = 0; first < count; first += block) {
+        size_t n = count - first < block ? count - first : block;
+        uint32_t shift = dtci_quant_shift(q, first / block);
+        uint16_t least = 65535, most = 0;
+        dtci_bins_range(&least, &most, bins + first, n);
+        if (least < shift || most - shift > dtci_quant_top(q)) return 0;
+    }
+    return 1;
+}
+
+DTCI_FN dtc_status dtci_quant_open(dtci_packet *packet, dtci_arena *arena, unsigned skip) {
+    size_t count = packet->head.count, grids;
+    const unsigned char *from;
+    dtc_status status;
     dtci_quant q;
-    uint16_t *bins;
-    dtc_status status = dtci_quant_open(&q, &bins, head, payload, arena);
-    if (status != DTC_OK) return status;
-    if (q.rotate) {
-        uint32_t *turned = (uint32_t *)dtci_take(arena, 4 * (size_t)head->count);
-        if (!turned && head->count) return DTC_ERROR_SCRATCH;
-        dtci_quant_emit_rotated(&q, coding, payload, bins, payload + dtci_quant_grid_bytes(head, 1), turned, sink,
-                                head->has);
-    } else {
-        dtci_quant_emit(&q, coding, bins, payload + dtci_quant_grid_bytes(head, 0), sink, head->has);
+    packet->bins = NULL;
+    if (!dtci_quant_grids_sound(packet->payload, &packet->head)) return DTC_ERROR_PAYLOAD;
+    q = dtci_quant_of(packet);
+    grids = dtci_quant_grid_bytes(q.head, q.is.rotate);
+    from = packet->payload + grids;
+    if (q.is.coding == DTCI_QUANT_CONSTANT) return DTC_OK;
+    if (q.is.coding == DTCI_QUANT_TOKENS) {
+        if (q.bin_bits > DTCI_QUANT_BITS_MAX) return DTC_ERROR_PAYLOAD;
+        if (skip & DTCI_OPEN_NO_TOKENS) return DTC_OK;
+        status = dtci_bins_open(&packet->bins, count, q.bin_bits, from, packet->payload_bytes - grids, arena);
+        if (status != DTC_OK) return status;
+        return dtci_quant_bins_sound(&q, packet->bins) ? DTC_OK : DTC_ERROR_PAYLOAD;
     }
-    return DTC_OK;
+    if (skip & DTCI_OPEN_NO_FIELDS) return DTC_OK;
+    return dtci_fields_sound(from, count, dtci_quant_field_bits(q.head, q.is.bits), dtci_quant_top(&q))
+               ? DTC_OK
+               : DTC_ERROR_PAYLOAD;
+}
+
+DTCI_FN void dtci_quant_describe(const dtci_packet *packet, dtc_spec *spec) {
+    dtci_quant_variant is = dtci_quant_variant_of(&packet->head);
+    spec->quant.bits = (int)is.bits;
+    spec->quant.rotate = is.rotate;
+    spec->quant.grid = is.even ? DTC_GRID_EVEN : DTC_GRID_ZERO;
+    spec->quant.entropy = is.coding == DTCI_QUANT_FIELDS ? DTC_ENTROPY_NONE : DTC_ENTROPY_HUFFMAN;
 }
 
 /* Bits of any bin of a sum, at the most 16, or 17 where only fields have room for it. */
 DTCI_FN unsigned dtci_quant_sum_bits(const dtci_head *head) {
-    uint32_t bits = (head->variant & 15) + 1;
-    if (head->block && !(head->variant & 16) && !(head->variant >> 7)) return DTCI_QUANT_BITS_MAX; /* lowest differ */
-    bits = dtci_bit_width(((1u << bits) - 1) * head->workers);
+    dtci_quant_variant is = dtci_quant_variant_of(head);
+    unsigned bits = dtci_quant_field_bits(head, is.bits);
+    if (head->block && !is.even && !is.rotate) return DTCI_QUANT_BITS_MAX; /* blocks may have different lowests */
     return bits > DTCI_QUANT_BITS_MAX ? DTCI_QUANT_BITS_MAX : bits;
 }
 
-/* Bytes of a sum, at the most. */
-DTCI_FN size_t dtci_quant_sum_bytes(const dtci_head *head) {
-    return dtci_quant_grid_bytes(head, head->variant >> 7 & 1) +
-           dtci_fields_bytes(head->count, dtci_quant_field_bits(head, (head->variant & 15) + 1));
+DTCI_FN dtc_status dtci_quant_plan_add(dtci_addition *sum) {
+    dtci_quant_variant a = dtci_quant_variant_of(&sum->a->head), b = dtci_quant_variant_of(&sum->b->head);
+    size_t count = sum->head.count;
+    if (a.bits != b.bits || a.even != b.even || a.rotate != b.rotate) return DTC_ERROR_INCOMPATIBLE_GRID;
+    sum->fixed = a.coding == DTCI_QUANT_FIELDS;
+    if (sum->fixed != (b.coding == DTCI_QUANT_FIELDS)) return DTC_ERROR_INCOMPATIBLE_PACKING;
+    sum->bound = dtci_quant_grid_bytes(&sum->head, a.rotate) +
+                 dtci_fields_bytes(count, dtci_quant_field_bits(&sum->head, a.bits));
+    sum->scratch = sum->fixed ? 0 : dtci_room(2 * count) + dtci_coder_scratch(count, dtci_quant_sum_bits(&sum->head));
+    return DTC_OK;
 }
 
-/* Scratch of adding. Fields of fixed width take none. */
-DTCI_FN size_t dtci_quant_add_scratch(const dtci_head *a, const dtci_head *b) {
-    size_t bins = dtci_room(2 * (size_t)a->count);
-    if ((a->variant >> 5 & 3) == DTCI_QUANT_FIELDS) return 0;
-    return bins + ((a->variant >> 5 & 3) == DTCI_QUANT_TOKENS ? bins : 0) +
-           ((b->variant >> 5 & 3) == DTCI_QUANT_TOKENS ? bins : 0) + dtci_room(sizeof(dtci_decoder)) +
-           dtci_coder_scratch(dtci_quant_sum_bits(a));
-}
-
-/* Fields count from their own block's lowest, bins from that of all blocks. */
-DTCI_FN int dtci_quant_rebases(const dtci_quant *q) {
-    return !q->even && !q->rotate && q->head->block;
-}
-
-DTCI_FN void dtci_quant_rebase(uint32_t *fields, const dtci_quant *q, int to_bins, size_t first, size_t n) {
-    size_t at = 0, stop;
-    if (!dtci_quant_rebases(q)) return;
-    for (; at < n; at = stop) {
-        dtci_part part = dtci_quant_part(q->head, 0, first + at);
-        uint32_t shift = (uint32_t)(dtci_quant_grid(q, part.index).lowest * (int32_t)q->head->terms - q->base);
-        stop = part.end - first < n ? part.end - first : n;
-        for (; at < stop; at++) fields[at] = to_bins ? fields[at] + shift : fields[at] - shift;
-    }
-}
-
-/* Fields first .. first + n - 1, n <= 256, first being a multiple of that. */
-DTCI_FN void dtci_quant_load(uint32_t *fields, const dtci_quant *q, const uint16_t *bins, size_t first, size_t n) {
-    uint32_t coding = q->head->variant >> 5 & 3;
-    unsigned bits = dtci_quant_field_bits(q->head, q->bits);
-    size_t i;
-    if (coding == DTCI_QUANT_CONSTANT) {
-        memset(fields, 0, n * sizeof *fields);
-    } else if (coding == DTCI_QUANT_TOKENS) {
-        for (i = 0; i < n; i++) fields[i] = bins[first + i];
-        dtci_quant_rebase(fields, q, 0, first, n);
-    } else {
-        dtci_fields_unpack(fields, q->grids + dtci_quant_grid_bytes(q->head, q->rotate) + first / 256 * 32 * bits, n,
-                           bits);
-    }
-}
-
-/* Sums of bins that count from the same lowest; tells the largest, and the bits of all. */
-DTCI_INLINE void dtci_quant_sum_body(uint32_t *any, uint32_t *most, uint16_t *bins, const uint16_t *a,
-                                     const uint16_t *b, size_t count, unsigned has) {
-    uint32_t bits = 0, largest = 0;
-    size_t i;
-    (void)has;
-    for (i = 0; i < count; i++) {
-        uint32_t sum = (uint32_t)a[i] + b[i];
-        bits |= sum;
-        largest = sum > largest ? sum : largest;
-        bins[i] = (uint16_t)(sum & 0xffff);
-    }
-    *any = bits;
-    *most = largest;
-}
-
-DTCI_TWIN(dtci_quant_sum,
-          (uint32_t * any, uint32_t *most, uint16_t *bins, const uint16_t *a, const uint16_t *b, size_t count,
-           unsigned has),
-          (any, most, bins, a, b, count, has))
-
-/* Sums of fields: packed as they are, where both are of fixed width; else coded anew, by what the sum is alone, so that
- * the order of adding does not show. `to` may be either's payload. */
-DTCI_FN dtc_status dtci_quant_add(dtci_head *sum, unsigned char *to, size_t capacity, size_t *bytes, const dtci_head *a,
-                                  const unsigned char *from_a, const dtci_head *b, const unsigned char *from_b,
-                                  dtci_arena *arena, dtci_check *check) {
-    uint32_t coding_a = a->variant >> 5 & 3, coding_b = b->variant >> 5 & 3, any = 0, bad = 0, most;
-    size_t grids = dtci_quant_grid_bytes(a, a->variant >> 7 & 1), first, n, i;
-    uint16_t *bins_a, *bins_b, *bins = NULL;
-    uint32_t fields[256], more[256];
-    dtci_quant q, qa, qb;
-    unsigned bits;
-    dtc_status status;
-    if ((a->variant ^ b->variant) & 0x9f) return DTC_ERROR_INCOMPATIBLE_GRID;
-    for (i = 0; i < grids; i++)
-        if (from_a[i] != from_b[i]) return DTC_ERROR_INCOMPATIBLE_GRID;
-    if ((coding_a == DTCI_QUANT_FIELDS) != (coding_b == DTCI_QUANT_FIELDS)) return DTC_ERROR_INCOMPATIBLE_PACKING;
-    bits = dtci_quant_field_bits(sum, (a->variant & 15) + 1);
-    *bytes = grids + dtci_fields_bytes(sum->count, bits);
-    if (coding_a == DTCI_QUANT_FIELDS) {
-        if (capacity < *bytes) return DTC_ERROR_CAPACITY;
-        memmove(to, from_a, grids);
-        return dtci_fields_sum(to + grids, from_a + grids, from_b + grids, sum->count, bits, sum->has, check)
-                   ? DTC_ERROR_PAYLOAD
-                   : DTC_OK;
-    }
-    status = dtci_quant_open(&qa, &bins_a, a, from_a, arena);
-    if (status == DTC_OK) status = dtci_quant_open(&qb, &bins_b, b, from_b, arena);
-    if (status != DTC_OK) return status;
-    q = qa;
-    q.head = sum;
-    if (q.rotate)
-        q.bin_bits = dtci_bit_width(((1u << q.bits) - 1) * sum->terms);
-    else
-        dtci_quant_bins(&q);
-    most = ((1u << q.bits) - 1) * sum->terms;
-    if (capacity < grids) return DTC_ERROR_CAPACITY;
-    if (q.bin_bits <= DTCI_QUANT_BITS_MAX) {
-        bins = (uint16_t *)dtci_take(arena, 2 * (size_t)sum->count);
-        if (!bins && sum->count) return DTC_ERROR_SCRATCH;
-    } else if (capacity < *bytes) {
-        return DTC_ERROR_CAPACITY;
-    }
-    memmove(to, from_a, grids);
-    first = 0;
-    if (bins && bins_a && bins_b && !dtci_quant_rebases(&q)) {
-        uint32_t largest;
-        dtci_quant_sum(&any, &largest, bins, bins_a, bins_b, sum->count, sum->has);
-        if (largest > most) return DTC_ERROR_PAYLOAD;
-        first = sum->count;
-    }
-    for (; first < sum->count; first += n) {
-        n = sum->count - first < 256 ? sum->count - first : 256;
-        dtci_quant_load(fields, &qa, bins_a, first, n);
-        dtci_quant_load(more, &qb, bins_b, first, n);
+/* Adds fields, a chunk at a time: to bins, or, where `bins` is NULL, packed. Returns what is set in any of them. */
+DTCI_FN uint32_t dtci_quant_sum(uint16_t *bins, unsigned char *to, const dtci_quant *q, const dtci_addition *sum) {
+    dtci_quant a = dtci_quant_of(sum->a), b = dtci_quant_of(sum->b);
+    unsigned bits = dtci_quant_field_bits(q->head, q->is.bits);
+    uint32_t fields[DTCI_CHUNK], more[DTCI_CHUNK], any = 0;
+    size_t count = q->head->count, first, n, i;
+    for (first = 0; first < count; first += n) {
+        n = count - first < DTCI_CHUNK ? count - first : DTCI_CHUNK;
+        dtci_quant_unpack(fields, &a, sum->a, first, n);
+        if (a.is.coding == DTCI_QUANT_TOKENS) dtci_quant_rebase(fields, &a, 0, first, n);
+        dtci_quant_unpack(more, &b, sum->b, first, n);
+        if (b.is.coding == DTCI_QUANT_TOKENS) dtci_quant_rebase(more, &b, 0, first, n);
         for (i = 0; i < n; i++) {
             fields[i] += more[i];
             any |= fields[i];
-            bad |= fields[i] > most;
         }
-        if (bad) return DTC_ERROR_PAYLOAD;
-        if (!bins) {
-            dtci_fields_pack(to + grids + first / 256 * 32 * bits, fields, n, bits);
+        if (bins) {
+            dtci_quant_rebase(fields, q, 1, first, n);
+            dtci_bins_from_fields(bins + first, fields, n);
         } else {
-            dtci_quant_rebase(fields, &q, 1, first, n);
-            for (i = 0; i < n; i++) bins[first + i] = (uint16_t)(fields[i] & 0xffff);
+            dtci_fields_pack(to, fields, first, n, bits);
         }
     }
-    sum->variant = (a->variant & 0x9f) | (any ? DTCI_QUANT_WIDE : DTCI_QUANT_CONSTANT) << 5;
-    if (!any) *bytes = grids;
-    if (any && bins) {
-        dtci_tokens_plan plan;
-        dtci_coder coder;
-        if (!dtci_coder_open(&coder, q.bin_bits, arena)) return DTC_ERROR_SCRATCH;
-        dtci_coder_count(&coder, bins, sum->count, q.bin_bits);
-        plan = dtci_coder_choose(&coder);
-        if (grids + plan.bytes < *bytes) {
-            *bytes = dtci_coder_write(&coder, &plan, to + grids, capacity - grids);
-            if (!*bytes) return DTC_ERROR_CAPACITY;
-            *bytes += grids;
-            sum->variant = (a->variant & 0x9f) | DTCI_QUANT_TOKENS << 5;
-            return DTC_OK;
-        }
-        if (capacity < *bytes) return DTC_ERROR_CAPACITY;
-        for (first = 0; first < sum->count; first += n) {
-            n = sum->count - first < 256 ? sum->count - first : 256;
-            for (i = 0; i < n; i++) fields[i] = bins[first + i];
-            dtci_quant_rebase(fields, &q, 0, first, n);
-            dtci_fields_pack(to + grids + first / 256 * 32 * bits, fields, n, bits);
+    return any;
+}
+
+/* Codes the bins of a sum anew, by what the sum alone is, so that the order of adding does not show. */
+DTCI_FN dtc_status dtci_quant_recode(dtci_addition *sum, dtci_quant *q, const uint16_t *bins, size_t grids) {
+    size_t count = sum->head.count, size;
+    dtci_tokens_plan plan;
+    dtci_coder coder;
+    dtc_status status;
+    if (!dtci_coder_take(&coder, count, dtci_quant_sum_bits(&sum->head), &sum->arena)) return DTC_ERROR_SCRATCH;
+    dtci_coder_count(&coder, bins, count, q->bin_bits);
+    plan = dtci_coder_choose(&coder);
+    status = dtci_bins_write(&coder, &plan, sum->bytes - grids, sum->payload + grids, sum->capacity - grids, &size);
+    if (status != DTC_OK) return status;
+    if (size) {
+        q->is.coding = DTCI_QUANT_TOKENS;
+        sum->bytes = grids + size;
+        return DTC_OK;
+    }
+    if (sum->capacity < sum->bytes) return DTC_ERROR_CAPACITY;
+    dtci_quant_pack_bins(sum->payload + grids, q, bins);
+    return DTC_OK;
+}
+
+/* Fields of fixed width are added as they are packed. */
+DTCI_FN void dtci_quant_add_fixed(dtci_addition *sum, const dtci_quant *q, size_t grids) {
+    sum->verify.largest_a = sum->a->head.terms * ((1u << q->is.bits) - 1);
+    sum->verify.largest_b = sum->b->head.terms * ((1u << q->is.bits) - 1);
+    dtci_fields_sum(sum->payload + grids, sum->a->payload + grids, sum->b->payload + grids, sum->head.count,
+                    dtci_quant_field_bits(&sum->head, q->is.bits), sum->verifying ? &sum->verify : NULL);
+}
+
+DTCI_FN dtc_status dtci_quant_add(dtci_addition *sum) {
+    dtci_quant q = dtci_quant_of(sum->a);
+    size_t grids = dtci_quant_grid_bytes(q.head, q.is.rotate), count = sum->head.count;
+    const dtci_packet *a = sum->a, *b = sum->b;
+    dtc_status status = DTC_OK;
+    uint16_t *bins = NULL;
+    uint32_t any;
+    sum->bytes = sum->bound;
+    if (!dtci_same(a->payload, b->payload, grids)) return DTC_ERROR_INCOMPATIBLE_GRID;
+    q.head = &sum->head;
+    q.bin_bits = dtci_bit_width(dtci_quant_top(&q));
+    if (!q.is.rotate) dtci_quant_find_base(&q);
+    if (sum->capacity < grids || ((sum->fixed || q.bin_bits > DTCI_QUANT_BITS_MAX) && sum->capacity < sum->bytes))
+        return DTC_ERROR_CAPACITY;
+    if (!sum->fixed && q.bin_bits <= DTCI_QUANT_BITS_MAX) {
+        bins = (uint16_t *)dtci_take(&sum->arena, 2 * count);
+        if (!bins && count) return DTC_ERROR_SCRATCH;
+    }
+    memmove(sum->payload, a->payload, grids);
+    q.grids = sum->payload;
+    if (sum->fixed) {
+        dtci_quant_add_fixed(sum, &q, grids);
+        return DTC_OK;
+    }
+    if (bins && a->bins && b->bins && (q.is.even || q.is.rotate || !q.head->block)) {
+        uint16_t least = 65535, most = 0;
+        dtci_bins_add(bins, a->bins, b->bins, count);
+        dtci_bins_range(&least, &most, bins, count);
+        any = most;
+    } else {
+        any = dtci_quant_sum(bins, sum->payload + grids, &q, sum);
+    }
+    q.is.coding = any ? DTCI_QUANT_WIDE : DTCI_QUANT_CONSTANT;
+    if (any && bins) status = dtci_quant_recode(sum, &q, bins, grids);
+    if (!any) sum->bytes = grids;
+    sum->head.variant = dtci_quant_variant_byte(&q.is);
+    return status;
+}
+
+/* Scales offsets and halves. A half that is rounded to few digits may become too small for its offset. */
+DTCI_FN dtc_status dtci_quant_scale_even(const dtci_head *head, unsigned char *grids, float weight) {
+    size_t blocks = dtci_blocks(head), b;
+    int write;
+    for (write = 0; write < 2; write++) { /* the packet stays as it is, unless all grids stay in their range */
+        for (b = 0; b < blocks; b++) {
+            unsigned char grid[8];
+            dtci_put_float(grid, dtci_get_float(grids + 8 * b) * weight);
+            dtci_put_float(grid + 4, dtci_get_float(grids + 8 * b + 4) * weight);
+            if (!dtci_quant_grid_sound(grid, 1, (double)head->workers)) return DTC_ERROR_NONFINITE;
+            if (write) memcpy(grids + 8 * b, grid, 8);
         }
     }
     return DTC_OK;
 }
 
-/* Times weight, by its scales alone. */
-DTCI_FN dtc_status dtci_quant_scale(const dtci_head *head, unsigned char *payload, float weight) {
-    size_t parts = dtci_quant_parts(head, head->variant >> 7 & 1);
-    if (head->variant >> 7) return dtci_scales_scale(payload, parts, 4, weight);
-    if (!(head->variant & 16)) return dtci_scales_scale(payload, parts, 8, weight);
-    return dtci_scales_scale(payload, 2 * parts, 4, weight); /* offsets and halves */
+DTCI_FN dtc_status dtci_quant_scale(const dtci_packet *packet, unsigned char *payload, float weight) {
+    dtci_quant_variant is = dtci_quant_variant_of(&packet->head);
+    size_t parts = dtci_quant_parts(&packet->head, is.rotate);
+    if (is.even && !is.rotate) return dtci_quant_scale_even(&packet->head, payload, weight);
+    return dtci_scales_scale(payload, parts, is.rotate ? 4 : 8, weight);
 }
+
+static const dtci_key dtci_quant_keys[] = {
+    {"bits", "auto", DTCI_KEY_INTEGER, DTCI_FIELD(quant.bits), 1, 16, 0, 1},
+    {"floor", "", DTCI_KEY_INTEGER, DTCI_FIELD(quant.floor), 1, 12, 0, 0},
+    {"probe", "", DTCI_KEY_INTEGER, DTCI_FIELD(quant.probe), 1, 8, 0, 0},
+    {"sample", "", DTCI_KEY_FLOAT, DTCI_FIELD(quant.sample), 0, 1, 0, 0},
+    {"rate", "", DTCI_KEY_FLOAT, DTCI_FIELD(quant.rate), 0.05, 32, 0, 1},
+    {"max-error", "", DTCI_KEY_FLOAT, DTCI_FIELD(quant.max_error), 0, DTCI_FLOAT_MAX, 0, 1},
+    {"rounding", "nearest|stochastic", DTCI_KEY_WORD, DTCI_FIELD(quant.rounding), 0, 0, 0, 0},
+    {"entropy", "huffman|none", DTCI_KEY_WORD, DTCI_FIELD(quant.entropy), 0, 0, 0, 0},
+    {"grid", "zero|even", DTCI_KEY_WORD, DTCI_FIELD(quant.grid), 0, 0, 0, 0},
+    {"rotate", "0|1", DTCI_KEY_WORD, DTCI_FIELD(quant.rotate), 0, 0, 0, 0},
+    {"min", "auto", DTCI_KEY_GIVEN, DTCI_FIELD(quant.min), -DTCI_FLOAT_MAX, DTCI_FLOAT_MAX,
+     offsetof(dtc_spec, quant.min_given), 0},
+    {"max", "auto", DTCI_KEY_GIVEN, DTCI_FIELD(quant.max), -DTCI_FLOAT_MAX, DTCI_FLOAT_MAX,
+     offsetof(dtc_spec, quant.max_given), 0},
+};
+
+static const dtci_codec dtci_quant_codec = {DTC_QUANT,
+                                            "quant",
+                                            dtci_quant_keys,
+                                            sizeof dtci_quant_keys / sizeof *dtci_quant_keys,
+                                            dtci_quant_check_spec,
+                                            dtci_quant_begin,
+                                            dtci_quant_scratch,
+                                            dtci_quant_encode,
+                                            dtci_quant_check,
+                                            dtci_quant_open,
+                                            dtci_quant_describe,
+                                            dtci_quant_decode,
+                                            dtci_quant_plan_add,
+                                            dtci_quant_add,
+                                            dtci_quant_scale,
+                                            NULL};
+
+#else
+
+static const dtci_codec dtci_quant_codec = DTCI_LEFT_OUT(DTC_QUANT);
 
 #endif /* DTC_NO_QUANT */
 
 /* --------------------------------------------------------------------------------------------------------------------
- * Nested packets: arrays inside another codec's payload, each a whole packet of raw or quant, without a checksum or a
+ * Nested packets: arrays within another codec's payload, each a whole packet of raw or quant, without a checksum or a
  * shape of its own
  * ------------------------------------------------------------------------------------------------------------------*/
 
-/* How values are nested: as their type, or quantized, `block` of them to a scale. */
+/* The row of a codec that may be nested; NULL where it may not. */
+DTCI_FN const dtci_codec *dtci_nest_codec(dtc_codec codec) {
+    return codec == DTC_RAW ? &dtci_raw_codec : codec == DTC_QUANT ? &dtci_quant_codec : NULL;
+}
+
+/* The spec under which an array is nested: as values of a type, or quantized, `block` of them to a scale. */
 DTCI_FN dtc_spec dtci_nest_spec(const dtc_value *value, size_t block) {
     dtc_spec spec;
     memset(&spec, 0, sizeof spec);
@@ -5071,168 +5847,148 @@ DTCI_FN dtc_spec dtci_nest_spec(const dtc_value *value, size_t block) {
     return spec;
 }
 
+DTCI_FN dtc_status dtci_value_check(const dtc_value *value) {
+    if ((unsigned)value->type > DTC_TYPE_FP16 || value->bits < 0 || value->bits > 16 || (value->type && value->bits))
+        return DTC_ERROR_SPEC;
+    return value->bits && !dtci_quant_codec.encode ? DTC_ERROR_CODEC : DTC_OK;
+}
+
 /* Bytes of a nested packet of `count` values, at the most. */
 DTCI_FN size_t dtci_nest_bound(const dtc_spec *spec, size_t count) {
-    dtci_head head;
-    return dtci_head_open(&head, spec, count) == DTC_OK ? head.head_bytes + 4 * count : 0;
+    return 12 + (spec->block ? 4u : 0u) + (spec->workers > 1 ? 4u : 0u) + 4 * count;
 }
 
 DTCI_FN size_t dtci_nest_scratch(const dtc_spec *spec, size_t count) {
-    dtci_head head;
-    if (dtci_head_open(&head, spec, count) != DTC_OK) return 0;
-#ifndef DTC_NO_QUANT
-    if (spec->codec == DTC_QUANT) return dtci_quant_scratch(spec, &head);
-#endif
-    return 0;
+    const dtci_codec *codec = dtci_nest_codec(spec->codec);
+    return codec->scratch ? (codec->scratch)(spec, count) : 0;
 }
 
-/* Encodes values, which are finite, and gives the packet's bytes. The arena is free again afterwards. */
+/* Encodes finite values, and gives the packet's bytes. The arena is free again afterwards. */
 DTCI_FN dtc_status dtci_nest_encode(const dtc_spec *spec, unsigned char *to, size_t capacity, size_t *bytes,
                                     const float *values, size_t count, const dtci_arena *arena) {
-    dtci_head head;
-    dtci_source source;
-    dtci_arena work = *arena;
-    dtc_status status = dtci_head_open(&head, spec, count);
+    const dtci_codec *codec = dtci_nest_codec(spec->codec);
+    dtci_encoding e;
+    dtc_status status;
+    memset(&e, 0, sizeof e);
     *bytes = 0;
+    status = dtci_head_begin(&e.head, spec, count);
     if (status != DTC_OK) return status;
-    if (capacity < head.head_bytes) return DTC_ERROR_CAPACITY;
-    source.values = values;
-    source.residual = NULL;
-    head.has = dtci_ask(4 * count);
-    head.variant = (uint32_t)spec->raw.type;
-#ifndef DTC_NO_QUANT
-    if (spec->codec == DTC_QUANT)
-        status = dtci_quant_encode(spec, &head, to + head.head_bytes, capacity - head.head_bytes, bytes, &source, NULL,
-                                   &work);
-#endif
-    (void)work;
-    if (status == DTC_OK && head.codec == DTC_RAW)
-        status = dtci_raw_encode(&head, to + head.head_bytes, capacity - head.head_bytes, bytes, &source, NULL);
+    (codec->begin)(&e.head, spec);
+    e.head.head_bytes = dtci_head_bytes(&e.head);
+    if (capacity < e.head.head_bytes) return DTC_ERROR_CAPACITY;
+    e.spec = spec;
+    e.source = dtci_source_of(values);
+    e.arena = *arena;
+    e.payload = to + e.head.head_bytes;
+    e.capacity = capacity - e.head.head_bytes;
+    status = (codec->encode)(&e);
+    if (status == DTC_OK && e.head.codec == DTC_RAW && codec->number != DTC_RAW) { /* its head may be shorter */
+        e.payload = to + e.head.head_bytes;
+        e.capacity = capacity - e.head.head_bytes;
+        status = dtci_raw_encode(&e);
+    }
     if (status != DTC_OK) return status;
-    dtci_head_close(to, &head, *bytes);
-    *bytes = head.packet_bytes;
+    dtci_head_close(to, &e.head, e.bytes);
+    *bytes = e.head.packet_bytes;
     return DTC_OK;
 }
 
-/* The type that holds both packets' values and, at least, fp32's sums of them. */
-DTCI_FN dtc_value dtci_nest_type(const unsigned char *a, const unsigned char *b) {
+/* What the place of a nested packet asks of it. */
+typedef struct dtci_nest {
+    size_t count;
+    uint32_t workers, terms;
+} dtci_nest;
+
+/* Checks the head of the packet at the start of from[0..size), against its place. Any violation is PAYLOAD. */
+DTCI_FN dtc_status dtci_nest_check(dtci_packet *nested, const unsigned char *from, size_t size,
+                                   const dtci_nest *place) {
+    dtci_head *head = &nested->head;
+    const dtci_codec *codec;
+    memset(nested, 0, sizeof *nested);
+    if (dtci_head_read(from, size, head) != DTC_OK) return DTC_ERROR_PAYLOAD;
+    codec = dtci_nest_codec(head->codec);
+    if (!codec || head->checksum || head->rows || head->seed || head->count != place->count ||
+        head->workers != place->workers || head->terms != place->terms)
+        return DTC_ERROR_PAYLOAD;
+    if (!codec->encode) return DTC_ERROR_CODEC;
+    if (dtci_packet_check(nested, from, codec) != DTC_OK) return DTC_ERROR_PAYLOAD;
+    return head->codec == DTC_QUANT && head->variant >> 7 ? DTC_ERROR_PAYLOAD : DTC_OK; /* rotated */
+}
+
+/* Bytes of scratch that opening a nested packet of `count` values takes, at the most. */
+DTCI_FN size_t dtci_nest_open_scratch(size_t count) {
+    return dtci_room(sizeof(dtci_packet)) + dtci_bins_scratch(count);
+}
+
+/* Opens the packet at the start of from[0..size) in memory of the arena. */
+DTCI_FN dtc_status dtci_nest_open(dtci_packet **nested, const unsigned char *from, size_t size, const dtci_nest *place,
+                                  dtci_arena *arena, unsigned skip) {
+    dtci_packet *opened = (dtci_packet *)dtci_take(arena, sizeof *opened);
+    dtc_status status;
+    *nested = opened;
+    if (!opened) return DTC_ERROR_SCRATCH;
+    status = dtci_nest_check(opened, from, size, place);
+    if (status == DTC_OK) status = (dtci_nest_codec(opened->head.codec)->open)(opened, arena, skip);
+    if (status == DTC_OK && opened->head.codec == DTC_RAW && !dtci_raw_finite(opened)) status = DTC_ERROR_PAYLOAD;
+    return status;
+}
+
+/* Decodes an opened nested packet. */
+DTCI_FN void dtci_nest_decode(float *values, const dtci_packet *nested) {
+    dtci_sink sink;
+    memset(&sink, 0, sizeof sink);
+    sink.kind = DTCI_SINK_STORE;
+    sink.values = values;
+    (void)(dtci_nest_codec(nested->head.codec)->decode)(nested, &sink, NULL, NULL);
+}
+
+/* Scales an opened nested packet, where it stands in the payload of `outer`. */
+DTCI_FN dtc_status dtci_nest_scale(const dtci_packet *nested, const dtci_packet *outer, unsigned char *payload,
+                                   float weight) {
+    size_t at = (size_t)(nested->payload - outer->payload);
+    return (dtci_nest_codec(nested->head.codec)->scale)(nested, payload + at, weight);
+}
+
+/* How a nested packet holds its values. */
+DTCI_FN dtc_value dtci_nest_value(const dtci_head *head) {
     dtc_value value;
     memset(&value, 0, sizeof value);
-    if ((a[1] & 15) == DTC_RAW && (b[1] & 15) == DTC_RAW && a[3] == b[3] && a[3] <= DTC_TYPE_FP16)
-        value.type = (dtc_type)a[3];
+    if (head->codec == DTC_QUANT) value.bits = (int)(head->variant & 15) + 1;
+    if (head->codec == DTC_RAW && head->variant <= DTC_TYPE_FP16) value.type = (dtc_type)head->variant;
     return value;
 }
 
-/* The head of the sum of two nested packets, and what adding them takes; theirs have the outer packets' workers and
- * terms. */
-DTCI_FN dtc_status dtci_nest_sum(dtci_head *sum, dtci_head *a, const unsigned char *from_a, size_t size_a, dtci_head *b,
-                                 const unsigned char *from_b, size_t size_b, size_t *bound, size_t *scratch) {
-    if (dtci_head_read(from_a, size_a, a) != DTC_OK || dtci_head_read(from_b, size_b, b) != DTC_OK)
-        return DTC_ERROR_PAYLOAD;
-    if (a->checksum || b->checksum || a->packet_bytes != size_a || b->packet_bytes != size_b) return DTC_ERROR_PAYLOAD;
+/* The type that holds both packets' values and, at least, fp32's sums of them. */
+DTCI_FN dtc_value dtci_nest_sum_value(const dtci_packet *a, const dtci_packet *b) {
+    dtc_value value;
+    memset(&value, 0, sizeof value);
+    if (a->head.codec == DTC_RAW && b->head.codec == DTC_RAW && a->head.variant == b->head.variant)
+        value.type = (dtc_type)a->head.variant;
+    return value;
+}
+
+/* Plans the sum of two nested packets whose heads were checked. */
+DTCI_FN dtc_status dtci_nest_plan_add(dtci_addition *sum) {
+    const dtci_head *a = &sum->a->head, *b = &sum->b->head;
     if (a->codec != b->codec) return DTC_ERROR_INCOMPATIBLE_CODEC;
-    if (a->count != b->count) return DTC_ERROR_INCOMPATIBLE_COUNT;
     if (a->block != b->block) return DTC_ERROR_INCOMPATIBLE_BLOCK;
-    if (a->rows || b->rows || a->seed || b->seed || a->workers != b->workers || a->terms + b->terms > a->workers)
-        return DTC_ERROR_PAYLOAD;
-    *sum = *a;
-    sum->terms += b->terms;
-    *scratch = 0;
-    if (a->codec == DTC_RAW) {
-        if (dtci_raw_check(a) != DTC_OK || dtci_raw_check(b) != DTC_OK) return DTC_ERROR_PAYLOAD;
-        *bound = a->head_bytes + dtci_raw_bytes(a->count, a->variant);
-        return a->variant == b->variant ? DTC_OK : DTC_ERROR_INCOMPATIBLE_PACKING;
-    }
-#ifndef DTC_NO_QUANT
-    if (a->codec == DTC_QUANT) {
-        if (dtci_quant_check(a) != DTC_OK || dtci_quant_check(b) != DTC_OK || (a->variant | b->variant) >> 7)
-            return DTC_ERROR_PAYLOAD;
-        *bound = a->head_bytes + dtci_quant_sum_bytes(a);
-        *scratch = dtci_quant_add_scratch(a, b);
-        return DTC_OK;
-    }
-#endif
-    return DTC_ERROR_PAYLOAD;
+    sum->head = *a;
+    sum->head.terms += b->terms;
+    return (dtci_nest_codec(a->codec)->plan_add)(sum);
 }
 
-/* Adds two nested packets, of which `to` may be either. */
-DTCI_FN dtc_status dtci_nest_add(unsigned char *to, size_t capacity, size_t *bytes, const unsigned char *from_a,
-                                 size_t size_a, const unsigned char *from_b, size_t size_b, dtci_arena *arena) {
-    dtci_head sum, a, b;
-    size_t bound, scratch;
-    dtc_status status = dtci_nest_sum(&sum, &a, from_a, size_a, &b, from_b, size_b, &bound, &scratch);
-    (void)arena;
-    *bytes = 0;
+/* Adds two opened nested packets that were planned; sum->payload and its capacity are those of the whole packet. */
+DTCI_FN dtc_status dtci_nest_add(dtci_addition *sum) {
+    unsigned char *packet = sum->payload;
+    dtc_status status;
+    if (sum->capacity < sum->head.head_bytes) return DTC_ERROR_CAPACITY;
+    sum->payload += sum->head.head_bytes;
+    sum->capacity -= sum->head.head_bytes;
+    status = (dtci_nest_codec(sum->head.codec)->add)(sum);
     if (status != DTC_OK) return status;
-    if (capacity < sum.head_bytes) return DTC_ERROR_CAPACITY;
-    capacity -= sum.head_bytes;
-    if (sum.codec == DTC_RAW)
-        status = dtci_raw_add(&sum, to + sum.head_bytes, capacity, bytes, from_a + a.head_bytes, from_b + b.head_bytes);
-#ifndef DTC_NO_QUANT
-    if (sum.codec == DTC_QUANT)
-        status = dtci_quant_add(&sum, to + sum.head_bytes, capacity, bytes, &a, from_a + a.head_bytes, &b,
-                                from_b + b.head_bytes, arena, NULL);
-#endif
-    if (status != DTC_OK) return status;
-    dtci_head_close(to, &sum, *bytes);
-    *bytes = sum.packet_bytes;
+    dtci_head_close(packet, &sum->head, sum->bytes);
+    sum->bytes = sum->head.packet_bytes;
     return DTC_OK;
-}
-
-/* Scales a nested packet that was found sound in its head. */
-DTCI_FN dtc_status dtci_nest_scale(unsigned char *packet, size_t size, float weight) {
-    dtci_head head;
-    if (dtci_head_read(packet, size, &head) != DTC_OK) return DTC_ERROR_PAYLOAD;
-    if (head.codec == DTC_RAW)
-        return dtci_raw_check(&head) == DTC_OK ? dtci_raw_scale(&head, packet + head.head_bytes, weight)
-                                               : DTC_ERROR_PAYLOAD;
-#ifndef DTC_NO_QUANT
-    if (head.codec == DTC_QUANT)
-        return dtci_quant_check(&head) == DTC_OK ? dtci_quant_scale(&head, packet + head.head_bytes, weight)
-                                                 : DTC_ERROR_PAYLOAD;
-#endif
-    return DTC_ERROR_PAYLOAD;
-}
-
-/* What decoding any nested packet of `count` values takes, at the most. */
-DTCI_FN size_t dtci_nest_decode_scratch(size_t count) {
-    return dtci_decoder_scratch(count);
-}
-
-/* Decodes the packet at the start of from[0..size), which must be one of `count` values and of as many terms as the
- * packet around it, and gives its bytes. Values are finite. The arena is free again afterwards. */
-DTCI_FN dtc_status dtci_nest_decode(float *values, size_t count, const unsigned char *from, size_t size, size_t *bytes,
-                                    uint32_t workers, uint32_t terms, const dtci_arena *arena) {
-    dtci_head head;
-    dtci_arena work = *arena;
-    dtci_source decoded;
-    dtci_sink sink;
-    dtc_status status = dtci_head_read(from, size, &head);
-    if (status != DTC_OK || head.checksum || head.rows || head.seed || head.count != count || head.workers != workers ||
-        head.terms != terms || (head.codec == DTC_QUANT && head.variant >> 7)) /* rotated: would take more scratch */
-        return DTC_ERROR_PAYLOAD;
-    head.has = dtci_ask(4 * count);
-    sink.kind = DTCI_SINK_STORE;
-    sink.values = values;
-    sink.addend = NULL;
-    sink.weight = 1;
-    (void)work;
-    status = head.codec == DTC_QUANT ? DTC_ERROR_CODEC : DTC_ERROR_PAYLOAD; /* left out, or never nested */
-    if (head.codec == DTC_RAW) {
-        if (dtci_raw_check(&head) != DTC_OK) return DTC_ERROR_PAYLOAD;
-        status = dtci_raw_decode(&head, from + head.head_bytes, &sink);
-    }
-#ifndef DTC_NO_QUANT
-    if (head.codec == DTC_QUANT) {
-        if (dtci_quant_check(&head) != DTC_OK) return DTC_ERROR_PAYLOAD;
-        status = dtci_quant_decode(&head, from + head.head_bytes, &sink, &work);
-    }
-#endif
-    decoded.values = values;
-    decoded.residual = NULL;
-    if (status == DTC_OK && !dtci_scan(&decoded, 0, count, head.has).finite) status = DTC_ERROR_PAYLOAD;
-    *bytes = head.packet_bytes;
-    return status;
 }
 
 /* --------------------------------------------------------------------------------------------------------------------
@@ -5269,13 +6025,13 @@ DTCI_FN int dtci_factor_stores(size_t rank, size_t rows, size_t columns) {
     return (uint64_t)rank * ((uint64_t)rows + columns) >= (uint64_t)rows * columns;
 }
 
-/* The sizes of approximating what the head tells of. 0: it is stored. */
-DTCI_FN int dtci_factor_plan(dtci_factor *f, const dtc_spec *spec, const dtci_head *head) {
+/* The sizes of approximating a matrix of spec->rows rows. 0: it is stored. */
+DTCI_FN int dtci_factor_plan(dtci_factor *f, const dtc_spec *spec, size_t count) {
     size_t least;
     memset(f, 0, sizeof *f);
-    if (!head->rows) return 0;
-    f->rows = head->rows;
-    f->columns = head->count / head->rows;
+    if (!spec->rows || !count) return 0;
+    f->rows = spec->rows;
+    f->columns = count / spec->rows;
     f->rank = spec->factor.rank ? (size_t)spec->factor.rank : DTCI_FACTOR_RANK;
     if (dtci_factor_stores(f->rank, f->rows, f->columns)) return 0;
     least = f->rows < f->columns ? f->rows : f->columns;
@@ -5283,19 +6039,30 @@ DTCI_FN int dtci_factor_plan(dtci_factor *f, const dtc_spec *spec, const dtci_he
     return f->rows + f->columns <= (size_t)-1 / 32 / f->width; /* or scratch could not be addressed */
 }
 
-/* Scratch of writing and reading factors once they are there. */
-DTCI_FN size_t dtci_factor_nest_scratch(const dtc_value *value, size_t rank, size_t rows, size_t columns) {
+/* Bytes of scratch that opening the nested packets of u and v takes. */
+DTCI_FN size_t dtci_factor_open_scratch(size_t rank, size_t rows, size_t columns, int tokens) {
+    if (!tokens) return 2 * dtci_room(sizeof(dtci_packet));
+    return dtci_nest_open_scratch(rank * rows) + dtci_nest_open_scratch(rank * columns);
+}
+
+/* Bytes of scratch that writing factors takes. */
+DTCI_FN size_t dtci_factor_write_scratch(const dtc_value *value, size_t rank, size_t rows, size_t columns) {
     dtc_spec u = dtci_nest_spec(value, rows), v = dtci_nest_spec(value, columns);
     size_t need = dtci_nest_scratch(&u, rank * rows), other = dtci_nest_scratch(&v, rank * columns);
-    if (other > need) need = other;
-    other = value->bits ? dtci_nest_decode_scratch(rank * (rows > columns ? rows : columns)) : 0;
     return other > need ? other : need;
 }
 
-DTCI_FN size_t dtci_factor_scratch(const dtc_spec *spec, const dtci_head *head) {
+/* Bytes of scratch that writing factors takes, or reading them back. */
+DTCI_FN size_t dtci_factor_nest_scratch(const dtc_value *value, size_t rank, size_t rows, size_t columns) {
+    size_t write = dtci_factor_write_scratch(value, rank, rows, columns);
+    size_t read = dtci_factor_open_scratch(rank, rows, columns, value->bits);
+    return read > write ? read : write;
+}
+
+DTCI_FN size_t dtci_factor_scratch(const dtc_spec *spec, size_t count) {
     dtci_factor f;
     size_t iteration, nest;
-    if (!dtci_factor_plan(&f, spec, head)) return 0;
+    if (!dtci_factor_plan(&f, spec, count)) return 0;
     iteration = dtci_room(8 * f.width * f.rows) + dtci_room(8 * f.width * f.columns) +
                 2 * dtci_room(8 * f.width * f.width) + dtci_room(8 * f.width) + dtci_room(8 * f.width * DTCI_CHUNK);
     nest = dtci_factor_nest_scratch(&spec->factor.value, f.rank, f.rows, f.columns);
@@ -5342,7 +6109,7 @@ DTCI_FN void dtci_factor_multiply(const dtci_factor *f, const dtci_source *sourc
         for (column = 0; column < f->columns; column += n) {
             n = f->columns - column < DTCI_CHUNK ? f->columns - column : DTCI_CHUNK;
             for (i = 0; i < DTCI_FACTOR_ROWS; i++) {
-                if (i < rows) dtci_load(chunk, source, (row + i) * f->columns + column, n);
+                if (i < rows) dtci_gather(chunk, source, (row + i) * f->columns + column, n);
                 for (j = 0; j < n; j++) tile[i][j] = i < rows ? (double)chunk[j] : 0;
             }
             for (k = 0; k < f->width; k++) {
@@ -5462,7 +6229,7 @@ DTCI_FN void dtci_factor_orthonormalize(const dtci_factor *f, double *vectors, s
 
 /* Leaves factors in the first vectors of left and right, u_k and v_k of one length each, and returns their rank. */
 DTCI_FN size_t dtci_factor_approximate(const dtci_factor *f, const dtci_source *source, uint64_t seed) {
-    dtci_random random = dtci_random_open(seed);
+    dtci_random random = dtci_random_of(seed);
     size_t i, rank = 0;
     unsigned pass;
     for (i = 0; i < f->width * f->columns; i++)
@@ -5514,7 +6281,7 @@ DTCI_FN void dtci_factor_emit(const dtci_head *head, const float *u, const float
     for (first = 0; first < head->count; first += n) {
         n = head->count - first < DTCI_CHUNK ? head->count - first : DTCI_CHUNK;
         dtci_factor_product(chunk, u, v, rank, rows, columns, first, n);
-        dtci_store(sink, first, chunk, n);
+        dtci_sink_put(sink, first, chunk, n);
     }
 }
 
@@ -5543,164 +6310,301 @@ DTCI_FN dtc_status dtci_factor_write(const dtc_value *value, const dtci_head *he
     return status;
 }
 
-/* Reads them back from a payload of `size` bytes, which dtci_factor_check has passed. */
-DTCI_FN dtc_status dtci_factor_read(float *u, float *v, const dtci_head *head, const unsigned char *payload,
-                                    size_t size, const dtci_arena *arena) {
-    size_t rank = dtci_get32(payload), rows = head->rows, columns = head->count / rows, used;
-    size_t second = dtci_factor_second(payload, size);
+/* Decodes the factors of an opened packet. */
+DTCI_FN void dtci_factor_read(float *u, float *v, const dtci_packet *packet) {
+    if (!packet->nested[0]) return;
+    dtci_nest_decode(u, packet->nested[0]);
+    dtci_nest_decode(v, packet->nested[1]);
+}
+
+DTCI_FN dtc_status dtci_factor_check(dtci_packet *packet) {
+    const dtci_head *head = &packet->head;
+    size_t size = packet->payload_bytes, rows = head->rows, columns, rank, second;
+    int tokens;
+    packet->scratch = 0;
+    if (head->variant || head->block || head->seed || !rows) return DTC_ERROR_HEAD;
+    if (size < 4) return DTC_ERROR_SIZE;
+    rank = dtci_get32(packet->payload);
+    columns = head->count / rows;
+    if (dtci_factor_stores(rank, rows, columns)) return DTC_ERROR_HEAD;
+    if (!rank) return size == 4 ? DTC_OK : DTC_ERROR_SIZE;
+    second = dtci_factor_second(packet->payload, size);
+    if (!second) return DTC_ERROR_SIZE;
+    tokens = (packet->payload[5] & 15) != DTC_RAW || (packet->payload[second + 1] & 15) != DTC_RAW;
+    packet->scratch = dtci_room(4 * rank * rows) + dtci_room(4 * rank * columns) +
+                      dtci_factor_open_scratch(rank, rows, columns, tokens);
+    return DTC_OK;
+}
+
+DTCI_FN dtc_status dtci_factor_open(dtci_packet *packet, dtci_arena *arena, unsigned skip) {
+    size_t rank = dtci_get32(packet->payload), size = packet->payload_bytes, second;
+    dtci_nest u = {0, 1, 1}, v = {0, 1, 1};
     dtc_status status;
+    packet->nested[0] = packet->nested[1] = NULL;
     if (!rank) return DTC_OK;
-    status = dtci_nest_decode(u, rank * rows, payload + 4, second - 4, &used, 1, 1, arena);
+    u.count = rank * packet->head.rows;
+    v.count = rank * (packet->head.count / packet->head.rows);
+    second = dtci_factor_second(packet->payload, size);
+    status = dtci_nest_open(&packet->nested[0], packet->payload + 4, second - 4, &u, arena, skip);
     if (status == DTC_OK)
-        status = dtci_nest_decode(v, rank * columns, payload + second, size - second, &used, 1, 1, arena);
-    if (status == DTC_OK && used != size - second) status = DTC_ERROR_PAYLOAD;
+        status = dtci_nest_open(&packet->nested[1], packet->payload + second, size - second, &v, arena, skip);
+    if (status == DTC_OK && packet->nested[1]->head.packet_bytes != size - second) status = DTC_ERROR_PAYLOAD;
     return status;
 }
 
-DTCI_FN dtc_status dtci_factor_encode(const dtc_spec *spec, dtci_head *head, unsigned char *to, size_t capacity,
-                                      size_t *bytes, const dtci_source *source, const dtci_sink *residual,
-                                      dtci_arena *arena) {
-    size_t most = 4 * (size_t)head->count, rank, i;
-    const dtc_value *value = &spec->factor.value;
+/* Decodes the factors of an opened packet into memory of the arena. */
+DTCI_FN dtc_status dtci_factor_take_read(float **u, float **v, const dtci_packet *packet, dtci_arena *arena) {
+    size_t rank = dtci_get32(packet->payload), rows = packet->head.rows;
+    *u = *v = NULL;
+    if (!rank) return DTC_OK;
+    *u = (float *)dtci_take(arena, 4 * rank * rows);
+    *v = (float *)dtci_take(arena, 4 * rank * (packet->head.count / rows));
+    if (!*u || !*v) return DTC_ERROR_SCRATCH;
+    dtci_factor_read(*u, *v, packet);
+    return DTC_OK;
+}
+
+DTCI_FN dtc_status dtci_factor_decode(const dtci_packet *packet, const dtci_sink *sink,
+                                      const dtc_decode_options *options, dtci_arena *arena) {
+    float *u, *v;
+    dtc_status status = dtci_factor_take_read(&u, &v, packet, arena);
+    (void)options;
+    if (status == DTC_OK) dtci_factor_emit(&packet->head, u, v, dtci_get32(packet->payload), sink);
+    return status;
+}
+
+DTCI_FN dtc_status dtci_factor_check_spec(const dtc_spec *spec) {
+    if (spec->factor.rank < 0 || spec->factor.rank > 65535) return DTC_ERROR_SPEC;
+    return dtci_value_check(&spec->factor.value);
+}
+
+/* Leaves in the residual what the receiver does not see, who gets u and v as they were rounded. */
+DTCI_FN dtc_status dtci_factor_leave(const dtci_encoding *e, float *u, float *v, dtci_arena *arena) {
+    dtci_packet made;
+    dtc_status status;
+    memset(&made, 0, sizeof made);
+    made.head = e->head;
+    made.payload = e->payload;
+    made.payload_bytes = e->bytes;
+    status = dtci_factor_open(&made, arena, DTCI_OPEN_ALL);
+    if (status != DTC_OK) return status;
+    dtci_factor_read(u, v, &made);
+    dtci_factor_emit(&e->head, u, v, dtci_get32(e->payload), e->residual);
+    return DTC_OK;
+}
+
+DTCI_FN dtc_status dtci_factor_encode(dtci_encoding *e) {
+    size_t most = 4 * (size_t)e->head.count, rank, i;
+    const dtc_value *value = &e->spec->factor.value;
     dtci_arena work;
     dtci_factor f;
     dtc_status status;
     float *u, *v;
-    if (!dtci_scan(source, 0, head->count, head->has).finite) return DTC_ERROR_NONFINITE;
-    if (!dtci_factor_plan(&f, spec, head)) return dtci_store_instead(head);
-    u = (float *)dtci_take(arena, 4 * f.rank * f.rows);
-    v = (float *)dtci_take(arena, 4 * f.rank * f.columns);
-    work = *arena;
+    if (!dtci_scan(&e->source, 0, e->head.count).finite) return DTC_ERROR_NONFINITE;
+    if (!dtci_factor_plan(&f, e->spec, e->head.count)) return dtci_store_instead(&e->head);
+    u = (float *)dtci_take(&e->arena, 4 * f.rank * f.rows);
+    v = (float *)dtci_take(&e->arena, 4 * f.rank * f.columns);
+    work = e->arena;
     if (!u || !v || !dtci_factor_take(&f, &work)) return DTC_ERROR_SCRATCH;
-    rank = dtci_factor_approximate(&f, source, spec->seed);
+    rank = dtci_factor_approximate(&f, &e->source, e->spec->seed);
     for (i = 0; i < rank * f.rows; i++) u[i] = (float)f.left[i];
     for (i = 0; i < rank * f.columns; i++) v[i] = (float)f.right[i];
-    status = dtci_factor_write(value, head, to, capacity < most ? capacity : most, bytes, u, v, rank, arena);
-    if (status == DTC_ERROR_CAPACITY && capacity >= most) return dtci_store_instead(head); /* it does not shrink */
-    if (status == DTC_OK && residual)
-        status = dtci_factor_read(u, v, head, to, *bytes, arena); /* as they were rounded */
-    if (status == DTC_OK && residual) dtci_factor_emit(head, u, v, rank, residual);
-    return status;
+    status = dtci_factor_write(value, &e->head, e->payload, e->capacity < most ? e->capacity : most, &e->bytes, u, v,
+                               rank, &e->arena);
+    if (status == DTC_ERROR_CAPACITY && e->capacity >= most) return dtci_store_instead(&e->head);
+    return status == DTC_OK && e->residual ? dtci_factor_leave(e, u, v, &e->arena) : status;
 }
 
-/* The same of factors that are given; where they are no smaller than their product, that is what goes, as raw. */
-DTCI_FN dtc_status dtci_factor_encode_given(const dtc_spec *spec, dtci_head *head, unsigned char *to, size_t capacity,
-                                            size_t *bytes, const float *u, const float *v, size_t rank, size_t columns,
-                                            const dtci_arena *arena) {
-    size_t most = 4 * (size_t)head->count, first, n, i;
+DTCI_FN void dtci_factor_describe(const dtci_packet *packet, dtc_spec *spec) {
+    dtci_head u;
+    spec->factor.rank = (int)dtci_get32(packet->payload);
+    if (spec->factor.rank && dtci_head_read(packet->payload + 4, packet->payload_bytes - 4, &u) == DTC_OK)
+        spec->factor.value = dtci_nest_value(&u);
+}
+
+DTCI_FN dtc_status dtci_factor_plan_add(dtci_addition *sum) {
+    size_t rank = (size_t)dtci_get32(sum->a->payload) + dtci_get32(sum->b->payload), rows = sum->head.rows;
+    size_t columns = sum->head.count / rows;
+    if (dtci_factor_stores(rank, rows, columns)) return DTC_ERROR_INCOMPATIBLE;
+    sum->bound = 4 + 2 * 16 + 4 * rank * (rows + columns);
+    sum->scratch = dtci_room(4 * rank * rows) + dtci_room(4 * rank * columns);
+    return DTC_OK;
+}
+
+/* Ranks concatenate: the factors of a, then those of b, to the bit. */
+DTCI_FN dtc_status dtci_factor_add(dtci_addition *sum) {
+    size_t rank_a = dtci_get32(sum->a->payload), rank = rank_a + dtci_get32(sum->b->payload), rows = sum->head.rows;
+    size_t columns = sum->head.count / rows;
+    const dtci_packet *one = sum->a->nested[0] ? sum->a->nested[0] : sum->b->nested[0];
+    const dtci_packet *other = sum->b->nested[0] ? sum->b->nested[0] : one;
+    dtc_value value;
+    float *u = (float *)dtci_take(&sum->arena, 4 * rank * rows);
+    float *v = (float *)dtci_take(&sum->arena, 4 * rank * columns);
+    if (!u || !v) return DTC_ERROR_SCRATCH;
+    memset(&value, 0, sizeof value);
+    if (rank) value = dtci_nest_sum_value(one, other);
+    dtci_factor_read(u, v, sum->a);
+    dtci_factor_read(u + rank_a * rows, v + rank_a * columns, sum->b);
+    return dtci_factor_write(&value, &sum->head, sum->payload, sum->capacity, &sum->bytes, u, v, rank, &sum->arena);
+}
+
+/* Scales u. */
+DTCI_FN dtc_status dtci_factor_scale(const dtci_packet *packet, unsigned char *payload, float weight) {
+    return packet->nested[0] ? dtci_nest_scale(packet->nested[0], packet, payload, weight) : DTC_OK;
+}
+
+/* The sum over k of u_k (v_k^T x) or, transposed, of v_k (u_k^T x): (rows + columns) * rank operations. */
+DTCI_FN dtc_status dtci_factor_matvec(const dtci_packet *packet, const dtci_product *product, dtci_arena *arena) {
+    size_t rank = dtci_get32(packet->payload), rows = packet->head.rows, columns = packet->head.count / rows, k, i;
+    size_t outputs = product->transposed ? columns : rows, inputs = product->transposed ? rows : columns;
+    float *u, *v;
+    dtc_status status = dtci_factor_take_read(&u, &v, packet, arena);
+    if (status != DTC_OK) return status;
+    for (k = 0; k < rank; k++) {
+        const float *by = (product->transposed ? u : v) + k * inputs, *to = (product->transposed ? v : u) + k * outputs;
+        double dot = 0;
+        for (i = 0; i < inputs; i++) dot += (double)by[i] * (double)dtci_float_at(product->x, i);
+        for (i = 0; i < outputs; i++) product->sums[i] += dot * (double)to[i];
+    }
+    return DTC_OK;
+}
+
+static const dtci_key dtci_factor_keys[] = {
+    {"rank", "", DTCI_KEY_INTEGER, DTCI_FIELD(factor.rank), 1, 65535, 0, 0},
+    {"value", "fp32|bf16|fp16", DTCI_KEY_VALUE, DTCI_FIELD(factor.value), 1, 16, 0, 0},
+};
+
+static const dtci_codec dtci_factor_codec = {DTC_FACTOR,
+                                             "factor",
+                                             dtci_factor_keys,
+                                             sizeof dtci_factor_keys / sizeof *dtci_factor_keys,
+                                             dtci_factor_check_spec,
+                                             dtci_begin_nothing,
+                                             dtci_factor_scratch,
+                                             dtci_factor_encode,
+                                             dtci_factor_check,
+                                             dtci_factor_open,
+                                             dtci_factor_describe,
+                                             dtci_factor_decode,
+                                             dtci_factor_plan_add,
+                                             dtci_factor_add,
+                                             dtci_factor_scale,
+                                             dtci_factor_matvec};
+
+/* The head of a packet of factors that are given. */
+DTCI_FN dtc_status dtci_factor_begin_given(dtci_head *head, const dtc_spec *spec, size_t rank, size_t rows,
+                                           size_t columns) {
+    dtc_spec shaped = *spec;
+    dtc_status status = dtci_spec_check(spec);
+    if (status != DTC_OK) return status;
+    if (spec->codec != DTC_FACTOR) return DTC_ERROR_CODEC;
+    if (rank > DTCI_COUNT_MAX || (rows && columns > DTCI_COUNT_MAX / rows)) return DTC_ERROR_ARGUMENT;
+    shaped.rows = rows;
+    return dtci_spec_begin(head, &shaped, rows * columns);
+}
+
+/* Writes factors that are given; where these are no smaller than their product, it goes instead, as raw fp32. */
+DTCI_FN dtc_status dtci_factor_write_given(dtci_encoding *e, const float *u, const float *v, size_t rank,
+                                           size_t columns) {
+    size_t most = 4 * (size_t)e->head.count, rows = e->head.rows, first, n, i;
     dtc_status status = DTC_ERROR_CAPACITY;
     float chunk[DTCI_CHUNK];
-    if (!dtci_factor_stores(rank, head->rows, columns))
-        status = dtci_factor_write(&spec->factor.value, head, to, capacity < most ? capacity : most, bytes, u, v, rank,
-                                   arena);
-    if (status != DTC_ERROR_CAPACITY || capacity < most) return status;
-    for (first = 0; first < head->count; first += n) {
-        n = head->count - first < DTCI_CHUNK ? head->count - first : DTCI_CHUNK;
-        dtci_factor_product(chunk, u, v, rank, head->rows, columns, first, n);
-        for (i = 0; i < n; i++) dtci_put_float(to + 4 * (first + i), chunk[i]);
+    if (!dtci_factor_stores(rank, rows, columns))
+        status = dtci_factor_write(&e->spec->factor.value, &e->head, e->payload,
+                                   e->capacity < most ? e->capacity : most, &e->bytes, u, v, rank, &e->arena);
+    if (status != DTC_ERROR_CAPACITY || e->capacity < most) return status;
+    for (first = 0; first < e->head.count; first += n) {
+        n = e->head.count - first < DTCI_CHUNK ? e->head.count - first : DTCI_CHUNK;
+        dtci_factor_product(chunk, u, v, rank, rows, columns, first, n);
+        for (i = 0; i < n; i++) dtci_put_float(e->payload + 4 * (first + i), chunk[i]);
     }
-    *bytes = most;
-    return dtci_store_instead(head);
+    e->bytes = most;
+    return dtci_store_instead(&e->head);
 }
 
-/* Checks the fields of a head, and tells what decoding takes. */
-DTCI_FN dtc_status dtci_factor_check(const dtci_head *head, const unsigned char *payload, size_t *scratch) {
-    size_t size = dtci_payload_bytes(head), rows = head->rows, columns, rank, second;
-    if (head->variant || head->block || head->seed || !rows) return DTC_ERROR_HEAD;
-    if (size < 4) return DTC_ERROR_SIZE;
-    rank = dtci_get32(payload);
-    columns = head->count / rows;
-    if (dtci_factor_stores(rank, rows, columns)) return DTC_ERROR_HEAD;
-    if (!rank) return size == 4 ? DTC_OK : DTC_ERROR_SIZE;
-    second = dtci_factor_second(payload, size);
-    if (!second) return DTC_ERROR_SIZE;
-    *scratch = dtci_room(4 * rank * rows) + dtci_room(4 * rank * columns);
-    if ((payload[5] & 15) != DTC_RAW || (payload[second + 1] & 15) != DTC_RAW)
-        *scratch += dtci_nest_decode_scratch(rank * (rows > columns ? rows : columns));
-    return DTC_OK;
+DTCI_API size_t dtc_encode_factors_scratch(const dtc_spec *spec, size_t rank, size_t rows, size_t columns) {
+    dtci_head head;
+    if (!spec || dtci_factor_begin_given(&head, spec, rank, rows, columns) != DTC_OK) return 0;
+    if (dtci_factor_stores(rank, rows, columns)) return 0;
+    return dtci_factor_write_scratch(&spec->factor.value, rank, rows, columns);
 }
 
-DTCI_FN void dtci_factor_describe(const dtci_head *head, const unsigned char *payload, dtc_info *info) {
-    dtci_head u;
-    info->spec.factor.rank = (int)dtci_get32(payload);
-    if (!info->spec.factor.rank || dtci_head_read(payload + 4, dtci_payload_bytes(head) - 4, &u) != DTC_OK) return;
-    if (u.codec == DTC_QUANT) info->spec.factor.value.bits = (int)(u.variant & 15) + 1;
-    if (u.codec == DTC_RAW && u.variant <= DTC_TYPE_FP16) info->spec.factor.value.type = (dtc_type)u.variant;
-}
-
-/* Takes room for u and v from the arena and reads them into it. */
-DTCI_FN dtc_status dtci_factor_open(float **u, float **v, const dtci_head *head, const unsigned char *payload,
-                                    dtci_arena *arena) {
-    size_t rank = dtci_get32(payload);
-    *u = *v = NULL;
-    if (!rank) return DTC_OK;
-    *u = (float *)dtci_take(arena, 4 * rank * head->rows);
-    *v = (float *)dtci_take(arena, 4 * rank * (head->count / head->rows));
-    if (!*u || !*v) return DTC_ERROR_SCRATCH;
-    return dtci_factor_read(*u, *v, head, payload, dtci_payload_bytes(head), arena);
-}
-
-DTCI_FN dtc_status dtci_factor_decode(const dtci_head *head, const unsigned char *payload, const dtci_sink *sink,
-                                      dtci_arena *arena) {
-    float *u, *v;
-    dtc_status status = dtci_factor_open(&u, &v, head, payload, arena);
-    if (status == DTC_OK) dtci_factor_emit(head, u, v, dtci_get32(payload), sink);
-    return status;
-}
-
-DTCI_FN size_t dtci_factor_add_scratch(const dtci_head *a, const unsigned char *from_a, const unsigned char *from_b) {
-    size_t rank = (size_t)dtci_get32(from_a) + dtci_get32(from_b), rows = a->rows, columns = a->count / rows;
-    return dtci_room(4 * rank * rows) + dtci_room(4 * rank * columns) +
-           dtci_nest_decode_scratch(rank * (rows > columns ? rows : columns));
-}
-
-/* Ranks concatenate: the factors of a, then those of b, to the bit. `to` may be either's payload. */
-DTCI_FN dtc_status dtci_factor_add(const dtci_head *sum, unsigned char *to, size_t capacity, size_t *bytes,
-                                   const dtci_head *a, const unsigned char *from_a, const dtci_head *b,
-                                   const unsigned char *from_b, dtci_arena *arena) {
-    size_t rank_a = dtci_get32(from_a), rank_b = dtci_get32(from_b), rank = rank_a + rank_b, rows = sum->rows;
-    size_t columns = sum->count / rows;
-    dtc_value value;
+DTCI_API dtc_status dtc_encode_factors(const dtc_spec *spec, void *packet, size_t capacity, size_t *packet_bytes,
+                                       const float *u, const float *v, size_t rank, size_t rows, size_t columns,
+                                       void *scratch, size_t scratch_bytes) {
+    dtci_source left = dtci_source_of(u), right = dtci_source_of(v);
+    dtci_encoding e;
     dtc_status status;
-    float *u, *v;
-    memset(&value, 0, sizeof value);
-    if (dtci_factor_stores(rank, rows, columns)) return DTC_ERROR_INCOMPATIBLE;
-    if (rank_a && rank_b)
-        value = dtci_nest_type(from_a + 4, from_b + 4);
-    else if (rank)
-        value = dtci_nest_type(rank_a ? from_a + 4 : from_b + 4, rank_a ? from_a + 4 : from_b + 4);
-    u = (float *)dtci_take(arena, 4 * rank * rows);
-    v = (float *)dtci_take(arena, 4 * rank * columns);
-    if (!u || !v) return DTC_ERROR_SCRATCH;
-    status = dtci_factor_read(u, v, a, from_a, dtci_payload_bytes(a), arena);
-    if (status == DTC_OK)
-        status = dtci_factor_read(u + rank_a * rows, v + rank_a * columns, b, from_b, dtci_payload_bytes(b), arena);
+    size_t around;
+    if (packet_bytes) *packet_bytes = 0;
+    if (!spec || !packet_bytes || (!packet && capacity) || (!u && rank && rows) || (!v && rank && columns))
+        return DTC_ERROR_ARGUMENT;
+    memset(&e, 0, sizeof e);
+    status = dtci_factor_begin_given(&e.head, spec, rank, rows, columns);
     if (status != DTC_OK) return status;
-    return dtci_factor_write(&value, sum, to, capacity, bytes, u, v, rank, arena);
-}
-
-DTCI_FN dtc_status dtci_factor_scale(const dtci_head *head, unsigned char *payload, float weight) {
-    size_t second = dtci_get32(payload) ? dtci_factor_second(payload, dtci_payload_bytes(head)) : 0;
-    return second ? dtci_nest_scale(payload + 4, second - 4, weight) : DTC_OK;
-}
-
-/* y = sum over k of u_k (v_k^T x), or, transposed, of v_k (u_k^T x): (rows + columns) * rank operations. `sums` has
- * room for y. */
-DTCI_FN dtc_status dtci_factor_matvec(double *sums, const dtci_head *head, const unsigned char *payload, const float *x,
-                                      int transposed, dtci_arena *arena) {
-    size_t rank = dtci_get32(payload), rows = head->rows, columns = head->count / rows, k, i;
-    size_t outputs = transposed ? columns : rows, inputs = transposed ? rows : columns;
-    float *u, *v;
-    dtc_status status = dtci_factor_open(&u, &v, head, payload, arena);
+    around = dtci_head_around(&e.head);
+    if (capacity < around) return DTC_ERROR_CAPACITY;
+    e.spec = spec;
+    e.arena = dtci_arena_of(scratch, scratch_bytes);
+    if (dtc_encode_factors_scratch(spec, rank, rows, columns) > e.arena.left) return DTC_ERROR_SCRATCH;
+    if (!dtci_scan(&left, 0, rank * rows).finite || !dtci_scan(&right, 0, rank * columns).finite)
+        return DTC_ERROR_NONFINITE;
+    e.payload = (unsigned char *)packet + e.head.head_bytes;
+    e.capacity = capacity - around;
+    status = dtci_factor_write_given(&e, u, v, rank, columns);
     if (status != DTC_OK) return status;
-    memset(sums, 0, outputs * sizeof *sums);
-    for (k = 0; k < rank; k++) {
-        const float *by = (transposed ? u : v) + k * inputs, *to = (transposed ? v : u) + k * outputs;
-        double dot = 0;
-        for (i = 0; i < inputs; i++) dot += (double)by[i] * (double)dtci_float_at(x, i);
-        for (i = 0; i < outputs; i++) sums[i] += dot * (double)to[i];
-    }
+    dtci_head_close((unsigned char *)packet, &e.head, e.bytes);
+    *packet_bytes = e.head.packet_bytes;
     return DTC_OK;
+}
+
+DTCI_API dtc_status dtc_decode_factors(float *u, float *v, size_t *rank, size_t rows, size_t columns,
+                                       const void *packet, size_t packet_bytes, const dtc_decode_options *options,
+                                       void *scratch, size_t scratch_bytes) {
+    dtci_arena arena = dtci_arena_of(scratch, scratch_bytes);
+    size_t most = rank ? *rank : 0, count = rows * columns, found;
+    dtci_packet opened;
+    dtc_status status;
+    if (rank) *rank = 0;
+    if (!rank || !packet || (!u && most && rows) || (!v && most && columns) ||
+        (rows && columns > DTCI_COUNT_MAX / rows))
+        return DTC_ERROR_ARGUMENT;
+    status = dtci_packet_open(&opened, &count, packet, packet_bytes, options, &arena);
+    if (status != DTC_OK) return status;
+    if (opened.head.codec != DTC_FACTOR) return DTC_ERROR_CODEC;
+    if (opened.head.rows != rows) return DTC_ERROR_COUNT;
+    found = dtci_get32(opened.payload);
+    if (found > most) return DTC_ERROR_CAPACITY;
+    dtci_factor_read(u, v, &opened);
+    *rank = found;
+    return DTC_OK;
+}
+
+#else
+
+static const dtci_codec dtci_factor_codec = DTCI_LEFT_OUT(DTC_FACTOR);
+
+DTCI_API size_t dtc_encode_factors_scratch(const dtc_spec *spec, size_t rank, size_t rows, size_t columns) {
+    (void)spec, (void)rank, (void)rows, (void)columns;
+    return 0;
+}
+
+DTCI_API dtc_status dtc_encode_factors(const dtc_spec *spec, void *packet, size_t capacity, size_t *packet_bytes,
+                                       const float *u, const float *v, size_t rank, size_t rows, size_t columns,
+                                       void *scratch, size_t scratch_bytes) {
+    (void)spec, (void)packet, (void)capacity, (void)u, (void)v, (void)rank, (void)rows, (void)columns;
+    (void)scratch, (void)scratch_bytes;
+    if (packet_bytes) *packet_bytes = 0;
+    return DTC_ERROR_CODEC;
+}
+
+DTCI_API dtc_status dtc_decode_factors(float *u, float *v, size_t *rank, size_t rows, size_t columns,
+                                       const void *packet, size_t packet_bytes, const dtc_decode_options *options,
+                                       void *scratch, size_t scratch_bytes) {
+    (void)u, (void)v, (void)rows, (void)columns, (void)packet, (void)packet_bytes, (void)options;
+    (void)scratch, (void)scratch_bytes;
+    if (rank) *rank = 0;
+    return DTC_ERROR_CODEC;
 }
 
 #endif /* DTC_NO_FACTOR */
@@ -5722,7 +6626,6 @@ DTCI_FN dtc_status dtci_factor_matvec(double *sums, const dtci_head *head, const
 typedef struct dtci_sensing {
     size_t count, block, measurements; /* of a whole block, which has a power of two of values */
     dtci_random random;
-    unsigned has; /* what dtci_ask told */
 } dtci_sensing;
 
 /* One block: values first .. first + values - 1, in a transform of 2^log2_size. */
@@ -5738,13 +6641,12 @@ DTCI_FN size_t dtci_sensing_block(const dtci_head *head) {
                                             : (size_t)1 << dtci_bit_width(head->count ? head->count - 1 : 0);
 }
 
-DTCI_FN dtci_sensing dtci_sensing_open(const dtci_head *head, size_t measurements) {
+DTCI_FN dtci_sensing dtci_sensing_of(const dtci_head *head, size_t measurements) {
     dtci_sensing s;
     s.count = head->count;
     s.block = dtci_sensing_block(head);
     s.measurements = measurements;
-    s.random = dtci_random_open(head->seed);
-    s.has = head->has;
+    s.random = dtci_random_of(head->seed);
     return s;
 }
 
@@ -5771,10 +6673,8 @@ DTCI_FN dtci_sensing_part dtci_sensing_at(const dtci_sensing *s, size_t first) {
 }
 
 /* rows[i] is 1 where row i is measured, else 0: each choice of m of them is as likely (Knuth, 3.4.2, algorithm S). */
-DTCI_INLINE void dtci_sensing_rows_body(float *rows, const dtci_sensing *s, const dtci_sensing_part *part,
-                                        unsigned has) {
+DTCI_INLINE void dtci_sensing_rows_body(float *rows, const dtci_sensing *s, const dtci_sensing_part *part) {
     uint32_t size = (uint32_t)1 << part->log2_size, left = (uint32_t)part->measurements, first, i;
-    (void)has;
     for (first = 0; first < size; first += DTCI_CHUNK) {
         uint32_t n = size - first < DTCI_CHUNK ? size - first : DTCI_CHUNK, draws[DTCI_CHUNK];
         for (i = 0; i < DTCI_CHUNK; i++) { /* what is behind the last row is not looked at */
@@ -5789,8 +6689,7 @@ DTCI_INLINE void dtci_sensing_rows_body(float *rows, const dtci_sensing *s, cons
     }
 }
 
-DTCI_TWIN(dtci_sensing_rows, (float *rows, const dtci_sensing *s, const dtci_sensing_part *part, unsigned has),
-          (rows, s, part, has))
+DTCI_TWIN(dtci_sensing_rows, (float *rows, const dtci_sensing *s, const dtci_sensing_part *part), (rows, s, part))
 
 /* D, on n <= DTCI_CHUNK values. */
 DTCI_FN void dtci_sensing_flip(float *x, const dtci_sensing *s, size_t first, size_t n) {
@@ -5820,13 +6719,13 @@ DTCI_FN void dtci_sensing_measure(float *y, const dtci_sensing *s, const dtci_se
     double unit;
     for (i = 0; i < part->values; i += n) {
         n = part->values - i < DTCI_CHUNK ? part->values - i : DTCI_CHUNK;
-        dtci_load(x + i, source, part->first + i, n);
+        dtci_gather(x + i, source, part->first + i, n);
         dtci_sensing_flip(x + i, s, part->first + i, n);
     }
     memset(x + part->values, 0, 4 * (size - part->values));
     unit = dtci_sensing_unit(x, part->values);
     for (i = 0; i < part->values; i++) x[i] = (float)((double)x[i] * unit);
-    dtci_hadamard(x, part->log2_size, s->has);
+    dtci_hadamard(x, part->log2_size);
     unit = 1 / (unit * sqrt((double)size));
     for (i = 0; i < size; i++) /* magnitudes are below 65536 */
         x[i] = unit < 1e30 ? (float)((double)x[i] * unit) : dtci_to_float((double)x[i] * unit);
@@ -5836,10 +6735,9 @@ DTCI_FN void dtci_sensing_measure(float *y, const dtci_sensing *s, const dtci_se
     }
 }
 
-/* Limits measurements to what loads a quantizer of Gaussians best: 2^bits steps of the least square error (Max, 1960)
- * reach over (1.35 + 0.325 bits) sigma either way. For their signs, to two bins on either side of 0 whose centres are
- * the mean magnitude. */
-DTCI_FN void dtci_sensing_load(float *y, size_t m, unsigned bits) {
+/* Limits measurements, which are all but Gaussian, to the range that loads a quantizer of `bits` bits best. For one bit
+ * there are two bins on either side of 0, whose centres are the mean magnitude. */
+DTCI_FN void dtci_sensing_limit(float *y, size_t m, unsigned bits) {
     double squares = 0, sum = 0, limit;
     size_t negative = 0, i;
     float most;
@@ -5848,7 +6746,7 @@ DTCI_FN void dtci_sensing_load(float *y, size_t m, unsigned bits) {
         sum += fabs((double)y[i]);
         negative += dtci_float_bits(y[i]) >> 31;
     }
-    limit = (1.35 + 0.325 * (double)bits) * sqrt(squares / (double)m);
+    limit = dtci_loading(bits) * sqrt(squares / (double)m);
     if (bits == 1) limit = sum / (double)m * (negative > 0 && negative < m ? 2 : 1);
     most = dtci_to_float(limit);
     if (bits == 1)
@@ -5878,17 +6776,18 @@ typedef struct dtci_sensing_work {
     float *rows, *y;  /* 1 where there is a measurement, and it; else 0 */
     float *x, *w, *v; /* estimate; gradient; FISTA's extrapolated estimate */
     size_t size, room, values, measurements;
-    unsigned log2_size, has;
+    unsigned log2_size;
 } dtci_sensing_work;
 
 DTCI_FN size_t dtci_sensing_room(size_t size) {
     return size < DTCI_CHUNK ? DTCI_CHUNK : size;
 }
 
+/* Bytes of scratch that opening and decoding take. */
 DTCI_FN uint64_t dtci_sensing_decode_scratch(const dtci_sensing *s) {
-    size_t total = dtci_sensing_total(s), nest = dtci_nest_decode_scratch(total);
-    size_t work = 5 * dtci_room(4 * dtci_sensing_room(s->block));
-    return (uint64_t)dtci_room(4 * (total + 1)) + (work > nest ? work : nest);
+    size_t total = dtci_sensing_total(s);
+    return (uint64_t)dtci_nest_open_scratch(total) + dtci_room(4 * (total + 1)) +
+           5 * (uint64_t)dtci_room(4 * dtci_sensing_room(s->block));
 }
 
 /* What a value is taken to be: 0, or with the probability `density` Gaussian of this variance. */
@@ -5997,19 +6896,18 @@ typedef struct dtci_sensing_denoiser {
 
 DTCI_SENSING_PASSES(dtci_sensing_1, DTCI_FN, float)
 #if defined(DTCI_VECTORS)
-DTCI_SENSING_PASSES(dtci_sensing_4, DTCI_FN, dtci_vector_f4)
+DTCI_SENSING_PASSES(dtci_sensing_4, DTCI_KERNEL, dtci_f4)
 #endif
-#if defined(DTCI_VECTORS) && defined(DTCI_X86)
-DTCI_SENSING_PASSES(dtci_sensing_8, DTCI_AVX2, dtci_vector_f8)
+#if defined(DTCI_VECTORS) && defined(DTCI_AVX2)
+DTCI_SENSING_PASSES(dtci_sensing_8, DTCI_AVX2, dtci_f8)
 #endif
 
-#undef DTCI_SENSING_PASSES
-#if defined(DTCI_VECTORS) && defined(DTCI_X86)
-#define DTCI_SENSING_PASS(work, pass) ((work)->has & DTCI_HAS_AVX2 ? dtci_sensing_8_##pass : dtci_sensing_4_##pass)
+#if defined(DTCI_VECTORS) && defined(DTCI_AVX2)
+#define DTCI_SENSING_PASS(pass) (DTCI_CPU_HAS("avx2") ? dtci_sensing_8_##pass : dtci_sensing_4_##pass)
 #elif defined(DTCI_VECTORS)
-#define DTCI_SENSING_PASS(work, pass) dtci_sensing_4_##pass
+#define DTCI_SENSING_PASS(pass) dtci_sensing_4_##pass
 #else
-#define DTCI_SENSING_PASS(work, pass) dtci_sensing_1_##pass
+#define DTCI_SENSING_PASS(pass) dtci_sensing_1_##pass
 #endif
 
 /* With w = x: w := gain A^T (y - A x), which is the gradient's step; returns |y - A x|^2. The second transform has its
@@ -6019,13 +6917,13 @@ DTCI_FN double dtci_sensing_gradient(const dtci_sensing_work *work, double gain)
     unsigned log2_part = work->log2_size < DTCI_HADAMARD_NEAR ? work->log2_size : DTCI_HADAMARD_NEAR;
     size_t first, part = dtci_sensing_room((size_t)1 << log2_part);
     double squares = 0;
-    dtci_hadamard_far(work->w, work->log2_size, work->has);
+    dtci_hadamard_far(work->w, work->log2_size);
     for (first = 0; first < work->room; first += part) {
-        dtci_hadamard_near(work->w + first, log2_part, work->has);
-        squares += DTCI_SENSING_PASS(work, residual)(work, first, first + part, scale, back);
-        dtci_hadamard_near(work->w + first, log2_part, work->has);
+        dtci_hadamard_near(work->w + first, log2_part);
+        squares += DTCI_SENSING_PASS(residual)(work, first, first + part, scale, back);
+        dtci_hadamard_near(work->w + first, log2_part);
     }
-    dtci_hadamard_far(work->w, work->log2_size, work->has);
+    dtci_hadamard_far(work->w, work->log2_size);
     return squares;
 }
 
@@ -6033,8 +6931,8 @@ DTCI_FN double dtci_sensing_gradient(const dtci_sensing_work *work, double gain)
 DTCI_FN double dtci_sensing_start(const dtci_sensing_work *work, double gain) {
     double squares;
     memset(work->w, 0, 4 * work->room);
-    squares = DTCI_SENSING_PASS(work, residual)(work, 0, work->room, 0, (float)(gain / sqrt((double)work->size)));
-    dtci_hadamard(work->w, work->log2_size, work->has);
+    squares = DTCI_SENSING_PASS(residual)(work, 0, work->room, 0, (float)(gain / sqrt((double)work->size)));
+    dtci_hadamard(work->w, work->log2_size);
     return squares;
 }
 
@@ -6093,7 +6991,7 @@ DTCI_FN dtci_sensing_prior dtci_sensing_guess(const dtci_sensing_work *work, dou
     double n = (double)work->values, moments[2] = {0, 0}, excess;
     size_t whole = work->values - work->values % DTCI_SENSING_LANES;
     dtci_sensing_prior prior;
-    DTCI_SENSING_PASS(work, moments)(work, 0, whole, moments);
+    DTCI_SENSING_PASS(moments)(work, 0, whole, moments);
     dtci_sensing_1_moments(work, whole, work->values, moments);
     excess = moments[1] / n - (3 + 2 * sqrt(24 / n)) * (moments[0] / n) * (moments[0] / n);
     prior.variance = power + (excess > 0 ? excess / (3 * power) : 0);
@@ -6113,7 +7011,7 @@ DTCI_FN double dtci_sensing_denoise(const dtci_sensing_work *work, double noise,
     with.k = (float)(0.5 * gain / noise);
     with.g = (float)gain;
     with.c = (float)((1 - prior->density) / prior->density * sqrt(total / noise));
-    DTCI_SENSING_PASS(work, denoise)(work, &with, 0, whole, sums);
+    DTCI_SENSING_PASS(denoise)(work, &with, 0, whole, sums);
     dtci_sensing_1_denoise(work, &with, whole, work->values, sums);
     for (i = work->values; i < work->size; i++) {
         work->w[i] += work->x[i];
@@ -6152,112 +7050,189 @@ DTCI_FN void dtci_sensing_amp(const dtci_sensing_work *work, uint32_t iterations
         if (idle == 2 || k + 1 == iterations) break;
         slope = slope < 0.99 ? slope : 0.99;
         unsent = slope * noise / (1 - slope);
-        DTCI_SENSING_PASS(work, onward)(work, (float)slope, (float)(1 / (1 - slope)));
+        DTCI_SENSING_PASS(onward)(work, (float)slope, (float)(1 / (1 - slope)));
     }
 }
 
-/* The blocks' values from their measurements y, which are scaled in place. Nothing can fail any more. */
-DTCI_FN void dtci_sensing_emit(const dtci_sensing *s, float *y, const dtc_decode_options *options,
-                               const dtci_sink *sink, dtci_sensing_work *work) {
+/* Readies a block to be decoded, in units that leave no float near its limits; y is scaled in place. Returns the factor
+ * back to the values' unit, which is a power of two. */
+DTCI_FN double dtci_sensing_ready(dtci_sensing_work *work, const dtci_sensing_part *part, float *y) {
+    double unit = dtci_sensing_unit(y, part->measurements);
+    size_t i, n;
+    memset(work->x, 0, 4 * work->room);
+    memset(work->y, 0, 4 * work->room);
+    for (i = 0; i < part->measurements; i++) y[i] = (float)((double)y[i] * unit);
+    for (i = n = 0; i < work->size; i++) {
+        work->y[i] = work->rows[i] * y[n];
+        n += work->rows[i] > 0;
+    }
+    return 1 / unit;
+}
+
+/* Hands a block's decoded values to the sink. */
+DTCI_FN void dtci_sensing_deliver(const dtci_sensing_work *work, const dtci_sensing *s, const dtci_sensing_part *part,
+                                  double back, const dtci_sink *sink) {
+    size_t i, j, n;
+    for (i = 0; i < part->values; i += n) {
+        float chunk[DTCI_CHUNK];
+        n = part->values - i < DTCI_CHUNK ? part->values - i : DTCI_CHUNK;
+        for (j = 0; j < n; j++) {
+            double x = (double)work->x[i + j] * back;
+            chunk[j] = back > 1 ? dtci_to_float(x) : (float)x;
+        }
+        dtci_sensing_flip(chunk, s, part->first + i, n);
+        dtci_sink_put(sink, part->first + i, chunk, n);
+    }
+}
+
+/* Finds all blocks' values from their measurements y, which are scaled in place. */
+DTCI_FN void dtci_sensing_recover(const dtci_sensing *s, float *y, const dtc_decode_options *options,
+                                  const dtci_sink *sink, dtci_sensing_work *work) {
     dtc_method method = options ? options->method : DTC_METHOD_AUTO;
     uint32_t iterations = options ? options->max_iterations : 0;
-    double tolerance = options ? (double)options->tolerance : 0;
+    double tolerance = options ? (double)options->tolerance : 0, back;
     dtci_sensing_part part;
-    size_t first, i, n, known = 0;
+    size_t first, known = 0;
     if (!iterations) iterations = method == DTC_METHOD_ISTA ? 1000 : method == DTC_METHOD_FISTA ? 200 : 50;
     if (!(tolerance > 0)) tolerance = method == DTC_METHOD_AUTO ? 0.05 : 1e-5;
     for (first = 0; first < s->count; first += part.values, y += part.measurements) {
-        double unit, back;
         part = dtci_sensing_at(s, first);
         work->size = (size_t)1 << (work->log2_size = part.log2_size);
         work->room = dtci_sensing_room(work->size);
         work->values = part.values;
         work->measurements = part.measurements;
         if (part.values != known) {
-            dtci_sensing_rows(work->rows, s, &part, s->has);
+            dtci_sensing_rows(work->rows, s, &part);
             memset(work->rows + work->size, 0, 4 * (work->room - work->size));
             known = part.values;
         }
-        unit = dtci_sensing_unit(y, part.measurements);
-        back = 1 / unit; /* both are powers of two */
-        memset(work->x, 0, 4 * work->room);
-        memset(work->y, 0, 4 * work->room);
-        for (i = 0; i < part.measurements; i++) y[i] = (float)((double)y[i] * unit);
-        for (i = n = 0; i < work->size; i++) {
-            work->y[i] = work->rows[i] * y[n];
-            n += work->rows[i] > 0;
-        }
+        back = dtci_sensing_ready(work, &part, y);
         if (method == DTC_METHOD_LINEAR || part.measurements == work->size)
             dtci_sensing_linear(work);
         else if (method == DTC_METHOD_AUTO)
             dtci_sensing_amp(work, iterations, tolerance);
         else
             dtci_sensing_ista(work, method == DTC_METHOD_FISTA, iterations, tolerance);
-        for (i = 0; i < part.values; i += n) {
-            float chunk[DTCI_CHUNK];
-            size_t j;
-            n = part.values - i < DTCI_CHUNK ? part.values - i : DTCI_CHUNK;
-            for (j = 0; j < n; j++) {
-                double x = (double)work->x[i + j] * back;
-                chunk[j] = back > 1 ? dtci_to_float(x) : (float)x;
-            }
-            dtci_sensing_flip(chunk, s, first + i, n);
-            dtci_store(sink, first + i, chunk, n);
-        }
+        dtci_sensing_deliver(work, s, &part, back, sink);
     }
 }
 
-DTCI_FN dtc_status dtci_sensing_recover(const dtci_head *head, const unsigned char *payload, size_t size,
-                                        const dtc_decode_options *options, const dtci_sink *sink, dtci_arena *arena) {
-    dtci_sensing s = dtci_sensing_open(head, dtci_get32(payload));
-    size_t total = dtci_sensing_total(&s), room = 4 * dtci_sensing_room(s.block), bytes = 0;
+DTCI_FN dtc_status dtci_sensing_decode(const dtci_packet *packet, const dtci_sink *sink,
+                                       const dtc_decode_options *options, dtci_arena *arena) {
+    dtci_sensing s = dtci_sensing_of(&packet->head, dtci_get32(packet->payload));
+    size_t total = dtci_sensing_total(&s), room = 4 * dtci_sensing_room(s.block);
     float *y = (float *)dtci_take(arena, 4 * (total + 1));
     dtci_sensing_work work;
-    dtc_status status;
-    if (!y) return DTC_ERROR_SCRATCH;
-    status = dtci_nest_decode(y, total, payload + 4, size - 4, &bytes, head->workers, head->terms, arena);
-    if (status != DTC_OK) return status;
-    if (bytes != size - 4) return DTC_ERROR_PAYLOAD;
-    y[total] = 0; /* is looked at, where the last row is not measured */
     memset(&work, 0, sizeof work);
     work.rows = (float *)dtci_take(arena, room);
     work.y = (float *)dtci_take(arena, room);
     work.x = (float *)dtci_take(arena, room);
     work.w = (float *)dtci_take(arena, room);
     work.v = (float *)dtci_take(arena, room);
-    work.has = s.has;
-    if (!work.rows || !work.y || !work.x || !work.w || !work.v) return DTC_ERROR_SCRATCH;
-    dtci_sensing_emit(&s, y, options, sink, &work);
+    if (!y || !work.rows || !work.y || !work.x || !work.w || !work.v) return DTC_ERROR_SCRATCH;
+    dtci_nest_decode(y, packet->nested[0]);
+    y[total] = 0; /* is looked at, where the last row is not measured */
+    dtci_sensing_recover(&s, y, options, sink, &work);
     return DTC_OK;
+}
+
+DTCI_FN dtc_status dtci_sensing_check(dtci_packet *packet) {
+    const dtci_head *head = &packet->head;
+    size_t block = dtci_sensing_block(head);
+    uint64_t need;
+    dtci_sensing s;
+    packet->scratch = 0;
+    if (head->variant || !head->count || block >> DTCI_HADAMARD_MAX > 1 || (block & (block - 1)) ||
+        (head->block && head->block < DTCI_SENSING_BLOCK))
+        return DTC_ERROR_HEAD;
+    if (packet->payload_bytes < 4) return DTC_ERROR_SIZE;
+    s = dtci_sensing_of(head, dtci_get32(packet->payload));
+    if (!s.measurements || s.measurements > block) return DTC_ERROR_HEAD;
+    need = dtci_sensing_decode_scratch(&s);
+    packet->scratch = need < SIZE_MAX ? (size_t)need : SIZE_MAX;
+    return DTC_OK;
+}
+
+/* What the place of the measurements asks of their packet. */
+DTCI_FN dtci_nest dtci_sensing_place(const dtci_packet *packet) {
+    dtci_sensing s = dtci_sensing_of(&packet->head, dtci_get32(packet->payload));
+    dtci_nest place;
+    place.count = dtci_sensing_total(&s);
+    place.workers = packet->head.workers;
+    place.terms = packet->head.terms;
+    return place;
+}
+
+DTCI_FN dtc_status dtci_sensing_open(dtci_packet *packet, dtci_arena *arena, unsigned skip) {
+    dtci_nest place = dtci_sensing_place(packet);
+    size_t size = packet->payload_bytes - 4;
+    dtc_status status = dtci_nest_open(&packet->nested[0], packet->payload + 4, size, &place, arena, skip);
+    if (status == DTC_OK && packet->nested[0]->head.packet_bytes != size) status = DTC_ERROR_PAYLOAD;
+    return status;
 }
 
 /* The shape that a spec asks for. */
 DTCI_FN dtci_sensing dtci_sensing_plan(const dtc_spec *spec, const dtci_head *head) {
     double ratio = spec->sensing.ratio > 0 ? (double)spec->sensing.ratio : 0.25;
-    dtci_sensing s = dtci_sensing_open(head, 1);
+    dtci_sensing s = dtci_sensing_of(head, 1);
     double measurements = floor(ratio * (double)s.block + 0.5);
     if (measurements > 1) s.measurements = (size_t)measurements;
     return s;
 }
 
-DTCI_FN size_t dtci_sensing_scratch(const dtc_spec *spec, const dtci_head *head) {
-    dtci_sensing s = dtci_sensing_plan(spec, head);
-    dtc_spec nest = dtci_sensing_nest(spec, &s);
-    size_t total = dtci_sensing_total(&s);
-    uint64_t measure = 2 * (uint64_t)dtci_room(4 * s.block), decode = dtci_sensing_decode_scratch(&s);
-    uint64_t encode = (uint64_t)dtci_room(dtci_nest_bound(&nest, total)) + dtci_nest_scratch(&nest, total);
+DTCI_FN dtc_status dtci_sensing_check_spec(const dtc_spec *spec) {
+    if (!dtci_finite(spec->sensing.ratio) || spec->sensing.ratio < 0 || spec->sensing.ratio > 1) return DTC_ERROR_SPEC;
+    if (spec->sensing.bits < 0 || (spec->sensing.bits > 16 && spec->sensing.bits != 32)) return DTC_ERROR_SPEC;
+    if (!dtci_finite(spec->sensing.scale) || spec->sensing.scale < 0) return DTC_ERROR_SPEC;
+    if (spec->block &&
+        (spec->block < DTCI_SENSING_BLOCK || spec->block >> DTCI_HADAMARD_MAX > 1 || (spec->block & (spec->block - 1))))
+        return DTC_ERROR_SPEC;
+    if (spec->sensing.bits == 32) return DTC_OK;
+    if (spec->workers > 16777216u >> (spec->sensing.bits ? spec->sensing.bits : 4)) return DTC_ERROR_SPEC;
+    return dtci_quant_codec.encode ? DTC_OK : DTC_ERROR_CODEC;
+}
+
+DTCI_FN void dtci_sensing_begin(dtci_head *head, const dtc_spec *spec) {
+    dtci_begin_block(head, spec);
+    head->seed = spec->seed;
+}
+
+DTCI_FN size_t dtci_sensing_scratch(const dtc_spec *spec, size_t count) {
+    uint64_t measure, decode, encode;
+    dtci_sensing s;
+    dtci_head head;
+    dtc_spec nest;
+    size_t total;
+    if (dtci_head_begin(&head, spec, count) != DTC_OK) return 0;
+    dtci_sensing_begin(&head, spec);
+    s = dtci_sensing_plan(spec, &head);
+    nest = dtci_sensing_nest(spec, &s);
+    total = dtci_sensing_total(&s);
+    measure = 2 * (uint64_t)dtci_room(4 * s.block);
+    decode = dtci_sensing_decode_scratch(&s);
+    encode = (uint64_t)dtci_room(dtci_nest_bound(&nest, total)) + dtci_nest_scratch(&nest, total);
     encode = dtci_room(4 * (total + 1)) + (measure > encode ? measure : encode);
     if (decode > encode) encode = decode;
     return encode < SIZE_MAX ? (size_t)encode : SIZE_MAX;
 }
 
-DTCI_FN dtc_status dtci_sensing_encode(const dtc_spec *spec, dtci_head *head, unsigned char *to, size_t capacity,
-                                       size_t *bytes, const dtci_source *source, const dtci_sink *residual,
-                                       dtci_arena *arena) {
-    dtci_sensing s = dtci_sensing_plan(spec, head);
-    dtc_spec nest = dtci_sensing_nest(spec, &s);
-    size_t total = dtci_sensing_total(&s), bound = dtci_nest_bound(&nest, total), known = 0, done = 0, first;
-    dtci_arena after = *arena, work;
+/* Leaves in the residual what the receiver does not see. */
+DTCI_FN dtc_status dtci_sensing_leave(const dtci_encoding *e, dtci_arena *arena) {
+    dtci_packet made;
+    dtc_status status;
+    memset(&made, 0, sizeof made);
+    made.head = e->head;
+    made.payload = e->payload;
+    made.payload_bytes = e->bytes;
+    status = dtci_sensing_open(&made, arena, DTCI_OPEN_ALL);
+    return status == DTC_OK ? dtci_sensing_decode(&made, e->residual, NULL, arena) : status;
+}
+
+DTCI_FN dtc_status dtci_sensing_encode(dtci_encoding *e) {
+    dtci_sensing s = dtci_sensing_plan(e->spec, &e->head);
+    dtc_spec nest = dtci_sensing_nest(e->spec, &s);
+    size_t total = dtci_sensing_total(&s), bound = dtci_nest_bound(&nest, total), known = 0, done = 0, first, size;
+    dtci_arena after = e->arena, work;
     float *y = (float *)dtci_take(&after, 4 * (total + 1)), *rows, *x;
     unsigned char *nested;
     dtci_sensing_part part;
@@ -6267,78 +7242,100 @@ DTCI_FN dtc_status dtci_sensing_encode(const dtc_spec *spec, dtci_head *head, un
     x = (float *)dtci_take(&work, 4 * s.block);
     nested = (unsigned char *)dtci_take(&after, bound);
     if (!y || !rows || !x || !nested) return DTC_ERROR_SCRATCH;
-    if (!dtci_scan(source, 0, head->count, head->has).finite) return DTC_ERROR_NONFINITE;
+    if (!dtci_scan(&e->source, 0, e->head.count).finite) return DTC_ERROR_NONFINITE;
     for (first = 0; first < s.count; first += part.values, done += part.measurements) {
         part = dtci_sensing_at(&s, first);
-        if (part.values != known) dtci_sensing_rows(rows, &s, &part, s.has);
+        if (part.values != known) dtci_sensing_rows(rows, &s, &part);
         known = part.values;
-        dtci_sensing_measure(y + done, &s, &part, source, rows, x);
+        dtci_sensing_measure(y + done, &s, &part, &e->source, rows, x);
         if (nest.quant.bits && !nest.quant.max_given)
-            dtci_sensing_load(y + done, part.measurements, (unsigned)nest.quant.bits);
+            dtci_sensing_limit(y + done, part.measurements, (unsigned)nest.quant.bits);
     }
-    status = dtci_nest_encode(&nest, nested, bound, bytes, y, total, &after);
+    status = dtci_nest_encode(&nest, nested, bound, &size, y, total, &after);
     if (status != DTC_OK) return status;
-    if (*bytes + 4 > 4 * (size_t)head->count) return dtci_store_instead(head);
-    if (capacity < *bytes + 4) return DTC_ERROR_CAPACITY;
-    dtci_put32(to, (uint32_t)s.measurements);
-    memcpy(to + 4, nested, *bytes);
-    *bytes += 4;
-    return residual ? dtci_sensing_recover(head, to, *bytes, NULL, residual, arena) : DTC_OK;
+    if (size + 4 > 4 * (size_t)e->head.count) return dtci_store_instead(&e->head);
+    if (e->capacity < size + 4) return DTC_ERROR_CAPACITY;
+    dtci_put32(e->payload, (uint32_t)s.measurements);
+    memcpy(e->payload + 4, nested, size);
+    e->bytes = size + 4;
+    return e->residual ? dtci_sensing_leave(e, &e->arena) : DTC_OK;
 }
 
-DTCI_FN dtc_status dtci_sensing_check(const dtci_head *head, const unsigned char *payload, size_t *scratch) {
-    size_t block = dtci_sensing_block(head);
-    uint64_t need;
-    dtci_sensing s;
-    if (head->variant || !head->count || block >> DTCI_HADAMARD_MAX > 1 || (block & (block - 1)) ||
-        (head->block && head->block < DTCI_SENSING_BLOCK))
-        return DTC_ERROR_HEAD;
-    if (dtci_payload_bytes(head) < 4) return DTC_ERROR_SIZE;
-    s = dtci_sensing_open(head, dtci_get32(payload));
-    if (!s.measurements || s.measurements > block) return DTC_ERROR_HEAD;
-    need = dtci_sensing_decode_scratch(&s);
-    *scratch = need < SIZE_MAX ? (size_t)need : SIZE_MAX;
-    return DTC_OK;
-}
-
-DTCI_FN void dtci_sensing_describe(const dtci_head *head, const unsigned char *payload, dtc_info *info) {
+DTCI_FN void dtci_sensing_describe(const dtci_packet *packet, dtc_spec *spec) {
     dtci_head nest;
-    info->spec.sensing.ratio = (float)dtci_get32(payload) / (float)dtci_sensing_block(head);
-    if (dtci_head_read(payload + 4, dtci_payload_bytes(head) - 4, &nest) == DTC_OK)
-        info->spec.sensing.bits = nest.codec == DTC_QUANT ? (int)(nest.variant & 15) + 1 : 32;
+    spec->sensing.ratio = (float)dtci_get32(packet->payload) / (float)dtci_sensing_block(&packet->head);
+    if (dtci_head_read(packet->payload + 4, packet->payload_bytes - 4, &nest) == DTC_OK)
+        spec->sensing.bits = nest.codec == DTC_QUANT ? (int)(nest.variant & 15) + 1 : 32;
 }
 
-DTCI_FN dtc_status dtci_sensing_decode(const dtci_head *head, const unsigned char *payload,
-                                       const dtc_decode_options *options, const dtci_sink *sink, dtci_arena *arena) {
-    if (options && (unsigned)options->method > DTC_METHOD_LINEAR) return DTC_ERROR_ARGUMENT;
-    return dtci_sensing_recover(head, payload, dtci_payload_bytes(head), options, sink, arena);
-}
-
-/* What adding takes: the measurements add. */
-DTCI_FN dtc_status dtci_sensing_sum(const dtci_head *a, const unsigned char *from_a, const dtci_head *b,
-                                    const unsigned char *from_b, size_t *bound, size_t *scratch) {
-    dtci_head nested, nested_a, nested_b;
+/* The measurements add. Their packets' heads are checked here, since the sum's size depends on them. */
+DTCI_FN dtc_status dtci_sensing_plan_add(dtci_addition *sum) {
+    dtci_packet a, b;
+    dtci_nest place_a = dtci_sensing_place(sum->a), place_b = dtci_sensing_place(sum->b);
+    dtci_addition nested;
     dtc_status status;
-    *bound = *scratch = 0;
-    if (dtci_get32(from_a) != dtci_get32(from_b)) return DTC_ERROR_INCOMPATIBLE_SHAPE;
-    status = dtci_nest_sum(&nested, &nested_a, from_a + 4, dtci_payload_bytes(a) - 4, &nested_b, from_b + 4,
-                           dtci_payload_bytes(b) - 4, bound, scratch);
-    *bound += 4;
+    if (dtci_get32(sum->a->payload) != dtci_get32(sum->b->payload)) return DTC_ERROR_INCOMPATIBLE_SHAPE;
+    status = dtci_nest_check(&a, sum->a->payload + 4, sum->a->payload_bytes - 4, &place_a);
+    if (status == DTC_OK) status = dtci_nest_check(&b, sum->b->payload + 4, sum->b->payload_bytes - 4, &place_b);
+    if (status != DTC_OK) return status;
+    memset(&nested, 0, sizeof nested);
+    nested.a = &a;
+    nested.b = &b;
+    status = dtci_nest_plan_add(&nested);
+    sum->bound = 4 + nested.head.head_bytes + nested.bound;
+    sum->scratch = nested.scratch;
     return status;
 }
 
-DTCI_FN dtc_status dtci_sensing_add(unsigned char *to, size_t capacity, size_t *bytes, const dtci_head *a,
-                                    const unsigned char *from_a, const dtci_head *b, const unsigned char *from_b,
-                                    dtci_arena *arena) {
-    uint32_t measurements = dtci_get32(from_a);
+DTCI_FN dtc_status dtci_sensing_add(dtci_addition *sum) {
+    uint32_t measurements = dtci_get32(sum->a->payload);
+    dtci_addition nested;
     dtc_status status;
-    if (capacity < 4) return DTC_ERROR_CAPACITY;
-    status = dtci_nest_add(to + 4, capacity - 4, bytes, from_a + 4, dtci_payload_bytes(a) - 4, from_b + 4,
-                           dtci_payload_bytes(b) - 4, arena);
-    dtci_put32(to, measurements);
-    *bytes += 4;
+    if (sum->capacity < 4) return DTC_ERROR_CAPACITY;
+    memset(&nested, 0, sizeof nested);
+    nested.a = sum->a->nested[0];
+    nested.b = sum->b->nested[0];
+    status = dtci_nest_plan_add(&nested);
+    if (status != DTC_OK) return status;
+    nested.arena = sum->arena;
+    nested.payload = sum->payload + 4;
+    nested.capacity = sum->capacity - 4;
+    status = dtci_nest_add(&nested);
+    dtci_put32(sum->payload, measurements);
+    sum->bytes = nested.bytes + 4;
     return status;
 }
+
+DTCI_FN dtc_status dtci_sensing_scale(const dtci_packet *packet, unsigned char *payload, float weight) {
+    return dtci_nest_scale(packet->nested[0], packet, payload, weight);
+}
+
+static const dtci_key dtci_sensing_keys[] = {
+    {"ratio", "", DTCI_KEY_FLOAT, DTCI_FIELD(sensing.ratio), 0, 1, 0, 0},
+    {"bits", "", DTCI_KEY_INTEGER, DTCI_FIELD(sensing.bits), 1, 32, 0, 0},
+    {"scale", "auto", DTCI_KEY_FLOAT, DTCI_FIELD(sensing.scale), 0, DTCI_FLOAT_MAX, 0, 0},
+};
+
+static const dtci_codec dtci_sensing_codec = {DTC_SENSING,
+                                              "sensing",
+                                              dtci_sensing_keys,
+                                              sizeof dtci_sensing_keys / sizeof *dtci_sensing_keys,
+                                              dtci_sensing_check_spec,
+                                              dtci_sensing_begin,
+                                              dtci_sensing_scratch,
+                                              dtci_sensing_encode,
+                                              dtci_sensing_check,
+                                              dtci_sensing_open,
+                                              dtci_sensing_describe,
+                                              dtci_sensing_decode,
+                                              dtci_sensing_plan_add,
+                                              dtci_sensing_add,
+                                              dtci_sensing_scale,
+                                              NULL};
+
+#else
+
+static const dtci_codec dtci_sensing_codec = DTCI_LEFT_OUT(DTC_SENSING);
 
 #endif /* DTC_NO_SENSING */
 
@@ -6352,6 +7349,15 @@ DTCI_FN dtc_status dtci_sensing_add(unsigned char *to, size_t capacity, size_t *
  * Payload: the nested packet of the vectors, [block rows][block columns][block].
  * ------------------------------------------------------------------------------------------------------------------*/
 
+DTCI_API size_t dtc_circulant_vector_count(size_t rows, size_t columns, size_t block) {
+    size_t down, across;
+    if (!rows || !columns) return 0;
+    if (!block) block = rows > columns ? rows : columns;
+    down = dtci_ceil_div(rows, block);
+    across = dtci_ceil_div(columns, block);
+    return across > (size_t)-1 / sizeof(float) / block / down ? 0 : down * across * block;
+}
+
 #ifndef DTC_NO_CIRCULANT
 
 typedef struct dtci_circulant {
@@ -6360,28 +7366,33 @@ typedef struct dtci_circulant {
     size_t count;  /* of all vectors' values */
 } dtci_circulant;
 
-/* The sizes of the matrix that the head tells of, in such blocks. 0: its vectors, with their packet's head, are no
- * smaller than its values. */
-DTCI_FN int dtci_circulant_plan(dtci_circulant *c, const dtci_head *head, size_t block) {
-    c->rows = head->rows ? head->rows : 1;
-    c->columns = head->count / c->rows;
+/* The sizes of a matrix of `rows` rows (0: 1) in blocks of block x block. 0: its vectors, with their packet's head, are
+ * no smaller than its values. */
+DTCI_FN int dtci_circulant_plan(dtci_circulant *c, size_t count, size_t rows, size_t block) {
+    c->rows = rows ? rows : 1;
+    c->columns = count / c->rows;
     c->block = block ? block : c->rows > c->columns ? c->rows : c->columns;
     c->across = c->block ? dtci_ceil_div(c->columns, c->block) : 0;
     c->count = dtc_circulant_vector_count(c->rows, c->columns, c->block);
-    return c->count > 0 && (uint64_t)c->count + 3 <= head->count;
+    return c->count > 0 && (uint64_t)c->count + 3 <= count;
 }
 
-/* Scratch of writing vectors once they are there, and of reading them back. */
+/* Bytes of scratch that opening the nested packet takes. */
+DTCI_FN size_t dtci_circulant_open_scratch(size_t count, int tokens) {
+    return tokens ? dtci_nest_open_scratch(count) : dtci_room(sizeof(dtci_packet));
+}
+
+/* Bytes of scratch that writing vectors takes, or reading them back. */
 DTCI_FN size_t dtci_circulant_nest_scratch(const dtc_value *value, size_t count) {
     dtc_spec nested = dtci_nest_spec(value, 0);
-    size_t need = dtci_nest_scratch(&nested, count), other = value->bits ? dtci_nest_decode_scratch(count) : 0;
+    size_t need = dtci_nest_scratch(&nested, count), other = dtci_circulant_open_scratch(count, value->bits);
     return other > need ? other : need;
 }
 
-DTCI_FN size_t dtci_circulant_scratch(const dtc_spec *spec, const dtci_head *head) {
+DTCI_FN size_t dtci_circulant_scratch(const dtc_spec *spec, size_t count) {
     dtci_circulant c;
     size_t sums, nest;
-    if (!dtci_circulant_plan(&c, head, spec->block)) return 0;
+    if (!dtci_circulant_plan(&c, count, spec->rows, spec->block)) return 0;
     sums = dtci_room(8 * c.across * c.block);
     nest = dtci_circulant_nest_scratch(&spec->circulant.value, c.count);
     return dtci_room(4 * c.count) + (sums > nest ? sums : nest);
@@ -6403,7 +7414,7 @@ DTCI_FN void dtci_circulant_project(const dtci_circulant *c, float *vectors, dou
         for (row = 0; row < tall; row++) {
             for (column = 0; column < c->columns; column += n) {
                 n = c->columns - column < DTCI_CHUNK ? c->columns - column : DTCI_CHUNK;
-                dtci_load(chunk, source, (top + row) * c->columns + column, n);
+                dtci_gather(chunk, source, (top + row) * c->columns + column, n);
                 for (at = 0; at < n; at = stop) {
                     size_t j = (column + at) % c->block, d = (row < j ? row + c->block : row) - j;
                     double *sum = sums + (column + at - j);
@@ -6446,7 +7457,7 @@ DTCI_FN void dtci_circulant_emit(const dtci_circulant *c, const float *vectors, 
         for (column = 0; column < c->columns; column += n) {
             n = c->columns - column < DTCI_CHUNK ? c->columns - column : DTCI_CHUNK;
             dtci_circulant_row(c, chunk, vectors, row, column, n);
-            dtci_store(sink, row * c->columns + column, chunk, n);
+            dtci_sink_put(sink, row * c->columns + column, chunk, n);
         }
     }
 }
@@ -6457,590 +7468,139 @@ DTCI_FN dtc_status dtci_circulant_write(const dtci_circulant *c, const dtc_value
     return dtci_nest_encode(&nested, to, capacity, bytes, vectors, c->count, arena);
 }
 
-/* Reads them back from a payload of `size` bytes. */
-DTCI_FN dtc_status dtci_circulant_read(const dtci_circulant *c, float *vectors, const unsigned char *payload,
-                                       size_t size, const dtci_arena *arena) {
-    size_t used;
-    dtc_status status = dtci_nest_decode(vectors, c->count, payload, size, &used, 1, 1, arena);
-    return status == DTC_OK && used != size ? DTC_ERROR_PAYLOAD : status;
+/* The sizes that a packet's head tells. */
+DTCI_FN dtci_circulant dtci_circulant_of(const dtci_head *head) {
+    dtci_circulant c;
+    (void)dtci_circulant_plan(&c, head->count, head->rows, head->block);
+    return c;
 }
 
-DTCI_FN dtc_status dtci_circulant_encode(const dtc_spec *spec, dtci_head *head, unsigned char *to, size_t capacity,
-                                         size_t *bytes, const dtci_source *source, const dtci_sink *residual,
-                                         dtci_arena *arena) {
+DTCI_FN dtc_status dtci_circulant_check(dtci_packet *packet) {
+    const dtci_head *head = &packet->head;
+    size_t size = packet->payload_bytes;
+    dtci_circulant c;
+    packet->scratch = 0;
+    if (head->variant || head->seed || !dtci_circulant_plan(&c, head->count, head->rows, head->block))
+        return DTC_ERROR_HEAD;
+    if (size < 12 || size > 4 * (size_t)head->count) return DTC_ERROR_SIZE;
+    packet->scratch =
+        dtci_room(4 * c.count) + dtci_circulant_open_scratch(c.count, (packet->payload[1] & 15) != DTC_RAW);
+    return DTC_OK;
+}
+
+DTCI_FN dtc_status dtci_circulant_open(dtci_packet *packet, dtci_arena *arena, unsigned skip) {
+    dtci_circulant c = dtci_circulant_of(&packet->head);
+    dtci_nest place = {0, 1, 1};
+    dtc_status status;
+    place.count = c.count;
+    status = dtci_nest_open(&packet->nested[0], packet->payload, packet->payload_bytes, &place, arena, skip);
+    if (status == DTC_OK && packet->nested[0]->head.packet_bytes != packet->payload_bytes) status = DTC_ERROR_PAYLOAD;
+    return status;
+}
+
+DTCI_FN dtc_status dtci_circulant_decode(const dtci_packet *packet, const dtci_sink *sink,
+                                         const dtc_decode_options *options, dtci_arena *arena) {
+    dtci_circulant c = dtci_circulant_of(&packet->head);
+    float *vectors = (float *)dtci_take(arena, 4 * c.count);
+    (void)options;
+    if (!vectors) return DTC_ERROR_SCRATCH;
+    dtci_nest_decode(vectors, packet->nested[0]);
+    dtci_circulant_emit(&c, vectors, sink);
+    return DTC_OK;
+}
+
+DTCI_FN dtc_status dtci_circulant_check_spec(const dtc_spec *spec) {
+    return dtci_value_check(&spec->circulant.value);
+}
+
+/* Leaves in the residual what the receiver does not see, who gets the vectors as they were rounded. */
+DTCI_FN dtc_status dtci_circulant_leave(const dtci_encoding *e, const dtci_circulant *c, float *vectors,
+                                        dtci_arena *arena) {
+    dtci_packet made;
+    dtc_status status;
+    memset(&made, 0, sizeof made);
+    made.head = e->head;
+    made.payload = e->payload;
+    made.payload_bytes = e->bytes;
+    status = dtci_circulant_open(&made, arena, DTCI_OPEN_ALL);
+    if (status != DTC_OK) return status;
+    dtci_nest_decode(vectors, made.nested[0]);
+    dtci_circulant_emit(c, vectors, e->residual);
+    return DTC_OK;
+}
+
+DTCI_FN dtc_status dtci_circulant_encode(dtci_encoding *e) {
     dtci_circulant c;
     dtci_arena work;
     dtc_status status;
     float *vectors;
     double *sums;
-    if (!dtci_scan(source, 0, head->count, head->has).finite) return DTC_ERROR_NONFINITE;
-    if (!dtci_circulant_plan(&c, head, spec->block)) return dtci_store_instead(head);
-    vectors = (float *)dtci_take(arena, 4 * c.count);
-    work = *arena;
+    if (!dtci_scan(&e->source, 0, e->head.count).finite) return DTC_ERROR_NONFINITE;
+    if (!dtci_circulant_plan(&c, e->head.count, e->head.rows, e->spec->block)) return dtci_store_instead(&e->head);
+    vectors = (float *)dtci_take(&e->arena, 4 * c.count);
+    work = e->arena;
     sums = (double *)dtci_take(&work, 8 * c.across * c.block);
     if (!vectors || !sums) return DTC_ERROR_SCRATCH;
-    dtci_circulant_project(&c, vectors, sums, source);
-    status = dtci_circulant_write(&c, &spec->circulant.value, to, capacity, bytes, vectors, arena);
-    if (status == DTC_OK && residual)
-        status = dtci_circulant_read(&c, vectors, to, *bytes, arena); /* as they were rounded */
-    if (status == DTC_OK && residual) dtci_circulant_emit(&c, vectors, residual);
-    return status;
+    dtci_circulant_project(&c, vectors, sums, &e->source);
+    status =
+        dtci_circulant_write(&c, &e->spec->circulant.value, e->payload, e->capacity, &e->bytes, vectors, &e->arena);
+    return status == DTC_OK && e->residual ? dtci_circulant_leave(e, &c, vectors, &e->arena) : status;
 }
 
-/* The same of vectors that are given. Where they are no smaller than the matrix, that is what goes, as raw; so the
- * payload's place is known only here. */
-DTCI_FN dtc_status dtci_circulant_encode_given(const dtc_spec *spec, dtci_head *head, unsigned char *packet,
-                                               size_t capacity, size_t *bytes, const float *vectors,
-                                               dtci_arena *arena) {
-    dtci_circulant c;
-    int fewer = dtci_circulant_plan(&c, head, spec->block);
-    float *aligned = (float *)dtci_take(arena, 4 * c.count), chunk[DTCI_CHUNK];
-    size_t row, column, n, i;
-    if (!aligned) return DTC_ERROR_SCRATCH;
-    memcpy(aligned, vectors, 4 * c.count);
-    if (!fewer) (void)dtci_store_instead(head);
-    n = head->head_bytes + (head->checksum ? 4 : 0);
-    if (capacity < n) return DTC_ERROR_CAPACITY;
-    capacity -= n;
-    packet += head->head_bytes;
-    if (fewer) return dtci_circulant_write(&c, &spec->circulant.value, packet, capacity, bytes, aligned, arena);
-    *bytes = 4 * c.rows * c.columns;
-    if (capacity < *bytes) return DTC_ERROR_CAPACITY;
-    for (row = 0; row < c.rows; row++) {
-        for (column = 0; column < c.columns; column += n) {
-            n = c.columns - column < DTCI_CHUNK ? c.columns - column : DTCI_CHUNK;
-            dtci_circulant_row(&c, chunk, aligned, row, column, n);
-            for (i = 0; i < n; i++, packet += 4) dtci_put_float(packet, chunk[i]);
-        }
-    }
-    return DTC_OK;
-}
-
-/* Checks the fields of a head, and tells what decoding takes. */
-DTCI_FN dtc_status dtci_circulant_check(const dtci_head *head, const unsigned char *payload, size_t *scratch) {
-    size_t size = dtci_payload_bytes(head);
-    dtci_circulant c;
-    if (head->variant || head->seed || !dtci_circulant_plan(&c, head, head->block)) return DTC_ERROR_HEAD;
-    if (size < 12 || size > 4 * (size_t)head->count) return DTC_ERROR_SIZE;
-    *scratch = dtci_room(4 * c.count);
-    if ((payload[1] & 15) != DTC_RAW) *scratch += dtci_nest_decode_scratch(c.count);
-    return DTC_OK;
-}
-
-DTCI_FN void dtci_circulant_describe(const dtci_head *head, const unsigned char *payload, dtc_info *info) {
+DTCI_FN void dtci_circulant_describe(const dtci_packet *packet, dtc_spec *spec) {
     dtci_head nested;
-    if (dtci_head_read(payload, dtci_payload_bytes(head), &nested) != DTC_OK) return;
-    if (nested.codec == DTC_QUANT) info->spec.circulant.value.bits = (int)(nested.variant & 15) + 1;
-    if (nested.codec == DTC_RAW && nested.variant <= DTC_TYPE_FP16)
-        info->spec.circulant.value.type = (dtc_type)nested.variant;
+    if (dtci_head_read(packet->payload, packet->payload_bytes, &nested) == DTC_OK)
+        spec->circulant.value = dtci_nest_value(&nested);
 }
 
-/* Takes room for the vectors from the arena and reads them into it. */
-DTCI_FN dtc_status dtci_circulant_open(dtci_circulant *c, float **vectors, const dtci_head *head,
-                                       const unsigned char *payload, dtci_arena *arena) {
-    (void)dtci_circulant_plan(c, head, head->block);
-    *vectors = (float *)dtci_take(arena, 4 * c->count);
-    if (!*vectors) return DTC_ERROR_SCRATCH;
-    return dtci_circulant_read(c, *vectors, payload, dtci_payload_bytes(head), arena);
-}
-
-DTCI_FN dtc_status dtci_circulant_decode(const dtci_head *head, const unsigned char *payload, const dtci_sink *sink,
-                                         dtci_arena *arena) {
-    dtci_circulant c;
-    float *vectors;
-    dtc_status status = dtci_circulant_open(&c, &vectors, head, payload, arena);
-    if (status == DTC_OK) dtci_circulant_emit(&c, vectors, sink);
-    return status;
-}
-
-DTCI_FN size_t dtci_circulant_add_scratch(const dtci_head *a) {
-    dtci_circulant c;
-    (void)dtci_circulant_plan(&c, a, a->block);
-    return 2 * dtci_room(4 * c.count) + dtci_nest_decode_scratch(c.count);
-}
-
-/* Sums of vectors, in fp32, or the type of both. `to` may be either's payload. */
-DTCI_FN dtc_status dtci_circulant_add(unsigned char *to, size_t capacity, size_t *bytes, const dtci_head *a,
-                                      const unsigned char *from_a, const dtci_head *b, const unsigned char *from_b,
-                                      dtci_arena *arena) {
-    dtc_value value = dtci_nest_type(from_a, from_b);
-    dtci_circulant c;
-    float *vectors, *others;
-    dtc_status status = dtci_circulant_open(&c, &vectors, a, from_a, arena);
-    size_t i;
-    if (status == DTC_OK) status = dtci_circulant_open(&c, &others, b, from_b, arena);
-    if (status != DTC_OK) return status;
-    for (i = 0; i < c.count; i++) {
-        vectors[i] += others[i];
-        if (!dtci_finite(vectors[i])) return DTC_ERROR_NONFINITE;
-    }
-    return dtci_circulant_write(&c, &value, to, capacity, bytes, vectors, arena);
-}
-
-#endif /* DTC_NO_CIRCULANT */
-
-/* --------------------------------------------------------------------------------------------------------------------
- * Generic entry points
- * ------------------------------------------------------------------------------------------------------------------*/
-
-DTCI_FN dtc_status dtci_value_check(const dtc_value *value) {
-    if ((unsigned)value->type > DTC_TYPE_FP16 || value->bits < 0 || value->bits > 16 || (value->type && value->bits))
-        return DTC_ERROR_SPEC;
-#ifdef DTC_NO_QUANT
-    if (value->bits) return DTC_ERROR_CODEC;
-#endif
+DTCI_FN dtc_status dtci_circulant_plan_add(dtci_addition *sum) {
+    dtci_circulant c = dtci_circulant_of(&sum->head);
+    sum->bound = 16 + 4 * c.count;
+    sum->scratch = 2 * dtci_room(4 * c.count);
     return DTC_OK;
 }
 
-DTCI_FN dtc_status dtci_spec_check(const dtc_spec *spec) {
-    if (spec->workers > 65535 || spec->rows > DTCI_COUNT_MAX || spec->block > DTCI_COUNT_MAX) return DTC_ERROR_SPEC;
-    switch (spec->codec) {
-    case DTC_RAW:
-        return (unsigned)spec->raw.type > DTC_TYPE_FP16 ? DTC_ERROR_SPEC : DTC_OK;
-#ifndef DTC_NO_TERNARY
-    case DTC_TERNARY:
-        if (!dtci_finite(spec->ternary.clip) || spec->ternary.clip < 0 || !dtci_finite(spec->ternary.scale) ||
-            spec->ternary.scale < 0 || (unsigned)spec->ternary.pack > DTC_PACK_BASE3 ||
-            spec->workers > DTCI_TERNARY_WORKERS)
-            return DTC_ERROR_SPEC;
-        return DTC_OK;
-#endif
-#ifndef DTC_NO_QUANT
-    case DTC_QUANT: {
-        uint32_t workers = spec->workers ? spec->workers : 1;
-        int bits = spec->quant.bits ? spec->quant.bits : DTCI_QUANT_BITS_MAX;
-        if (bits < 1 || bits > DTCI_QUANT_BITS_MAX || workers > 16777216u >> bits) return DTC_ERROR_SPEC;
-        if (spec->quant.floor < 0 || spec->quant.floor > 12 || spec->quant.probe < 0 || spec->quant.probe > 8)
-            return DTC_ERROR_SPEC;
-        if (!dtci_finite(spec->quant.sample) || spec->quant.sample < 0 || spec->quant.sample > 1) return DTC_ERROR_SPEC;
-        if (!dtci_finite(spec->quant.rate) || spec->quant.rate < 0 || spec->quant.rate > 32) return DTC_ERROR_SPEC;
-        if (spec->quant.rate > 0 && ((double)spec->quant.rate < 0.05 || spec->quant.entropy == DTC_ENTROPY_NONE))
-            return DTC_ERROR_SPEC;
-        if (!dtci_finite(spec->quant.max_error) || spec->quant.max_error < 0) return DTC_ERROR_SPEC;
-        if ((spec->quant.bits != 0) + (spec->quant.rate > 0) + (spec->quant.max_error > 0) > 1) return DTC_ERROR_SPEC;
-        if ((unsigned)spec->quant.rounding > DTC_ROUNDING_STOCHASTIC ||
-            (unsigned)spec->quant.entropy > DTC_ENTROPY_NONE || (unsigned)spec->quant.grid > DTC_GRID_EVEN)
-            return DTC_ERROR_SPEC;
-        if (!dtci_finite(spec->quant.min) || !dtci_finite(spec->quant.max) ||
-            (spec->quant.min_given && spec->quant.max_given && !(spec->quant.min < spec->quant.max)))
-            return DTC_ERROR_SPEC;
-        if (spec->quant.max_error > 0 && (spec->quant.min_given || spec->quant.max_given)) return DTC_ERROR_SPEC;
-        if (!spec->quant.rotate) return DTC_OK;
-        if (spec->quant.max_error > 0 || (spec->quant.bits && workers > DTCI_QUANT_ROTATED >> bits) ||
-            workers > DTCI_QUANT_ROTATED / 4 || spec->quant.min_given != spec->quant.max_given ||
-            (spec->quant.min_given && spec->quant.min < -spec->quant.max) || spec->quant.min > -spec->quant.max)
-            return DTC_ERROR_SPEC;
-        return DTC_OK;
-    }
-#endif
-#ifndef DTC_NO_FACTOR
-    case DTC_FACTOR:
-        if (spec->factor.rank < 0 || spec->factor.rank > 65535) return DTC_ERROR_SPEC;
-        return dtci_value_check(&spec->factor.value);
-#endif
-#ifndef DTC_NO_SENSING
-    case DTC_SENSING:
-        if (!dtci_finite(spec->sensing.ratio) || spec->sensing.ratio < 0 || spec->sensing.ratio > 1)
-            return DTC_ERROR_SPEC;
-        if (spec->sensing.bits < 0 || (spec->sensing.bits > 16 && spec->sensing.bits != 32)) return DTC_ERROR_SPEC;
-        if (!dtci_finite(spec->sensing.scale) || spec->sensing.scale < 0) return DTC_ERROR_SPEC;
-        if (spec->block && (spec->block < DTCI_SENSING_BLOCK || spec->block >> DTCI_HADAMARD_MAX > 1 ||
-                            (spec->block & (spec->block - 1))))
-            return DTC_ERROR_SPEC;
-        if (spec->sensing.bits != 32 && spec->workers > 16777216u >> (spec->sensing.bits ? spec->sensing.bits : 4))
-            return DTC_ERROR_SPEC;
-#ifdef DTC_NO_QUANT
-        if (spec->sensing.bits != 32) return DTC_ERROR_CODEC;
-#endif
-        return DTC_OK;
-#endif
-#ifndef DTC_NO_CIRCULANT
-    case DTC_CIRCULANT:
-        return dtci_value_check(&spec->circulant.value);
-#endif
-    default:
-        return DTC_ERROR_CODEC;
-    }
+/* Sums of vectors, in fp32, or in the type of both packets. */
+DTCI_FN dtc_status dtci_circulant_add(dtci_addition *sum) {
+    dtc_value value = dtci_nest_sum_value(sum->a->nested[0], sum->b->nested[0]);
+    dtci_circulant c = dtci_circulant_of(&sum->head);
+    float *vectors = (float *)dtci_take(&sum->arena, 4 * c.count);
+    float *others = (float *)dtci_take(&sum->arena, 4 * c.count);
+    if (!vectors || !others) return DTC_ERROR_SCRATCH;
+    dtci_nest_decode(vectors, sum->a->nested[0]);
+    dtci_nest_decode(others, sum->b->nested[0]);
+    if (dtci_raw_combine(vectors, others, 0, (uint32_t)value.type, c.count)) return DTC_ERROR_NONFINITE;
+    return dtci_circulant_write(&c, &value, sum->payload, sum->capacity, &sum->bytes, vectors, &sum->arena);
 }
 
-DTCI_API size_t dtc_encode_bound(const dtc_spec *spec, size_t count) {
-    dtci_head head;
-    if (!spec || dtci_spec_check(spec) != DTC_OK || dtci_head_open(&head, spec, count) != DTC_OK) return 0;
-    return head.head_bytes + 4 * count + (head.checksum ? 4 : 0);
+DTCI_FN dtc_status dtci_circulant_scale(const dtci_packet *packet, unsigned char *payload, float weight) {
+    return dtci_nest_scale(packet->nested[0], packet, payload, weight);
 }
 
-DTCI_API size_t dtc_encode_scratch(const dtc_spec *spec, size_t count) {
-    dtci_head head;
-    if (!spec || dtci_spec_check(spec) != DTC_OK || dtci_head_open(&head, spec, count) != DTC_OK) return 0;
-#ifndef DTC_NO_TERNARY
-    if (spec->codec == DTC_TERNARY) return dtci_ternary_scratch(count, dtci_blocks(&head));
-#endif
-#ifndef DTC_NO_QUANT
-    if (spec->codec == DTC_QUANT) return dtci_quant_scratch(spec, &head);
-#endif
-#ifndef DTC_NO_FACTOR
-    if (spec->codec == DTC_FACTOR) return dtci_factor_scratch(spec, &head);
-#endif
-#ifndef DTC_NO_SENSING
-    if (spec->codec == DTC_SENSING) return dtci_sensing_scratch(spec, &head);
-#endif
-#ifndef DTC_NO_CIRCULANT
-    if (spec->codec == DTC_CIRCULANT) return dtci_circulant_scratch(spec, &head);
-#endif
-    return 0;
-}
+static const dtci_key dtci_circulant_keys[] = {
+    {"value", "fp32|bf16|fp16", DTCI_KEY_VALUE, DTCI_FIELD(circulant.value), 1, 16, 0, 0},
+};
 
-DTCI_FN dtc_status dtci_encode(const dtc_spec *spec, unsigned char *packet, size_t capacity, size_t *packet_bytes,
-                               const dtci_source *source, const dtci_sink *residual, size_t count, void *scratch,
-                               size_t scratch_bytes) {
-    dtci_head head;
-    dtci_arena arena;
-    size_t bytes = 0, room;
-    dtc_status status = dtci_spec_check(spec);
-    if (status == DTC_OK) status = dtci_head_open(&head, spec, count);
-    if (status != DTC_OK) return status;
-    room = head.head_bytes + (head.checksum ? 4 : 0); /* a stored packet's head may be shorter */
-    room = capacity > room ? capacity - room : 0;
-    if (dtc_encode_scratch(spec, count) > (scratch ? scratch_bytes : 0)) return DTC_ERROR_SCRATCH;
-    head.has = dtci_ask(4 * count);
-    arena.p = (unsigned char *)scratch;
-    arena.left = scratch_bytes;
-    (void)arena; /* where the codecs that work in it are left out */
-    switch (spec->codec) {
-#ifndef DTC_NO_TERNARY
-    case DTC_TERNARY:
-        status = dtci_ternary_encode(spec, &head, packet + head.head_bytes, room, &bytes, source, residual, &arena);
-        break;
-#endif
-#ifndef DTC_NO_QUANT
-    case DTC_QUANT:
-        status = dtci_quant_encode(spec, &head, packet + head.head_bytes, room, &bytes, source, residual, &arena);
-        break;
-#endif
-#ifndef DTC_NO_FACTOR
-    case DTC_FACTOR:
-        status = dtci_factor_encode(spec, &head, packet + head.head_bytes, room, &bytes, source, residual, &arena);
-        break;
-#endif
-#ifndef DTC_NO_SENSING
-    case DTC_SENSING:
-        status = dtci_sensing_encode(spec, &head, packet + head.head_bytes, room, &bytes, source, residual, &arena);
-        break;
-#endif
-#ifndef DTC_NO_CIRCULANT
-    case DTC_CIRCULANT:
-        status = dtci_circulant_encode(spec, &head, packet + head.head_bytes, room, &bytes, source, residual, &arena);
-        break;
-#endif
-    default:
-        head.variant = (uint32_t)spec->raw.type;
-        if (residual && !dtci_scan(source, 0, count, head.has).finite) status = DTC_ERROR_NONFINITE;
-    }
-    if (status == DTC_OK && capacity < head.head_bytes + (head.checksum ? 4 : 0)) status = DTC_ERROR_CAPACITY;
-    if (status == DTC_OK && head.codec == DTC_RAW) {
-        room = capacity - head.head_bytes - (head.checksum ? 4 : 0);
-        status = dtci_raw_encode(&head, packet + head.head_bytes, room, &bytes, source, residual);
-    }
-    if (status != DTC_OK) return status;
-    dtci_head_close(packet, &head, bytes);
-    *packet_bytes = head.packet_bytes;
-    return DTC_OK;
-}
-
-DTCI_API dtc_status dtc_encode(const dtc_spec *spec, void *packet, size_t capacity, size_t *packet_bytes,
-                               const float *values, size_t count, void *scratch, size_t scratch_bytes) {
-    dtci_source source;
-    if (packet_bytes) *packet_bytes = 0;
-    if (!spec || !packet_bytes || (!packet && capacity) || (!values && count)) return DTC_ERROR_ARGUMENT;
-    source.values = values;
-    source.residual = NULL;
-    return dtci_encode(spec, (unsigned char *)packet, capacity, packet_bytes, &source, NULL, count, scratch,
-                       scratch_bytes);
-}
-
-DTCI_API dtc_status dtc_encode_residual(const dtc_spec *spec, void *packet, size_t capacity, size_t *packet_bytes,
-                                        const float *values, float *residual, size_t count, void *scratch,
-                                        size_t scratch_bytes) {
-    dtci_source source;
-    dtci_sink sink;
-    if (packet_bytes) *packet_bytes = 0;
-    if (!spec || !packet_bytes || (!packet && capacity) || ((!values || !residual) && count)) return DTC_ERROR_ARGUMENT;
-    source.values = values;
-    source.residual = residual;
-    sink.kind = DTCI_SINK_RESIDUAL;
-    sink.values = residual;
-    sink.addend = values;
-    sink.weight = 0;
-    return dtci_encode(spec, (unsigned char *)packet, capacity, packet_bytes, &source, &sink, count, scratch,
-                       scratch_bytes);
-}
-
-/* The codec's own checks of a head, and what decoding it takes. */
-DTCI_FN dtc_status dtci_head_check(const unsigned char *packet, size_t bytes, dtci_head *head, size_t *scratch) {
-    dtc_status status = dtci_head_read(packet, bytes, head);
-    *scratch = 0;
-    if (status != DTC_OK) return status;
-    switch (head->codec) {
-    case DTC_RAW:
-        return dtci_raw_check(head);
-#ifndef DTC_NO_TERNARY
-    case DTC_TERNARY:
-        *scratch = dtci_ternary_decode_scratch(head);
-        return dtci_ternary_check(head);
-#endif
-#ifndef DTC_NO_QUANT
-    case DTC_QUANT:
-        *scratch = dtci_quant_decode_scratch(head);
-        return dtci_quant_check(head);
-#endif
-#ifndef DTC_NO_FACTOR
-    case DTC_FACTOR:
-        return dtci_factor_check(head, packet + head->head_bytes, scratch);
-#endif
-#ifndef DTC_NO_SENSING
-    case DTC_SENSING:
-        return dtci_sensing_check(head, packet + head->head_bytes, scratch);
-#endif
-#ifndef DTC_NO_CIRCULANT
-    case DTC_CIRCULANT:
-        return dtci_circulant_check(head, packet + head->head_bytes, scratch);
-#endif
-    default:
-        return DTC_ERROR_CODEC;
-    }
-}
-
-DTCI_API dtc_status dtc_inspect(const void *packet, size_t bytes, dtc_info *info) {
-    dtci_head head;
-    dtc_status status;
-    size_t scratch;
-    if (!info) return DTC_ERROR_ARGUMENT;
-    memset(info, 0, sizeof *info);
-    if (!packet) return DTC_ERROR_ARGUMENT;
-    status = dtci_head_check((const unsigned char *)packet, bytes, &head, &scratch);
-    if (status != DTC_OK) return status;
-    info->codec = info->spec.codec = head.codec;
-    info->count = head.count;
-    info->rows = head.rows ? head.rows : 1;
-    info->columns = head.count / info->rows;
-    info->packet_bytes = head.packet_bytes;
-    info->decode_scratch = scratch;
-    info->workers = head.workers;
-    info->terms = head.terms;
-    info->seed = info->spec.seed = head.seed;
-    info->spec.rows = head.rows;
-    info->spec.block = head.block;
-    info->spec.workers = head.workers > 1 ? head.workers : 0;
-    info->spec.no_checksum = !head.checksum;
-    if (head.codec == DTC_RAW) info->spec.raw.type = (dtc_type)head.variant;
-#ifndef DTC_NO_TERNARY
-    if (head.codec == DTC_TERNARY)
-        info->spec.ternary.pack = head.variant == (head.workers > 1 ? DTCI_TERNARY_FIELDS : DTCI_TERNARY_BASE3)
-                                      ? DTC_PACK_BASE3
-                                      : DTC_PACK_HUFFMAN;
-#endif
-#ifndef DTC_NO_QUANT
-    if (head.codec == DTC_QUANT) {
-        info->spec.quant.bits = (int)(head.variant & 15) + 1;
-        info->spec.quant.rotate = head.variant >> 7 & 1;
-        info->spec.quant.grid = head.variant & 16 ? DTC_GRID_EVEN : DTC_GRID_ZERO;
-        info->spec.quant.entropy =
-            (head.variant >> 5 & 3) == DTCI_QUANT_FIELDS ? DTC_ENTROPY_NONE : DTC_ENTROPY_HUFFMAN;
-    }
-#endif
-#ifndef DTC_NO_FACTOR
-    if (head.codec == DTC_FACTOR) dtci_factor_describe(&head, (const unsigned char *)packet + head.head_bytes, info);
-#endif
-#ifndef DTC_NO_SENSING
-    if (head.codec == DTC_SENSING) dtci_sensing_describe(&head, (const unsigned char *)packet + head.head_bytes, info);
-#endif
-#ifndef DTC_NO_CIRCULANT
-    if (head.codec == DTC_CIRCULANT)
-        dtci_circulant_describe(&head, (const unsigned char *)packet + head.head_bytes, info);
-#endif
-    return DTC_OK;
-}
-
-/* All that is checked of a packet before its payload is looked at. */
-DTCI_FN dtc_status dtci_decode_open(dtci_head *head, dtci_arena *arena, size_t count, const unsigned char *packet,
-                                    size_t packet_bytes, const dtc_decode_options *options, void *scratch,
-                                    size_t scratch_bytes) {
-    size_t need;
-    dtc_status status = dtci_head_check(packet, packet_bytes, head, &need);
-    if (status != DTC_OK) return status;
-    if (packet_bytes != head->packet_bytes) return DTC_ERROR_SIZE;
-    if (count != head->count) return DTC_ERROR_COUNT;
-    if (need > (scratch ? scratch_bytes : 0)) return DTC_ERROR_SCRATCH;
-    head->has = dtci_ask(4 * count);
-    if (head->checksum && !(options && options->skip_checksum) &&
-        dtci_crc32c(packet, packet_bytes - 4, head->has) != dtci_get32(packet + packet_bytes - 4))
-        return DTC_ERROR_CHECKSUM;
-    arena->p = (unsigned char *)scratch;
-    arena->left = scratch_bytes;
-    return DTC_OK;
-}
-
-DTCI_FN dtc_status dtci_decode(const dtci_sink *sink, size_t count, const unsigned char *packet, size_t packet_bytes,
-                               const dtc_decode_options *options, void *scratch, size_t scratch_bytes) {
-    const unsigned char *payload;
-    dtci_head head;
-    dtci_arena arena;
-    dtc_status status = dtci_decode_open(&head, &arena, count, packet, packet_bytes, options, scratch, scratch_bytes);
-    if (status != DTC_OK) return status;
-    payload = packet + head.head_bytes;
-    switch (head.codec) {
-#ifndef DTC_NO_TERNARY
-    case DTC_TERNARY:
-        return dtci_ternary_decode(&head, payload, sink, &arena);
-#endif
-#ifndef DTC_NO_QUANT
-    case DTC_QUANT:
-        return dtci_quant_decode(&head, payload, sink, &arena);
-#endif
-#ifndef DTC_NO_FACTOR
-    case DTC_FACTOR:
-        return dtci_factor_decode(&head, payload, sink, &arena);
-#endif
-#ifndef DTC_NO_SENSING
-    case DTC_SENSING:
-        return dtci_sensing_decode(&head, payload, options, sink, &arena);
-#endif
-#ifndef DTC_NO_CIRCULANT
-    case DTC_CIRCULANT:
-        return dtci_circulant_decode(&head, payload, sink, &arena);
-#endif
-    default:
-        return dtci_raw_decode(&head, payload, sink);
-    }
-}
-
-DTCI_API dtc_status dtc_decode(float *values, size_t count, const void *packet, size_t packet_bytes,
-                               const dtc_decode_options *options, void *scratch, size_t scratch_bytes) {
-    dtci_sink sink;
-    if ((!values && count) || !packet) return DTC_ERROR_ARGUMENT;
-    sink.kind = DTCI_SINK_STORE;
-    sink.values = values;
-    sink.addend = NULL;
-    sink.weight = 1;
-    return dtci_decode(&sink, count, (const unsigned char *)packet, packet_bytes, options, scratch, scratch_bytes);
-}
-
-DTCI_API dtc_status dtc_decode_add(float *values, size_t count, float weight, const void *packet, size_t packet_bytes,
-                                   const dtc_decode_options *options, void *scratch, size_t scratch_bytes) {
-    dtci_sink sink;
-    if ((!values && count) || !packet || !dtci_finite(weight)) return DTC_ERROR_ARGUMENT;
-    sink.kind = DTCI_SINK_ADD;
-    sink.values = values;
-    sink.addend = NULL;
-    sink.weight = weight;
-    return dtci_decode(&sink, count, (const unsigned char *)packet, packet_bytes, options, scratch, scratch_bytes);
-}
-
-/* The head of a packet of factors that are given. */
-DTCI_FN dtc_status dtci_factors_head(dtci_head *head, const dtc_spec *spec, size_t rank, size_t rows, size_t columns) {
-    dtc_spec shaped = *spec;
-    dtc_status status = dtci_spec_check(spec);
-    if (status != DTC_OK) return status;
-    if (spec->codec != DTC_FACTOR) return DTC_ERROR_CODEC;
-    if (rank > DTCI_COUNT_MAX || (rows && columns > DTCI_COUNT_MAX / rows)) return DTC_ERROR_ARGUMENT;
-    shaped.rows = rows;
-    return dtci_head_open(head, &shaped, rows * columns);
-}
-
-DTCI_API size_t dtc_encode_factors_scratch(const dtc_spec *spec, size_t rank, size_t rows, size_t columns) {
-    dtci_head head;
-    if (!spec || dtci_factors_head(&head, spec, rank, rows, columns) != DTC_OK) return 0;
-#ifndef DTC_NO_FACTOR
-    if (!dtci_factor_stores(rank, rows, columns))
-        return dtci_factor_nest_scratch(&spec->factor.value, rank, rows, columns);
-#endif
-    return 0;
-}
-
-DTCI_API dtc_status dtc_encode_factors(const dtc_spec *spec, void *packet, size_t capacity, size_t *packet_bytes,
-                                       const float *u, const float *v, size_t rank, size_t rows, size_t columns,
-                                       void *scratch, size_t scratch_bytes) {
-    dtc_status status;
-    dtci_head head;
-    if (packet_bytes) *packet_bytes = 0;
-    if (!spec || !packet_bytes || (!packet && capacity) || (!u && rank && rows) || (!v && rank && columns))
-        return DTC_ERROR_ARGUMENT;
-    status = dtci_factors_head(&head, spec, rank, rows, columns);
-    if (status != DTC_OK) return status;
-#ifndef DTC_NO_FACTOR
-    {
-        size_t around = head.head_bytes + (head.checksum ? 4 : 0), bytes = 0;
-        unsigned char *to = (unsigned char *)packet;
-        dtci_source left, right;
-        dtci_arena arena;
-        if (capacity < around) return DTC_ERROR_CAPACITY;
-        if (dtc_encode_factors_scratch(spec, rank, rows, columns) > (scratch ? scratch_bytes : 0))
-            return DTC_ERROR_SCRATCH;
-        left.values = u;
-        right.values = v;
-        left.residual = right.residual = NULL;
-        head.has = dtci_ask(4 * rank * (rows + columns));
-        if (!dtci_scan(&left, 0, rank * rows, head.has).finite ||
-            !dtci_scan(&right, 0, rank * columns, head.has).finite)
-            return DTC_ERROR_NONFINITE;
-        arena.p = (unsigned char *)scratch;
-        arena.left = scratch_bytes;
-        status = dtci_factor_encode_given(spec, &head, to + head.head_bytes, capacity - around, &bytes, u, v, rank,
-                                          columns, &arena);
-        if (status != DTC_OK) return status;
-        dtci_head_close(to, &head, bytes);
-        *packet_bytes = head.packet_bytes;
-    }
-#else
-    (void)scratch;
-    (void)scratch_bytes;
-#endif
-    return status;
-}
-
-DTCI_API dtc_status dtc_decode_factors(float *u, float *v, size_t *rank, size_t rows, size_t columns,
-                                       const void *packet, size_t packet_bytes, const dtc_decode_options *options,
-                                       void *scratch, size_t scratch_bytes) {
-    const unsigned char *from = (const unsigned char *)packet;
-    size_t most = rank ? *rank : 0;
-    dtc_status status;
-    dtci_head head;
-    dtci_arena arena;
-    if (rank) *rank = 0;
-    if (!rank || !packet || (!u && most && rows) || (!v && most && columns) ||
-        (rows && columns > DTCI_COUNT_MAX / rows))
-        return DTC_ERROR_ARGUMENT;
-    status = dtci_decode_open(&head, &arena, rows * columns, from, packet_bytes, options, scratch, scratch_bytes);
-    if (status != DTC_OK) return status;
-    if (head.codec != DTC_FACTOR) return DTC_ERROR_CODEC;
-    if (head.rows != rows) return DTC_ERROR_COUNT;
-#ifndef DTC_NO_FACTOR
-    {
-        size_t found = dtci_get32(from + head.head_bytes);
-        float *left, *right;
-        if (found > most) return DTC_ERROR_CAPACITY;
-        status = dtci_factor_open(&left, &right, &head, from + head.head_bytes, &arena);
-        if (status != DTC_OK || !found) return status;
-        memcpy(u, left, 4 * found * rows);
-        memcpy(v, right, 4 * found * columns);
-        *rank = found;
-    }
-#endif
-    return status;
-}
-
-DTCI_API size_t dtc_circulant_vector_count(size_t rows, size_t columns, size_t block) {
-    size_t down, across;
-    if (!rows || !columns) return 0;
-    if (!block) block = rows > columns ? rows : columns;
-    down = dtci_ceil_div(rows, block);
-    across = dtci_ceil_div(columns, block);
-    return across > (size_t)-1 / sizeof(float) / block / down ? 0 : down * across * block;
-}
+static const dtci_codec dtci_circulant_codec = {DTC_CIRCULANT,
+                                                "circulant",
+                                                dtci_circulant_keys,
+                                                sizeof dtci_circulant_keys / sizeof *dtci_circulant_keys,
+                                                dtci_circulant_check_spec,
+                                                dtci_begin_block,
+                                                dtci_circulant_scratch,
+                                                dtci_circulant_encode,
+                                                dtci_circulant_check,
+                                                dtci_circulant_open,
+                                                dtci_circulant_describe,
+                                                dtci_circulant_decode,
+                                                dtci_circulant_plan_add,
+                                                dtci_circulant_add,
+                                                dtci_circulant_scale,
+                                                NULL};
 
 /* The head of a packet of vectors that are given, and how many these are. */
-DTCI_FN dtc_status dtci_circulant_head(dtci_head *head, size_t *vectors, const dtc_spec *spec, size_t rows,
-                                       size_t columns) {
+DTCI_FN dtc_status dtci_circulant_begin_given(dtci_head *head, size_t *vectors, const dtc_spec *spec, size_t rows,
+                                              size_t columns) {
     dtc_spec shaped = *spec;
     dtc_status status = dtci_spec_check(spec);
     *vectors = dtc_circulant_vector_count(rows, columns, spec->block);
@@ -7048,508 +7608,557 @@ DTCI_FN dtc_status dtci_circulant_head(dtci_head *head, size_t *vectors, const d
     if (spec->codec != DTC_CIRCULANT) return DTC_ERROR_CODEC;
     if (!*vectors || *vectors > DTCI_COUNT_MAX || columns > DTCI_COUNT_MAX / rows) return DTC_ERROR_ARGUMENT;
     shaped.rows = rows;
-    return dtci_head_open(head, &shaped, rows * columns);
+    return dtci_spec_begin(head, &shaped, rows * columns);
+}
+
+/* Writes vectors that are given; where these are no fewer than the matrix, it goes instead, as raw fp32. */
+DTCI_FN dtc_status dtci_circulant_write_given(dtci_encoding *e, unsigned char *packet, size_t capacity,
+                                              const float *vectors) {
+    dtci_circulant c;
+    int fewer = dtci_circulant_plan(&c, e->head.count, e->head.rows, e->spec->block);
+    float *aligned = (float *)dtci_take(&e->arena, 4 * c.count), chunk[DTCI_CHUNK];
+    size_t row, column, n, i;
+    unsigned char *to;
+    if (!aligned) return DTC_ERROR_SCRATCH;
+    memcpy(aligned, vectors, 4 * c.count);
+    if (!fewer) (void)dtci_store_instead(&e->head);
+    if (capacity < dtci_head_around(&e->head)) return DTC_ERROR_CAPACITY;
+    capacity -= dtci_head_around(&e->head);
+    to = packet + e->head.head_bytes;
+    if (fewer) return dtci_circulant_write(&c, &e->spec->circulant.value, to, capacity, &e->bytes, aligned, &e->arena);
+    e->bytes = 4 * c.rows * c.columns;
+    if (capacity < e->bytes) return DTC_ERROR_CAPACITY;
+    for (row = 0; row < c.rows; row++) {
+        for (column = 0; column < c.columns; column += n) {
+            n = c.columns - column < DTCI_CHUNK ? c.columns - column : DTCI_CHUNK;
+            dtci_circulant_row(&c, chunk, aligned, row, column, n);
+            for (i = 0; i < n; i++, to += 4) dtci_put_float(to, chunk[i]);
+        }
+    }
+    return DTC_OK;
 }
 
 DTCI_API size_t dtc_encode_circulant_scratch(const dtc_spec *spec, size_t rows, size_t columns) {
     dtci_head head;
+    dtc_spec nested;
     size_t vectors;
-    if (!spec || dtci_circulant_head(&head, &vectors, spec, rows, columns) != DTC_OK) return 0;
-#ifndef DTC_NO_CIRCULANT
-    return dtci_room(4 * vectors) + dtci_circulant_nest_scratch(&spec->circulant.value, vectors);
-#else
-    return 0;
-#endif
+    if (!spec || dtci_circulant_begin_given(&head, &vectors, spec, rows, columns) != DTC_OK) return 0;
+    nested = dtci_nest_spec(&spec->circulant.value, 0);
+    return dtci_room(4 * vectors) + dtci_nest_scratch(&nested, vectors);
 }
 
 DTCI_API dtc_status dtc_encode_circulant(const dtc_spec *spec, void *packet, size_t capacity, size_t *packet_bytes,
                                          const float *vectors, size_t rows, size_t columns, void *scratch,
                                          size_t scratch_bytes) {
+    dtci_source source = dtci_source_of(vectors);
+    dtci_encoding e;
     dtc_status status;
-    dtci_head head;
     size_t count;
     if (packet_bytes) *packet_bytes = 0;
     if (!spec || !packet_bytes || (!packet && capacity) || !vectors) return DTC_ERROR_ARGUMENT;
-    status = dtci_circulant_head(&head, &count, spec, rows, columns);
+    memset(&e, 0, sizeof e);
+    status = dtci_circulant_begin_given(&e.head, &count, spec, rows, columns);
     if (status != DTC_OK) return status;
-    if (dtc_encode_circulant_scratch(spec, rows, columns) > (scratch ? scratch_bytes : 0)) return DTC_ERROR_SCRATCH;
-#ifndef DTC_NO_CIRCULANT
-    {
-        unsigned char *to = (unsigned char *)packet;
-        size_t bytes = 0;
-        dtci_source source;
-        dtci_arena arena;
-        source.values = vectors;
-        source.residual = NULL;
-        head.has = dtci_ask(4 * count);
-        if (!dtci_scan(&source, 0, count, head.has).finite) return DTC_ERROR_NONFINITE;
-        arena.p = (unsigned char *)scratch;
-        arena.left = scratch_bytes;
-        status = dtci_circulant_encode_given(spec, &head, to, capacity, &bytes, vectors, &arena);
-        if (status != DTC_OK) return status;
-        dtci_head_close(to, &head, bytes);
-        *packet_bytes = head.packet_bytes;
-    }
-#endif
-    return status;
+    e.spec = spec;
+    e.arena = dtci_arena_of(scratch, scratch_bytes);
+    if (dtc_encode_circulant_scratch(spec, rows, columns) > e.arena.left) return DTC_ERROR_SCRATCH;
+    if (!dtci_scan(&source, 0, count).finite) return DTC_ERROR_NONFINITE;
+    status = dtci_circulant_write_given(&e, (unsigned char *)packet, capacity, vectors);
+    if (status != DTC_OK) return status;
+    dtci_head_close((unsigned char *)packet, &e.head, e.bytes);
+    *packet_bytes = e.head.packet_bytes;
+    return DTC_OK;
 }
 
 DTCI_API dtc_status dtc_decode_circulant(float *vectors, size_t vector_count, const void *packet, size_t packet_bytes,
                                          const dtc_decode_options *options, void *scratch, size_t scratch_bytes) {
-    const unsigned char *from = (const unsigned char *)packet;
+    dtci_arena arena = dtci_arena_of(scratch, scratch_bytes);
+    dtci_packet opened;
     dtc_status status;
-    dtci_head head;
-    dtci_arena arena;
-    size_t need;
     if ((!vectors && vector_count) || !packet) return DTC_ERROR_ARGUMENT;
-    status = dtci_head_check(from, packet_bytes, &head, &need);
-    if (status == DTC_OK)
-        status = dtci_decode_open(&head, &arena, head.count, from, packet_bytes, options, scratch, scratch_bytes);
+    status = dtci_packet_open(&opened, NULL, packet, packet_bytes, options, &arena);
     if (status != DTC_OK) return status;
-    if (head.codec != DTC_CIRCULANT) return DTC_ERROR_CODEC;
-#ifndef DTC_NO_CIRCULANT
-    {
-        dtci_circulant c;
-        float *read;
-        (void)dtci_circulant_plan(&c, &head, head.block);
-        if (vector_count != c.count) return DTC_ERROR_COUNT;
-        status = dtci_circulant_open(&c, &read, &head, from + head.head_bytes, &arena);
-        if (status == DTC_OK) memcpy(vectors, read, 4 * vector_count);
-    }
-#endif
-    return status;
+    if (opened.head.codec != DTC_CIRCULANT) return DTC_ERROR_CODEC;
+    if (vector_count != dtci_circulant_of(&opened.head).count) return DTC_ERROR_COUNT;
+    dtci_nest_decode(vectors, opened.nested[0]);
+    return DTC_OK;
 }
 
-/* A whole packet, found sound in its head. */
-typedef struct dtci_packet {
-    dtci_head head;
-    const unsigned char *payload;
-} dtci_packet;
+#else
 
-DTCI_FN dtc_status dtci_packet_open(dtci_packet *packet, const void *bytes, size_t size, size_t *decode_scratch) {
-    const unsigned char *p = (const unsigned char *)bytes;
-    dtc_status status = p ? dtci_head_check(p, size, &packet->head, decode_scratch) : DTC_ERROR_ARGUMENT;
-    if (status != DTC_OK) return status;
-    packet->payload = p + packet->head.head_bytes;
-    return size == packet->head.packet_bytes ? DTC_OK : DTC_ERROR_SIZE;
-}
+static const dtci_codec dtci_circulant_codec = DTCI_LEFT_OUT(DTC_CIRCULANT);
 
-DTCI_FN dtc_status dtci_packet_verify(dtci_packet *packet, unsigned has) {
-    const unsigned char *p = packet->payload - packet->head.head_bytes;
-    size_t bytes = packet->head.packet_bytes;
-    packet->head.has = has;
-    return packet->head.checksum && dtci_crc32c(p, bytes - 4, has) != dtci_get32(p + bytes - 4) ? DTC_ERROR_CHECKSUM
-                                                                                                : DTC_OK;
-}
-
-DTCI_FN dtc_status dtci_packets_verify(dtci_packet *a, dtci_packet *b, unsigned has) {
-    dtc_status status = dtci_packet_verify(a, has);
-    return status == DTC_OK ? dtci_packet_verify(b, has) : status;
-}
-
-/* Whether fields of fixed width are packed: what adding reads once, from first to last. */
-DTCI_FN int dtci_fixed(const dtci_head *head) {
-#ifndef DTC_NO_TERNARY
-    if (head->codec == DTC_TERNARY) return head->variant == DTCI_TERNARY_FIELDS;
-#endif
-#ifndef DTC_NO_QUANT
-    if (head->codec == DTC_QUANT) return (head->variant >> 5 & 3) == DTCI_QUANT_FIELDS;
-#endif
-    (void)head;
+DTCI_API size_t dtc_encode_circulant_scratch(const dtc_spec *spec, size_t rows, size_t columns) {
+    (void)spec, (void)rows, (void)columns;
     return 0;
 }
 
-/* Whether `end`, up to which crc was taken, is where a packet has this checksum, if it has any. */
-DTCI_FN int dtci_check_good(const dtci_head *head, const unsigned char *end, uint32_t crc) {
-    return !head->checksum || dtci_get32(end) == ~crc;
+DTCI_API dtc_status dtc_encode_circulant(const dtc_spec *spec, void *packet, size_t capacity, size_t *packet_bytes,
+                                         const float *vectors, size_t rows, size_t columns, void *scratch,
+                                         size_t scratch_bytes) {
+    (void)spec, (void)packet, (void)capacity, (void)vectors, (void)rows, (void)columns;
+    (void)scratch, (void)scratch_bytes;
+    if (packet_bytes) *packet_bytes = 0;
+    return DTC_ERROR_CODEC;
 }
 
-/* Opens two packets and the head of their sum; tells the payload's bytes at the most, and scratch. */
-DTCI_FN dtc_status dtci_add_open(dtci_packet *a, const void *a_bytes, size_t a_size, dtci_packet *b,
-                                 const void *b_bytes, size_t b_size, dtci_head *sum, size_t *bound, size_t *scratch) {
-    size_t decode_scratch;
-    dtc_status status = dtci_packet_open(a, a_bytes, a_size, &decode_scratch);
-    if (status == DTC_OK) status = dtci_packet_open(b, b_bytes, b_size, &decode_scratch);
+DTCI_API dtc_status dtc_decode_circulant(float *vectors, size_t vector_count, const void *packet, size_t packet_bytes,
+                                         const dtc_decode_options *options, void *scratch, size_t scratch_bytes) {
+    (void)vectors, (void)vector_count, (void)packet, (void)packet_bytes, (void)options;
+    (void)scratch, (void)scratch_bytes;
+    return DTC_ERROR_CODEC;
+}
+
+#endif /* DTC_NO_CIRCULANT */
+
+/* --------------------------------------------------------------------------------------------------------------------
+ * Table of codecs
+ * ------------------------------------------------------------------------------------------------------------------*/
+
+static const dtci_codec *const dtci_codecs[] = {
+    &dtci_raw_codec,    &dtci_ternary_codec, &dtci_quant_codec,
+    &dtci_factor_codec, &dtci_sensing_codec, &dtci_circulant_codec,
+};
+
+#define DTCI_CODECS (sizeof dtci_codecs / sizeof *dtci_codecs)
+
+DTCI_FN const dtci_codec *dtci_codec_of(unsigned number) {
+    size_t i;
+    for (i = 0; i < DTCI_CODECS; i++)
+        if ((unsigned)dtci_codecs[i]->number == number) return dtci_codecs[i]->encode ? dtci_codecs[i] : NULL;
+    return NULL;
+}
+
+/* --------------------------------------------------------------------------------------------------------------------
+ * Encoding and inspecting
+ * ------------------------------------------------------------------------------------------------------------------*/
+
+/* A seed always counts, so that the bound is the same with and without one. */
+DTCI_API size_t dtc_encode_bound(const dtc_spec *spec, size_t count) {
+    dtci_head head;
+    dtc_spec seeded;
+    if (!spec) return 0;
+    seeded = *spec;
+    seeded.seed = 1;
+    if (dtci_spec_begin(&head, &seeded, count) != DTC_OK) return 0;
+    return dtci_head_around(&head) + 4 * count;
+}
+
+DTCI_API size_t dtc_encode_scratch(const dtc_spec *spec, size_t count) {
+    dtci_head head;
+    if (!spec || dtci_spec_begin(&head, spec, count) != DTC_OK) return 0;
+    return (dtci_codec_of((unsigned)spec->codec)->scratch)(spec, count);
+}
+
+DTCI_FN dtc_status dtci_encode(const dtc_spec *spec, void *packet, size_t capacity, size_t *packet_bytes, size_t count,
+                               dtci_encoding *e) {
+    const dtci_codec *codec = dtci_codec_of((unsigned)spec->codec);
+    dtc_status status = dtci_spec_begin(&e->head, spec, count);
+    size_t around;
     if (status != DTC_OK) return status;
-    if (a->head.codec != b->head.codec) return DTC_ERROR_INCOMPATIBLE_CODEC;
-    if (a->head.count != b->head.count) return DTC_ERROR_INCOMPATIBLE_COUNT;
-    if (a->head.rows != b->head.rows) return DTC_ERROR_INCOMPATIBLE_SHAPE;
-    if (a->head.block != b->head.block) return DTC_ERROR_INCOMPATIBLE_BLOCK;
-    if (a->head.seed != b->head.seed) return DTC_ERROR_INCOMPATIBLE_SEED;
-    if (a->head.workers != b->head.workers) return DTC_ERROR_INCOMPATIBLE_WORKERS;
-    if (a->head.terms + b->head.terms > a->head.workers) return DTC_ERROR_TERMS;
-    *sum = a->head;
-    sum->terms += b->head.terms;
-    sum->checksum = a->head.checksum || b->head.checksum;
-    *scratch = 0;
-    switch (sum->codec) {
-#ifndef DTC_NO_TERNARY
-    case DTC_TERNARY: {
-        dtci_head widest = *sum;
-        widest.variant = DTCI_TERNARY_WIDE;
-        *bound = dtci_ternary_bytes(&widest);
-        *scratch = dtci_ternary_add_scratch(&a->head, &b->head);
-        return DTC_OK;
+    if ((codec->scratch)(spec, count) > e->arena.left) return DTC_ERROR_SCRATCH;
+    e->spec = spec;
+    around = dtci_head_around(&e->head);
+    e->payload = (unsigned char *)packet + (capacity < around ? 0 : e->head.head_bytes);
+    e->capacity = capacity < around ? 0 : capacity - around; /* the head of a stored packet may be shorter */
+    status = (codec->encode)(e);
+    around = dtci_head_around(&e->head);
+    if (status == DTC_OK && capacity < around) status = DTC_ERROR_CAPACITY;
+    if (status == DTC_OK && e->head.codec == DTC_RAW && codec->number != DTC_RAW) {
+        e->payload = (unsigned char *)packet + e->head.head_bytes;
+        e->capacity = capacity - around;
+        status = dtci_raw_encode(e);
     }
-#endif
-#ifndef DTC_NO_QUANT
-    case DTC_QUANT:
-        *bound = dtci_quant_sum_bytes(sum);
-        *scratch = dtci_quant_add_scratch(&a->head, &b->head);
-        return DTC_OK;
-#endif
-#ifndef DTC_NO_FACTOR
-    case DTC_FACTOR: {
-        size_t rank = (size_t)dtci_get32(a->payload) + dtci_get32(b->payload), columns = sum->count / sum->rows;
-        if (dtci_factor_stores(rank, sum->rows, columns)) return DTC_ERROR_INCOMPATIBLE;
-        *bound = 4 + 2 * 16 + 4 * rank * (sum->rows + columns);
-        *scratch = dtci_factor_add_scratch(&a->head, a->payload, b->payload);
-        return DTC_OK;
-    }
-#endif
-#ifndef DTC_NO_SENSING
-    case DTC_SENSING:
-        return dtci_sensing_sum(&a->head, a->payload, &b->head, b->payload, bound, scratch);
-#endif
-#ifndef DTC_NO_CIRCULANT
-    case DTC_CIRCULANT: {
-        dtci_circulant c;
-        (void)dtci_circulant_plan(&c, sum, sum->block);
-        *bound = 16 + 4 * c.count;
-        *scratch = dtci_circulant_add_scratch(sum);
-        return DTC_OK;
-    }
-#endif
-    default:
-        *bound = dtci_raw_bytes(sum->count, sum->variant);
-        return a->head.variant == b->head.variant ? DTC_OK : DTC_ERROR_INCOMPATIBLE_PACKING;
-    }
+    if (status != DTC_OK) return status;
+    dtci_head_close((unsigned char *)packet, &e->head, e->bytes);
+    *packet_bytes = e->head.packet_bytes;
+    return DTC_OK;
+}
+
+DTCI_API dtc_status dtc_encode(const dtc_spec *spec, void *packet, size_t capacity, size_t *packet_bytes,
+                               const float *values, size_t count, void *scratch, size_t scratch_bytes) {
+    dtci_encoding e;
+    if (packet_bytes) *packet_bytes = 0;
+    if (!spec || !packet_bytes || (!packet && capacity) || (!values && count)) return DTC_ERROR_ARGUMENT;
+    memset(&e, 0, sizeof e);
+    e.source = dtci_source_of(values);
+    e.arena = dtci_arena_of(scratch, scratch_bytes);
+    return dtci_encode(spec, packet, capacity, packet_bytes, count, &e);
+}
+
+DTCI_API dtc_status dtc_encode_residual(const dtc_spec *spec, void *packet, size_t capacity, size_t *packet_bytes,
+                                        const float *values, float *residual, size_t count, void *scratch,
+                                        size_t scratch_bytes) {
+    dtci_encoding e;
+    dtci_sink sink;
+    if (packet_bytes) *packet_bytes = 0;
+    if (!spec || !packet_bytes || (!packet && capacity) || ((!values || !residual) && count)) return DTC_ERROR_ARGUMENT;
+    memset(&sink, 0, sizeof sink);
+    sink.kind = DTCI_SINK_RESIDUAL;
+    sink.values = residual;
+    sink.addend = values;
+    memset(&e, 0, sizeof e);
+    e.source.values = values;
+    e.source.residual = residual;
+    e.residual = &sink;
+    e.arena = dtci_arena_of(scratch, scratch_bytes);
+    return dtci_encode(spec, packet, capacity, packet_bytes, count, &e);
+}
+
+DTCI_API dtc_status dtc_inspect(const void *packet, size_t bytes, dtc_info *info) {
+    dtci_packet checked;
+    const dtci_head *head = &checked.head;
+    dtc_status status;
+    if (!info) return DTC_ERROR_ARGUMENT;
+    memset(info, 0, sizeof *info);
+    if (!packet) return DTC_ERROR_ARGUMENT;
+    status = dtci_packet_peek(&checked, (const unsigned char *)packet, bytes);
+    if (status != DTC_OK) return status;
+    info->codec = info->spec.codec = head->codec;
+    info->count = head->count;
+    info->rows = head->rows ? head->rows : 1;
+    info->columns = head->count / info->rows;
+    info->packet_bytes = head->packet_bytes;
+    info->decode_scratch = checked.scratch;
+    info->workers = head->workers;
+    info->terms = head->terms;
+    info->seed = info->spec.seed = head->seed;
+    info->spec.rows = head->rows;
+    info->spec.block = head->block;
+    info->spec.workers = head->workers > 1 ? head->workers : 0;
+    info->spec.no_checksum = !head->checksum;
+    (checked.codec->describe)(&checked, &info->spec);
+    return DTC_OK;
+}
+
+/* --------------------------------------------------------------------------------------------------------------------
+ * Decoding
+ * ------------------------------------------------------------------------------------------------------------------*/
+
+DTCI_FN dtc_status dtci_decode(const dtci_sink *sink, size_t count, const void *packet, size_t packet_bytes,
+                               const dtc_decode_options *options, dtci_arena *arena) {
+    dtci_packet opened;
+    dtc_status status;
+    if (options && (unsigned)options->method > DTC_METHOD_LINEAR) return DTC_ERROR_ARGUMENT;
+    status = dtci_packet_open(&opened, &count, packet, packet_bytes, options, arena);
+    return status == DTC_OK ? (opened.codec->decode)(&opened, sink, options, arena) : status;
+}
+
+DTCI_API dtc_status dtc_decode(float *values, size_t count, const void *packet, size_t packet_bytes,
+                               const dtc_decode_options *options, void *scratch, size_t scratch_bytes) {
+    dtci_arena arena = dtci_arena_of(scratch, scratch_bytes);
+    dtci_sink sink;
+    if ((!values && count) || !packet) return DTC_ERROR_ARGUMENT;
+    memset(&sink, 0, sizeof sink);
+    sink.kind = DTCI_SINK_STORE;
+    sink.values = values;
+    return dtci_decode(&sink, count, packet, packet_bytes, options, &arena);
+}
+
+DTCI_API dtc_status dtc_decode_add(float *values, size_t count, float weight, const void *packet, size_t packet_bytes,
+                                   const dtc_decode_options *options, void *scratch, size_t scratch_bytes) {
+    dtci_arena arena = dtci_arena_of(scratch, scratch_bytes);
+    dtci_sink sink;
+    if ((!values && count) || !packet || !dtci_finite(weight)) return DTC_ERROR_ARGUMENT;
+    memset(&sink, 0, sizeof sink);
+    sink.kind = DTCI_SINK_ADD;
+    sink.values = values;
+    sink.weight = weight;
+    return dtci_decode(&sink, count, packet, packet_bytes, options, &arena);
+}
+
+/* --------------------------------------------------------------------------------------------------------------------
+ * Adding, scaling and multiplying packets
+ * ------------------------------------------------------------------------------------------------------------------*/
+
+/* Whether two checked packets add by their heads; tells the sum's head, and what adding takes. */
+DTCI_FN dtc_status dtci_addition_plan(dtci_addition *sum) {
+    const dtci_head *a = &sum->a->head, *b = &sum->b->head;
+    if (a->codec != b->codec) return DTC_ERROR_INCOMPATIBLE_CODEC;
+    if (a->count != b->count) return DTC_ERROR_INCOMPATIBLE_COUNT;
+    if (a->rows != b->rows) return DTC_ERROR_INCOMPATIBLE_SHAPE;
+    if (a->block != b->block) return DTC_ERROR_INCOMPATIBLE_BLOCK;
+    if (a->seed != b->seed) return DTC_ERROR_INCOMPATIBLE_SEED;
+    if (a->workers != b->workers) return DTC_ERROR_INCOMPATIBLE_WORKERS;
+    if (a->terms + b->terms > a->workers) return DTC_ERROR_TERMS;
+    sum->head = *a;
+    sum->head.terms += b->terms;
+    sum->head.checksum = a->checksum || b->checksum;
+    return (sum->a->codec->plan_add)(sum);
+}
+
+/* Checks two packets, and plans their sum; *fits is whether they add by their heads, which is not an error here. */
+DTCI_FN dtc_status dtci_addition_begin(dtci_addition *sum, dtci_packet packets[2], const void *a, size_t a_bytes,
+                                       const void *b, size_t b_bytes, dtc_status *fits) {
+    dtc_status status;
+    memset(sum, 0, sizeof *sum);
+    sum->a = &packets[0];
+    sum->b = &packets[1];
+    if (!a || !b) return DTC_ERROR_ARGUMENT;
+    status = dtci_packet_peek(sum->a, (const unsigned char *)a, a_bytes);
+    if (status == DTC_OK && a_bytes != sum->a->head.packet_bytes) status = DTC_ERROR_SIZE;
+    if (status == DTC_OK) status = dtci_packet_peek(sum->b, (const unsigned char *)b, b_bytes);
+    if (status == DTC_OK && b_bytes != sum->b->head.packet_bytes) status = DTC_ERROR_SIZE;
+    if (status != DTC_OK) return status;
+    *fits = dtci_addition_plan(sum);
+    sum->scratch += sum->a->scratch + sum->b->scratch;
+    if (sum->fixed) sum->scratch = 0; /* what rotated packets take is for decoding them */
+    return DTC_OK;
 }
 
 DTCI_API size_t dtc_packet_add_bound(const void *a, size_t a_bytes, const void *b, size_t b_bytes) {
-    dtci_packet first, second;
-    dtci_head sum;
-    size_t bound, scratch;
-    if (dtci_add_open(&first, a, a_bytes, &second, b, b_bytes, &sum, &bound, &scratch) != DTC_OK) return 0;
-    return sum.head_bytes + bound + (sum.checksum ? 4 : 0);
+    dtci_packet packets[2];
+    dtci_addition sum;
+    dtc_status fits;
+    if (dtci_addition_begin(&sum, packets, a, a_bytes, b, b_bytes, &fits) != DTC_OK || fits != DTC_OK) return 0;
+    return sum.head.head_bytes + sum.bound + (sum.head.checksum ? 4 : 0);
 }
 
 DTCI_API size_t dtc_packet_add_scratch(const void *a, size_t a_bytes, const void *b, size_t b_bytes) {
-    dtci_packet first, second;
-    dtci_head sum;
-    size_t bound, scratch;
-    if (dtci_add_open(&first, a, a_bytes, &second, b, b_bytes, &sum, &bound, &scratch) != DTC_OK) return 0;
-    return scratch;
+    dtci_packet packets[2];
+    dtci_addition sum;
+    dtc_status fits;
+    if (dtci_addition_begin(&sum, packets, a, a_bytes, b, b_bytes, &fits) != DTC_OK || fits != DTC_OK) return 0;
+    return sum.scratch;
+}
+
+/* Opens both packets of a sum. */
+DTCI_FN dtc_status dtci_addition_open(dtci_addition *sum, unsigned skip) {
+    dtc_status status = (sum->a->codec->open)(sum->a, &sum->arena, skip);
+    return status == DTC_OK ? (sum->b->codec->open)(sum->b, &sum->arena, skip) : status;
+}
+
+/* The first fault of two checked packets, in the order in which decoding finds them; DTC_OK where there is none. */
+DTCI_FN dtc_status dtci_addition_fault(const dtci_addition *sum) {
+    dtci_arena arena = sum->arena;
+    dtc_status status = dtci_checksum_check(sum->a);
+    if (status == DTC_OK) status = (sum->a->codec->open)(sum->a, &arena, DTCI_OPEN_ALL);
+    if (status == DTC_OK) status = dtci_checksum_check(sum->b);
+    arena = sum->arena;
+    if (status == DTC_OK) status = (sum->b->codec->open)(sum->b, &arena, DTCI_OPEN_ALL);
+    return status;
+}
+
+/* Adds fields of fixed width, and verifies both packets while they are read for it. */
+DTCI_FN dtc_status dtci_addition_fixed(dtci_addition *sum, unsigned char *to, const void *a, const void *b) {
+    size_t around = dtci_head_around(&sum->head);
+    dtc_status status = dtci_addition_open(sum, DTCI_OPEN_NO_FIELDS), fault;
+    dtci_verify *verify = &sum->verify;
+    verify->a = (const unsigned char *)a;
+    verify->b = (const unsigned char *)b;
+    verify->sum = to;
+    verify->crc_a = verify->crc_b = verify->crc_sum = 0xffffffffu;
+    sum->verifying = 1;
+    if (status == DTC_OK) { /* the sum has the size of its terms */
+        sum->head.packet_bytes = (uint32_t)(around + sum->bound);
+        dtci_head_write(to, &sum->head);
+        status = (sum->a->codec->add)(sum);
+    }
+    if (status == DTC_OK && !verify->excess && (!sum->a->head.checksum || dtci_get32(verify->a) == ~verify->crc_a) &&
+        (!sum->b->head.checksum || dtci_get32(verify->b) == ~verify->crc_b)) {
+        if (sum->head.checksum) dtci_put32(sum->payload + sum->bytes, ~verify->crc_sum);
+        return DTC_OK;
+    }
+    fault = dtci_addition_fault(sum);
+    return fault != DTC_OK ? fault : status;
 }
 
 DTCI_API dtc_status dtc_packet_add(void *sum, size_t capacity, size_t *sum_bytes, const void *a, size_t a_bytes,
                                    const void *b, size_t b_bytes, void *scratch, size_t scratch_bytes) {
-    unsigned char *to = (unsigned char *)sum;
-    dtci_packet first, second;
-    dtci_check check, *late = NULL;
-    dtci_arena arena;
-    dtci_head head;
-    size_t bound, need, bytes = 0, around;
-    dtc_status status;
+    dtc_status status, fits = DTC_OK;
+    dtci_packet packets[2];
+    dtci_addition adding;
+    size_t around;
     if (sum_bytes) *sum_bytes = 0;
     if (!sum_bytes || (!sum && capacity)) return DTC_ERROR_ARGUMENT;
-    status = dtci_add_open(&first, a, a_bytes, &second, b, b_bytes, &head, &bound, &need);
+    status = dtci_addition_begin(&adding, packets, a, a_bytes, b, b_bytes, &fits);
     if (status != DTC_OK) return status;
-    head.has = dtci_ask(a_bytes + b_bytes);
-    if (dtci_fixed(&first.head) && dtci_fixed(&second.head) && sum != a && sum != b) {
-        check.a = (const unsigned char *)a;
-        check.b = (const unsigned char *)b;
-        check.sum = to;
-        check.crc_a = check.crc_b = check.crc_sum = 0xffffffffu;
-        late = &check;
-    } else {
-        status = dtci_packets_verify(&first, &second, head.has);
-        if (status != DTC_OK) return status;
+    adding.arena = dtci_arena_of(scratch, scratch_bytes);
+    if (fits != DTC_OK) { /* a malformed packet is that before it is incompatible, where there is scratch to see it */
+        status = dtci_addition_fault(&adding);
+        return status != DTC_OK && status != DTC_ERROR_SCRATCH ? status : fits;
     }
-    around = head.head_bytes + (head.checksum ? 4 : 0);
+    around = dtci_head_around(&adding.head);
     if (capacity < around) return DTC_ERROR_CAPACITY;
-    if (need > (scratch ? scratch_bytes : 0)) return DTC_ERROR_SCRATCH;
-    capacity -= around;
-    if (late) { /* the sum has the size of its terms */
-        head.packet_bytes = (uint32_t)(around + dtci_payload_bytes(&first.head));
-        dtci_head_write(to, &head);
+    if (adding.scratch > adding.arena.left) return DTC_ERROR_SCRATCH;
+    adding.payload = (unsigned char *)sum + adding.head.head_bytes;
+    adding.capacity = capacity - around;
+    if (adding.fixed && sum != a && sum != b && adding.capacity >= adding.bound) {
+        status = dtci_addition_fixed(&adding, (unsigned char *)sum, a, b);
+        if (status == DTC_OK) *sum_bytes = adding.head.packet_bytes;
+        return status;
     }
-    to += head.head_bytes;
-    arena.p = (unsigned char *)scratch;
-    arena.left = scratch_bytes;
-    (void)arena;
-    switch (head.codec) {
-#ifndef DTC_NO_TERNARY
-    case DTC_TERNARY:
-        status = dtci_ternary_add(&head, to, capacity, &bytes, &first.head, first.payload, &second.head, second.payload,
-                                  &arena, late);
-        break;
-#endif
-#ifndef DTC_NO_QUANT
-    case DTC_QUANT:
-        status = dtci_quant_add(&head, to, capacity, &bytes, &first.head, first.payload, &second.head, second.payload,
-                                &arena, late);
-        break;
-#endif
-#ifndef DTC_NO_FACTOR
-    case DTC_FACTOR:
-        status = dtci_factor_add(&head, to, capacity, &bytes, &first.head, first.payload, &second.head, second.payload,
-                                 &arena);
-        break;
-#endif
-#ifndef DTC_NO_SENSING
-    case DTC_SENSING:
-        status =
-            dtci_sensing_add(to, capacity, &bytes, &first.head, first.payload, &second.head, second.payload, &arena);
-        break;
-#endif
-#ifndef DTC_NO_CIRCULANT
-    case DTC_CIRCULANT:
-        status =
-            dtci_circulant_add(to, capacity, &bytes, &first.head, first.payload, &second.head, second.payload, &arena);
-        break;
-#endif
-    default:
-        status = dtci_raw_add(&head, to, capacity, &bytes, first.payload, second.payload);
-    }
-    if (late && (status != DTC_OK || !dtci_check_good(&first.head, check.a, check.crc_a) ||
-                 !dtci_check_good(&second.head, check.b, check.crc_b))) {
-        dtc_status found = dtci_packets_verify(&first, &second, head.has);
-        if (found != DTC_OK) status = found;
-    }
+    status = dtci_checksum_check(adding.a);
+    if (status == DTC_OK) status = dtci_checksum_check(adding.b);
+    if (status == DTC_OK) status = dtci_addition_open(&adding, DTCI_OPEN_ALL);
+    if (status == DTC_OK) status = (adding.a->codec->add)(&adding);
     if (status != DTC_OK) return status;
-    if (!late)
-        dtci_head_close((unsigned char *)sum, &head, bytes);
-    else if (head.checksum)
-        dtci_put32(to + bytes, ~check.crc_sum);
-    *sum_bytes = head.packet_bytes;
+    dtci_head_close((unsigned char *)sum, &adding.head, adding.bytes);
+    *sum_bytes = adding.head.packet_bytes;
     return DTC_OK;
 }
 
+/* Tokens are not looked at: scaling leaves them as they are. */
 DTCI_API dtc_status dtc_packet_scale(void *packet, size_t packet_bytes, float weight) {
-    unsigned char *p = (unsigned char *)packet, *payload;
+    unsigned char *p = (unsigned char *)packet, nested[2 * (sizeof(dtci_packet) + DTCI_ALIGN)];
+    dtci_arena arena = dtci_arena_of(nested, sizeof nested);
     dtci_packet opened;
-    size_t decode_scratch;
-    dtc_status status = dtci_packet_open(&opened, packet, packet_bytes, &decode_scratch);
-    if (!dtci_finite(weight)) return DTC_ERROR_ARGUMENT;
-    if (status == DTC_OK) status = dtci_packet_verify(&opened, dtci_ask(packet_bytes));
-    if (status != DTC_OK) return status;
-    payload = p + opened.head.head_bytes;
-    switch (opened.head.codec) {
-#ifndef DTC_NO_TERNARY
-    case DTC_TERNARY:
-        status = dtci_scales_scale(payload, dtci_blocks(&opened.head), 4, weight);
-        break;
-#endif
-#ifndef DTC_NO_QUANT
-    case DTC_QUANT:
-        status = dtci_quant_scale(&opened.head, payload, weight);
-        break;
-#endif
-#ifndef DTC_NO_FACTOR
-    case DTC_FACTOR:
-        status = dtci_factor_scale(&opened.head, payload, weight);
-        break;
-#endif
-#ifndef DTC_NO_SENSING
-    case DTC_SENSING:
-        status = dtci_nest_scale(payload + 4, dtci_payload_bytes(&opened.head) - 4, weight);
-        break;
-#endif
-#ifndef DTC_NO_CIRCULANT
-    case DTC_CIRCULANT:
-        status = dtci_nest_scale(payload, dtci_payload_bytes(&opened.head), weight);
-        break;
-#endif
-    default:
-        status = dtci_raw_scale(&opened.head, payload, weight);
-    }
-    if (status == DTC_OK && opened.head.checksum)
-        dtci_put32(p + packet_bytes - 4, dtci_crc32c(p, packet_bytes - 4, opened.head.has));
+    dtc_status status;
+    if (!packet || !dtci_finite(weight)) return DTC_ERROR_ARGUMENT;
+    status = dtci_packet_peek(&opened, p, packet_bytes);
+    if (status == DTC_OK && packet_bytes != opened.head.packet_bytes) status = DTC_ERROR_SIZE;
+    if (status == DTC_OK) status = dtci_checksum_check(&opened);
+    if (status == DTC_OK) status = (opened.codec->open)(&opened, &arena, DTCI_OPEN_NO_TOKENS);
+    if (status == DTC_OK) status = (opened.codec->scale)(&opened, p + opened.head.head_bytes, weight);
+    if (status == DTC_OK && opened.head.checksum) dtci_put32(p + packet_bytes - 4, dtci_crc32c(p, packet_bytes - 4));
     return status;
 }
 
+/* The number of elements of a product with a checked packet's matrix. */
+DTCI_FN size_t dtci_matvec_outputs(const dtci_packet *packet, int transposed) {
+    size_t rows = packet->head.rows ? packet->head.rows : 1;
+    return transposed ? packet->head.count / rows : rows;
+}
+
 DTCI_API size_t dtc_packet_matvec_scratch(const void *packet, size_t packet_bytes, int transposed) {
-    dtci_packet opened;
-    size_t scratch, rows;
-    if (dtci_packet_open(&opened, packet, packet_bytes, &scratch) != DTC_OK) return 0;
-    rows = opened.head.rows ? opened.head.rows : 1;
-    return scratch + dtci_room(sizeof(double) * (transposed ? opened.head.count / rows : rows));
+    dtci_packet checked;
+    if (!packet || dtci_packet_peek(&checked, (const unsigned char *)packet, packet_bytes) != DTC_OK) return 0;
+    return checked.scratch + dtci_room(sizeof(double) * dtci_matvec_outputs(&checked, transposed));
 }
 
 DTCI_API dtc_status dtc_packet_matvec(float *y, const void *packet, size_t packet_bytes, const float *x, int transposed,
                                       void *scratch, size_t scratch_bytes) {
+    dtci_arena arena = dtci_arena_of(scratch, scratch_bytes);
+    size_t outputs, rows, i;
+    dtci_product product;
     dtci_packet opened;
     dtci_sink sink;
-    dtci_arena arena;
-    size_t need, rows, outputs, i;
-    dtc_status status = dtci_packet_open(&opened, packet, packet_bytes, &need);
+    dtc_status status;
+    if (!packet) return DTC_ERROR_ARGUMENT;
+    status = dtci_packet_open(&opened, NULL, packet, packet_bytes, NULL, &arena);
     if (status != DTC_OK) return status;
     rows = opened.head.rows ? opened.head.rows : 1;
-    memset(&sink, 0, sizeof sink);
-    sink.columns = opened.head.count / rows;
-    outputs = transposed ? sink.columns : rows;
+    outputs = dtci_matvec_outputs(&opened, transposed);
     if ((!x && opened.head.count) || (!y && outputs)) return DTC_ERROR_ARGUMENT;
-    need = dtc_packet_matvec_scratch(packet, packet_bytes, transposed);
-    if (need > (scratch ? scratch_bytes : 0)) return DTC_ERROR_SCRATCH;
-    arena.p = (unsigned char *)scratch;
-    arena.left = scratch_bytes;
+    product.x = x;
+    product.transposed = transposed;
+    if (opened.scratch + dtci_room(outputs * sizeof(double)) > scratch_bytes) return DTC_ERROR_SCRATCH;
+    product.sums = (double *)dtci_take(&arena, outputs * sizeof(double));
+    if (!product.sums) return DTC_ERROR_SCRATCH;
+    memset(product.sums, 0, outputs * sizeof(double));
+    memset(&sink, 0, sizeof sink);
     sink.kind = transposed ? DTCI_SINK_COLUMNS : DTCI_SINK_ROWS;
+    sink.columns = opened.head.count / rows;
     sink.x = x;
-    sink.sums = (double *)dtci_take(&arena, outputs * sizeof(double));
-    if (!sink.sums) return DTC_ERROR_SCRATCH;
-    memset(sink.sums, 0, outputs * sizeof(double));
-#ifndef DTC_NO_FACTOR
-    if (opened.head.codec == DTC_FACTOR) {
-        status = dtci_packet_verify(&opened, dtci_ask(packet_bytes));
-        if (status == DTC_OK)
-            status = dtci_factor_matvec(sink.sums, &opened.head, opened.payload, x, transposed, &arena);
-    } else
-#endif
-        status = dtci_decode(&sink, opened.head.count, (const unsigned char *)packet, packet_bytes, NULL, arena.p,
-                             arena.left);
+    sink.sums = product.sums;
+    status = opened.codec->matvec ? (opened.codec->matvec)(&opened, &product, &arena)
+                                  : (opened.codec->decode)(&opened, &sink, NULL, &arena);
     for (i = 0; i < outputs && status == DTC_OK; i++) {
-        double sum = sink.sums[i];
-        float bounded = (float)(sum > (double)FLT_MAX    ? (double)FLT_MAX
-                                : sum < -(double)FLT_MAX ? -(double)FLT_MAX
-                                                         : sum);
+        float bounded = dtci_to_float(product.sums[i]);
         memcpy((char *)y + 4 * i, &bounded, 4);
     }
     return status;
 }
 
+/* --------------------------------------------------------------------------------------------------------------------
+ * Statuses in words
+ * ------------------------------------------------------------------------------------------------------------------*/
+
+typedef struct dtci_status_text {
+    dtc_status status;
+    const char *text;
+} dtci_status_text;
+
+static const dtci_status_text dtci_status_texts[] = {
+    {DTC_OK, "no error"},
+    {DTC_ERROR_ARGUMENT,
+     "an argument is unusable: a null pointer, a count past 2^30 - 256, or a weight that is not finite"},
+    {DTC_ERROR_SPEC, "a field of the spec is out of its range, or excludes another; see dtc_spec"},
+    {DTC_ERROR_COUNT, "count is not the packet's own; ask dtc_inspect for it"},
+    {DTC_ERROR_SPEC_CODEC,
+     "the spec's text does not begin with a codec: raw, ternary, quant, factor, sensing or circulant"},
+    {DTC_ERROR_SPEC_KEY,
+     "the spec's text has a key that this codec does not know, that was given before, or that another "
+     "excludes"},
+    {DTC_ERROR_SPEC_VALUE, "the spec's text has a value that its key does not take, or out of its range"},
+    {DTC_ERROR_CAPACITY, "the output does not fit into its capacity; dtc_encode_bound tells what is enough"},
+    {DTC_ERROR_SCRATCH, "scratch is too small; ask dtc_encode_scratch, or dtc_inspect for decode_scratch"},
+    {DTC_ERROR_TRUNCATED, "the packet is cut short: fewer bytes than its head says"},
+    {DTC_ERROR_MAGIC, "not a dtcodec packet: the first byte is wrong"},
+    {DTC_ERROR_HEAD, "malformed packet: a field of its head is out of its range"},
+    {DTC_ERROR_SIZE, "malformed packet: its size is not the one that its head implies, or bytes follow it"},
+    {DTC_ERROR_CHECKSUM, "the packet was damaged on its way: its checksum does not match"},
+    {DTC_ERROR_PAYLOAD, "malformed packet: its payload is not one that an encoder makes"},
+    {DTC_ERROR_WIRE_VERSION, "the packet is of another wire version; sender and receiver need the same"},
+    {DTC_ERROR_CODEC,
+     "this codec is unknown to this build, was left out of it, or is not the one that this call is for"},
+    {DTC_ERROR_NONFINITE,
+     "a value is NaN or infinite, or would leave the range of its type; skip the step, or send raw fp32"},
+    {DTC_ERROR_LIMIT, "the packet asks for more than this machine or the decode options allow"},
+    {DTC_ERROR_INCOMPATIBLE, "the sum of these packets would be larger than its values: decode them and add"},
+    {DTC_ERROR_INCOMPATIBLE_CODEC, "packets of different codecs cannot be added; one may have been stored as raw"},
+    {DTC_ERROR_INCOMPATIBLE_COUNT, "packets of different counts cannot be added"},
+    {DTC_ERROR_INCOMPATIBLE_SHAPE, "packets of different shapes cannot be added: rows or measurements differ"},
+    {DTC_ERROR_INCOMPATIBLE_BLOCK, "packets of different blocks cannot be added"},
+    {DTC_ERROR_INCOMPATIBLE_SEED,
+     "packets rotated or measured by different seeds cannot be added; give the workers the same one"},
+    {DTC_ERROR_INCOMPATIBLE_GRID,
+     "packets of different scales cannot be added; give the workers the same scale, or min and max, and bits"},
+    {DTC_ERROR_INCOMPATIBLE_PACKING,
+     "packets of different packing cannot be added: types differ, or one is entropy coded and one is not"},
+    {DTC_ERROR_INCOMPATIBLE_WORKERS, "packets with room for different numbers of workers cannot be added"},
+    {DTC_ERROR_TERMS, "the sum would be one of more packets than there is room for; encode with a larger workers="},
+};
+
 DTCI_API const char *dtc_status_string(dtc_status status) {
-    switch (status) {
-    case DTC_OK:
-        return "no error";
-    case DTC_ERROR_ARGUMENT:
-        return "an argument is unusable: a null pointer, a count past 2^30 - 256, or a weight that is not finite";
-    case DTC_ERROR_SPEC:
-        return "a field of the spec is out of its range, or excludes another; see dtc_spec";
-    case DTC_ERROR_COUNT:
-        return "count is not the packet's own; ask dtc_inspect for it";
-    case DTC_ERROR_SPEC_CODEC:
-        return "the spec's text does not begin with a codec: raw, ternary, quant, factor, sensing or circulant";
-    case DTC_ERROR_SPEC_KEY:
-        return "the spec's text has a key that this codec does not know, that was given before, or that another "
-               "excludes";
-    case DTC_ERROR_SPEC_VALUE:
-        return "the spec's text has a value that its key does not take, or out of its range";
-    case DTC_ERROR_CAPACITY:
-        return "the output does not fit into its capacity; dtc_encode_bound tells what is enough";
-    case DTC_ERROR_SCRATCH:
-        return "scratch is too small; ask dtc_encode_scratch, or dtc_inspect for decode_scratch";
-    case DTC_ERROR_TRUNCATED:
-        return "the packet is cut short: fewer bytes than its head says";
-    case DTC_ERROR_MAGIC:
-        return "not a dtcodec packet: the first byte is wrong";
-    case DTC_ERROR_HEAD:
-        return "malformed packet: a field of its head is out of its range";
-    case DTC_ERROR_SIZE:
-        return "malformed packet: its size is not the one that its head implies, or bytes follow it";
-    case DTC_ERROR_CHECKSUM:
-        return "the packet was damaged on its way: its checksum does not match";
-    case DTC_ERROR_PAYLOAD:
-        return "malformed packet: its payload is not one that an encoder makes";
-    case DTC_ERROR_WIRE_VERSION:
-        return "the packet is of another wire version; sender and receiver need the same";
-    case DTC_ERROR_CODEC:
-        return "this codec is unknown to this build, was left out of it, or is not the one that this call is for";
-    case DTC_ERROR_NONFINITE:
-        return "a value is NaN or infinite; skip the step, or send it with the raw codec";
-    case DTC_ERROR_LIMIT:
-        return "the packet asks for more than this machine or the decode options allow";
-    case DTC_ERROR_INCOMPATIBLE:
-        return "the sum of these packets would be larger than its values: decode them and add";
-    case DTC_ERROR_INCOMPATIBLE_CODEC:
-        return "packets of different codecs cannot be added; one may have been stored as raw";
-    case DTC_ERROR_INCOMPATIBLE_COUNT:
-        return "packets of different counts cannot be added";
-    case DTC_ERROR_INCOMPATIBLE_SHAPE:
-        return "packets of different shapes cannot be added: rows or measurements differ";
-    case DTC_ERROR_INCOMPATIBLE_BLOCK:
-        return "packets of different blocks cannot be added";
-    case DTC_ERROR_INCOMPATIBLE_SEED:
-        return "packets rotated or measured by different seeds cannot be added; give the workers the same one";
-    case DTC_ERROR_INCOMPATIBLE_GRID:
-        return "packets of different scales cannot be added; give the workers the same scale, or min and max, and bits";
-    case DTC_ERROR_INCOMPATIBLE_PACKING:
-        return "packets of different packing cannot be added: types differ, or one is entropy coded and one is not";
-    case DTC_ERROR_INCOMPATIBLE_WORKERS:
-        return "packets with room for different numbers of workers cannot be added";
-    case DTC_ERROR_TERMS:
-        return "the sum would be one of more packets than there is room for; encode with a larger workers=";
-    default:
-        return "unknown status";
-    }
+    size_t i;
+    for (i = 0; i < sizeof dtci_status_texts / sizeof *dtci_status_texts; i++)
+        if (dtci_status_texts[i].status == status) return dtci_status_texts[i].text;
+    return "unknown status";
 }
 
 /* --------------------------------------------------------------------------------------------------------------------
  * Specs as text
  * ------------------------------------------------------------------------------------------------------------------*/
 
-typedef enum dtci_key_kind {
-    DTCI_KEY_WORD,  /* an enum, by the words for 0, 1, 2, … */
-    DTCI_KEY_INT,   /* "auto" is 0 where words is "auto" */
-    DTCI_KEY_FLOAT, /* likewise */
-    DTCI_KEY_GIVEN, /* a float that may be 0, and the int that tells it from auto */
-    DTCI_KEY_U32,
-    DTCI_KEY_SIZE,
-    DTCI_KEY_U64,
-    DTCI_KEY_NOT,  /* an int that holds the opposite */
-    DTCI_KEY_VALUE /* a dtc_value: the word of a type, or bits */
-} dtci_key_kind;
-
-typedef struct dtci_key {
-    char name[12];  /* arrays, so that the table holds no addresses and stays read-only wherever it is loaded */
-    char words[20]; /* separated by | */
-    int codec;      /* or -1: all */
-    dtci_key_kind kind;
-    size_t offset;
-    double low, high; /* of numbers */
-    size_t given;     /* DTCI_KEY_GIVEN: the int's offset */
-    unsigned group;   /* keys of one group exclude each other */
-} dtci_key;
-
-#define DTCI_AT(field) offsetof(dtc_spec, field)
-#define DTCI_FLOAT_MAX 3.40282356e38 /* whatever rounds to FLT_MAX */
-#define DTCI_SIZE_MAX  1073741568.0  /* DTCI_COUNT_MAX */
-
-static const dtci_key dtci_keys[] = {
-    {"type", "fp32|bf16|fp16", DTC_RAW, DTCI_KEY_WORD, DTCI_AT(raw.type), 0, 0, 0, 0},
-    {"clip", "", DTC_TERNARY, DTCI_KEY_FLOAT, DTCI_AT(ternary.clip), 0, DTCI_FLOAT_MAX, 0, 0},
-    {"scale", "auto", DTC_TERNARY, DTCI_KEY_FLOAT, DTCI_AT(ternary.scale), 0, DTCI_FLOAT_MAX, 0, 0},
-    {"pack", "huffman|base3", DTC_TERNARY, DTCI_KEY_WORD, DTCI_AT(ternary.pack), 0, 0, 0, 0},
-    {"bits", "auto", DTC_QUANT, DTCI_KEY_INT, DTCI_AT(quant.bits), 1, 16, 0, 1},
-    {"floor", "", DTC_QUANT, DTCI_KEY_INT, DTCI_AT(quant.floor), 1, 12, 0, 0},
-    {"probe", "", DTC_QUANT, DTCI_KEY_INT, DTCI_AT(quant.probe), 1, 8, 0, 0},
-    {"sample", "", DTC_QUANT, DTCI_KEY_FLOAT, DTCI_AT(quant.sample), 0, 1, 0, 0},
-    {"rate", "", DTC_QUANT, DTCI_KEY_FLOAT, DTCI_AT(quant.rate), 0.05, 32, 0, 1},
-    {"max-error", "", DTC_QUANT, DTCI_KEY_FLOAT, DTCI_AT(quant.max_error), 0, DTCI_FLOAT_MAX, 0, 1},
-    {"rounding", "nearest|stochastic", DTC_QUANT, DTCI_KEY_WORD, DTCI_AT(quant.rounding), 0, 0, 0, 0},
-    {"entropy", "huffman|none", DTC_QUANT, DTCI_KEY_WORD, DTCI_AT(quant.entropy), 0, 0, 0, 0},
-    {"grid", "zero|even", DTC_QUANT, DTCI_KEY_WORD, DTCI_AT(quant.grid), 0, 0, 0, 0},
-    {"rotate", "0|1", DTC_QUANT, DTCI_KEY_WORD, DTCI_AT(quant.rotate), 0, 0, 0, 0},
-    {"min", "auto", DTC_QUANT, DTCI_KEY_GIVEN, DTCI_AT(quant.min), -DTCI_FLOAT_MAX, DTCI_FLOAT_MAX,
-     DTCI_AT(quant.min_given), 0},
-    {"max", "auto", DTC_QUANT, DTCI_KEY_GIVEN, DTCI_AT(quant.max), -DTCI_FLOAT_MAX, DTCI_FLOAT_MAX,
-     DTCI_AT(quant.max_given), 0},
-    {"rank", "", DTC_FACTOR, DTCI_KEY_INT, DTCI_AT(factor.rank), 1, 65535, 0, 0},
-    {"value", "fp32|bf16|fp16", DTC_FACTOR, DTCI_KEY_VALUE, DTCI_AT(factor.value), 1, 16, 0, 0},
-    {"ratio", "", DTC_SENSING, DTCI_KEY_FLOAT, DTCI_AT(sensing.ratio), 0, 1, 0, 0},
-    {"bits", "", DTC_SENSING, DTCI_KEY_INT, DTCI_AT(sensing.bits), 1, 32, 0, 0},
-    {"scale", "auto", DTC_SENSING, DTCI_KEY_FLOAT, DTCI_AT(sensing.scale), 0, DTCI_FLOAT_MAX, 0, 0},
-    {"value", "fp32|bf16|fp16", DTC_CIRCULANT, DTCI_KEY_VALUE, DTCI_AT(circulant.value), 1, 16, 0, 0},
-    {"rows", "", -1, DTCI_KEY_SIZE, DTCI_AT(rows), 1, DTCI_SIZE_MAX, 0, 0},
-    {"seed", "", -1, DTCI_KEY_U64, DTCI_AT(seed), 0, 18446744073709551615.0, 0, 0},
-    {"block", "", -1, DTCI_KEY_SIZE, DTCI_AT(block), 0, DTCI_SIZE_MAX, 0, 0},
-    {"workers", "", -1, DTCI_KEY_U32, DTCI_AT(workers), 1, 65535, 0, 0},
-    {"checksum", "0|1", -1, DTCI_KEY_NOT, DTCI_AT(no_checksum), 0, 0, 0, 0},
+/* Keys of all codecs. */
+static const dtci_key dtci_common_keys[] = {
+    {"rows", "", DTCI_KEY_INTEGER, DTCI_FIELD(rows), 1, DTCI_COUNT_MAX, 0, 0},
+    {"seed", "", DTCI_KEY_INTEGER, DTCI_FIELD(seed), 0, 18446744073709551615.0, 0, 0},
+    {"block", "", DTCI_KEY_INTEGER, DTCI_FIELD(block), 0, DTCI_COUNT_MAX, 0, 0},
+    {"workers", "", DTCI_KEY_INTEGER, DTCI_FIELD(workers), 1, 65535, 0, 0},
+    {"checksum", "0|1", DTCI_KEY_NOT, DTCI_FIELD(no_checksum), 0, 0, 0, 0},
 };
 
-#define DTCI_KEYS (sizeof dtci_keys / sizeof dtci_keys[0])
+#define DTCI_COMMON_KEYS (sizeof dtci_common_keys / sizeof *dtci_common_keys)
 
-static const char dtci_codec_names[] = "raw|ternary|quant|factor|sensing|circulant"; /* in the order of dtc_codec */
+/* Key i of a codec: its own ones first, then those of all; NULL beyond the last. */
+DTCI_FN const dtci_key *dtci_key_at(const dtci_codec *codec, size_t i) {
+    if (i < codec->key_count) return &codec->keys[i];
+    i -= codec->key_count;
+    return i < DTCI_COMMON_KEYS ? &dtci_common_keys[i] : NULL;
+}
+
+/* Integers in fields of any size; -fshort-enums makes enumerators of one byte. */
+DTCI_FN uint64_t dtci_field_get(const void *field, size_t bytes) {
+    uint64_t x8 = 0;
+    uint32_t x4 = 0;
+    uint16_t x2 = 0;
+    if (bytes == 1) return *(const unsigned char *)field;
+    if (bytes == 2) memcpy(&x2, field, 2);
+    if (bytes == 4) memcpy(&x4, field, 4);
+    if (bytes == 8) memcpy(&x8, field, 8);
+    return x8 + x4 + x2;
+}
+
+DTCI_FN void dtci_field_put(void *field, size_t bytes, uint64_t x) {
+    uint32_t x4 = (uint32_t)(x & 0xffffffffu);
+    uint16_t x2 = (uint16_t)(x & 0xffffu);
+    if (bytes == 1) *(unsigned char *)field = (unsigned char)(x & 255);
+    if (bytes == 2) memcpy(field, &x2, 2);
+    if (bytes == 4) memcpy(field, &x4, 4);
+    if (bytes == 8) memcpy(field, &x, 8);
+}
 
 /* The length of a name in an array; bounded, or compilers make a call of it. */
 DTCI_FN size_t dtci_length(const char name[12]) {
@@ -7566,12 +8175,6 @@ DTCI_FN const char *dtci_word_at(const char *words, uint64_t number, size_t *n) 
     }
     for (*n = 0; words[*n] && words[*n] != '|';) ++*n;
     return words;
-}
-
-/* Not memcmp: some compilers import bcmp for it. */
-DTCI_FN int dtci_same(const char *a, const char *b, size_t n) {
-    while (n && *a == *b) a++, b++, n--;
-    return n == 0;
 }
 
 /* The number of the word text[0..n) among words; -1: none. */
@@ -7645,107 +8248,95 @@ DTCI_FN int dtci_read_number(const char *text, size_t n, double *value) {
     return 1;
 }
 
+/* Reads text[0..n) as the value of a key. Returns 0 where it is none. */
 DTCI_FN int dtci_key_read(const dtci_key *key, const char *text, size_t n, dtc_spec *spec) {
     char *field = (char *)spec + key->offset;
-    int is_auto = n == 4 && dtci_same(text, "auto", 4) && key->words[0] == 'a';
+    int word = dtci_word(key->words, text, n), is_auto = key->words[0] == 'a' && word == 0, given = 1;
     uint64_t integer = 0;
     double number = 0;
-    uint32_t u32;
-    size_t size;
+    dtc_value value;
     float real;
-    int word;
-    dtc_value coded;
+    if (is_auto) return 1;
     switch (key->kind) {
-    case DTCI_KEY_VALUE:
-        memset(&coded, 0, sizeof coded);
-        word = dtci_word(key->words, text, n);
-        if (word >= 0) coded.type = (dtc_type)word;
-        if (word < 0 &&
-            (!dtci_read_integer(text, n, &integer) || (double)integer < key->low || (double)integer > key->high))
-            return 0;
-        coded.bits = (int)(integer & 0x7fffffff);
-        memcpy(field, &coded, sizeof coded);
-        return 1;
     case DTCI_KEY_WORD:
     case DTCI_KEY_NOT:
-        word = dtci_word(key->words, text, n);
         if (word < 0) return 0;
-        if (key->kind == DTCI_KEY_NOT) word = !word;
-        memcpy(field, &word, sizeof word);
+        dtci_field_put(field, key->bytes, (uint64_t)(unsigned)(key->kind == DTCI_KEY_NOT ? !word : word));
         return 1;
     case DTCI_KEY_FLOAT:
     case DTCI_KEY_GIVEN:
-        if (is_auto) return 1;
         if (!dtci_read_number(text, n, &number) || number < key->low || number > key->high) return 0;
         real = (float)number;
         if (key->kind == DTCI_KEY_FLOAT && !(real > 0)) return 0; /* 0 would be the default */
         memcpy(field, &real, sizeof real);
-        word = 1;
-        if (key->kind == DTCI_KEY_GIVEN) memcpy((char *)spec + key->given, &word, sizeof word);
+        if (key->kind == DTCI_KEY_GIVEN) memcpy((char *)spec + key->given, &given, sizeof given);
         return 1;
     default:
-        if (is_auto) return 1;
-        if (!dtci_read_integer(text, n, &integer)) return 0;
-        if ((double)integer < key->low || (double)integer > key->high) return 0;
-        word = (int)(integer & 0x7fffffff);
-        u32 = (uint32_t)(integer & 0xffffffffu);
-        size = (size_t)integer;
-        if (key->kind == DTCI_KEY_INT) memcpy(field, &word, sizeof word);
-        if (key->kind == DTCI_KEY_U32) memcpy(field, &u32, sizeof u32);
-        if (key->kind == DTCI_KEY_SIZE) memcpy(field, &size, sizeof size);
-        if (key->kind == DTCI_KEY_U64) memcpy(field, &integer, sizeof integer);
+        if ((word < 0 || key->kind != DTCI_KEY_VALUE) &&
+            (!dtci_read_integer(text, n, &integer) || (double)integer < key->low || (double)integer > key->high))
+            return 0;
+    }
+    if (key->kind == DTCI_KEY_INTEGER) {
+        dtci_field_put(field, key->bytes, integer);
         return 1;
     }
+    memset(&value, 0, sizeof value);
+    if (word >= 0) value.type = (dtc_type)word;
+    value.bits = (int)(integer & 0x7fffffff);
+    memcpy(field, &value, sizeof value);
+    return 1;
+}
+
+/* The codec of the name text[0..n). */
+DTCI_FN const dtci_codec *dtci_codec_named(const char *text, size_t n) {
+    size_t i;
+    for (i = 0; i < DTCI_CODECS; i++)
+        if (n && dtci_length(dtci_codecs[i]->name) == n && dtci_same(dtci_codecs[i]->name, text, n))
+            return dtci_codecs[i];
+    return NULL;
+}
+
+/* Reads the keys at *at, each after a colon or a comma, up to the end or to what is wrong, where *at then is. */
+DTCI_FN dtc_status dtci_keys_read(const dtci_codec *codec, const char **at, dtc_spec *spec) {
+    uint32_t seen = 0, groups = 0;
+    while (**at) {
+        const dtci_key *key;
+        size_t i, n = 0;
+        ++*at;
+        while ((*at)[n] && (*at)[n] != '=' && (*at)[n] != ',') n++;
+        for (i = 0; (key = dtci_key_at(codec, i)) != NULL; i++)
+            if (dtci_length(key->name) == n && dtci_same(key->name, *at, n)) break;
+        if (!key || seen >> i & 1 || (key->group && groups >> key->group & 1)) return DTC_ERROR_SPEC_KEY;
+        seen |= 1u << i;
+        groups |= 1u << key->group;
+        *at += n + ((*at)[n] == '=');
+        for (n = 0; (*at)[n] && (*at)[n] != ',';) n++;
+        if (!dtci_key_read(key, *at, n, spec)) return DTC_ERROR_SPEC_VALUE;
+        *at += n;
+    }
+    return DTC_OK;
 }
 
 DTCI_API dtc_status dtc_spec_parse(const char *text, dtc_spec *spec, const char **error_at) {
+    const dtci_codec *codec;
     const char *at = text;
-    uint32_t seen = 0, groups = 0;
     dtc_spec parsed;
-    dtc_status status = DTC_OK;
-    size_t i, n = 0;
-    int codec;
+    dtc_status status;
+    size_t n = 0;
     if (error_at) *error_at = text;
     if (!spec) return DTC_ERROR_ARGUMENT;
     memset(spec, 0, sizeof *spec);
     if (!text) return DTC_ERROR_ARGUMENT;
     memset(&parsed, 0, sizeof parsed);
     while (at[n] && at[n] != ':') n++;
-    codec = dtci_word(dtci_codec_names, at, n);
-    if (codec < 0) return DTC_ERROR_SPEC_CODEC;
-    parsed.codec = (dtc_codec)codec;
+    codec = dtci_codec_named(at, n);
+    if (!codec) return DTC_ERROR_SPEC_CODEC;
+    parsed.codec = codec->number;
     at += n;
-    while (status == DTC_OK && *at) { /* at a colon or a comma */
-        const dtci_key *key = NULL;
-        const char *value;
-        at++;
-        for (n = 0; at[n] && at[n] != '=' && at[n] != ','; n++) {
-        }
-        for (i = 0; i < DTCI_KEYS && !key; i++)
-            if ((dtci_keys[i].codec < 0 || dtci_keys[i].codec == (int)parsed.codec) &&
-                dtci_length(dtci_keys[i].name) == n && dtci_same(dtci_keys[i].name, at, n))
-                key = &dtci_keys[i];
-        if (!key || seen >> (key - dtci_keys) & 1 || (key->group && groups >> key->group & 1)) {
-            status = DTC_ERROR_SPEC_KEY;
-            break;
-        }
-        seen |= 1u << (key - dtci_keys);
-        groups |= 1u << key->group;
-        value = at + n + (at[n] == '=');
-        for (n = 0; value[n] && value[n] != ','; n++) {
-        }
-        at = value;
-        if (!dtci_key_read(key, value, n, &parsed))
-            status = DTC_ERROR_SPEC_VALUE;
-        else
-            at += n;
-    }
-    if (status == DTC_OK) {
-        dtc_status check = dtci_spec_check(&parsed);
-        if (check == DTC_ERROR_SPEC) { /* each value is in its range: two of them exclude each other */
-            status = DTC_ERROR_SPEC_VALUE;
-            while (at > text && at[-1] != '=') at--;
-        }
+    status = dtci_keys_read(codec, &at, &parsed);
+    if (status == DTC_OK && dtci_spec_check(&parsed) == DTC_ERROR_SPEC) {
+        status = DTC_ERROR_SPEC_VALUE; /* each value is in its range: two of them exclude each other */
+        while (at > text && at[-1] != '=') at--;
     }
     if (error_at) *error_at = at;
     if (status == DTC_OK) *spec = parsed;
@@ -7818,80 +8409,59 @@ DTCI_FN void dtci_text_float(dtci_text *to, float value) {
     }
 }
 
+/* Writes a key's value; writes nothing where it is the default. */
+DTCI_FN void dtci_key_format(dtci_text *to, const dtci_key *key, const dtc_spec *spec, char separator) {
+    const char *field = (const char *)spec + key->offset, *word;
+    int words = key->kind == DTCI_KEY_WORD, reals = key->kind == DTCI_KEY_FLOAT || key->kind == DTCI_KEY_GIVEN, given;
+    uint64_t integer = 0;
+    dtc_value value;
+    float real = 0;
+    size_t n;
+    if (reals) {
+        memcpy(&real, field, sizeof real);
+        given = real > 0;
+        if (key->kind == DTCI_KEY_GIVEN) memcpy(&given, (const char *)spec + key->given, sizeof given);
+    } else if (key->kind == DTCI_KEY_VALUE) {
+        memcpy(&value, field, sizeof value);
+        words = value.type != DTC_TYPE_FP32;
+        integer = value.bits ? (uint64_t)(unsigned)value.bits : (uint64_t)(unsigned)value.type;
+        given = integer != 0;
+    } else {
+        integer = dtci_field_get(field, key->bytes);
+        given = integer != 0;
+    }
+    if (!given) return;
+    dtci_text_add(to, &separator, 1);
+    dtci_text_add(to, key->name, dtci_length(key->name));
+    dtci_text_add(to, "=", 1);
+    if (words) {
+        word = dtci_word_at(key->words, integer, &n);
+        dtci_text_add(to, word, n);
+    } else if (reals) {
+        dtci_text_float(to, real);
+    } else {
+        dtci_text_integer(to, key->kind == DTCI_KEY_NOT ? 0 : integer);
+    }
+}
+
 DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t capacity) {
-    const char *word_text;
+    const dtci_codec *codec;
+    const dtci_key *key;
     dtci_text to;
     dtc_status status;
-    size_t i, n;
-    char separator = ':';
+    size_t i, name;
     if (!spec || (!text && capacity)) return DTC_ERROR_ARGUMENT;
     if (capacity) text[0] = 0;
     status = dtci_spec_check(spec);
     if (status != DTC_OK) return status;
+    codec = dtci_codec_of((unsigned)spec->codec);
     to.text = text;
     to.length = 0;
     to.capacity = capacity;
-    word_text = dtci_word_at(dtci_codec_names, (uint64_t)spec->codec, &n);
-    dtci_text_add(&to, word_text, n);
-    for (i = 0; i < DTCI_KEYS; i++) {
-        const dtci_key *key = &dtci_keys[i];
-        const char *field = (const char *)spec + key->offset;
-        uint64_t integer = 0;
-        float real = 0;
-        int word = 0, given = 0, words = key->kind == DTCI_KEY_WORD;
-        if (key->codec >= 0 && key->codec != (int)spec->codec) continue;
-        switch (key->kind) {
-        case DTCI_KEY_WORD:
-        case DTCI_KEY_NOT:
-        case DTCI_KEY_INT:
-            memcpy(&word, field, sizeof word);
-            integer = (uint64_t)(unsigned)word;
-            given = word != 0;
-            break;
-        case DTCI_KEY_FLOAT:
-        case DTCI_KEY_GIVEN:
-            memcpy(&real, field, sizeof real);
-            given = real > 0;
-            if (key->kind == DTCI_KEY_GIVEN) memcpy(&given, (const char *)spec + key->given, sizeof given);
-            break;
-        case DTCI_KEY_U32:
-            integer = spec->workers;
-            given = integer != 0;
-            break;
-        case DTCI_KEY_SIZE: {
-            size_t size;
-            memcpy(&size, field, sizeof size);
-            integer = size;
-            given = size != 0;
-            break;
-        }
-        case DTCI_KEY_U64:
-            memcpy(&integer, field, sizeof integer);
-            given = integer != 0;
-            break;
-        case DTCI_KEY_VALUE: {
-            dtc_value coded;
-            memcpy(&coded, field, sizeof coded);
-            given = coded.type != DTC_TYPE_FP32 || coded.bits;
-            words = coded.type != DTC_TYPE_FP32;
-            integer = coded.bits ? (uint64_t)(unsigned)coded.bits : (uint64_t)(unsigned)coded.type;
-            break;
-        }
-        }
-        if (!given) continue;
-        dtci_text_add(&to, &separator, 1);
-        separator = ',';
-        dtci_text_add(&to, key->name, dtci_length(key->name));
-        dtci_text_add(&to, "=", 1);
-        if (words) {
-            word_text = dtci_word_at(key->words, integer, &n);
-            dtci_text_add(&to, word_text, n);
-        } else if (key->kind == DTCI_KEY_FLOAT || key->kind == DTCI_KEY_GIVEN) {
-            dtci_text_float(&to, real);
-        } else {
-            dtci_text_integer(&to, key->kind == DTCI_KEY_NOT ? 0 : integer);
-        }
-    }
+    name = dtci_length(codec->name);
+    dtci_text_add(&to, codec->name, name);
+    for (i = 0; (key = dtci_key_at(codec, i)) != NULL; i++)
+        dtci_key_format(&to, key, spec, to.length == name ? ':' : ',');
     if (to.length >= capacity) {
         if (capacity) text[0] = 0;
         return DTC_ERROR_CAPACITY;
@@ -7907,13 +8477,14 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
 /* Nothing internal is left behind but the mark that the implementation was there. */
 #undef DTCI_ALIGN
 #undef DTCI_API
-#undef DTCI_AT
 #undef DTCI_AVX2
 #undef DTCI_AVX2_INLINE
-#undef DTCI_CHECK_BYTES
 #undef DTCI_CHUNK
+#undef DTCI_CODECS
 #undef DTCI_CODE_MAX
+#undef DTCI_COMMON_KEYS
 #undef DTCI_COUNT_MAX
+#undef DTCI_CPU_HAS
 #undef DTCI_CRC_ARM
 #undef DTCI_CRC_STREAM
 #undef DTCI_DOUBLES
@@ -7922,12 +8493,16 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
 #undef DTCI_FACTOR_PASSES
 #undef DTCI_FACTOR_RANK
 #undef DTCI_FACTOR_ROWS
+#undef DTCI_FIELD
 #undef DTCI_FLAG_BLOCK
 #undef DTCI_FLAG_CHECKSUM
 #undef DTCI_FLAG_ROWS
 #undef DTCI_FLAG_SEED
 #undef DTCI_FLAG_WORKERS
+#undef DTCI_FLOAT_MAX
 #undef DTCI_FN
+#undef DTCI_GROUP
+#undef DTCI_HADAMARD
 #undef DTCI_HADAMARD_FLOAT
 #undef DTCI_HADAMARD_INTEGER
 #undef DTCI_HADAMARD_LANES_4
@@ -7935,14 +8510,18 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
 #undef DTCI_HADAMARD_MAX
 #undef DTCI_HADAMARD_NEAR
 #undef DTCI_HADAMARD_PASS
+#undef DTCI_HADAMARD_REFERENCE
 #undef DTCI_HADAMARD_TILE
-#undef DTCI_VECTORS
-#undef DTCI_HAS_AVX2
-#undef DTCI_HAS_CRC
+#undef DTCI_HADAMARD_VECTORS
 #undef DTCI_INLINE
-#undef DTCI_KEYS
+#undef DTCI_KERNEL
+#undef DTCI_LANES
+#undef DTCI_LEFT_OUT
 #undef DTCI_LOOKUP_BITS
 #undef DTCI_MAGIC
+#undef DTCI_OPEN_ALL
+#undef DTCI_OPEN_NO_FIELDS
+#undef DTCI_OPEN_NO_TOKENS
 #undef DTCI_QUANT_BITS_MAX
 #undef DTCI_QUANT_CONSTANT
 #undef DTCI_QUANT_FIELDS
@@ -7952,16 +8531,16 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
 #undef DTCI_QUANT_TOKENS
 #undef DTCI_QUANT_WIDE
 #undef DTCI_RESTRICT
+#undef DTCI_RUNS
 #undef DTCI_RUN_MAX
 #undef DTCI_RUN_SHORT
-#undef DTCI_RUNS
-#undef DTCI_FLOAT_MAX
 #undef DTCI_SENSING_BLOCK
 #undef DTCI_SENSING_LANES
 #undef DTCI_SENSING_PASS
-#undef DTCI_SIZE_MAX
+#undef DTCI_SENSING_PASSES
 #undef DTCI_STREAMS
 #undef DTCI_STREAMS_FROM
+#undef DTCI_STRIDE_BYTES
 #undef DTCI_SYMBOLS
 #undef DTCI_TERNARY_BASE3
 #undef DTCI_TERNARY_CHUNK
@@ -7975,6 +8554,7 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
 #undef DTCI_TOKENS_HEAD
 #undef DTCI_TRITS
 #undef DTCI_TWIN
+#undef DTCI_VECTORS
 #undef DTCI_X86
 
 #endif /* implementation */

@@ -1,4 +1,7 @@
 /* sensing: against least squares that know the support, its reference formulas in double, and hostile packets. */
+/* Turns the processor's features on and off for the code under test. */
+static int processor_is_asked = 1;
+#define DTCI_CPU_HAS(feature) (processor_is_asked && __builtin_cpu_supports(feature))
 #define DTC_STATIC
 #define DTC_NO_TERNARY
 #define DTC_NO_FACTOR
@@ -33,17 +36,19 @@ static void hadamard(double *x, size_t n) {
 
 static problem open_problem(const packet *made) {
     const dtc_info info = inspect(made);
-    dtci_head head;
+    dtci_packet opened;
     dtci_arena arena;
     dtci_sensing s;
     dtci_sensing_part part;
     problem p;
-    size_t i, j = 0, bytes, need;
+    size_t i, j = 0;
     float *rows, *y;
     void *scratch;
     assert_int_equal(info.codec, DTC_SENSING);
-    assert_int_equal(dtci_head_read(made->bytes, made->size, &head), DTC_OK);
-    s = dtci_sensing_open(&head, get32(made->bytes + head.head_bytes));
+    scratch = memory(info.decode_scratch);
+    arena = dtci_arena_of(scratch, info.decode_scratch);
+    assert_int_equal(dtci_packet_open(&opened, &info.count, made->bytes, made->size, NULL, &arena), DTC_OK);
+    s = dtci_sensing_of(&opened.head, get32(opened.payload));
     part = dtci_sensing_at(&s, 0);
     assert_int_equal(part.values, info.count);
     p.count = info.count;
@@ -54,14 +59,8 @@ static problem open_problem(const packet *made) {
     p.y = doubles(p.size);
     rows = floats(p.size);
     y = floats(p.measurements);
-    need = dtci_nest_decode_scratch(p.measurements);
-    scratch = memory(need);
-    arena.p = (unsigned char *)scratch;
-    arena.left = need;
-    assert_int_equal(dtci_nest_decode(y, p.measurements, made->bytes + head.head_bytes + 4,
-                                      dtci_payload_bytes(&head) - 4, &bytes, 1, 1, &arena),
-                     DTC_OK);
-    dtci_sensing_rows(rows, &s, &part, 0);
+    dtci_nest_decode(y, opened.nested[0]);
+    dtci_sensing_rows(rows, &s, &part);
     for (i = 0; i < p.size; i++) {
         float one = 1;
         dtci_sensing_flip(&one, &s, i, 1);
@@ -290,9 +289,10 @@ static void test_rows(void **state) {
     s.measurements = 16;
     for (seed = 0; seed < SEEDS; seed++) {
         size_t taken = 0;
-        s.random = dtci_random_open(seed);
+        s.random = dtci_random_of(seed);
         part = dtci_sensing_at(&s, 0);
-        dtci_sensing_rows(rows, &s, &part, seed % 2 ? dtci_ask(SIZE_MAX) : 0);
+        processor_is_asked = seed % 2;
+        dtci_sensing_rows(rows, &s, &part);
         for (i = 0; i < SIZE; i++) {
             taken += rows[i] > 0;
             times[i] += rows[i] > 0;
@@ -324,7 +324,7 @@ static void test_denoiser(void **state) {
         memset(&work, 0, sizeof work);
         work.size = work.room = SIZE;
         work.values = VALUES;
-        work.has = twin ? dtci_ask(SIZE_MAX) : 0;
+        processor_is_asked = twin;
         work.x = floats(SIZE);
         work.w = floats(SIZE);
         memcpy(work.x, x, 4 * SIZE);

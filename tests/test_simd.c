@@ -1,20 +1,15 @@
 /* SIMD twins give the same bits as the plain C next to them, on all short lengths and alignments. The tests are skipped
  * where there is nothing to compare: the processor has no AVX2, or all of this program is compiled for AVX2. */
-#include <stddef.h>
-static size_t simd_from;
+/* Turns the processor's features on and off for the code under test. */
+static int processor_is_asked = 1;
+#define DTCI_CPU_HAS(feature) (processor_is_asked && __builtin_cpu_supports(feature))
 #define DTC_STATIC
 #define DTC_NO_FACTOR
 #define DTC_NO_SENSING
 #define DTC_NO_CIRCULANT
-#define DTC_SIMD_FROM simd_from
 #include "helpers.h"
 
 enum { PLAIN, SIMD };
-
-static unsigned has_of(int simd) {
-    simd_from = simd ? 0 : SIZE_MAX;
-    return dtci_ask(SIZE_MAX - 1);
-}
 
 static void test_scan(void **state) {
     enum { MOST = 600 };
@@ -36,7 +31,10 @@ static void test_scan(void **state) {
             memcpy(room + off, values, 4 * n);
             source.values = (const float *)(const void *)(room + off);
             source.residual = off % 2 ? residual : NULL;
-            for (simd = PLAIN; simd <= SIMD; simd++) stats[simd] = dtci_scan(&source, 0, n, has_of(simd));
+            for (simd = PLAIN; simd <= SIMD; simd++) {
+                processor_is_asked = simd;
+                stats[simd] = dtci_scan(&source, 0, n);
+            }
             assert_int_equal(stats[PLAIN].finite, stats[SIMD].finite);
             assert_memory_equal(&stats[PLAIN].min, &stats[SIMD].min, sizeof(float));
             assert_memory_equal(&stats[PLAIN].max, &stats[SIMD].max, sizeof(float));
@@ -60,7 +58,7 @@ static result run(int simd, const dtc_spec *spec, const unsigned char *values, c
     const float *from = (const float *)(const void *)values;
     dtc_info info;
     result made;
-    (void)has_of(simd);
+    processor_is_asked = simd;
     made.packet = guarded_new(bound, off);
     made.residual = guarded_new(4 * n, off);
     made.decoded = guarded_new(4 * n, off);
@@ -176,7 +174,7 @@ static void test_scales(void **state) {
                                                 made.size, workspace(100000), 100000),
                                  DTC_OK);
             for (simd = PLAIN; simd <= SIMD; simd++) {
-                (void)has_of(simd);
+                processor_is_asked = simd;
                 decode_into(decoded[simd], &sum);
             }
             CHECK(memcmp(decoded[PLAIN], decoded[SIMD], 4 * COUNT) == 0, "%s", texts[s]);

@@ -1,5 +1,5 @@
-/* What becomes of a codec that is left out: its specs are read, but neither they nor its packets, here of no values,
- * carried out. Where a codec has no packets of no values, its empty one is malformed. */
+/* What becomes of a codec that is left out: the text of a spec does not know its name, and neither its specs nor its
+ * packets, here of no values, are carried out. A codec that has no packets of no values has malformed ones here. */
 #define DTCODEC_IMPLEMENTATION
 #include "dtcodec.h"
 
@@ -20,7 +20,9 @@ static int check(dtc_codec codec, unsigned char variant, int left_out) {
     right = (dtc_inspect(packet, 12, &info) == DTC_ERROR_CODEC) == left_out &&
             (dtc_decode(NULL, 0, packet, 12, NULL, NULL, 0) == DTC_ERROR_CODEC) == left_out;
     if (codec <= DTC_QUANT) right &= dtc_inspect(packet, 12, &info) == expected;
-    right &= dtc_spec_parse(names[codec], &spec, NULL) == DTC_OK;
+    right &= dtc_spec_parse(names[codec], &spec, NULL) == (left_out ? DTC_ERROR_SPEC_CODEC : DTC_OK);
+    spec.codec = codec;
+    spec.sensing.bits = 32;
     right &= dtc_encode(&spec, packet, sizeof packet, &bytes, values, 3, scratch, sizeof scratch) == expected;
     right &= (dtc_encode_bound(&spec, 3) == 0) == left_out;
     if (!right) printf("%s is %s, and should not be\n", names[codec], left_out ? "there" : "left out");
