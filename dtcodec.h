@@ -3,7 +3,43 @@
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the dtcodec authors
  *
- * Turns float arrays into packets that are smaller than the floats and back, for any trainer over any transport.
+ * The encoder turns an array of floats into a packet that is smaller than the floats. The decoder turns the packet back
+ * into floats. Any trainer can use the packets, and any transport can carry them.
+ *
+ * CONTENTS
+ *
+ *     Manual              first use, codecs, adding packets, glossary, contracts, configuration
+ *     Wire format         head, codecs, nested packets, fields, tokens, random numbers, example packets
+ *     Declarations        statuses, specs, encoding, decoding, computing with packets, factors, circulant matrices
+ *     Implementation      present with DTCODEC_IMPLEMENTATION or DTC_STATIC only:
+ *         Compiler and SIMD
+ *         Bytes and checked arithmetic
+ *         CRC-32C
+ *         Source and sink
+ *         Scanning
+ *         Bit reader and writer
+ *         Fields
+ *         Scratch
+ *         Random numbers
+ *         Packet head
+ *         Codec interface
+ *         Huffman tokens
+ *         Bins
+ *         Hadamard transform
+ *         raw
+ *         ternary
+ *         quant
+ *         Nested packets
+ *         factor
+ *         sensing
+ *         circulant
+ *         Table of codecs
+ *         Encoding and inspecting
+ *         Decoding
+ *         Adding, scaling, multiplying
+ *         Statuses in words
+ *         Specs as text
+ *         End             #undef of every internal macro, change log
  */
 
 /* ====================================================================================================================
@@ -12,13 +48,15 @@
  *
  * FIRST USE
  *
- * In exactly one file of the program:
+ * Exactly one file of the program defines DTCODEC_IMPLEMENTATION before it includes the header:
  *
  *     #define DTCODEC_IMPLEMENTATION
  *     #include "dtcodec.h"
  *
- * and in every other one the #include alone. (Or, with DTC_STATIC defined before it, in any file: each then has a copy
- * of its own.) To send:
+ * Every other file includes the header without that macro. Instead of this, any file may define DTC_STATIC before the
+ * include; the file then has a static copy of all functions.
+ *
+ * The sender encodes:
  *
  *     dtc_spec spec;
  *     dtc_spec_parse("quant:bits=auto", &spec, NULL);
@@ -26,37 +64,48 @@
  *     void *packet = malloc(capacity), *scratch = malloc(scratch_bytes);
  *     dtc_status status = dtc_encode(&spec, packet, capacity, &bytes, gradient, count, scratch, scratch_bytes);
  *
- * and to receive:
+ * The receiver knows the count of its tensor. It compares that with the count of the packet before it allocates
+ * anything, because the packet comes from elsewhere and decode_scratch grows with the packet's count:
  *
  *     dtc_info info;
- *     status = dtc_inspect(packet, bytes, &info);
+ *     dtc_status status = dtc_inspect(packet, bytes, &info);
+ *     if (status == DTC_OK && info.count != count) status = DTC_ERROR_COUNT;
+ *     if (status != DTC_OK) return status;
  *     void *scratch = malloc(info.decode_scratch);
  *     status = dtc_decode_add(sum, count, 1.0f / workers, packet, bytes, NULL, scratch, info.decode_scratch);
  *
- * Buffers may be kept from step to step: the bound, and scratch for encoding, depend on the spec and the count alone.
+ * A program may keep its buffers from step to step. dtc_encode_bound and dtc_encode_scratch depend on the spec and the
+ * count only, but not on the seed, and neither result shrinks when the count grows.
  *
  * WHICH CODEC
  *
- *     raw         no loss as fp32; bf16 and fp16 halve the bytes with hardly any. NaN and infinity pass unchanged.
- *     ternary     1.0 to 1.6 bits a value, unbiased, noisy: for gradients, with dtc_encode_residual.
- *     quant       1 to 16 bits on a grid, entropy coded. bits=auto where you do not want to think: gradients or
- *                 parameters, about 3 to 5 bits. bits=N with a residual for less. max-error=E where every value
- *                 counts; rate=B where the bytes do; min=,max= where workers must share one grid. rotate=1,rate=B
- *                 for the least squared error without bias, at 1 to 8 bits and whatever the values are like; sparse
- *                 ones do better without.
- *     factor      matrices, rows=M, as sums of few outer products. The gradient of a dense layer is one of its deltas
- *                 and inputs: dtc_encode_factors sends those to the bit. Or the nearest matrix of a rank, with a
- *                 residual: half a bit a value where a rank of 4 stands for 392 x 784.
- *     sensing     arrays that are zero, or nearly, but for few values whose places are not known beforehand: `ratio`
- *                 measurements a value, in all of which every value of a block has its part, and from which the
- *                 decoder finds them. It sends no places, and packets of one seed and scale measure the sum of their
- *                 values when they are added. Gradients are not that sparse: there quant is better at as many bits,
- *                 and far faster.
- *     circulant   block-circulant matrices as their vectors, to the bit: for the layers of dtcodec_fft.h, whose n x n
- *                 weights are n values. Not for dense gradients: it sends the projection onto the nearest circulant
- *                 matrix, and that keeps next to nothing of them.
+ *     raw         sends the values themselves. fp32 loses nothing. bf16 and fp16 halve the bytes and round each value
+ *                 to 16 bits. NaN and infinity pass unchanged.
+ *     ternary     sends -1, 0 or 1 times a scale for each value, at random: 1.0 to 1.6 bits a value, unbiased, noisy.
+ *                 Use ternary for gradients, with dtc_encode_residual.
+ *     quant       rounds each value to a grid, at 1 to 16 bits a value, and codes the result with Huffman codes.
+ *                     bits=auto         needs no tuning, for gradients and parameters: about 3 to 5 bits a value
+ *                     bits=N            fewer bits; use it with a residual
+ *                     max-error=E       bounds the error of every value
+ *                     rate=B            bounds the bytes of the packet
+ *                     min=X,max=X       gives all workers the same grid, so that their packets can be added
+ *                     rotate=1,rate=B   has the least squared error without bias, at 1 to 8 bits a value, for any
+ *                                       distribution of the values. Sparse values need fewer bits without rotate
+ *     factor      sends a matrix (rows=M) as a sum of few outer products. dtc_encode_factors sends the gradient of a
+ *                 dense layer exactly, as the deltas and inputs of the batch. dtc_encode finds the nearest matrix of a
+ *                 given rank; use that with a residual. Rank 4 takes half a bit a value for a matrix of 392 x 784.
+ *     sensing     sends fewer measurements than there are values, `ratio` measurements a value. Each measurement is a
+ *                 sum over all values of a block, and the decoder finds the values from the measurements. Use sensing
+ *                 where most values are zero or nearly zero and the places of the others are unknown: a packet holds
+ *                 no places, so packets of one seed and one scale add up to the measurements of the sum. Gradients are
+ *                 less sparse than that: for gradients quant has less error at the same number of bits and is much
+ *                 faster.
+ *     circulant   sends a block-circulant matrix as its vectors, exactly with value=fp32. Use circulant for the layers
+ *                 of dtcodec_fft.h, which have n parameters in place of an n x n matrix. The gradient of a dense layer
+ *                 is projected to the nearest block-circulant matrix, which keeps almost nothing of it.
  *
- * Spec text is CODEC[:KEY=VALUE[,KEY=VALUE]...]. Every key can be left out:
+ * Spec text has the form CODEC[:KEY=VALUE[,KEY=VALUE]...]. Every key is optional. The default stands first, or after
+ * the equals sign:
  *
  *     raw         type=fp32|bf16|fp16
  *     ternary     clip=2.5  scale=auto|S  pack=huffman|base3
@@ -67,306 +116,522 @@
  *     circulant   value=fp32|bf16|fp16|1..16
  *     all         rows=M  seed=S  block=N  workers=K  checksum=1|0
  *
- * Of bits, rate and max-error, give one at the most; dtc_spec, below, tells what each means, and its range.
+ * At most one of bits, rate and max-error may be given. The comments of dtc_spec, below, give the meaning and the range
+ * of each key.
  *
  * ADDING PACKETS
  *
- * Packets of integers add where they are on one grid. So the workers first agree on it, by a maximum of one float a
- * tensor:
+ * Packets of integers can be added if they have the same grid. The workers agree on a grid before they encode: each
+ * worker computes how far its own grid must reach, and the maximum over the workers is the range of all of them. This
+ * exchange is one float a tensor.
+ *
+ *     quant       each worker takes max |x|
+ *     ternary     each worker takes the smaller of max |x| and 2.5 sigma
+ *     sensing     each worker takes (1.35 + 0.33 bits) sigma; all workers also use one seed
+ *
+ * where x are the worker's values, with error feedback the values plus the residual, and sigma is the root mean square
+ * of x. Then:
  *
  *     spec.workers = workers;                             room for the sum
- *     range = the largest |x| of all workers;             by any reduction; with error feedback, of x + residual
- *     spec.quant.min_given = spec.quant.max_given = 1;
- *     spec.quant.min = -range, spec.quant.max = range;    ternary.scale = range, bounded by 2.5 sigma first;
- *                                                         sensing.scale = (1.35 + 0.33 bits) sigma, one seed for all
+ *     range = maximum over all workers;                   by any reduction
+ *     spec.quant.min_given = spec.quant.max_given = 1;    ternary and sensing have one field instead of these four:
+ *     spec.quant.min = -range, spec.quant.max = range;    spec.ternary.scale = range, spec.sensing.scale = range
  *     dtc_encode_residual(&spec, packet, ...);            each worker
  *     dtc_packet_add(sum, ..., a, ..., b, ...);           anywhere, in any order
+ *     dtc_inspect(sum, sum_bytes, &info);                 the final receiver
  *     dtc_decode_add(mean, count, 1.0f / info.terms, sum, ...);
- *
- * with info what dtc_inspect tells of the sum.
  *
  * GLOSSARY
  *
  *     value       one float of the array to be sent
- *     packet      what encoding makes of an array: head, payload, checksum. It tells its own size, so that packets can
- *                 be written one after another and walked with dtc_inspect
- *     spec        how to encode; also as text
- *     bin         one interval of a quantizer, and its number
- *     scale       what a packet's integers are multiplied with
- *     block       consecutive values that share one scale; or, in sensing, their measurements (a power of two, 256 to
- *                 65536, the default); or, in circulant, a square of the matrix
- *     factors     vectors u_k and v_k of a matrix that is the sum over k < rank of u_k v_k^T
- *     residual    what has not been sent yet; added to the next values (error feedback)
- *     workers     how many packets a sum may have room for; terms: how many are in it
- *     scratch     working memory of one call, the caller's
+ *     packet      the bytes that encoding makes of one array: a head, a payload and an optional checksum. A packet
+ *                 holds its own size, so a message can be several packets in a row, and dtc_inspect finds the next one
+ *     spec        the choice of a codec and its parameters, as a dtc_spec or as text
+ *     bin         one interval of a quantizer; also the number of that interval
+ *     grid        the scale and the offset that turn the bins of a block back into values
+ *     scale       the float that the integers of a packet are multiplied with
+ *     block       ternary and quant: consecutive values that share one scale or one grid. sensing: consecutive values
+ *                 that are measured together, a power of two from 256 to 65536; by default 65536, or less for small
+ *                 arrays. circulant: one square of the matrix
+ *     factors     the vectors u_k and v_k of a matrix that is the sum over k < rank of u_k v_k^T
+ *     residual    the part of the values that earlier packets did not carry; dtc_encode_residual adds it to the next
+ *                 values (error feedback)
+ *     workers     the number of packets that a sum has room for
+ *     terms       the number of packets that a packet is the sum of; 1 for a packet that an encoder made
+ *     scratch     working memory of one call, which the caller provides
  *
  * CONTRACTS
  *
- *   - Nothing is allocated, no state is kept, nothing is read but the arguments: the same call gives the same bytes, in
- *     any thread. Random numbers are a hash of the seed and the value's index: give every tensor of every step and
- *     worker a seed of its own, or their errors are the same.
- *   - Scratch, packets and values may have any alignment. Inputs and outputs must not overlap.
- *   - On failure *packet_bytes is 0, nothing outside the stated capacity was written, and `values` and `residual` are
- *     untouched: a payload is found to be sound before the first value is written.
- *   - A NaN or an infinity to encode is DTC_ERROR_NONFINITE, but for raw without a residual, which carries it.
- *   - Empty, constant, all-zero and denormal tensors all work. Constant ones cost no payload in quant, all-zero ones
- *     none in ternary and four bytes in factor.
- *   - A packet is never larger than 4 * count + its head: what would not shrink is stored as raw fp32 (dtc_info.codec
- *     says so). With fixed-width packing (entropy=none, pack=base3) the size depends on the spec and the count alone
- *     if workers > 1, so that sums have the size of their terms.
+ * Memory and threads
+ *
+ *   - The functions allocate nothing and keep no state. Their results depend on their arguments only, in any thread:
+ *     the same call gives the same bytes.
+ *   - Scratch, packets and values may have any alignment. Inputs and outputs must not overlap, unless a function says
+ *     otherwise.
+ *   - After a failed encoding *packet_bytes is 0, `residual` is unchanged and nothing outside `capacity` was written.
+ *     After a failed decoding `values` is unchanged: a decoder checks the whole payload before it writes a value.
+ *   - Random numbers are a hash of the seed and the value's index. Give every tensor of every step and every worker a
+ *     seed of its own. Two encodings with the same seed round in the same way, and their errors do not average out.
+ *
+ * Values and sizes
+ *
+ *   - A NaN or an infinity to encode is DTC_ERROR_NONFINITE. The exception is raw without a residual, which carries
+ *     NaN and infinity.
+ *   - Empty, constant, all-zero and denormal tensors all work. For a constant tensor a quant packet with neither min,
+ *     max nor rotate holds its grids only (8 bytes a block). For an all-zero tensor a ternary packet holds its scales
+ *     only (4 bytes a block), and a factor packet holds its rank only (4 bytes).
+ *   - With fixed-width packing (bits=N,entropy=none or pack=base3) and workers > 1, the size of a packet depends on the
+ *     spec and the count only, and a sum has the size of its terms. All-zero and constant tensors then take that size,
+ *     too. With bits=auto or max-error the number of bits, and so the size, depends on the values.
+ *   - An encoder never makes a packet larger than the head, 4 * count bytes and the checksum. Where a codec would need
+ *     more, the encoder stores the values as raw fp32, and dtc_info.codec is DTC_RAW.
  *   - A packet holds at most 2^30 - 256 values.
- *   - Decoding gives the same bits on every platform, compiler, optimization and -ffast-math. Two things are the
- *     processor's: one set to flush denormals gives zeros for them, and x87 arithmetic (32-bit x86 without
- *     -mfpmath=sse) may round the sums of dtc_decode_add, and those of factor, otherwise in the last bit.
- *   - But sensing iterates in floats, which other compilers round otherwise: to some 1e-6 of a block's norm, or, where
- *     the rule that ends it falls otherwise too, to a twentieth of its error. Replicas that must stay equal should
- *     decode it once and pass on what came out. Its residual, too, is what the receiver does not see to that precision,
- *     and if it decodes by AUTO, and each packet alone: of a sum, only the linear estimate is the sum of the estimates.
- *     With a residual each step needs a seed of its own: what one seed's rows do not measure, it never does.
- *   - A rotated tensor's mean over the seeds is the tensor itself to within 1e-5 of its squared norm, if its parts are
- *     of 512 values or more; smaller ones keep something of their shape. rounding=stochastic has no such limit.
- *   - Encoding uses exactly rounded operations in a fixed order, but for rate=, which searches with the C library's
- *     log2 and exp2. What a compiler is allowed to change of that (FMA, -ffast-math) can move the last bit of a scale,
- *     or of an approximation's factors, or a value at the very border of two bins. Either way every receiver decodes
- *     the same packet to the same bits.
- *   - Decoders trust nothing in a packet. What a packet can cost is bounded by the caller's count and scratch, and
- *     linear in them; but in factor it is count * rank, which dtc_inspect tells, and less than count^1.5 / 2; and in
- *     sensing dtc_decode_options bounds the rounds.
+ *
+ * The same bits everywhere
+ *
+ *   - Decoding gives the same bits on every platform, with every compiler and every optimization, -ffast-math included.
+ *     There are three exceptions. A processor that is set to flush denormals gives zeros for denormal values. x87
+ *     arithmetic (32-bit x86 without -mfpmath=sse) may round the sums of dtc_decode_add and the values of factor
+ *     differently in the last bit. The third exception is sensing.
+ *   - sensing iterates in floats, and compilers round floats differently. Decoded values then differ by about 1e-6 of
+ *     the norm of a block. If the rounding also changes the iteration at which the decoder stops, they differ by up to
+ *     a twentieth of the decoder's error. Replicas that must stay equal should decode a sensing packet once and pass on
+ *     the decoded values.
+ *   - The residual of sensing is computed with DTC_METHOD_AUTO. It is what the receiver misses, to the precision above,
+ *     if the receiver decodes each packet alone and with DTC_METHOD_AUTO. For a sum of packets this does not hold: only
+ *     the estimate of DTC_METHOD_LINEAR of a sum is the sum of the estimates.
+ *   - sensing with a residual needs a new seed for each step. One seed always measures the same rows, and a residual
+ *     that these rows do not see would never be sent.
+ *   - Encoding uses correctly rounded operations in a fixed order. The exception is rate=, which searches with log2 and
+ *     exp2 of the C library. FMA and -ffast-math change such operations: they can change the last bit of a scale or of
+ *     a factor, and can move a value at the border of two bins to the other bin. All receivers still decode the same
+ *     packet to the same bits.
+ *   - rotate=1: over many seeds, the mean of the decoded values is the tensor, with a squared error of at most 1e-5 of
+ *     the squared norm of the tensor, if every part (see PARTS in the wire format) has 512 values or more. Smaller
+ *     parts leave a bias that depends on the distribution of the values. rounding=stochastic has no bias for parts of
+ *     any size.
+ *
+ * Packets from elsewhere
+ *
+ *   - A decoder trusts nothing in a packet. Every function that reads a payload refuses exactly the packets that
+ *     dtc_decode refuses, with the same status. dtc_inspect and dtc_packet_scale read less than the payload; their
+ *     comments say what they check.
+ *   - The caller's count and scratch bound the time and the memory that a packet can cost, and the cost is linear in
+ *     them. There are two exceptions. factor costs count * rank operations, where dtc_inspect tells the rank and the
+ *     rank is less than sqrt(count) / 2. sensing iterates, and dtc_decode_options bounds the iterations.
  *
  * CONFIGURATION
  *
- *     DTCODEC_IMPLEMENTATION     the functions, in this file
- *     DTC_STATIC                 the functions, static, in every file that defines it
- *     DTC_NO_TERNARY DTC_NO_QUANT DTC_NO_FACTOR DTC_NO_SENSING DTC_NO_CIRCULANT
- *                                leave a codec out; it is then DTC_ERROR_CODEC. raw is always there: the others store
- *                                through it. What they quantize needs quant: sensing then takes bits=32 alone
- *     DTC_NO_SIMD                leave out vector types, and what asks the processor for more than the compiler counts
- *                                on: AVX2 and the CRC instruction of x86-64. Packets and values are the same
- *     DTC_SIMD_FROM              bytes of floats from which on it is asked, each call anew: 131072, for under a
- *                                hypervisor asking takes ten microseconds and more. Elsewhere 4096 would do
+ *     DTCODEC_IMPLEMENTATION     compiles the functions in this file
+ *     DTC_STATIC                 compiles the functions as static functions in every file that defines the macro
+ *     DTC_NO_TERNARY             Each of these five macros leaves out a codec. Calls that need the codec then return
+ *     DTC_NO_QUANT               DTC_ERROR_CODEC. raw cannot be left out, because the other codecs store through it.
+ *     DTC_NO_FACTOR              factor, circulant and sensing quantize through quant: without quant, value=1..16 is
+ *     DTC_NO_SENSING             DTC_ERROR_CODEC, and sensing takes bits=32 only.
+ *     DTC_NO_CIRCULANT
+ *     DTC_NO_SIMD                leaves out vector types, and leaves out the question (__builtin_cpu_supports, on
+ *                                x86-64) whether the processor has AVX2 and the CRC-32C instruction. Without this
+ *                                macro, tensors of a few hundred values and more use what the processor has. Packets
+ *                                and values are the same with and without it.
  *
  * ====================================================================================================================
  * WIRE FORMAT, version 0
  * ====================================================================================================================
  *
- * Integers are little-endian, floats IEEE 754. A decoder refuses a packet at the first violation, with the status
- * given.
+ * Integers are little-endian, floats are IEEE 754. ceil(a / b) is the quotient rounded up, floor(a / b) rounded down.
+ * Bit 0 is the lowest bit of a byte or an integer. "The bits that hold x" is the number of binary digits of x, which is
+ * floor(log2(x)) + 1. In a product of an integer and a float, the integer is converted to a float first, exactly, and
+ * an integer 0 becomes +0.
+ *
+ * Each rule names the status of its violation, as "; STATUS" or in the last column of a table. The prefix DTC_ERROR_ is
+ * left out. A decoder refuses a packet with the status of the first violation. It checks first the head in the order of
+ * the table, then the codec's rules for HEAD and SIZE in the order of its section, then the checksum, and the payload
+ * last.
  *
  * HEAD
  *
- *     offset  size  field                                     range; else
- *     0       1     magic                                     0xd7; MAGIC
- *     1       1     codec (bits 0..3), wire version (4..7)    codec 0..5; CODEC. version 0; WIRE_VERSION
- *     2       1     flags: 1 checksum, 2 rows, 4 block,       bits 5..7 zero; HEAD
- *                   8 workers, 16 seed
- *     3       1     variant, the codec's own                  see there; HEAD
- *     4       4     count                                     at most 0x3fffff00; LIMIT
- *     8       4     packet_bytes, from magic to checksum      what the fields imply; SIZE. No more than there are;
- *                                                             TRUNCATED
- *     12      4     rows, if flagged                          1..count, and divides it; HEAD
- *     +       4     block, if flagged                         1..count-1; HEAD
- *     +       2+2   workers, terms, if flagged                2..65535, 1..workers; HEAD
- *     +       8     seed, if flagged                          not 0, and of a codec that has one; HEAD
- *     +       …     payload
- *     end-4   4     CRC-32C of all before it, if flagged      matches; CHECKSUM
+ *     offset  size  field                            allowed                                        otherwise
+ *     0       1     magic                            0xd7                                           MAGIC
+ *     1       1     bits 4..7: wire version          0                                              WIRE_VERSION
+ *                   the first 12 bytes               are there                                      TRUNCATED
+ *                   bits 0..3: codec                 0 raw, 1 ternary, 2 quant,                     CODEC
+ *                                                    3 factor, 4 sensing, 5 circulant
+ *     2       1     flags: 1 checksum, 2 rows,       bits 5..7 are zero                             HEAD
+ *                   4 block, 8 workers, 16 seed
+ *     4       4     count: values in the packet      0..0x3fffff00                                  LIMIT
+ *     8       4     packet_bytes: size from the      at least head and checksum                     SIZE
+ *                   magic to the checksum            at most the bytes that there are               TRUNCATED
+ *     12      4     rows, if flagged                 1..count, a divisor of count                   HEAD
+ *     +       4     block, if flagged                1..count - 1                                   HEAD
+ *     +       2     workers, if flagged              2..65535                                       HEAD
+ *     +       2     terms, if workers is flagged     1..workers                                     HEAD
+ *     +       8     seed, if flagged                 not 0                                          HEAD
+ *     3       1     variant                          see the codec                                  HEAD
+ *     +       …     payload                          its size: see the codec                        SIZE
+ *     end-4   4     checksum, if flagged             CRC-32C of all bytes before it                 CHECKSUM
  *
- * Without block all values are one block; without workers both are 1. Let blocks = ceil(count / block).
+ * A field that is not flagged takes no bytes, and the next field takes its place. Without rows the packet has one row,
+ * without block all values are one block, without workers both workers and terms are 1, and without seed the seed is 0.
+ * The number of blocks is ceil(count / block); the last block may be shorter. A packet without values has no blocks.
  *
- * RAW: variant 0 fp32, 1 bf16, 2 fp16; no block. The payload is the values.
+ * CRC-32C has the reflected polynomial 0x82f63b78 and starts with all bits set; all bits of its result are inverted.
  *
- * TERNARY: a value is (digit - terms) * scale. The payload is a scale (fp32, finite; PAYLOAD) a block, and by variant
+ * Codecs restrict the optional fields; HEAD:
  *
- *     0  ceil(count / 5) bytes of five digits 0..2 each: groups of 32 bytes for 160 values, in plane order: byte j is
- *        d[j] + 3 d[32+j] + 9 d[64+j] + 27 d[96+j] + 81 d[128+j]. The last group may have n < 160 values, then
- *        ceil(n / 5) bytes and that stride. A byte is at most 242; PAYLOAD. terms is 1; HEAD
- *     1  the same bytes as TOKENS of 8 bits
- *     2  FIELDS of the bits that hold 2 * workers
- *     3  nothing: every digit is terms
- *     4  TOKENS of bins that hold g digits below b = 2 * terms + 1: g is 3 of two terms, 2 of three to seven, else 1. n
- *        digits, 1280 at a time, make s = ceil(n / g) bins, j being d[j] + b d[s+j] + b^2 d[2s+j], less than b^g
- *        (PAYLOAD), of 8 bits, or, where g is 1, of those that hold 2 * workers. terms is 2 or more; HEAD. In fewer
- *        bytes than
- *     5  FIELDS as in 2
+ *     codec       rows       block                              seed             workers
+ *     raw         allowed    not allowed                        not allowed      allowed
+ *     ternary     allowed    allowed                            not allowed      at most 32767
+ *     quant       allowed    allowed                            if rotated       workers * 2^bits at most 2^24,
+ *                                                                                rotated at most 2^14
+ *     factor      required   not allowed                        not allowed      allowed
+ *     sensing     allowed    a power of two, 256..65536         allowed          allowed
+ *     circulant   required   allowed                            not allowed      allowed
  *
- * workers is at most 32767; HEAD.
+ * A build without a codec refuses its packets; CODEC.
  *
- * QUANT: variant: bits - 1 (bits 0..3), grid even (4), coding (5..6), rotated (7), which alone has a seed.
- * workers * 2^bits is at most 2^24, blocks at most count / 2; HEAD. A block has 8 bytes of grid, if it is not rotated:
+ * RAW
  *
- *     zero  step (fp32, finite), lowest (int32, |lowest| * workers <= 2^24); PAYLOAD.
- *           A field f decodes to (f + terms * lowest) * step
- *     even  offset (fp32, finite), half (fp32, finite; 0 or |offset| * workers <= 2^28 |half|); PAYLOAD.
- *           A field f decodes to terms * offset + (2 f + terms) * half
+ *     variant  payload                                          size
+ *     0        the values as fp32                               4 * count; SIZE
+ *     1        the values as bf16, the upper half of an fp32    2 * count; SIZE
+ *     2        the values as fp16, IEEE 754 binary16            2 * count; SIZE
  *
- * computed in double, where it is exact, bounded to +-FLT_MAX and rounded to fp32 once. After the grids, by coding
+ * Another variant is HEAD.
  *
- *     0  FIELDS of the bits that hold workers * (2^bits - 1)
- *     1  TOKENS of bins b = f + terms * (lowest - the least lowest of all blocks), so that equal multiples of equal
- *        steps are equal bins in every block; of as many bits as hold the largest such b, which must be at most 16;
- *        PAYLOAD. (even: b = f.)
- *     2  nothing: every f is 0
- *     3  FIELDS as in 0, where tokens were not smaller
+ * TERNARY
  *
- * Rotated, a block is cut into parts: as many of 2^16 values as there are, then one of 2^L for each bit L of the rest,
- * the largest first. There are at most count / 2 parts, bits is at least 2 unless even, and workers * 2^bits at most
- * 2^14; HEAD. Instead of grids there is a step (fp32, finite; PAYLOAD) a part. A field f is the integer
- * k = f - terms * (2^(bits-1) - 1), even: 2 f + terms - terms * 2^bits; bins are fields. A part's values are s H k
- * times step / 2^ceil(L/2): H is the Hadamard matrix of size 2^L, its element in row i and column j being 1 or -1 by
- * the parity of i & j, summed modulo 2^32 and taken as a signed integer; s is -1 where bit i % 32 of random number 2^31
- * + floor(i / 32) is set, i counting the packet's values.
+ * Each value is a digit from 0 to 2 * terms, which decodes to (digit - terms) * scale. The product is bounded to
+ * +-FLT_MAX and rounded to fp32 once.
  *
- * RANDOM NUMBERS: number i of a seed is
+ *     part of the payload    size           allowed                                      otherwise
+ *     scales                 4 * blocks     fp32, finite                                 PAYLOAD
+ *     digits                 by variant     see below                                    PAYLOAD
  *
- *     x = i * 0x9e3779b9 + low(key);  x = (x ^ x >> 16) * 0x7feb352d;
- *     x = (x ^ x >> 15) * 0x846ca68b + high(key);  x ^ x >> 16
+ *     variant  digits are stored as                      size in bytes                            terms; else HEAD
+ *     0        BYTES OF FIVE DIGITS                      ceil(count / 5); SIZE                    1
+ *     1        the bytes of variant 0, as TOKENS         1 or more, less than variant 0; SIZE     1
+ *              of 8-bit bins
+ *     2        FIELDS of the bits that hold              as FIELDS says; SIZE                     1..workers
+ *              2 * workers
+ *     3        nothing: every digit is `terms`           0; SIZE                                  1..workers
+ *     4        TOKENS of BINS OF DIGITS                  1 or more, less than variant 5; SIZE     2..workers
+ *     5        FIELDS as in variant 2                    as FIELDS says; SIZE                     1..workers
  *
- * modulo 2^32, the key's halves being those of seed + 0x9e3779b97f4a7c15 after twice x = (x ^ x >> 32) *
- * 0xd6e8feb86659fd93, and x ^ x >> 32, modulo 2^64.
+ * Another variant is HEAD. Variant 2 means fixed-width packing and variant 5 entropy coding that would not have saved
+ * bytes: a decoder reads both alike, and they differ for adding. In variants 2 and 5 a field is a digit and is at most
+ * 2 * terms; PAYLOAD.
  *
- * FACTOR: variant 0, with rows and without a block; HEAD. Let columns = count / rows. The payload is rank (uint32,
- * rank * (rows + columns) < count; HEAD) and, unless that is 0, u, rank x rows, and v, rank x columns, as NESTED
- * packets (no room for two; SIZE). Value [i][j] is the sum, in double, over k = 0, 1, … of u[k][i] * v[k][j], which is
- * exact there; rounded to fp32 once and bounded to +-FLT_MAX.
+ * BYTES OF FIVE DIGITS: the digits, 0..2 each, stand in groups of 160 digits and 32 bytes. With d the digits of a
+ * group, byte j is d[j] + 3 d[32+j] + 9 d[64+j] + 27 d[96+j] + 81 d[128+j]. If the last group has n < 160 digits, it
+ * has s = ceil(n / 5) bytes, and byte j is d[j] + 3 d[s+j] + 9 d[2s+j] + 27 d[3s+j] + 81 d[4s+j]. Encoders set digits
+ * beyond the end to 1, and decoders ignore them. A byte is at most 242; PAYLOAD.
  *
- * SENSING: variant 0; block a power of two, 256..65536; without it, it is taken to be 65536, or the least power of two
- * that holds the count, if that is less. The payload is m (uint32, 1..block; HEAD), and as one NESTED packet, which has
- * the workers and terms of the head, the measurements of one block after the other. n values x have ceil(n m / block)
- * measurements. N is the least power of two that holds n; but if m = block, what is left of the array after its whole
- * blocks is cut as rotated parts are, into blocks of its own. Let s be x with the seed's signs, as in rotation, and
- * zeros up to N. The measurements are a choice of the N sums over j of s[j] (-1)^(ones in i AND j), divided by sqrt(N),
- * in ascending i: with `left` of them still to be chosen, i is one if floor(r (N - i) / 2^32) < left, where r is the
- * seed's random number 0xc0000000 + i.
+ * BINS OF DIGITS: a bin holds g digits of base b = 2 * terms + 1. The digits stand in groups of 1280, and the last
+ * group may be shorter. A group of n digits d has s = ceil(n / g) bins, and bin j is d[j] + b d[s+j] + b^2 d[2s+j],
+ * with as many summands as g says. Encoders set digits beyond the end to `terms`, and decoders ignore them. A bin is
+ * less than b^g; PAYLOAD.
  *
- * CIRCULANT: variant 0, with rows; HEAD. A matrix of rows x columns is cut into blocks of b x b, of which the last may
- * reach beyond it, b being block, or without it the larger of rows and columns. Their vectors are v values c, v =
- * ceil(rows / b) * ceil(columns / b) * b, one row of blocks after the other; v + 3 <= count; HEAD. The payload, of 12
- * to 4 * count bytes (SIZE), is the NESTED packet of the c. At row i and column j of a block stands its c[(i - j) mod
- * b].
+ *     terms    g    bits of a bin
+ *     2        3    8
+ *     3..7     2    8
+ *     8..      1    the bits that hold 2 * workers
  *
- * NESTED: whole packets of raw or quant, not rotated, without checksum, rows or seed, and in factor and circulant
- * without workers; of as many values as their place takes, none of which is NaN or infinite. Any violation in them is
- * PAYLOAD.
+ * QUANT
  *
- * FIELDS are unsigned integers of N bits, 256 to a group. A group's fields are cut into parts of 8, 4, 2 and 1 bits (as
- * many eights as N holds, then at most one of each), low bits first. Each part of p bits fills 32 p bytes, in plane
- * order: byte j holds the parts of elements j, 32p + j, 2*32p + j, … from its low bits up. What is left after the last
- * whole group is a bit stream of N bits each, low bits first, its last byte filled up with zeros; PAYLOAD.
+ *     bits of the variant    meaning
+ *     0..3                   bits - 1
+ *     4                      the grid: 0 zero, 1 even
+ *     5..6                   coding, see below
+ *     7                      1 if the packet is rotated
  *
- * TOKENS are Huffman-coded bins, n of them, in 1 stream if n < 4096, else in 4 of ceil(n / 4) bins each, the last one
- * shorter. All bits stand low first.
+ * Without rotation there are at most floor(count / 2) blocks; HEAD. Rotated packets have rules of their own, below.
  *
- *     size  field
- *     2     mode, the commonest bin                           below 2^bits
- *     1     value precision (bits 0..3), run precision (4..7)
- *     2     values, 2 or more                                 values * runs <= 4096
- *     2     runs, 1 or more; 0: pairs                         pairs: values * values <= 4096, run precision 0
- *     4     bytes of each stream but the last
- *     …     lengths of values * runs codes, to the end of a byte
- *     …     streams, each to the end of a byte
+ *     part of the payload    size            content
+ *     grids                  8 * blocks      one grid a block
+ *     fields                 by coding       one field f a value, from 0 to terms * (2^bits - 1)
  *
- * With a precision p, an integer m below 2^(p+1) is its own class and has no extra bits. A larger one, shifted down by
- * s so that it lies in [2^p, 2^(p+1)), is of class s 2^p + (m >> s), and its s low bits are the extra bits. A token is
- * a run of r modes followed by one bin b. Its symbol is class(r) * values + v, where v is 0 for the mode, and else,
- * with c = class(|b - mode|), 2c above the mode and 2c - 1 below it. After the symbol's code follow the extra bits of
- * r, then those of |b - mode|, the latter inverted below the mode. A stream ends with a token's bin, in its last byte,
- * the rest of which is zero.
+ *     grid    offset  field               allowed                                                otherwise
+ *     zero    0       step (fp32)         finite                                                 PAYLOAD
+ *             4       lowest (int32)      |lowest| * workers is at most 2^24                     PAYLOAD
+ *     even    0       offset (fp32)       finite                                                 PAYLOAD
+ *             4       half (fp32)         finite; 0, or |offset| * workers is at most            PAYLOAD
+ *                                         2^28 |half|
  *
- * In pairs a token is two bins a, b instead: its symbol is v(a) * values + v(b), then come the extra bits of a, then
- * those of b. Where a stream has an odd number of bins, its last token's second one is the mode, and is left out.
+ * The comparison of |offset| * workers with 2^28 |half| is exact, also where the processor flushes denormals.
  *
- * Code lengths are 1..15, or 0 for a symbol that does not occur, and make a complete canonical code (RFC 1951, 3.2.2;
- * the code's first bit stands lowest). Each is written as one of
+ *     grid    a field f decodes to
+ *     zero    0 + (f + terms * lowest) * step
+ *     even    terms * offset + (2 f + terms) * half
  *
- *     0                 the same as the last that was not zero (at first: 8)
- *     1 0 b             one more (b = 0) or one less (b = 1) than that
- *     1 1 0 llll        l
- *     1 1 1 z×0 1 x…x   zero, n times, n = 2^z + x, x of z bits
+ * Decoders compute this in double, where it is exact, bound it to +-FLT_MAX and round it to fp32 once. In the grid zero
+ * the sum with 0 makes a product of -0, which a negative step gives, +0.
  *
- * Any violation in tokens is PAYLOAD.
+ *     coding  fields are stored as                                                size in bytes
+ *     0       FIELDS of the bits that hold workers * (2^bits - 1)                 as FIELDS says; SIZE
+ *     1       TOKENS of bins b, see below                                         1 or more, and count is not 0; SIZE
+ *     2       nothing: every f is 0                                               0; SIZE
+ *     3       FIELDS as in coding 0                                               as FIELDS says; SIZE
  *
- * EXAMPLES, each with the spec and the values that make it
+ * Coding 0 means fixed-width packing and coding 3 entropy coding that would not have saved bytes: a decoder reads both
+ * alike, and they differ for adding. In codings 0 and 3 a field is at most terms * (2^bits - 1); PAYLOAD.
+ *
+ * In coding 1 a bin of the grid even is b = f. A bin of the grid zero is b = f + terms * (lowest - L), where L is the
+ * least lowest of all blocks; so equal multiples of equal steps have equal bins in every block. TOKENS have the bits
+ * that hold terms * (M - L + 2^bits - 1), where M is the largest lowest of all blocks; for the grid even, M - L is 0.
+ * These are at most 16 bits; PAYLOAD. The field f that a bin and the lowest of its own block give is not negative and
+ * at most terms * (2^bits - 1); PAYLOAD.
+ *
+ * ROTATED QUANT
+ *
+ * Each block is cut into PARTS. There are at most floor(count / 2) parts in the packet; HEAD. bits is at least 2 if the
+ * grid is zero; HEAD. In place of grids, the payload begins with one step (fp32, finite; PAYLOAD) a part, 4 bytes each.
+ * The fields follow, with the same codings and the same range; in coding 1 a bin is the field itself, and TOKENS have
+ * the bits that hold terms * (2^bits - 1). A field f stands for an integer k:
+ *
+ *     grid    k
+ *     zero    f - terms * (2^(bits-1) - 1)
+ *     even    2 f + terms - terms * 2^bits
+ *
+ * For a part of 2^L values with the integers k, value i of the part is the integer sign * (H k)[i] times the float
+ * step / 2^ceil(L / 2), where
+ *
+ *   - H is the Hadamard matrix of size 2^L: the element in row i and column j is 1 if i & j has an even number of ones,
+ *     else -1;
+ *   - H k is summed in integers; no sum leaves the range of int32;
+ *   - sign is the sign of the value (see RANDOM NUMBERS).
+ *
+ * Decoders compute the product in double, where it is exact, bound it to +-FLT_MAX and round it to fp32 once.
+ *
+ * PARTS: an array of n values is cut into as many parts of 2^16 values as fit; the rest is cut into one part of 2^L
+ * values for each bit L that is set in its number of values, the largest part first.
+ *
+ * RANDOM NUMBERS
+ *
+ * Random number i of a seed is computed as follows, with operators that bind as in C. The key is computed modulo 2^64,
+ * x modulo 2^32:
+ *
+ *     key = seed + 0x9e3779b97f4a7c15
+ *     key = (key ^ key >> 32) * 0xd6e8feb86659fd93
+ *     key = (key ^ key >> 32) * 0xd6e8feb86659fd93
+ *     key = key ^ key >> 32
+ *     x = i * 0x9e3779b9 + (bits 0..31 of key)
+ *     x = (x ^ x >> 16) * 0x7feb352d
+ *     x = (x ^ x >> 15) * 0x846ca68b + (bits 32..63 of key)
+ *     x = x ^ x >> 16
+ *
+ * The sign of value i, where i counts the values of the whole packet from 0, is -1 if bit i % 32 of random number
+ * 2^31 + floor(i / 32) is set, else 1.
+ *
+ * FACTOR
+ *
+ * With columns = count / rows, the payload is
+ *
+ *     offset  size  field                                 allowed                                        otherwise
+ *             1     variant, in the head                  0                                              HEAD
+ *                   the payload                           has 4 bytes or more                            SIZE
+ *     0       4     rank (uint32)                         rank * (rows + columns) < count                HEAD
+ *     4       p     u: rank x rows values, NESTED         p >= 12                                        SIZE
+ *     4 + p   …     v: rank x columns values, NESTED      12 bytes or more are left for v                SIZE
+ *                                                         v ends with the payload                        PAYLOAD
+ *
+ * With rank 0 the payload ends after the rank; SIZE. With another rank the payload has 16 bytes or more; SIZE. p is the
+ * packet_bytes of u, which stands at offset 12 of the payload. u and v are row-major.
+ *
+ * Value [i][j] is the sum over k = 0, 1, … of u[k][i] * v[k][j]. The products are exact in double. The sum is computed
+ * in double: it starts with the product of k = 0 and adds the others in ascending order. The result is rounded to fp32
+ * once and bounded to +-FLT_MAX. With rank 0 all values are 0.
+ *
+ * SENSING
+ *
+ *     offset  size  field                                 allowed                                        otherwise
+ *             1     variant, in the head                  0                                              HEAD
+ *             4     count, in the head                    not 0                                          HEAD
+ *                   the payload                           has 4 bytes or more                            SIZE
+ *     0       4     m (uint32): measurements of a block   1..block                                       HEAD
+ *     4       …     the measurements, NESTED,             ends with the payload                          PAYLOAD
+ *                   with the workers and terms of
+ *                   the head
+ *
+ * Without a flagged block, block is 65536, or the least power of two that is not below count, if that is less. The
+ * measurements stand in the order of the blocks. The last block may have fewer than `block` values; but if m = block,
+ * the values of a last, shorter block are cut into PARTS, and each part is a block of its own. A block of n values has
+ * ceil(n m / block) measurements.
+ *
+ * Let N be the least power of two that is not below n. Let s be the n values of the block, each times the sign of its
+ * index in the packet (see RANDOM NUMBERS), with zeros after them up to N values. Row i < N yields the sum over j of
+ * s[j] (-1)^(number of ones in i & j), divided by sqrt(N). The measurements of a block are the sums of the chosen rows,
+ * in ascending order of i. Rows are chosen in that order, too: while `left` rows are still to be chosen, row i is
+ * chosen if floor(r (N - i) / 2^32) < left, where r is random number 0xc0000000 + i of the seed. A decoder is free in
+ * how it finds values from the measurements.
+ *
+ * CIRCULANT
+ *
+ * A matrix of rows x columns is cut into blocks of b x b elements, where b is the block of the head, or the larger of
+ * rows and columns without one. Blocks at the right and the lower border may reach beyond the matrix. Each block has a
+ * vector c of b values: the element at row i and column j of the block is c[(i - j) mod b].
+ *
+ *     offset  size  field                                 allowed                                        otherwise
+ *             1     variant, in the head                  0                                              HEAD
+ *                   v = ceil(rows / b) *                  v + 3 <= count                                 HEAD
+ *                   ceil(columns / b) * b
+ *                   the payload                           has 12 to 4 * count bytes                      SIZE
+ *     0       …     v values: all vectors, one row of     ends with the payload                          PAYLOAD
+ *                   blocks after the other, NESTED
+ *
+ * NESTED packets are whole packets inside the payload of another packet:
+ *
+ *     rule                                                                                               otherwise
+ *     the head is valid, as in HEAD, and no checksum, rows or seed is flagged                            PAYLOAD
+ *     count is the number of values that the place takes                                                 PAYLOAD
+ *     in sensing, workers and terms are those of the packet around it; else both are 1                   PAYLOAD
+ *     the codec is raw, or quant that is not rotated, and follows its own rules                          PAYLOAD
+ *     no value is NaN or infinite                                                                        PAYLOAD
+ *
+ * A build without quant refuses nested packets of quant; CODEC.
+ *
+ * FIELDS are unsigned integers of N bits each. Groups of 256 fields come first, and the fields that are left follow.
+ *
+ * In a group each field is cut into parts: as many parts of 8 bits as N holds, then at most one part of 4, of 2 and of
+ * 1 bits. The lowest bits of the field are the first part. The first parts of all 256 fields come first, then all
+ * second parts, and so on. The parts of p bits of a group fill s = 32 p bytes: byte j holds the parts of the fields j,
+ * s + j, 2s + j, …, from its lowest bits up.
+ *
+ * The fields that are left after the last whole group are a stream of N bits each, the lowest bits first. The stream
+ * fills each byte from its lowest bit up, and ends with zeros up to a whole byte; PAYLOAD.
+ *
+ * TOKENS are n bins below 2^bits, Huffman-coded. The codec gives n and bits. The bins are in 1 stream if n < 4096, else
+ * in 4 streams of ceil(n / 4) bins each, of which the last one is shorter. Bits fill each byte from the lowest bit up.
+ * Every violation is PAYLOAD.
+ *
+ *     offset  size               field                                         allowed
+ *     0       2                  mode, the commonest bin                       below 2^bits
+ *     2       1                  value precision (bits 0..3)                   with pairs, run precision is 0
+ *                                run precision (bits 4..7)
+ *     3       2                  values: number of value symbols               2 or more
+ *     5       2                  runs: number of classes of runs; 0: pairs     values * runs, or with pairs
+ *                                                                              values * values, is at most 4096
+ *     7       4 * (streams-1)    bytes of each stream but the last             no more bytes than there are
+ *     +       …                  CODE LENGTHS, to the end of a byte            of the symbols, see below
+ *     +       …                  the streams, each to the end of a byte        the last one ends with the payload
+ *
+ * CLASSES: with a precision p, an integer m < 2^(p+1) is of class m and has no extra bits. A larger m is shifted down
+ * by the s that brings m >> s into [2^p, 2^(p+1)): m is of class s 2^p + (m >> s), and its s low bits are its extra
+ * bits. The classes floor(values / 2), at the value precision, and runs - 1, at the run precision and without pairs,
+ * are classes of integers below 2^16.
+ *
+ * The value symbol v of a bin b is 0 if b is the mode. Otherwise, with c the class of |b - mode| at the value
+ * precision, v is 2c above the mode and 2c - 1 below it.
+ *
+ *     without pairs    A token is a run of r bins that are the mode, followed by one bin b. Its symbol is
+ *                      class(r) * values + v(b). The code of the symbol is followed by the extra bits of r, then by
+ *                      those of |b - mode|, which are inverted if b is below the mode. A token does not reach into the
+ *                      next stream: the last bin of a stream is the bin b of its last token.
+ *     pairs            A token is two bins a and b. Its symbol is v(a) * values + v(b). The code of the symbol is
+ *                      followed by the extra bits of |a - mode|, then by those of |b - mode|, each inverted if its bin
+ *                      is below the mode. If a stream has an odd number of bins, the bin b of its last token is the
+ *                      mode and is not one of the n bins.
+ *
+ * Every decoded bin is below 2^bits. Each stream ends in the last byte that it has, and the bits after its last token
+ * are zero.
+ *
+ * CODE LENGTHS: the lengths of all values * runs symbols (with pairs, values * values), in the order of the symbols. A
+ * length is 1..15, or 0 for a symbol that does not occur. The lengths make a complete canonical code (RFC 1951, section
+ * 3.2.2), so at least two symbols have a code. The first bit of a code stands lowest. The lengths are written as a
+ * sequence of the items below. The bits of an item are listed in the order in which they are written, and the lowest
+ * bit of a number comes first. "Last" is the length that was written last and is not 0; at the start it is 8. After the
+ * items, zeros fill the last byte.
+ *
+ *     0                 one length, the same as last
+ *     1 0 b             one length, last + 1 (b = 0) or last - 1 (b = 1)
+ *     1 1 0 llll        one length l
+ *     1 1 1 z×0 1 x…x   n lengths of 0, n = 2^z + x; z×0 are z zeros, and x has z bits
+ *
+ * EXAMPLES
+ *
+ * Each example begins with the spec and the values that dtc_encode makes the packet of. Each line gives bytes in hex
+ * and their meaning. Where decoding does not give the encoded values back, the last line gives the decoded values.
  *
  * PACKET raw:type=bf16 : 1 -2 0.5
- *   d7 00 01 01 | magic; raw, version 0; with a checksum; bf16
+ *   d7 00 01 01 | magic; raw, version 0; checksum flagged; variant 1, bf16
  *   03 00 00 00 | count
  *   16 00 00 00 | packet_bytes
  *   80 3f 00 c0 00 3f | values
  *   5c 6c e8 f9 | checksum
  *
  * PACKET ternary:pack=base3,seed=7 : 1 -1 1 -1 0 0 1
- *   d7 01 01 00 | magic; ternary; with a checksum; five digits a byte
+ *   d7 01 01 00 | magic; ternary; checksum flagged; variant 0, five digits a byte
  *   07 00 00 00 | count
  *   16 00 00 00 | packet_bytes
  *   00 00 80 3f | scale 1
- *   98 75 | digits 2 2 1 2 1 and 0 0 1 1 1: of values 0 2 4 6 and 1 3 5, the last ones' fill being 1
+ *   98 75 | digits 2 2 1 2 (1) of the values 0 2 4 6, and digits 0 0 1 (1) (1) of the values 1 3 5; (1) fills up
  *   bf 17 ce c1 | checksum
  *
  * PACKET quant:bits=3,entropy=none : -3 -2 -1 0 1 2 3 4
- *   d7 02 01 02 | magic; quant; with a checksum; 3 bits, grid zero, fields
+ *   d7 02 01 02 | magic; quant; checksum flagged; 3 bits, grid zero, coding 0 (FIELDS)
  *   08 00 00 00 | count
  *   1b 00 00 00 | packet_bytes
  *   00 00 80 3f fd ff ff ff | step 1, lowest -3
- *   88 c6 fa | 0 1 2 3 4 5 6 7, three bits each
+ *   88 c6 fa | fields 0 1 2 3 4 5 6 7, three bits each
  *   de 00 4c cd | checksum
  *
  * PACKET quant:bits=4 : 7 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 -8 0 0 0 0 0 0 0 0 0 0
- *   d7 02 01 23 | magic; quant; with a checksum; 4 bits, grid zero, tokens
+ *   d7 02 01 23 | magic; quant; checksum flagged; 4 bits, grid zero, coding 1 (TOKENS)
  *   20 00 00 00 | count
  *   27 00 00 00 | packet_bytes
  *   00 00 80 3f f8 ff ff ff | step 1, lowest -8
- *   08 00 0f | mode 8; values exact, runs not coded
- *   10 00 01 00 | 16 values, 1 run
- *   8b 63 03 | lengths: 1, thirteen 0, 2, 2; so 0 is coded 0, 7 is 10 and -8 is 11
- *   01 00 c0 00 00 | 10, twenty times 0, 11, ten times 0
+ *   08 00 0f | mode 8; value precision 15, so every distance is its own class; run precision 0
+ *   10 00 01 00 | values 16, runs 1: every run has length 0
+ *   8b 63 03 | code lengths 1, thirteen times 0, 2, 2: value 0 has the code 0, value 7 has 10, value -8 has 11
+ *   01 00 c0 00 00 | the codes 10, twenty times 0, 11, ten times 0
  *   9d 28 e3 96 | checksum
  *
  * PACKET quant:rotate=1,bits=3,entropy=none,seed=9 : 8 0 0 0 0 0 0 0
- *   d7 02 11 82 | magic; quant; with a checksum and a seed; 3 bits, grid zero, fields, rotated
+ *   d7 02 11 82 | magic; quant; checksum and seed flagged; 3 bits, grid zero, coding 0 (FIELDS), rotated
  *   08 00 00 00 | count
  *   1f 00 00 00 | packet_bytes
  *   09 00 00 00 00 00 00 00 | seed 9
- *   ab aa aa 3f | step 4/3 of the one part; over 2^ceil(3/2) it is 1/3
- *   b6 6d db | 6, eight times, three bits each: k = 3. Of H k the first is 24 and the others 0
+ *   ab aa aa 3f | step 4/3 of the only part, L = 3; step / 2^ceil(L / 2) is 1/3
+ *   b6 6d db | field 6, eight times, three bits each: every k is 3; H k is 24 0 0 0 0 0 0 0
  *   70 f5 d8 73 | checksum
  *
  * PACKET quant : 2.5 2.5 2.5
- *   d7 02 01 45 | magic; quant; with a checksum; 6 bits, grid zero, constant
+ *   d7 02 01 45 | magic; quant; checksum flagged; 6 bits, grid zero, coding 2 (every field is 0)
  *   03 00 00 00 | count
  *   18 00 00 00 | packet_bytes
  *   00 00 20 40 01 00 00 00 | step 2.5, lowest 1
  *   f3 af e3 79 | checksum
  *
  * PACKET factor:rank=1,rows=4,value=bf16 : 4 4 -4 4 4 4 -4 4 -4 -4 4 -4 4 4 -4 4
- *   d7 03 03 00 | magic; factor; with a checksum and rows
+ *   d7 03 03 00 | magic; factor; checksum and rows flagged
  *   10 00 00 00 | count
  *   40 00 00 00 | packet_bytes
  *   04 00 00 00 | rows
  *   01 00 00 00 | rank
- *   d7 00 00 01 04 00 00 00 14 00 00 00 | a packet of raw, bf16, of 4 values
+ *   d7 00 00 01 04 00 00 00 14 00 00 00 | head of nested u: raw, bf16, 4 values, 20 bytes
  *   00 40 00 40 00 c0 00 40 | u_0: 2 2 -2 2
- *   d7 00 00 01 04 00 00 00 14 00 00 00 | and another
+ *   d7 00 00 01 04 00 00 00 14 00 00 00 | head of nested v: the same
  *   00 40 00 40 00 c0 00 40 | v_0: 2 2 -2 2
  *   ff 79 0b 3c | checksum
  *
  * PACKET sensing:ratio=0.5,bits=32,seed=2 : 0 0 0 0 0 8 0 0 0 0 0 0 0 0 0 0
- *   d7 04 11 00 | magic; sensing; with a checksum and a seed
+ *   d7 04 11 00 | magic; sensing; checksum and seed flagged
  *   10 00 00 00 | count
  *   48 00 00 00 | packet_bytes
- *   02 00 00 00 00 00 00 00 | seed
- *   08 00 00 00 | measurements of a block
- *   d7 00 00 00 08 00 00 00 2c 00 00 00 | nested: raw, of 8 values
+ *   02 00 00 00 00 00 00 00 | seed 2
+ *   08 00 00 00 | m: 8 measurements of a block; the block has 16 values
+ *   d7 00 00 00 08 00 00 00 2c 00 00 00 | head of the nested packet: raw, fp32, 8 values, 44 bytes
  *   00 00 00 c0 00 00 00 40 00 00 00 c0 00 00 00 c0 | -2 2 -2 -2
  *   00 00 00 40 00 00 00 c0 00 00 00 40 00 00 00 c0 | 2 -2 2 -2
  *   4d f3 12 b0 | checksum
  *   VALUES 1 1 -0 0 2 4 -1 1 1 -1 0 -2 0 -0 1 -1
  *
  * PACKET circulant:rows=3 : 1 3 2 2 1 3 3 2 1
- *   d7 05 03 00 | magic; circulant; with a checksum and rows
+ *   d7 05 03 00 | magic; circulant; checksum and rows flagged
  *   09 00 00 00 | count
  *   2c 00 00 00 | packet_bytes
  *   03 00 00 00 | rows
- *   d7 00 00 00 03 00 00 00 18 00 00 00 | a packet of its own: raw fp32, 3 values, 24 bytes
- *   00 00 80 3f 00 00 00 40 00 00 40 40 | 1 2 3, the first column, and down each wrapped diagonal
+ *   d7 00 00 00 03 00 00 00 18 00 00 00 | head of the nested packet: raw, fp32, 3 values, 24 bytes
+ *   00 00 80 3f 00 00 00 40 00 00 40 40 | the vector 1 2 3: the first column of the matrix
  *   fe ac 96 f9 | checksum
  */
 
@@ -384,10 +649,10 @@
 #define DTC_VERSION_MINOR 2
 #define DTC_VERSION_PATCH 0
 
-#define DTC_WIRE_VERSION 0 /* counted apart from the library's version; 0 may still change */
+#define DTC_WIRE_VERSION 0 /* independent of the library's version; wire version 0 may still change */
 
 #if defined(DTC_STATIC) && defined(__cplusplus)
-#define DTC_API inline /* with external linkage, which a C++20 module can export */
+#define DTC_API inline /* external linkage: a C++20 module can export these functions, but no static ones */
 #elif defined(DTC_STATIC)
 #define DTC_API static inline
 #else
@@ -398,7 +663,7 @@
 extern "C" {
 #endif
 
-/* Which codec made a packet. The numbers are on the wire. */
+/* The codec of a spec or a packet. The wire format uses these numbers. */
 typedef enum dtc_codec {
     DTC_RAW = 0,
     DTC_TERNARY = 1,
@@ -408,54 +673,55 @@ typedef enum dtc_codec {
     DTC_CIRCULANT = 5
 } dtc_codec;
 
-/* What a call found. The numbers are pinned, ten to a group; dtc_status_string says each in words. */
+/* The result of a call. The numbers never change; there are ten for each group. dtc_status_string gives a text for each
+ * status. */
 typedef enum dtc_status {
     DTC_OK = 0,
 
     /* misuse: the call itself is wrong */
-    DTC_ERROR_ARGUMENT = 10,   /* a null pointer, a count past 2^30 - 256, or a weight that is not finite */
-    DTC_ERROR_SPEC = 11,       /* a field of dtc_spec is out of its range */
-    DTC_ERROR_COUNT = 12,      /* the caller's count is not the packet's */
+    DTC_ERROR_ARGUMENT = 10,   /* a null pointer, a count above 2^30 - 256, or a weight that is not finite */
+    DTC_ERROR_SPEC = 11,       /* a field of dtc_spec is out of its range, or excludes another field */
+    DTC_ERROR_COUNT = 12,      /* the caller's count or shape is not the packet's */
     DTC_ERROR_SPEC_CODEC = 13, /* spec text: no such codec */
-    DTC_ERROR_SPEC_KEY = 14,   /* spec text: no such key, or not for this codec, or given twice */
-    DTC_ERROR_SPEC_VALUE = 15, /* spec text: not a value of this key, or out of its range */
+    DTC_ERROR_SPEC_KEY = 14,   /* spec text: no such key for this codec, given twice, or excluded by another key */
+    DTC_ERROR_SPEC_VALUE = 15, /* spec text: the value is not one of this key, or out of its range */
 
     /* capacity: a buffer is too small */
-    DTC_ERROR_CAPACITY = 20,
-    DTC_ERROR_SCRATCH = 21,
+    DTC_ERROR_CAPACITY = 20, /* the output does not fit into its capacity */
+    DTC_ERROR_SCRATCH = 21,  /* the scratch is smaller than the call needs */
 
     /* malformed packet */
-    DTC_ERROR_TRUNCATED = 30, /* fewer bytes than the packet says it has */
-    DTC_ERROR_MAGIC = 31,     /* not a dtcodec packet */
+    DTC_ERROR_TRUNCATED = 30, /* there are fewer bytes than the head says */
+    DTC_ERROR_MAGIC = 31,     /* the first byte is not that of a dtcodec packet */
     DTC_ERROR_HEAD = 32,      /* a field of the head is out of its range */
-    DTC_ERROR_SIZE = 33,      /* the packet's size is not the one its head implies, or bytes follow it */
-    DTC_ERROR_CHECKSUM = 34,
-    DTC_ERROR_PAYLOAD = 35, /* the payload is not one that an encoder makes */
+    DTC_ERROR_SIZE = 33,      /* the packet's size is not the one that its head implies, or bytes follow the packet */
+    DTC_ERROR_CHECKSUM = 34,  /* the bytes of the packet do not have the packet's checksum */
+    DTC_ERROR_PAYLOAD = 35,   /* the payload breaks a rule of the wire format */
 
     /* unsupported */
-    DTC_ERROR_WIRE_VERSION = 40,
-    DTC_ERROR_CODEC = 41, /* this codec is unknown, left out of this build, or not the one that the call is for */
+    DTC_ERROR_WIRE_VERSION = 40, /* the packet has another wire version than this library */
+    DTC_ERROR_CODEC = 41,        /* the codec is unknown, left out of this build, or not the one that the call is for */
 
     /* numeric */
-    DTC_ERROR_NONFINITE = 50, /* a value to encode is NaN or infinite */
+    DTC_ERROR_NONFINITE = 50, /* a value to encode is NaN or infinite, or a sum or multiple does not fit its type */
 
-    /* caller's limit */
-    DTC_ERROR_LIMIT = 60, /* the packet needs more than this machine or the options allow */
+    /* limit */
+    DTC_ERROR_LIMIT = 60, /* the packet's count is above 2^30 - 256, or an FFT library made no plan (dtcodec_fft.h) */
 
-    /* incompatible packets: their sum would not be exact, or no packet */
-    DTC_ERROR_INCOMPATIBLE = 70,         /* the sum would be larger than the values themselves */
-    DTC_ERROR_INCOMPATIBLE_CODEC = 71,   /* of different codecs */
-    DTC_ERROR_INCOMPATIBLE_COUNT = 72,   /* of different counts */
-    DTC_ERROR_INCOMPATIBLE_SHAPE = 73,   /* of different rows, or numbers of measurements */
-    DTC_ERROR_INCOMPATIBLE_BLOCK = 74,   /* of different blocks */
-    DTC_ERROR_INCOMPATIBLE_SEED = 75,    /* rotated, or measured, by different seeds */
-    DTC_ERROR_INCOMPATIBLE_GRID = 76,    /* of different scales, steps, or bits */
-    DTC_ERROR_INCOMPATIBLE_PACKING = 77, /* of different types, or one of fixed width and one entropy coded */
-    DTC_ERROR_INCOMPATIBLE_WORKERS = 78, /* of different workers */
-    DTC_ERROR_TERMS = 79                 /* together they are sums of more packets than `workers` has room for */
+    /* two packets that cannot be added */
+    DTC_ERROR_INCOMPATIBLE = 70,         /* factor: the sum's factors would be no smaller than the matrix */
+    DTC_ERROR_INCOMPATIBLE_CODEC = 71,   /* the codecs differ */
+    DTC_ERROR_INCOMPATIBLE_COUNT = 72,   /* the counts differ */
+    DTC_ERROR_INCOMPATIBLE_SHAPE = 73,   /* the rows differ, or in sensing the measurements of a block */
+    DTC_ERROR_INCOMPATIBLE_BLOCK = 74,   /* the blocks differ */
+    DTC_ERROR_INCOMPATIBLE_SEED = 75,    /* the seeds of rotation or of measuring differ */
+    DTC_ERROR_INCOMPATIBLE_GRID = 76,    /* the scales, steps, offsets or bits differ */
+    DTC_ERROR_INCOMPATIBLE_PACKING = 77, /* the types differ, or only one packet has fixed-width packing */
+    DTC_ERROR_INCOMPATIBLE_WORKERS = 78, /* the workers differ */
+    DTC_ERROR_TERMS = 79                 /* the sum would have more terms than workers */
 } dtc_status;
 
-/* One sentence on a status: what was wrong and what to do. Never NULL; static storage. */
+/* Returns one sentence that says what a status means and what to do. The text is never NULL and has static storage. */
 DTC_API const char *dtc_status_string(dtc_status status);
 
 typedef enum dtc_type { DTC_TYPE_FP32 = 0, DTC_TYPE_BF16 = 1, DTC_TYPE_FP16 = 2 } dtc_type;
@@ -464,227 +730,279 @@ typedef enum dtc_rounding { DTC_ROUNDING_NEAREST = 0, DTC_ROUNDING_STOCHASTIC = 
 typedef enum dtc_entropy { DTC_ENTROPY_HUFFMAN = 0, DTC_ENTROPY_NONE = 1 } dtc_entropy;
 typedef enum dtc_grid { DTC_GRID_ZERO = 0, DTC_GRID_EVEN = 1 } dtc_grid;
 
-/* How factors and vectors are held in a packet: as floats of a type, or, where bits is 1..16, quantized to 2^bits
- * bins. */
+/* How a packet holds factors and circulant vectors: as floats of `type` if bits is 0, or quantized to 2^bits bins if
+ * bits is 1..16 and type is 0. */
 typedef struct dtc_value {
     dtc_type type;
     int bits;
 } dtc_value;
 
-/* How to encode. All-zero fields mean defaults; the ranges below are of fields that are not zero. */
+/* How to encode. A field of 0 stands for its default. The ranges in the comments are those of fields that are not 0. */
 typedef struct dtc_spec {
     dtc_codec codec;
-    uint64_t seed;    /* of the stochastic codecs; give every encoded tensor its own */
-    size_t rows;      /* shape: count = rows * columns, rows divides count; 0: a vector */
-    size_t block;     /* values that share one scale; 0: the whole tensor. circulant: rows, and columns, of a block; 0:
-                       * the larger of the matrix's rows and columns */
-    uint32_t workers; /* room for sums of this many packets, 1..65535 (ternary: 32767; quant: over 2^bits); 0: 1 */
-    int no_checksum;  /* nonzero: leave the CRC-32C out */
+    uint64_t seed;    /* of random numbers; give every tensor of every step and worker a seed of its own */
+    size_t rows;      /* count = rows * columns, so rows divides count; 0: the array is one row. At most 2^30 - 256 */
+    size_t block;     /* ternary, quant: values that share one scale or grid; 0: all values.
+                       * sensing: values that are measured together, a power of two, 256..65536; 0: 65536, or less for
+                       * small arrays. circulant: rows and columns of a block; 0: the larger of the matrix's rows and
+                       * columns. raw, factor: not used. At most 2^30 - 256 */
+    uint32_t workers; /* a sum of this many packets must fit, 1..65535; 0: 1. ternary: at most 32767. quant, and sensing
+                       * unless its bits are 32: workers * 2^bits is at most 2^24, where quant's bits count as 16 if
+                       * they are not given */
+    int no_checksum;  /* nonzero: the packet has no CRC-32C */
 
     struct {
         dtc_type type;
     } raw;
 
     struct {
-        float clip;    /* > 0: clip at this many sigma (root mean square); 0: 2.5 */
-        float scale;   /* > 0: the scale, shared by the workers; 0: the largest magnitude after clipping */
-        dtc_pack pack; /* base3: five values a byte; huffman: these bytes entropy-coded where that is smaller */
+        float clip;    /* > 0: values are clipped at this many sigma (root mean square of a block); 0: 2.5 */
+        float scale;   /* > 0: the scale of every block, shared by the workers; 0: a block's largest magnitude after
+                        * clipping */
+        dtc_pack pack; /* base3: five values a byte. huffman: Huffman codes of these bytes, if they are smaller. With
+                        * workers > 1, base3 stands for fixed-width fields that have room for the sum */
     } ternary;
 
     struct {
-        int bits;        /* 1..16: 2^bits bins; 0: auto, entropy of a sample + floor */
-        int floor;       /* auto: bits on top of the entropy, 1..12; 0: 6 */
-        int probe;       /* auto: bits of the quantization whose entropy is taken, 1..8; 0: 4 */
-        float sample;    /* auto: part of the values looked at, (0, 1]; 0: 0.03 */
-        float rate;      /* in place of bits: packet bits a value, 0.05..32; 0: unset. Where not even the head fits,
-                          * of the values alone */
-        float max_error; /* in place of bits: no value is off by more than this, > 0; 0: unset */
+        int bits;        /* 1..16: 2^bits bins; 0: auto, which is the entropy of a sample plus `floor` */
+        int floor;       /* auto: bits that are added to the entropy, 1..12; 0: 6 */
+        int probe;       /* auto: the sample is quantized to this many bits to take its entropy, 1..8; 0: 4 */
+        float sample;    /* auto: the sample's part of the values, in (0, 1]; 0: 0.03 */
+        float rate;      /* in place of bits: the packet has at most this many bits a value, 0.05..32; 0: not given.
+                          * Needs entropy=huffman. If already the head, the checksum and the grids have more, or the
+                          * grids of the blocks differ too much for Huffman codes, the packet is larger: it is made with
+                          * bits = floor(rate), at least 2 and at most 16 */
+        float max_error; /* in place of bits: the largest error of any value, > 0; 0: not given. Excludes min and max */
         dtc_rounding rounding;
         dtc_entropy entropy;
         dtc_grid grid;
-        int rotate;    /* nonzero: a randomized Hadamard transform first, by the seed, which travels; bits at most 14,
-                        * workers * 2^bits at most 16384, no max_error, min = -max if given */
-        int min_given; /* nonzero: the range starts at min, and values below are clipped to it */
-        int max_given;
-        float min;
+        int rotate;    /* nonzero: the values first pass a randomized Hadamard transform of the seed, which the packet
+                        * holds. bits is then at most 14 and workers * 2^bits at most 16384, where a bits of 1 counts as
+                        * 2. Excludes max_error. min and max are given both or not at all, and min = -max */
+        int min_given; /* nonzero: the range starts at min, and values below min are clipped to min */
+        int max_given; /* nonzero: the range ends at max, and values above max are clipped to max */
+        float min;     /* finite, less than max */
         float max;
     } quant;
 
     struct {
-        int rank;        /* of the approximation, 1..65535; 0: 4 */
-        dtc_value value; /* how the factors are held */
+        int rank;        /* rank of the approximation that dtc_encode makes, 1..65535; 0: 4 */
+        dtc_value value; /* how the packet holds the factors */
     } factor;
 
     struct {
-        float ratio; /* measurements to values, (0, 1]; 0: 0.25 */
-        int bits;    /* of a measurement: 1 (signs) .. 16, or 32 (fp32); 0: 4 */
-        float scale; /* > 0: the measurements' range is +-scale, shared by the workers; 0: a block's own. They are about
-                      * as large as the values' root mean square: three times that suits 4 bits, four times 8 */
+        float ratio; /* measurements a value, in (0, 1]; 0: 0.25 */
+        int bits;    /* bits of a measurement: 1 (the sign) to 16, or 32 (fp32); 0: 4 */
+        float scale; /* > 0: the range of the measurements is +-scale, shared by the workers; 0: each block has a range
+                      * of its own. The root mean square of measurements is about that of the values; a scale of three
+                      * times that suits 4 bits, four times suits 8 bits */
     } sensing;
 
     struct {
-        dtc_value value; /* how the vectors are held */
+        dtc_value value; /* how the packet holds the vectors */
     } circulant;
 } dtc_spec;
 
-/* Reads a spec from text, as in "quant:bits=auto,floor=6". Keys may stand in any order, each once; what is not named
- * is left at zero, its default. On failure *spec is all zero and *error_at (error_at may be NULL) is where in `text` it
- * went wrong. Independent of the locale. Errors: SPEC_CODEC, SPEC_KEY, SPEC_VALUE, ARGUMENT. */
+/* Reads a spec from text, for example "quant:bits=auto,floor=6". Keys may stand in any order, each at most once. A
+ * field whose key is missing stays 0, its default. The result does not depend on the locale. On failure *spec is all
+ * zero, and *error_at is the place of the error in `text`; error_at may be NULL.
+ * Errors: SPEC_CODEC, SPEC_KEY, SPEC_VALUE, ARGUMENT. */
 DTC_API dtc_status dtc_spec_parse(const char *text, dtc_spec *spec, const char **error_at);
 
-/* Writes the text that dtc_spec_parse reads back to the same spec, with a closing zero byte; 256 bytes are enough.
- * Errors: CAPACITY (text is then "", if capacity > 0), SPEC, ARGUMENT. */
+/* Writes the text that dtc_spec_parse reads back to the same spec, with a closing zero byte. A capacity of 256 bytes is
+ * enough. On failure text is "" if capacity > 0. Errors: CAPACITY, SPEC, CODEC, ARGUMENT. */
 DTC_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t capacity);
 
-/* Bytes that are enough for any packet of `count` values under this spec. 0: not representable (overflow, or a spec out
- * of range). */
+/* Returns the bytes that are enough for any packet of `count` values under this spec. The result does not depend on the
+ * seed and does not shrink when count grows. It is 0 if the spec is not valid or its codec was left out of the build,
+ * if count is above 2^30 - 256, or if spec->rows does not divide count. */
 DTC_API size_t dtc_encode_bound(const dtc_spec *spec, size_t count);
 
-/* Bytes of scratch that dtc_encode needs; may be 0. */
+/* Returns the bytes of scratch that dtc_encode and dtc_encode_residual need, which may be 0. The result does not depend
+ * on the seed and does not shrink when count grows. It is 0 where dtc_encode_bound is 0. */
 DTC_API size_t dtc_encode_scratch(const dtc_spec *spec, size_t count);
 
-/* Encodes values[0..count) as one packet of *packet_bytes bytes. The same call gives the same bytes.
- * On failure *packet_bytes is 0 and the packet's bytes are unspecified within `capacity`.
+/* Encodes values[0..count) as one packet of *packet_bytes bytes. The same call gives the same bytes. On failure
+ * *packet_bytes is 0, and packet[0..capacity) is unspecified.
  * Errors: ARGUMENT, SPEC, CODEC, CAPACITY, SCRATCH, NONFINITE. */
 DTC_API dtc_status dtc_encode(const dtc_spec *spec, void *packet, size_t capacity, size_t *packet_bytes,
                               const float *values, size_t count, void *scratch, size_t scratch_bytes);
 
-/* Error feedback (Seide et al. 2014; Karimireddy et al. 2019): encodes x = values + residual, summed in fp32, and
- * leaves in residual[i] = x[i] - decoded[i], what the receiver does not see. Start with a residual of zeros; it is the
- * caller's state: save it in checkpoints. Untouched on failure. */
+/* Error feedback (Seide et al. 2014; Karimireddy et al. 2019). Encodes x = values + residual, summed in fp32, and sets
+ * residual[i] = x[i] - decoded[i], the part of x that the receiver does not get. The caller owns the residual, of count
+ * floats, starts it with zeros and saves it in checkpoints. On failure the residual is unchanged, *packet_bytes is 0
+ * and packet[0..capacity) is unspecified. Errors: those of dtc_encode. */
 DTC_API dtc_status dtc_encode_residual(const dtc_spec *spec, void *packet, size_t capacity, size_t *packet_bytes,
                                        const float *values, float *residual, size_t count, void *scratch,
                                        size_t scratch_bytes);
 
-/* What a packet's head says. */
+/* What dtc_inspect tells of a packet. */
 typedef struct dtc_info {
-    dtc_codec codec; /* raw also where another codec's packet would not have been smaller */
-    size_t count, rows, columns;
-    size_t packet_bytes;   /* with head and checksum: the next packet of a message starts here */
-    size_t decode_scratch; /* bytes of scratch that dtc_decode needs; may be 0 */
-    uint32_t workers;      /* packets that may be summed into this one */
-    uint32_t terms;        /* packets that are summed in it: 1 fresh from the encoder */
-    uint64_t seed;         /* 0 where decoding needs none */
-    dtc_spec spec;         /* what the head tells of the spec it was encoded with */
+    dtc_codec codec; /* raw also if another codec was asked for but its packet would not have been smaller */
+    size_t count, rows, columns; /* count = rows * columns; rows is 1 if the packet has no shape */
+    size_t packet_bytes;   /* size of the packet with head and checksum; the next packet of a message starts after it */
+    size_t decode_scratch; /* bytes of scratch that dtc_decode needs, which may be 0 */
+    uint32_t workers;      /* packets that a sum has room for */
+    uint32_t terms;        /* packets that this packet is the sum of; 1 for a packet that an encoder made */
+    uint64_t seed;         /* 0 if decoding needs no seed */
+    dtc_spec spec;         /* the fields of the encoder's spec that the packet holds; the other fields are 0 */
 } dtc_info;
 
-/* Reads the head at the start of packet[0..bytes); more may follow it. O(1), reads no payload and no checksum.
- * Errors: ARGUMENT, TRUNCATED, MAGIC, HEAD, SIZE, WIRE_VERSION, CODEC, LIMIT; *info is then all zero. */
+/* Reads the head of the packet that starts at packet[0] and lies in packet[0..bytes). Other bytes may follow the
+ * packet. The call takes constant time. Of the payload it reads only what tells sizes, and it does not check the
+ * checksum. On failure *info is all zero.
+ * Errors: ARGUMENT, TRUNCATED, MAGIC, HEAD, SIZE, WIRE_VERSION, CODEC, LIMIT. */
 DTC_API dtc_status dtc_inspect(const void *packet, size_t bytes, dtc_info *info);
 
-/* How sensing finds values behind fewer measurements y = A x. */
+/* The method by which sensing finds values x from fewer measurements y = A x. If all rows of a block are measured,
+ * every method gives A^T y, which is then exact up to rounding. */
 typedef enum dtc_method {
-    DTC_METHOD_AUTO = 0,  /* approximate message passing; all rows measured: the linear estimate, which is then exact */
-    DTC_METHOD_ISTA = 1,  /* x <- soft(x + A^T (y - A x), lambda): the slow reference of FISTA */
-    DTC_METHOD_FISTA = 2, /* least |y - A x|^2 / 2 + lambda |x|_1, lambda = max |A^T y| / 1024 */
-    DTC_METHOD_LINEAR = 3 /* A^T y: cheap, and linear, so that it may as well be added up before as after */
+    DTC_METHOD_AUTO = 0,  /* approximate message passing */
+    DTC_METHOD_ISTA = 1,  /* x <- soft(x + A^T (y - A x), lambda); a slow reference for FISTA, with the same minimum */
+    DTC_METHOD_FISTA = 2, /* the minimum over x of |y - A x|^2 / 2 + lambda |x|_1, lambda = max |A^T y| / 1024 */
+    DTC_METHOD_LINEAR = 3 /* A^T y, times a constant in blocks that were filled up with zeros: fast and linear, so the
+                           * estimate of a sum is the sum of the estimates */
 } dtc_method;
 
-/* What the caller allows a packet to cost. NULL or all-zero: defaults. */
+/* Options of decoding. NULL, or fields of 0, stand for the defaults. Only skip_checksum concerns codecs other than
+ * sensing. */
 typedef struct dtc_decode_options {
-    int skip_checksum;       /* nonzero: do not verify the CRC-32C, if there is one */
-    uint32_t max_iterations; /* of sensing, for each of its blocks; 0: AUTO 50, FISTA 200, ISTA 1000. Each takes time
-                              * as the logarithm of the block, times the count */
-    float tolerance;   /* of sensing. AUTO stops where the noise falls by less than this part of it, twice; 0: .05.
-                        * ISTA, FISTA: where x moves by less than this part of its length; 0: 1e-5 */
-    dtc_method method; /* of sensing; unknown ones are DTC_ERROR_ARGUMENT */
+    int skip_checksum;       /* nonzero: the CRC-32C is not verified */
+    uint32_t max_iterations; /* at most this many iterations for each block; 0: AUTO 50, FISTA 200, ISTA 1000. An
+                              * iteration over all blocks takes time in proportion to count * log2(block) */
+    float tolerance;   /* AUTO stops after two iterations in a row that lower the noise by less than this part of it;
+                        * 0: 0.05. ISTA and FISTA stop if x moves by less than this part of its length; 0: 1e-5 */
+    dtc_method method; /* another number than those of dtc_method is DTC_ERROR_ARGUMENT */
 } dtc_decode_options;
 
-/* Decodes one packet of exactly packet_bytes bytes into values[0..count); count must be the packet's own.
- * Values are written only once nothing can fail any more: untouched on failure.
- * Errors: all of dtc_inspect's, and COUNT, SCRATCH, CHECKSUM, PAYLOAD, SIZE (bytes follow the packet). */
+/* Decodes one packet of exactly packet_bytes bytes into values[0..count), where count is the packet's. On failure the
+ * values are unchanged.
+ * Errors, in the order of the checks: those of dtc_inspect, SIZE (bytes follow the packet), COUNT, SCRATCH, CHECKSUM,
+ * PAYLOAD; ARGUMENT (a null pointer, or an unknown method of sensing); CODEC (a nested packet of a codec that this
+ * build lacks). */
 DTC_API dtc_status dtc_decode(float *values, size_t count, const void *packet, size_t packet_bytes,
                               const dtc_decode_options *options, void *scratch, size_t scratch_bytes);
 
-/* values[i] += weight * decoded[i], in one pass: the product exact in double, the sum rounded to fp32. */
+/* Decodes as dtc_decode does, but computes values[i] += weight * decoded[i] in one pass. The product is exact in
+ * double; the sum is computed in double and rounded to fp32. Errors: those of dtc_decode, and ARGUMENT (weight is not
+ * finite). */
 DTC_API dtc_status dtc_decode_add(float *values, size_t count, float weight, const void *packet, size_t packet_bytes,
                                   const dtc_decode_options *options, void *scratch, size_t scratch_bytes);
 
 /* Computing with packets ("homomorphic compression", Jang et al. 2017)
  *
- * A packet tells how many it is the sum of (dtc_info.terms) and has room for sums of `workers`, which the spec gives.
- * Packets add that agree in codec, count, rows, block and workers, and further
+ * A packet tells the number of packets that it is the sum of (dtc_info.terms), and the number that a sum has room for
+ * (dtc_info.workers, from spec.workers). Two packets can be added if they have the same codec, count, rows, block and
+ * workers, if their terms together are at most workers, and if the following agree:
  *
- *     raw         in type: the sum is rounded to it
- *     ternary     in scale (scale=S), and both pack=base3 or neither: exact
- *     quant       in bits, grid (min=, max=) and rotate's seed, and both entropy=none or neither: exact
- *     factor      the ranks concatenate: exact, while that is smaller than the matrix
- *     sensing     in seed, ratio, bits and scale (scale=S): sums of measurements, exact but for bits=32
- *     circulant   vectors' sums, in fp32, or in the type of both
+ *     codec       must be the same in both                        the sum
+ *     raw         type                                            values, rounded to the type
+ *     ternary     scales (scale=S); pack=base3 in both or none    digits, exact
+ *     quant       bits, grids (min=, max=), rotate and seed;      fields, exact
+ *                 entropy=none in both or none
+ *     factor      nothing else                                    the factors of both, exact, if they are smaller than
+ *                                                                 the matrix
+ *     sensing     seed, ratio, bits and scale (scale=S)           measurements, exact unless bits=32
+ *     circulant   nothing else                                    vectors, in the type of both, or in fp32 if the types
+ *                                                                 differ or the vectors are quantized
  *
- * Sums of integers are exact and come out the same, to the byte, in whatever order packets are added; with entropy=none
- * or pack=base3 they also have the size of their terms, so that a network may reduce them in place. */
+ * Sums of integers are exact, and they are the same bytes in whatever order the packets are added. With entropy=none or
+ * pack=base3 a sum also has the size of its terms, so a network can reduce packets in place. */
 
-/* Bytes that are enough for the sum of two packets; 0: by their heads they do not add, and dtc_packet_add tells why. */
+/* Returns the bytes that are enough for the sum of two packets. 0: their heads show that they cannot be added, and
+ * dtc_packet_add returns the reason. */
 DTC_API size_t dtc_packet_add_bound(const void *a, size_t a_bytes, const void *b, size_t b_bytes);
 
-/* Bytes of scratch that dtc_packet_add needs for them; may be 0. */
+/* Returns the bytes of scratch that dtc_packet_add needs for two packets, which may be 0. */
 DTC_API size_t dtc_packet_add_scratch(const void *a, size_t a_bytes, const void *b, size_t b_bytes);
 
-/* sum = a + b, without decoding them. sum may be a or b, if it has the capacity; on failure *sum_bytes is 0, and what
- * sum points to is unspecified within `capacity`.
- * Errors: all of dtc_decode's, CAPACITY, and INCOMPATIBLE in its kinds. */
+/* Makes the packet of a + b without decoding the two. sum may be a or b if it has the capacity. On failure *sum_bytes
+ * is 0, and sum[0..capacity) is unspecified.
+ * Errors: those of dtc_decode except COUNT; CAPACITY; the INCOMPATIBLE statuses; TERMS; NONFINITE (the type cannot hold
+ * a sum: raw of any type, or nested floats). Raw packets that already hold a NaN or an infinity are not refused. */
 DTC_API dtc_status dtc_packet_add(void *sum, size_t capacity, size_t *sum_bytes, const void *a, size_t a_bytes,
                                   const void *b, size_t b_bytes, void *scratch, size_t scratch_bytes);
 
-/* packet = weight * packet, in place, rounding its scales (ternary, quant, sensing) or its values to their type. The
- * packet is untouched on failure. Errors: ARGUMENT (weight is not finite), those of dtc_inspect, CHECKSUM, PAYLOAD,
- * NONFINITE (a scale would not be finite). */
+/* Multiplies a packet by weight, in place. The call multiplies scales and grids (ternary, quant, quantized
+ * measurements, factors and vectors), or else the floats that the packet holds, and rounds the results to their type.
+ * It checks the head, the checksum and the parts of the payload that it changes, but no tokens and no fields. A valid
+ * packet stays valid, so dtc_decode decodes it. On failure the packet is unchanged.
+ * Errors: ARGUMENT (weight is not finite), those of dtc_inspect, SIZE (bytes follow the packet), CHECKSUM, PAYLOAD,
+ * NONFINITE (the type cannot hold a multiple: scales, raw of any type, nested floats). Raw packets that already hold a
+ * NaN or an infinity are not refused. */
 DTC_API dtc_status dtc_packet_scale(void *packet, size_t packet_bytes, float weight);
 
-/* Bytes of scratch that dtc_packet_matvec needs; 0: it is no packet. */
+/* Returns the bytes of scratch that dtc_packet_matvec needs. 0: packet[0..packet_bytes) is not a packet. */
 DTC_API size_t dtc_packet_matvec_scratch(const void *packet, size_t packet_bytes, int transposed);
 
-/* y = W x, W being the packet's matrix of rows x columns (dtc_inspect), or y = W^T x if transposed, without holding W
- * decoded. x has columns floats and y has rows; transposed, the other way round. Sums are in double, then bounded to
- * +-FLT_MAX. Factors take rank * (rows + columns) operations, circulant matrices all rows * columns: dtcodec_fft.h has
- * dtc_fft_packet_matvec, which takes O(n log n).
- * Errors: as dtc_decode, but COUNT. y is untouched on failure. */
+/* Multiplies the matrix W of a packet, of rows x columns as dtc_inspect tells, with a vector. No decoded copy of W is
+ * held.
+ *
+ *     transposed     product      floats of x    floats of y
+ *     0              y = W x      columns        rows
+ *     not 0          y = W^T x    rows           columns
+ *
+ * Sums are computed in double, bounded to +-FLT_MAX and rounded to fp32. A factor packet takes rank * (rows + columns)
+ * operations, other packets take rows * columns. For circulant packets dtc_fft_packet_matvec of dtcodec_fft.h takes
+ * O(n log n). On failure y is unchanged. Errors: those of dtc_decode except COUNT. */
 DTC_API dtc_status dtc_packet_matvec(float *y, const void *packet, size_t packet_bytes, const float *x, int transposed,
                                      void *scratch, size_t scratch_bytes);
 
-/* Bytes of scratch that dtc_encode_factors needs; may be 0. */
+/* Returns the bytes of scratch that dtc_encode_factors needs, which may be 0. */
 DTC_API size_t dtc_encode_factors_scratch(const dtc_spec *spec, size_t rank, size_t rows, size_t columns);
 
-/* Encodes the matrix sum over k < rank of u_k v_k^T by its factors (Xie et al., UAI 2016), as is the gradient of a
- * dense layer's weights: u_k the deltas of sample k, v_k its inputs. u is rank x rows, v is rank x columns, row-major.
- * With value=fp32 the receiver gets them to the bit. spec->codec is DTC_FACTOR; its rows and rank are not looked at.
- * dtc_encode_bound of this spec with `rows`, and rows * columns values, is enough. Where rank * (rows + columns) is no
- * smaller than rows * columns, the packet holds the product as raw fp32 instead.
- * Errors: ARGUMENT, SPEC, CODEC, CAPACITY, SCRATCH, NONFINITE (of u and v; a product is bounded to +-FLT_MAX). */
+/* Encodes the matrix that is the sum over k < rank of u_k v_k^T by its factors (Xie et al., UAI 2016). The gradient of
+ * a dense layer's weights is such a matrix: u_k are the deltas of sample k and v_k its inputs. u is rank x rows, v is
+ * rank x columns, both row-major. With value=fp32 the receiver gets the factors exactly. If rank * (rows + columns) is
+ * not less than rows * columns, the packet holds the product as raw fp32, bounded to +-FLT_MAX.
+ *
+ * spec->codec is DTC_FACTOR; spec->rows and spec->factor.rank are not used. A capacity of dtc_encode_bound is enough,
+ * of the same spec with spec.rows = rows, and of rows * columns values.
+ *
+ * Errors: ARGUMENT, SPEC, CODEC, CAPACITY, SCRATCH, NONFINITE (u or v holds a NaN or an infinity). */
 DTC_API dtc_status dtc_encode_factors(const dtc_spec *spec, void *packet, size_t capacity, size_t *packet_bytes,
                                       const float *u, const float *v, size_t rank, size_t rows, size_t columns,
                                       void *scratch, size_t scratch_bytes);
 
-/* Gives the factors of a packet: u is *rank x rows, v is *rank x columns. On entry *rank is the most that they have
- * room for, afterwards the packet's own. rows and columns must be the packet's own, too. Needs the scratch that
- * decoding the packet does. On failure *rank is 0, and u and v are untouched. Errors: as dtc_decode, and CAPACITY (the
- * packet's rank is higher), CODEC (it is no factor packet). */
+/* Decodes the factors of a packet: u is *rank x rows, v is *rank x columns, both row-major. On entry *rank is the
+ * largest rank that u and v have room for; on return it is the packet's rank. rows and columns are those of the packet,
+ * and scratch_bytes is at least dtc_info.decode_scratch. On failure *rank is 0, and u and v are unchanged.
+ * Errors: those of dtc_decode; COUNT (another rows or columns); CODEC (another codec); CAPACITY (the packet's rank is
+ * higher than *rank). */
 DTC_API dtc_status dtc_decode_factors(float *u, float *v, size_t *rank, size_t rows, size_t columns, const void *packet,
                                       size_t packet_bytes, const dtc_decode_options *options, void *scratch,
                                       size_t scratch_bytes);
 
-/* Floats of the vectors of a block-circulant matrix of rows x columns: ceil(rows / block) * ceil(columns / block) *
- * block; block 0 stands for max(rows, columns). 0: not representable, or rows or columns are 0. */
+/* Returns the number of floats in the vectors of a block-circulant matrix of rows x columns. It is the product of
+ * ceil(rows / block), ceil(columns / block) and block. A block of 0 stands for max(rows, columns). 0: rows or columns
+ * is 0, or the vectors have more bytes than a size_t holds. */
 DTC_API size_t dtc_circulant_vector_count(size_t rows, size_t columns, size_t block);
 
-/* Bytes of scratch that dtc_encode_circulant needs; may be 0. */
+/* Returns the bytes of scratch that dtc_encode_circulant needs. 0: dtc_encode_circulant refuses these arguments. */
 DTC_API size_t dtc_encode_circulant_scratch(const dtc_spec *spec, size_t rows, size_t columns);
 
-/* Encodes the block-circulant matrix of rows x columns that these vectors make, as are the parameters of a circulant
- * layer (dtcodec_fft.h) and their gradient: blocks of spec->block, and dtc_circulant_vector_count of them, row-major,
- * where block (p, q) is W[i][j] = vectors[p][q][(i - j) mod block]. With value=fp32 the receiver gets them to the bit.
- * spec->codec is DTC_CIRCULANT; its rows are not looked at. dtc_encode_bound of this spec with `rows`, and
- * rows * columns values, is enough. Where the vectors are no fewer than the matrix, the packet holds that as raw fp32
- * instead.
+/* Encodes the block-circulant matrix of rows x columns that these vectors make. The parameters of a circulant layer of
+ * dtcodec_fft.h are such vectors, and so is their gradient. With block = spec->block, or max(rows, columns) if that is
+ * 0, the vectors are one array
+ *
+ *     [ceil(rows / block)][ceil(columns / block)][block]
+ *
+ * and element (i, j) of block (p, q) of the matrix is vectors[p][q][(i - j) mod block]. With value=fp32 the receiver
+ * gets the vectors exactly. If there are more than rows * columns - 3 floats in the vectors, the packet holds the
+ * matrix as raw fp32.
+ *
+ * spec->codec is DTC_CIRCULANT; spec->rows is not used. A capacity of dtc_encode_bound is enough, of the same spec with
+ * spec.rows = rows, and of rows * columns values.
+ *
  * Errors: ARGUMENT, SPEC, CODEC, CAPACITY, SCRATCH, NONFINITE. */
 DTC_API dtc_status dtc_encode_circulant(const dtc_spec *spec, void *packet, size_t capacity, size_t *packet_bytes,
                                         const float *vectors, size_t rows, size_t columns, void *scratch,
                                         size_t scratch_bytes);
 
-/* Gives the vectors of a packet, whose shape dtc_inspect tells; vector_count must be dtc_circulant_vector_count of its
- * rows, columns and spec.block. Needs the scratch that decoding the packet does. Vectors are untouched on failure.
- * Errors: as dtc_decode, and CODEC (it is no circulant packet). */
+/* Decodes the vectors of a packet, with info from dtc_inspect. vector_count is dtc_circulant_vector_count(info.rows,
+ * info.columns, info.spec.block), and scratch_bytes is at least info.decode_scratch. On failure the vectors are
+ * unchanged.
+ * Errors: those of dtc_decode, where COUNT means another vector_count; CODEC (another codec). */
 DTC_API dtc_status dtc_decode_circulant(float *vectors, size_t vector_count, const void *packet, size_t packet_bytes,
                                         const dtc_decode_options *options, void *scratch, size_t scratch_bytes);
 
@@ -692,7 +1010,7 @@ DTC_API dtc_status dtc_decode_circulant(float *vectors, size_t vector_count, con
 }
 #endif
 
-/* Users can stop reading here. */
+/* The documentation for users ends here. */
 
 #endif /* DTCODEC_H */
 
@@ -2144,33 +2462,38 @@ DTCI_FN dtc_status dtci_packet_open(dtci_packet *packet, const size_t *count, co
 }
 
 /* --------------------------------------------------------------------------------------------------------------------
- * Huffman: canonical, length-limited codes over tokens
+ * Huffman tokens: canonical, length-limited Huffman codes of tokens
  *
- * What is coded are bins, 0..2^bits-1. A token is a run of r times the commonest bin (the mode) followed by one bin b;
- * runs spend well under a bit a value where the mode prevails, and where they would not pay r is always 0.
- * r and |b - mode| are each split into a class and raw extra bits, exact below 2^(precision+1), with 2^precision
- * classes an octave above, so that a few hundred symbols serve 65536 bins. A token's symbol joins both classes: symbol
- * = class(r) * values + (b == mode ? 0 : 2 * class(|b - mode|) - (b < mode)) followed by the extra bits of r, then
- * those of b. Where runs do not pay, but a code of whole bits for each bin would waste much of them, a token is a pair
- * of bins, the first one in the place of the run.
+ * The input is an array of bins, 0..2^bits-1. The mode is the commonest bin. The encoder chooses one of three kinds of
+ * tokens:
+ *
+ *     plain    one bin
+ *     runs     r bins that are the mode, then one bin b: costs well under one bit a bin if most bins are the mode
+ *     pairs    two bins: loses less to codes of whole bits than plain tokens do
+ *
+ * The run length r and the distance |b - mode| are each split into a class and extra bits. Integers below
+ * 2^(precision+1) are classes of their own; above, each octave has 2^precision classes. So a few hundred symbols are
+ * enough for 65536 bins. The symbol of a token joins the classes of its two parts; a plain token is a token with runs
+ * whose r is always 0. The wire format (TOKENS, at the top of this file) defines symbols and extra bits exactly.
  * ------------------------------------------------------------------------------------------------------------------*/
 
-#define DTCI_SYMBOLS      4096u /* of an alphabet, at the most */
+#define DTCI_SYMBOLS      4096u /* most symbols of an alphabet */
 #define DTCI_CODE_MAX     15u   /* bits of the longest code */
-#define DTCI_LOOKUP_BITS  11u   /* codes up to this length are decoded by one look-up */
+#define DTCI_LOOKUP_BITS  11u   /* one table look-up decodes codes of up to this length */
 #define DTCI_RUN_MAX      65535u
-#define DTCI_STREAMS      4u /* of a payload of at least DTCI_STREAMS_FROM bins; below, one */
+#define DTCI_STREAMS      4u /* streams of DTCI_STREAMS_FROM bins and more; fewer bins have one stream */
 #define DTCI_STREAMS_FROM 4096u
-#define DTCI_TOKENS_HEAD  7u /* mode, precisions, values, runs */
+#define DTCI_TOKENS_HEAD  7u /* bytes of mode, precisions, values and runs */
 
-/* The class of m: its number, how many extra bits follow, and the smallest member is m less the extra bits' value. */
+/* Returns the number of the class of m, and in *extra its count of extra bits, which are the lowest bits of m. */
 DTCI_FN uint32_t dtci_class(uint32_t m, unsigned precision, unsigned *extra) {
     unsigned width = dtci_bit_width(m), shift = width > precision + 1 ? width - precision - 1 : 0;
     *extra = shift;
     return ((uint32_t)shift << precision) + (m >> shift);
 }
 
-/* The smallest member of a class; 0x10000 and above where the class is none of dtci_class's. */
+/* Returns the smallest integer of a class, and in *extra the class's count of extra bits. The result is 0x10000 if no
+ * integer below that has this class. */
 DTCI_FN uint32_t dtci_class_start(uint32_t number, unsigned precision, unsigned *extra) {
     uint32_t octave = number >> precision;
     *extra = octave > 1 ? octave - 1 : 0;
@@ -2181,8 +2504,8 @@ DTCI_FN uint32_t dtci_class_start(uint32_t number, unsigned precision, unsigned 
 typedef struct dtci_tokens {
     uint32_t mode;
     unsigned value_precision, run_precision;
-    uint32_t values, runs; /* classes; symbols = runs * values */
-    int pairs;             /* the first of two bins is in the place of the run; runs = values */
+    uint32_t values, runs; /* value symbols of a bin; classes of runs. The alphabet has runs * values symbols */
+    int pairs;             /* tokens are pairs: the first bin takes the place of the run, and runs = values */
 } dtci_tokens;
 
 DTCI_FN void dtci_tokens_write(unsigned char *to, const dtci_tokens *tokens) {
@@ -2192,7 +2515,7 @@ DTCI_FN void dtci_tokens_write(unsigned char *to, const dtci_tokens *tokens) {
     dtci_put16(to + 5, tokens->pairs ? 0 : tokens->runs);
 }
 
-/* Returns 0 where a field is out of its range. */
+/* Reads the head of tokens. Returns 0 if a field is out of its range. */
 DTCI_FN int dtci_tokens_start(dtci_tokens *tokens, const unsigned char *from, unsigned bits) {
     tokens->mode = dtci_get16(from);
     tokens->value_precision = from[2] & 15;
@@ -2205,7 +2528,8 @@ DTCI_FN int dtci_tokens_start(dtci_tokens *tokens, const unsigned char *from, un
            !(tokens->pairs && tokens->run_precision);
 }
 
-/* Sorts keys by their low 32 bits, stably, through a spare array of the same size; returns the sorted one of both. */
+/* Sorts n keys by their low 32 bits, which are at most `largest`, and keeps the order of equal ones. `spare` has room
+ * for n keys. Returns the array, keys or spare, that holds the result. */
 DTCI_FN uint64_t *dtci_radix_sort(uint64_t *keys, uint64_t *spare, size_t n, uint32_t largest) {
     unsigned shift;
     for (shift = 0; shift < 32 && largest >> shift; shift += 8) {
@@ -2226,12 +2550,12 @@ DTCI_FN uint64_t *dtci_radix_sort(uint64_t *keys, uint64_t *spare, size_t n, uin
     return keys;
 }
 
-/* Depths of n >= 2 leaves of ascending weight in a tree of least total depth, in place; they come out descending.
+/* Replaces n >= 2 ascending weights by the depths of their leaves in a Huffman tree. The depths descend.
  * (Moffat and Katajainen, In-place calculation of minimum-redundancy codes, 1995.) */
 DTCI_FN void dtci_huffman_depths(uint32_t *a, size_t n) {
     size_t leaf = 2, root = 0, next, open = 1, depth = 0, at;
     a[0] += a[1];
-    for (next = 1; next + 1 < n; next++) { /* join the two lightest; a joined node's slot then names its parent */
+    for (next = 1; next + 1 < n; next++) { /* join the two lightest nodes, whose slots then hold their parent's index */
         uint32_t weight;
         if (leaf >= n || a[root] < a[leaf]) {
             weight = a[root];
@@ -2248,9 +2572,9 @@ DTCI_FN void dtci_huffman_depths(uint32_t *a, size_t n) {
         a[next] = weight;
     }
     a[n - 2] = 0;
-    for (next = n - 2; next-- > 0;) a[next] = a[a[next]] + 1; /* parents to depths of joined nodes */
+    for (next = n - 2; next-- > 0;) a[next] = a[a[next]] + 1; /* inner nodes: index of the parent to depth */
     next = n;
-    for (at = n - 1; open > 0; depth++) { /* what is open at a depth and not joined there is a leaf */
+    for (at = n - 1; open > 0; depth++) { /* nodes at a depth that are not inner nodes are leaves */
         size_t joined = 0;
         for (; at > 0 && a[at - 1] == depth; at--) joined++;
         for (; open > joined; open--) a[--next] = (uint32_t)depth;
@@ -2264,8 +2588,8 @@ typedef struct dtci_huffman_work {
     uint32_t *weights;
 } dtci_huffman_work;
 
-/* lengths[s] for s in 0..symbols-1: 0 where counts[s] is 0, else 1..DTCI_CODE_MAX. The code is complete; where fewer
- * than two symbols are used, another gets a length, too. symbols >= 2. */
+/* Computes the code lengths of symbols >= 2: lengths[s] is 0 if counts[s] is 0, else 1..DTCI_CODE_MAX. The code is
+ * complete. If fewer than two symbols occur, others get a length too, so that there are two. */
 DTCI_FN void dtci_huffman_lengths(uint8_t *lengths, const uint32_t *counts, size_t symbols, dtci_huffman_work *work) {
     uint32_t used[32], largest = 0, kraft = 0;
     uint64_t *sorted;
@@ -2292,26 +2616,22 @@ DTCI_FN void dtci_huffman_lengths(uint8_t *lengths, const uint32_t *counts, size
         used[length]++;
         kraft += 1u << (DTCI_CODE_MAX - length);
     }
-    while (kraft > 1u << DTCI_CODE_MAX) { /* lengthen the longest code that can be, and let a longest one join it */
+    while (kraft > 1u << DTCI_CODE_MAX) { /* split the longest code below the limit; one at the limit joins it */
         for (length = DTCI_CODE_MAX - 1; !used[length];) length--;
         used[length]--;
         used[length + 1] += 2;
         used[DTCI_CODE_MAX]--;
         kraft--;
     }
-    for (i = 0, length = DTCI_CODE_MAX; i < n; i++) { /* the rarest first, the longest first */
+    for (i = 0, length = DTCI_CODE_MAX; i < n; i++) { /* the rarest symbols get the longest codes */
         while (!used[length]) length--;
         used[length]--;
         lengths[sorted[i] >> 32] = (uint8_t)length;
     }
 }
 
-/* Code lengths on the wire, each as one of
- *     0              the same as the last that was not zero (at first: 8)
- *     10 b           one more (b = 0) or one less (b = 1) than that
- *     110 llll       l
- *     111 0…01 x…x   zero n times, n in Elias gamma code: z zeros, a one, then the z bits of n below its highest
- * The bits of numbers stand low first. Returns the bits, w being NULL to only count them. */
+/* Writes code lengths as the items that the wire format defines under CODE LENGTHS. A count of zeros is written in
+ * Elias gamma code. Returns the number of bits. If w is NULL, nothing is written. */
 DTCI_FN size_t dtci_lengths_write(dtci_bit_writer *w, const uint8_t *lengths, size_t symbols) {
     unsigned last = 8, n;
     size_t total = 0, i;
@@ -2341,7 +2661,7 @@ DTCI_FN size_t dtci_lengths_write(dtci_bit_writer *w, const uint8_t *lengths, si
     return total;
 }
 
-/* Reads them back; refuses what is not a complete code. Returns the bytes used, or 0. */
+/* Reads code lengths. Returns the bytes that they take, or 0 if they are malformed or make no complete code. */
 DTCI_FN size_t dtci_lengths_read(uint8_t *lengths, size_t symbols, const unsigned char *p, size_t size) {
     dtci_bit_reader r;
     unsigned last = 8;
@@ -2378,7 +2698,7 @@ DTCI_FN size_t dtci_lengths_read(uint8_t *lengths, size_t symbols, const unsigne
     return r.size <= size && dtci_bits_done(&r) ? r.size : 0;
 }
 
-/* The lowest `length` <= 16 bits of a code that has no more, in reverse. */
+/* Returns the bits of a code in reverse order. The code has `length` <= 16 bits. */
 DTCI_FN uint32_t dtci_reverse(uint32_t code, unsigned length) {
     code = (code & 0x5555) << 1 | (code >> 1 & 0x5555);
     code = (code & 0x3333) << 2 | (code >> 2 & 0x3333);
@@ -2386,7 +2706,7 @@ DTCI_FN uint32_t dtci_reverse(uint32_t code, unsigned length) {
     return ((code & 0xff) << 8 | code >> 8) >> (16 - length);
 }
 
-/* Codes in canonical order, first bit lowest: codes[s] = code << 4 | length. */
+/* Computes the canonical codes: codes[s] = code << 4 | length, where the first bit of the code is its lowest. */
 DTCI_FN void dtci_huffman_codes(uint32_t *codes, const uint8_t *lengths, size_t symbols) {
     uint32_t next[DTCI_CODE_MAX + 2];
     size_t i;
@@ -2399,11 +2719,12 @@ DTCI_FN void dtci_huffman_codes(uint32_t *codes, const uint8_t *lengths, size_t 
         codes[i] = lengths[i] ? dtci_reverse(next[lengths[i]]++, lengths[i]) << 4 | lengths[i] : 0;
 }
 
-/* A bin as a part of a token: its share of the symbol, and its extra bits. */
+/* The code of a bin as a part of a token. dtci_coder_write joins `bits` and `extra` with the code of the symbol if
+ * tokens are plain. */
 typedef struct dtci_bin_code {
-    uint32_t bits;
-    uint16_t value;
-    uint16_t extra; /* how many bits */
+    uint32_t bits;  /* extra bits */
+    uint16_t value; /* value symbol */
+    uint16_t extra; /* number of bits in `bits` */
 } dtci_bin_code;
 
 DTCI_FN dtci_bin_code dtci_bin_encode(uint32_t bin, uint32_t mode, unsigned precision) {
@@ -2414,24 +2735,25 @@ DTCI_FN dtci_bin_code dtci_bin_encode(uint32_t bin, uint32_t mode, unsigned prec
     mask = (1u << extra) - 1;
     code.extra = (uint16_t)extra;
     code.value = (uint16_t)(distance ? 2 * number - (bin < mode) : 0);
-    /* a class below the mode is counted from its lowest bin, so that decoding only adds */
+    /* below the mode, extra bits count from the lowest bin of the class, so that decoding only adds */
     code.bits = bin < mode ? mask - (distance & mask) : distance & mask;
     return code;
 }
 
-/* The runs of bins[at..end), each with the bin that follows it. The last bin is never in one, so that every token ends
- * in a bin. */
+/* Iterates over the runs of bins[at..end), each with the bin that follows it. The last bin is never a part of a run,
+ * because every token ends with a bin. */
 typedef struct dtci_runs {
     const uint16_t *bins;
     size_t at, end;
-    size_t next;   /* bins from here on were not looked at yet */
-    uint64_t ends; /* bit i: a run ends, at the latest, at bin next - DTCI_RUNS + i */
+    size_t next;   /* the first bin that `ends` does not cover */
+    uint64_t ends; /* bit i is set if the token of a run ends with bin next - DTCI_RUNS + i */
     uint16_t mode;
 } dtci_runs;
 
-#define DTCI_RUNS 64u /* at a time, at the most */
+#define DTCI_RUNS 64u /* most runs that one dtci_runs_take returns */
 
-/* Where runs end in the first DTCI_RUNS of n bins: all at once, for a branch at each could not be foreseen. */
+/* Returns the ends of runs in the first DTCI_RUNS of n bins, one bit a bin. Without a branch for each bin, because the
+ * processor cannot predict such branches. */
 DTCI_FN uint64_t dtci_run_ends(const uint16_t *bins, size_t n, uint16_t mode) {
     uint16_t some[DTCI_RUNS];
     unsigned char ends[DTCI_RUNS];
@@ -2459,8 +2781,8 @@ DTCI_FN dtci_runs dtci_runs_of(const uint16_t *bins, size_t at, size_t end, uint
     return runs;
 }
 
-/* The next runs, and how many: run[i] is the length, and above its 16 bits the bin. None are left where runs->at is
- * runs->end. */
+/* Takes the next runs and returns their number. run[i] has the length in its low 16 bits and the bin that follows in
+ * its high 16 bits. No runs are left if runs->at is runs->end. */
 DTCI_FN size_t dtci_runs_next(uint32_t *run, dtci_runs *runs) {
     size_t at = runs->at, base, n;
     uint64_t ends;
@@ -2489,7 +2811,7 @@ DTCI_FN size_t dtci_stream_count(size_t n) {
     return n < DTCI_STREAMS_FROM ? 1 : DTCI_STREAMS;
 }
 
-/* Stream j holds bins [j, j+1) * this. */
+/* Returns the bins of each stream but the last: stream j begins at bin j * dtci_stream_bins(n). */
 DTCI_FN size_t dtci_stream_bins(size_t n) {
     return dtci_ceil_div(n, dtci_stream_count(n));
 }
@@ -2600,7 +2922,7 @@ DTCI_FN void dtci_coder_count_ranked(dtci_coder *coder, const uint16_t *bins, si
     coder->used_count = used;
 }
 
-/* Counts n > 0 bins below 2^bits. The mode is, of the commonest, the first to come. */
+/* Counts n > 0 bins below 2^bits. If several bins are commonest, the mode is the one that comes first. */
 DTCI_FN void dtci_coder_count(dtci_coder *coder, const uint16_t *bins, size_t n, unsigned bits) {
     uint32_t *counts = coder->histogram, first = 65535, last = 0, most = 0;
     size_t all = (size_t)1 << bits, i;
@@ -2632,15 +2954,15 @@ DTCI_FN void dtci_coder_count(dtci_coder *coder, const uint16_t *bins, size_t n,
 typedef struct dtci_tokens_plan {
     dtci_tokens tokens;
     uint8_t *lengths;
-    size_t bytes; /* of the payload, at the most: each stream may end in a part of a byte */
+    size_t bytes; /* upper bound of the bytes on the wire: each stream may end with a part of a byte */
 } dtci_tokens_plan;
 
-/* The bins' parts of tokens; in `tokens`, what follows from their precision. */
+/* Computes the codes of all bins that occur, at a precision, and sets the fields of `tokens` that follow from them. */
 DTCI_FN void dtci_coder_classify(dtci_coder *coder, dtci_tokens *tokens, unsigned precision) {
     size_t i;
     tokens->mode = coder->mode;
     tokens->value_precision = precision;
-    tokens->values = 2; /* a code has two symbols at least */
+    tokens->values = 2; /* a code has at least two symbols */
     for (i = 0; i < coder->used_count; i++) {
         dtci_bin_code code = dtci_bin_encode(coder->used[i], coder->mode, precision);
         coder->codes[dtci_coder_index(coder, i)] = code;
@@ -2648,7 +2970,8 @@ DTCI_FN void dtci_coder_classify(dtci_coder *coder, dtci_tokens *tokens, unsigne
     }
 }
 
-/* Prices one choice of tokens by their counts, and keeps it if it is the cheapest so far. */
+/* Computes the size that one choice of tokens takes, from the counts of its symbols, and keeps the choice in *best if
+ * it is the smallest so far. */
 DTCI_FN void dtci_coder_try(dtci_coder *coder, dtci_tokens_plan *best, const dtci_tokens *tokens) {
     uint8_t *lengths = best->lengths == coder->lengths[0] ? coder->lengths[1] : coder->lengths[0];
     size_t symbols = (size_t)tokens->values * tokens->runs, streams = dtci_stream_count(coder->n), bytes, i = 0;
@@ -2672,7 +2995,7 @@ DTCI_FN void dtci_coder_try(dtci_coder *coder, dtci_tokens_plan *best, const dtc
     best->bytes = bytes;
 }
 
-/* Without runs. */
+/* Tries plain tokens at a precision. */
 DTCI_FN void dtci_coder_try_plain(dtci_coder *coder, dtci_tokens_plan *best, unsigned precision) {
     dtci_tokens tokens;
     size_t i;
@@ -2688,11 +3011,11 @@ DTCI_FN void dtci_coder_try_plain(dtci_coder *coder, dtci_tokens_plan *best, uns
     dtci_coder_try(coder, best, &tokens);
 }
 
-/* A run as a part of a token: its share of the symbol, and its extra bits. */
+/* The code of a run as a part of a token. */
 typedef struct dtci_run_code {
-    uint32_t symbol;
-    uint16_t bits;
-    uint16_t extra; /* how many bits */
+    uint32_t symbol; /* class * values: the symbol of the token less the value symbol */
+    uint16_t bits;   /* extra bits */
+    uint16_t extra;  /* number of extra bits */
 } dtci_run_code;
 
 DTCI_INLINE dtci_run_code dtci_run_encode(uint32_t run, const dtci_tokens *tokens) {
@@ -2704,13 +3027,13 @@ DTCI_INLINE dtci_run_code dtci_run_encode(uint32_t run, const dtci_tokens *token
     return code;
 }
 
-/* Of the short ones. */
+/* Computes the codes of the runs shorter than DTCI_RUNS. */
 DTCI_FN void dtci_runs_encode(dtci_run_code codes[DTCI_RUNS], const dtci_tokens *tokens) {
     uint32_t run;
     for (run = 0; run < DTCI_RUNS; run++) codes[run] = dtci_run_encode(run, tokens);
 }
 
-/* Counts tokens with runs. */
+/* Counts the symbols of tokens with runs. */
 DTCI_FN void dtci_coder_count_runs(dtci_coder *coder, const dtci_tokens *tokens) {
     size_t stream = dtci_stream_bins(coder->n), symbols = (size_t)tokens->values * tokens->runs, at, i;
     uint32_t *counts = coder->counts;
@@ -2732,7 +3055,8 @@ DTCI_FN void dtci_coder_count_runs(dtci_coder *coder, const dtci_tokens *tokens)
     }
 }
 
-/* The same from the counts of tokens whose classes are parts of theirs. */
+/* Counts the symbols of tokens with runs from the counts of finer tokens, whose classes are subsets of these classes.
+ * The input is not read again. */
 DTCI_FN void dtci_coder_join_runs(dtci_coder *coder, const dtci_tokens *tokens, const dtci_tokens *finer) {
     size_t symbols = (size_t)tokens->values * tokens->runs;
     uint32_t *joined = coder->symbols, run, value;
@@ -2750,14 +3074,15 @@ DTCI_FN void dtci_coder_join_runs(dtci_coder *coder, const dtci_tokens *tokens, 
     memcpy(coder->counts, joined, symbols * sizeof *joined);
 }
 
-/* With runs up to `longest`, in an alphabet of at most `symbols`; `counted` are tokens with runs that have just been
- * counted, or NULL. Returns these tokens; no runs where there are too many classes of them. */
+/* Tries tokens with runs of up to `longest` bins, in an alphabet of at most `symbols` if the coarsest classes allow
+ * that. `counted` are the tokens with runs whose symbols are counted at present, or NULL. Returns the tokens tried;
+ * their runs are 0 if there would be more than DTCI_SYMBOLS symbols. */
 DTCI_FN dtci_tokens dtci_coder_try_runs(dtci_coder *coder, dtci_tokens_plan *best, uint32_t longest, size_t symbols,
                                         const dtci_tokens *counted) {
     unsigned extra, precision = 15;
     uint32_t octaves = dtci_class(longest, 0, &extra) + 1;
     dtci_tokens tokens;
-    /* a class a number where that leaves room for an octave a class of runs, else coarser */
+    /* the finest value classes that leave room for run classes of one octave each */
     while (precision && (2 * dtci_class(coder->largest, precision, &extra) + 1) * octaves > symbols) precision--;
     dtci_coder_classify(coder, &tokens, precision);
     tokens.pairs = 0;
@@ -2779,7 +3104,7 @@ DTCI_FN dtci_tokens dtci_coder_try_runs(dtci_coder *coder, dtci_tokens_plan *bes
     return tokens;
 }
 
-/* Two bins to a token, in an alphabet of at most `symbols`. */
+/* Tries pairs, in an alphabet of at most `symbols`. */
 DTCI_FN void dtci_coder_try_pairs(dtci_coder *coder, dtci_tokens_plan *best, size_t symbols) {
     size_t stream = dtci_stream_bins(coder->n), at, end;
     unsigned extra, precision = 15;
@@ -2787,7 +3112,7 @@ DTCI_FN void dtci_coder_try_pairs(dtci_coder *coder, dtci_tokens_plan *best, siz
     for (;;) {
         uint32_t values = 2 * dtci_class(coder->largest, precision, &extra) + 1;
         if ((size_t)values * values <= symbols) break;
-        if (precision-- < 4) return; /* such coarse classes waste more than pairs gain */
+        if (precision-- < 4) return; /* coarser classes waste more than pairs save */
     }
     dtci_coder_classify(coder, &tokens, precision);
     tokens.run_precision = 0;
@@ -2805,7 +3130,7 @@ DTCI_FN void dtci_coder_try_pairs(dtci_coder *coder, dtci_tokens_plan *best, siz
     dtci_coder_try(coder, best, &tokens);
 }
 
-/* Chooses how to code what was counted. */
+/* Chooses the tokens of the bins that dtci_coder_count counted. */
 DTCI_FN dtci_tokens_plan dtci_coder_choose(dtci_coder *coder) {
     size_t n = coder->n, symbols = n / 8 < 64 ? 64 : n / 8 < 2048 ? n / 8 : 2048;
     unsigned precision = 15, extra;
@@ -2815,7 +3140,7 @@ DTCI_FN dtci_tokens_plan dtci_coder_choose(dtci_coder *coder) {
     dtci_coder_try_plain(coder, &best, precision);
     if (precision > 4) dtci_coder_try_plain(coder, &best, 4);
     if (precision > 2) dtci_coder_try_plain(coder, &best, 2);
-    if (coder->histogram[coder->mode_index] > n / 10 * 3) { /* below, a bin's own code is short enough */
+    if (coder->histogram[coder->mode_index] > n / 10 * 3) { /* for a rarer mode the code of each bin is short enough */
         size_t stream = dtci_stream_bins(n), tokens = 0, at;
         uint32_t run[DTCI_RUNS], longest = 0;
         dtci_tokens counted;
@@ -2829,7 +3154,7 @@ DTCI_FN dtci_tokens_plan dtci_coder_choose(dtci_coder *coder) {
         }
         symbols = tokens / 8 < 64 ? 64 : tokens / 8 < DTCI_SYMBOLS ? tokens / 8 : DTCI_SYMBOLS;
         counted = dtci_coder_try_runs(coder, &best, longest, symbols, NULL);
-        if (symbols > 256 && tokens < 131072) /* above, a large table hardly weighs */
+        if (symbols > 256 && tokens < 131072) /* for more tokens the size of the code table does not matter */
             (void)dtci_coder_try_runs(coder, &best, longest, 256, &counted);
     }
     symbols = n / 16 < DTCI_SYMBOLS ? n / 16 : DTCI_SYMBOLS;
@@ -2837,8 +3162,8 @@ DTCI_FN dtci_tokens_plan dtci_coder_choose(dtci_coder *coder) {
     return best;
 }
 
-/* Bits of the longest token's extra bits, or, where there are no runs and codes[bin].bits starts with the bin's code,
- * of the longest token. */
+/* Returns the most extra bits of any bin that occurs. For plain tokens, where dtci_coder_write has joined the codes of
+ * the symbols with the extra bits, it returns the most bits of a token. */
 DTCI_FN unsigned dtci_coder_longest(const dtci_coder *coder) {
     unsigned longest = 0;
     size_t i;
@@ -2848,8 +3173,8 @@ DTCI_FN unsigned dtci_coder_longest(const dtci_coder *coder) {
     return longest;
 }
 
-/* Each writes bins[at..end), while there is room enough not to look for it at each token, and returns where it stopped.
- * The writer is copied, so as to stay in registers. Without runs: */
+/* Writes bins[at..end) as plain tokens, as long as the writer has room for 16 bytes: then no token needs a check.
+ * Returns the first bin that was not written. A local copy of the writer stays in registers. */
 DTCI_FN size_t dtci_write_plain(const dtci_coder *coder, dtci_bit_writer *writer, size_t at, size_t end) {
     const dtci_bin_code *codes = coder->codes;
     const uint16_t *bins = coder->bins;
@@ -2864,7 +3189,8 @@ DTCI_FN size_t dtci_write_plain(const dtci_coder *coder, dtci_bit_writer *writer
     return at;
 }
 
-/* Pairs without extra bits. */
+/* Writes bins[at..end) as pairs that have no extra bits, as long as the writer has room for 8 bytes. Returns the first
+ * bin that was not written. */
 DTCI_FN size_t dtci_write_pairs(const dtci_coder *coder, dtci_bit_writer *writer, size_t at, size_t end,
                                 uint32_t values) {
     const dtci_bin_code *codes = coder->codes;
@@ -2880,7 +3206,8 @@ DTCI_FN size_t dtci_write_pairs(const dtci_coder *coder, dtci_bit_writer *writer
     return at;
 }
 
-/* Runs: all of them, with room or without. */
+/* Writes bins[at..end) as tokens with runs. If the writer has room for all runs of one dtci_runs_take, it writes them
+ * without a check of each. */
 DTCI_FN void dtci_write_runs(const dtci_coder *coder, dtci_bit_writer *writer, size_t at, size_t end,
                              const dtci_tokens *tokens) {
     const uint32_t *codes = coder->symbols;
@@ -2932,8 +3259,8 @@ DTCI_FN void dtci_write_last_pairs(const dtci_coder *coder, dtci_bit_writer *w, 
     }
 }
 
-/* Writes the payload: tokens' head (mode 16 bits; value and run precision 4 bits each; values 16; runs 16), sizes of
- * all streams but the last (32 each), code lengths, streams. Returns its bytes; 0: capacity. */
+/* Writes the TOKENS of the wire format: head, sizes of the streams, code lengths, streams. Returns the bytes written,
+ * or 0 if the capacity is too small. */
 DTCI_FN size_t dtci_coder_write(dtci_coder *coder, const dtci_tokens_plan *plan, unsigned char *to, size_t capacity) {
     const uint16_t *bins = coder->bins;
     dtci_tokens tokens = plan->tokens;
@@ -2954,7 +3281,7 @@ DTCI_FN size_t dtci_coder_write(dtci_coder *coder, const dtci_tokens_plan *plan,
         unsigned char *start = w.p;
         end = n - at < stream ? n : at + stream;
         if (tokens.runs == 1) {
-            if (longest <= 28) at = dtci_write_plain(coder, &w, at, end); /* two tokens at once */
+            if (longest <= 28) at = dtci_write_plain(coder, &w, at, end); /* pushes two tokens at once: 56 bits */
             for (; at < end; at++) dtci_bits_put(&w, coder->codes[bins[at]].bits, coder->codes[bins[at]].extra);
         } else if (tokens.pairs) {
             if (!longest) at = dtci_write_pairs(coder, &w, at, end, tokens.values);
@@ -2968,31 +3295,31 @@ DTCI_FN size_t dtci_coder_write(dtci_coder *coder, const dtci_tokens_plan *plan,
     return w.overflow ? 0 : (size_t)(w.p - to);
 }
 
-/* What a token stands for. */
+/* A decoded symbol. */
 typedef struct dtci_token {
-    int32_t bin;   /* plus the extra bits */
-    uint16_t run;  /* plus the extra bits; or the first of two bins, modulo 2^16 */
-    uint8_t width; /* bits of the code and all extra bits */
-    uint8_t extra; /* run's low four bits, bin's high four */
+    int32_t bin;   /* the bin, before its extra bits are added */
+    uint16_t run;  /* the run, before its extra bits are added; pairs: the first bin, modulo 2^16 */
+    uint8_t width; /* number of bits of the code and of all extra bits */
+    uint8_t extra; /* number of extra bits: those of run in the low four bits, those of bin in the high four */
 } dtci_token;
 
-/* Scratch of the decoder. */
+/* The decoder's tables. */
 typedef struct dtci_decoder {
-    dtci_token lookup[1u << DTCI_LOOKUP_BITS]; /* by the next bits, with extra bits added; else `extra` is not 0 */
+    dtci_token lookup[1u << DTCI_LOOKUP_BITS]; /* index: next bits. `extra` is 0 if the token is complete */
     dtci_token symbols[DTCI_SYMBOLS];          /* in canonical order */
-    uint32_t used[DTCI_CODE_MAX + 1];          /* codes of each length */
-    uint32_t long_code, long_index;            /* the first one too long for a look-up, and its place */
-    unsigned widest;                           /* bits of a token */
+    uint32_t used[DTCI_CODE_MAX + 1];          /* number of codes of each length */
+    uint32_t long_code, long_index;            /* the first code longer than a look-up; its index in `symbols` */
+    unsigned widest;                           /* most bits of a token */
     uint8_t lengths[DTCI_SYMBOLS];
 } dtci_decoder;
 
-/* The bin of a class with no extra bits set. */
+/* Returns the bin of a value symbol whose extra bits are all 0, and in *extra their number. */
 DTCI_FN int32_t dtci_class_bin(uint32_t value, const dtci_tokens *tokens, unsigned *extra) {
     int32_t start = (int32_t)dtci_class_start((value + 1) / 2, tokens->value_precision, extra);
     return (int32_t)tokens->mode + (value & 1 ? 1 - start - (1 << *extra) : start);
 }
 
-/* With what its extra bits add, of which those of the run come first. */
+/* Adds the extra bits to a token. `bits` begin with the token's code; the extra bits of run precede those of bin. */
 DTCI_FN dtci_token dtci_token_resolve(dtci_token token, uint64_t bits) {
     unsigned run_extra = token.extra & 15, extra = token.extra >> 4;
     bits >>= token.width - run_extra - extra;
@@ -3002,6 +3329,7 @@ DTCI_FN dtci_token dtci_token_resolve(dtci_token token, uint64_t bits) {
     return token;
 }
 
+/* Builds the tables from decoder->lengths. Returns 0 if `tokens` has classes of integers above 65535. */
 DTCI_FN int dtci_decoder_open(dtci_decoder *decoder, const dtci_tokens *tokens) {
     size_t symbols = (size_t)tokens->values * tokens->runs, i;
     uint32_t starts[DTCI_CODE_MAX + 2], code = 0, at = 0;
@@ -3042,13 +3370,13 @@ DTCI_FN int dtci_decoder_open(dtci_decoder *decoder, const dtci_tokens *tokens) 
     decoder->long_index = at;
     memset(&token, 0, sizeof token);
     token.extra = 1;
-    for (code >>= 1; code < 1u << DTCI_LOOKUP_BITS; code++) /* what longer codes begin with */
+    for (code >>= 1; code < 1u << DTCI_LOOKUP_BITS; code++) /* first bits of longer codes */
         decoder->lookup[dtci_reverse(code, DTCI_LOOKUP_BITS)] = token;
     return 1;
 }
 
-/* A token that one look-up does not find: a long code bit by bit, which is the definition of a canonical one; extra
- * bits. */
+/* Decodes a token that one look-up does not complete, because its code is long or its extra bits do not fit. A long
+ * code is read bit by bit, by the definition of canonical codes. */
 DTCI_FN dtci_token dtci_token_long(const dtci_decoder *decoder, uint64_t bits) {
     uint32_t code = (uint32_t)(bits & ((1u << DTCI_LOOKUP_BITS) - 1)), first = decoder->long_code;
     dtci_token token = decoder->lookup[code];
@@ -3067,7 +3395,7 @@ DTCI_FN dtci_token dtci_token_long(const dtci_decoder *decoder, uint64_t bits) {
     return dtci_token_resolve(token, bits);
 }
 
-/* The token at the reader's next bits, of which there must be enough for any. */
+/* Decodes the token that `bits` begin with. `bits` hold at least the widest token. */
 DTCI_INLINE dtci_token dtci_token_at(const dtci_decoder *decoder, uint64_t bits) {
     dtci_token token = decoder->lookup[bits & ((1u << DTCI_LOOKUP_BITS) - 1)];
     return token.extra ? dtci_token_long(decoder, bits) : token;
@@ -3076,10 +3404,10 @@ DTCI_INLINE dtci_token dtci_token_at(const dtci_decoder *decoder, uint64_t bits)
 typedef struct dtci_stream {
     dtci_bit_reader reader;
     uint16_t *at, *end;
-    uint32_t bad; /* some bin or run was out of range */
+    uint32_t bad; /* nonzero if a bin or a run was out of range */
 } dtci_stream;
 
-/* One token. */
+/* Decodes one token of a run and a bin, with all checks. */
 DTCI_FN void dtci_stream_step(dtci_stream *s, const dtci_decoder *decoder, uint32_t mode, uint32_t top) {
     dtci_token token;
     size_t run, left = (size_t)(s->end - s->at), k;
@@ -3093,7 +3421,7 @@ DTCI_FN void dtci_stream_step(dtci_stream *s, const dtci_decoder *decoder, uint3
     *s->at++ = (uint16_t)(token.bin & 0xffff);
 }
 
-/* Two bins, of which the last one of a stream may be left out. */
+/* Decodes one pair, with all checks. At the end of a stream the second bin may be missing: the token's is the mode. */
 DTCI_FN void dtci_stream_pair(dtci_stream *s, const dtci_decoder *decoder, uint32_t mode, uint32_t top) {
     dtci_token token;
     dtci_bits_refill(&s->reader);
@@ -3107,7 +3435,7 @@ DTCI_FN void dtci_stream_pair(dtci_stream *s, const dtci_decoder *decoder, uint3
         s->bad |= (uint32_t)token.bin != mode;
 }
 
-/* A stream while eight bytes can be read beyond its place. */
+/* A bit reader that does not check for the end. It may be used while eight bytes after `p` can be read. */
 typedef struct dtci_fast {
     uint64_t bits;
     const unsigned char *p;
@@ -3120,7 +3448,7 @@ DTCI_INLINE void dtci_fast_refill(dtci_fast *f) {
     f->n |= 56;
 }
 
-/* A few tokens without runs, of one bin or two, from one refill. Returns the bits that are set in any bin. */
+/* Decodes some plain tokens or pairs from one refill. Returns the OR of all bins. */
 DTCI_INLINE uint32_t dtci_fast_step(dtci_fast *f, const dtci_decoder *decoder, uint16_t *to, unsigned tokens,
                                     int pairs) {
     uint32_t any = 0;
@@ -3151,11 +3479,12 @@ DTCI_INLINE dtci_fast dtci_fast_open(const dtci_bit_reader *reader) {
 DTCI_INLINE void dtci_fast_close(dtci_bit_reader *reader, const dtci_fast *f) {
     reader->at = (size_t)(f->p - reader->data);
     reader->n = f->n;
-    reader->bits = f->bits & (((uint64_t)1 << f->n) - 1); /* nothing of the next stream */
+    reader->bits = f->bits & (((uint64_t)1 << f->n) - 1); /* drops bits that belong to the next stream */
 }
 
-/* Four streams side by side, so that one's look-ups hide behind the others', to where one of them comes near `end`. How
- * often all can go on without looking for the end is found beforehand. */
+/* Decodes four streams of plain tokens or pairs in turn, because the look-ups of different streams overlap in time.
+ * Stops when a stream comes near `end` or near its last bin. The number of turns that need no check is computed
+ * beforehand. */
 DTCI_INLINE void dtci_streams_fast(dtci_stream *s, const dtci_decoder *decoder, uint32_t top, const unsigned char *end,
                                    unsigned tokens, int pairs) {
     dtci_fast f0 = dtci_fast_open(&s[0].reader), f1 = dtci_fast_open(&s[1].reader);
@@ -3167,7 +3496,7 @@ DTCI_INLINE void dtci_streams_fast(dtci_stream *s, const dtci_decoder *decoder, 
         size_t turns;
         last = f2.p > last ? f2.p : last;
         last = f3.p > last ? f3.p : last;
-        turns = end - last < 8 ? 0 : ((size_t)(end - last) - 8) / 7 + 1; /* a refill takes seven bytes at the most */
+        turns = end - last < 8 ? 0 : ((size_t)(end - last) - 8) / 7 + 1; /* a refill takes at most seven bytes */
         turns = (left - i) / step < turns ? (left - i) / step : turns;
         if (!turns) break;
         for (; turns; turns--, i += step) {
@@ -3181,11 +3510,12 @@ DTCI_INLINE void dtci_streams_fast(dtci_stream *s, const dtci_decoder *decoder, 
     dtci_fast_close(&s[1].reader, &f1);
     dtci_fast_close(&s[2].reader, &f2);
     dtci_fast_close(&s[3].reader, &f3);
-    s[0].bad = any > top; /* top is all ones */
+    s[0].bad = any > top; /* the OR tells: top is all ones */
     for (j = 0; j < 4; j++) s[j].at += i;
 }
 
-/* The same, as many tokens at a time as a refill holds. */
+/* Calls dtci_streams_fast with the number of tokens that one refill of 56 bits holds. Decodes nothing if a refill does
+ * not hold two of the widest tokens. */
 DTCI_FN void dtci_streams_read(dtci_stream *s, const dtci_decoder *decoder, uint32_t top, const unsigned char *end,
                                int pairs) {
     if (pairs && decoder->widest <= 18)
@@ -3198,14 +3528,15 @@ DTCI_FN void dtci_streams_read(dtci_stream *s, const dtci_decoder *decoder, uint
         dtci_streams_fast(s, decoder, top, end, 2, 0);
 }
 
-#define DTCI_RUN_SHORT 16u /* bins of the mode that are written at once, whether they are there or not */
+#define DTCI_RUN_SHORT 16u /* bins that are set to the mode at once, also those after a shorter run */
 
-/* Whether the next token can be read, and its short run written, without looking for the end of either. */
+/* Tells whether the next token can be read and its short run written without a check of the ends of input and output.
+ * */
 DTCI_INLINE int dtci_runs_free(const dtci_stream *s, const dtci_fast *f, const unsigned char *end) {
     return end - f->p >= 8 && s->end - s->at > (ptrdiff_t)DTCI_RUN_SHORT;
 }
 
-/* Such a token. */
+/* Decodes one token with a run, for which dtci_runs_free holds. */
 DTCI_INLINE void dtci_runs_step(dtci_stream *s, dtci_fast *f, const dtci_decoder *decoder, const uint16_t *modes,
                                 uint32_t top) {
     dtci_token token;
@@ -3228,7 +3559,8 @@ DTCI_INLINE void dtci_runs_step(dtci_stream *s, dtci_fast *f, const dtci_decoder
     *s->at++ = (uint16_t)(token.bin & 0xffff);
 }
 
-/* Four streams with runs side by side while all can, then those that still can. */
+/* Decodes streams of tokens with runs: four in turn while dtci_runs_free holds for all of them, then each stream alone
+ * while it holds for that stream. */
 DTCI_FN void dtci_streams_runs(dtci_stream *s, size_t streams, const dtci_decoder *decoder, uint32_t mode, uint32_t top,
                                const unsigned char *end) {
     uint16_t modes[DTCI_RUN_SHORT];
@@ -3249,7 +3581,8 @@ DTCI_FN void dtci_streams_runs(dtci_stream *s, size_t streams, const dtci_decode
     }
 }
 
-/* Decodes n > 0 bins, each checked to be below 2^bits. */
+/* Decodes n > 0 bins from the TOKENS in p[0..size). Returns DTC_ERROR_PAYLOAD if the tokens break a rule of the wire
+ * format; all decoded bins are below 2^bits. */
 DTCI_FN dtc_status dtci_tokens_read(uint16_t *bins, size_t n, unsigned bits, const unsigned char *p, size_t size,
                                     dtci_decoder *decoder) {
     size_t streams = dtci_stream_count(n), stream = dtci_stream_bins(n), used, sizes, j;
@@ -8160,14 +8493,14 @@ DTCI_FN void dtci_field_put(void *field, size_t bytes, uint64_t x) {
     if (bytes == 8) memcpy(field, &x, 8);
 }
 
-/* The length of a name in an array; bounded, or compilers make a call of it. */
+/* Returns the length of a name. The loop is bounded, because compilers replace an unbounded one by a call of strlen. */
 DTCI_FN size_t dtci_length(const char name[12]) {
     size_t n = 0;
     while (n < 12 && name[n]) n++;
     return n;
 }
 
-/* The word of that number among words, and its length. */
+/* Returns word `number` of `words`, and in *n its length. */
 DTCI_FN const char *dtci_word_at(const char *words, uint64_t number, size_t *n) {
     for (; number; number--) {
         while (*words != '|') words++;
@@ -8177,7 +8510,7 @@ DTCI_FN const char *dtci_word_at(const char *words, uint64_t number, size_t *n) 
     return words;
 }
 
-/* The number of the word text[0..n) among words; -1: none. */
+/* Returns the number of the word text[0..n) among `words`, or -1. */
 DTCI_FN int dtci_word(const char *words, const char *text, size_t n) {
     int number = 0;
     while (*words) {
@@ -8190,7 +8523,8 @@ DTCI_FN int dtci_word(const char *words, const char *text, size_t n) {
     return -1;
 }
 
-/* 10^e for any e a float may need; exact to 10^22, then within a few units in the last place of double. */
+/* Returns 10^e for any e that a float needs. The result is exact up to 10^22, and beyond within a few units in the last
+ * place of a double. */
 DTCI_FN double dtci_power10(int e) {
     double power = 1, base = 10;
     unsigned n = e < 0 ? 0u - (unsigned)e : (unsigned)e;
@@ -8199,12 +8533,12 @@ DTCI_FN double dtci_power10(int e) {
     return e < 0 ? 1 / power : power;
 }
 
-/* digits * 10^e, by one multiplication or division with a power that is exact up to 10^22. */
+/* Returns digits * 10^e: one multiplication by, or one division by, a power of ten that is exact up to 10^22. */
 DTCI_FN double dtci_decimal(uint64_t digits, int e) {
     return e < 0 ? (double)digits / dtci_power10(-e) : (double)digits * dtci_power10(e);
 }
 
-/* Reads text[0..n), all of it, as an unsigned integer. */
+/* Reads all of text[0..n) as an unsigned integer. Returns 0 if it is none, or above 2^64 - 1. */
 DTCI_FN int dtci_read_integer(const char *text, size_t n, uint64_t *value) {
     size_t i;
     *value = 0;
@@ -8216,7 +8550,8 @@ DTCI_FN int dtci_read_integer(const char *text, size_t n, uint64_t *value) {
     return n > 0;
 }
 
-/* Reads text[0..n), all of it, as [-]digits[.digits][e[+|-]digits]. */
+/* Reads all of text[0..n) as [-]digits[.digits][e[+|-]digits]. Returns 0 if it is not of this form, or far beyond the
+ * range of floats. */
 DTCI_FN int dtci_read_number(const char *text, size_t n, double *value) {
     uint64_t digits = 0, power = 0;
     int e = 0, any = 0, negative = n && text[0] == '-', point = 0;
@@ -8248,7 +8583,7 @@ DTCI_FN int dtci_read_number(const char *text, size_t n, double *value) {
     return 1;
 }
 
-/* Reads text[0..n) as the value of a key. Returns 0 where it is none. */
+/* Reads the value text[0..n) of a key into its field of *spec. Returns 0 if the key does not take this value. */
 DTCI_FN int dtci_key_read(const dtci_key *key, const char *text, size_t n, dtc_spec *spec) {
     char *field = (char *)spec + key->offset;
     int word = dtci_word(key->words, text, n), is_auto = key->words[0] == 'a' && word == 0, given = 1;
@@ -8267,7 +8602,7 @@ DTCI_FN int dtci_key_read(const dtci_key *key, const char *text, size_t n, dtc_s
     case DTCI_KEY_GIVEN:
         if (!dtci_read_number(text, n, &number) || number < key->low || number > key->high) return 0;
         real = (float)number;
-        if (key->kind == DTCI_KEY_FLOAT && !(real > 0)) return 0; /* 0 would be the default */
+        if (key->kind == DTCI_KEY_FLOAT && !(real > 0)) return 0; /* a field of 0 means the default */
         memcpy(field, &real, sizeof real);
         if (key->kind == DTCI_KEY_GIVEN) memcpy((char *)spec + key->given, &given, sizeof given);
         return 1;
@@ -8343,7 +8678,7 @@ DTCI_API dtc_status dtc_spec_parse(const char *text, dtc_spec *spec, const char 
     return status;
 }
 
-/* Text that grows up to a capacity. */
+/* Text that is appended to. What exceeds the capacity is counted but not written. */
 typedef struct dtci_text {
     char *text;
     size_t length, capacity;
@@ -8362,7 +8697,7 @@ DTCI_FN void dtci_text_integer(dtci_text *to, uint64_t value) {
     dtci_text_add(to, digits + n, sizeof digits - n);
 }
 
-/* digits / 10^places */
+/* Appends digits / 10^places. */
 DTCI_FN void dtci_text_fraction(dtci_text *to, uint64_t digits, int places) {
     uint64_t power = 1;
     for (; places > 0; places--) power *= 10;
@@ -8377,13 +8712,13 @@ DTCI_FN void dtci_text_fraction(dtci_text *to, uint64_t digits, int places) {
     }
 }
 
-/* The fewest digits that read back to the same float. */
+/* Appends the fewest digits that dtci_read_number reads back to the same float. */
 DTCI_FN void dtci_text_float(dtci_text *to, float value) {
     double magnitude = (double)(value < 0 ? -value : value);
     uint64_t digits = 0, scale;
     int places, e = 0;
     if (value < 0) dtci_text_add(to, "-", 1);
-    for (places = 1; places <= 12 && magnitude > 0; places++) { /* significant ones */
+    for (places = 1; places <= 12 && magnitude > 0; places++) { /* places: significant digits */
         double scaled;
         e = -60;
         while (dtci_decimal(1, e + places) <= magnitude) e++; /* 10^(e+places-1) <= magnitude < 10^(e+places) */

@@ -1,82 +1,111 @@
-/* dtcodec_fft.h: circulant and block-circulant layers on their vectors alone, by real Fourier transforms.
+/* dtcodec_fft.h: circulant and block-circulant layers, computed on their vectors by real Fourier transforms.
  *
  * SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the dtcodec authors
  *
- * Companion of dtcodec.h, whose circulant packets carry such layers.
+ * The header is a companion of dtcodec.h: the circulant packets of dtcodec.h carry the vectors of such layers.
+ *
+ * CONTENTS
+ *
+ *     Manual              matrices, first use, choice of the transform, contracts
+ *     Declarations        layers, products with packets
+ *     Implementation      present with DTCODEC_FFT_IMPLEMENTATION or DTC_STATIC only:
+ *         Transform       hooks, KissFFT's sources, KissFFT's library
+ *         Layers
+ *         Packets
  */
 
 /* ====================================================================================================================
  * MANUAL
  * ====================================================================================================================
  *
- * A block-circulant matrix W of rows x columns has ceil(rows / block) x ceil(columns / block) circulant blocks. Each is
- * given by a vector c of `block` floats, W[i][j] = c[(i - j) mod block] within the block, so that a layer of n x n has
- * n parameters in place of n^2 and costs O(n log n). Blocks that reach beyond the matrix are cut off. The vectors stand
- * row by row: [ceil(rows / block)][ceil(columns / block)][block]. With one block that is as large as the matrix this is
- * the layer of Cheng et al. (An exploration of parameter redundancy in deep networks with circulant projections, ICCV
+ * MATRICES
+ *
+ * A block-circulant matrix W of rows x columns is cut into ceil(rows / block) x ceil(columns / block) square blocks.
+ * Blocks at the right and the lower border may reach beyond the matrix; W has only their part inside. Each block is
+ * given by a vector c of `block` floats: element (i, j) of the block is c[(i - j) mod block]. The vectors are one array
+ * [ceil(rows / block)][ceil(columns / block)][block].
+ *
+ * A layer of n x n with one block has n parameters in place of n^2, and a product with it costs O(n log n). Such layers
+ * are those of Cheng et al. (An exploration of parameter redundancy in deep networks with circulant projections, ICCV
  * 2015) and Araujo et al. (Training compact deep learning models for video classification using circulant matrices,
  * 2018).
  *
  * FIRST USE
  *
- * In exactly one file of the program, linked with KissFFT (Debian: libkissfft-dev, -lkissfft-float):
+ * Exactly one file of the program defines DTCODEC_FFT_IMPLEMENTATION before it includes the header:
  *
  *     #define DTCODEC_FFT_IMPLEMENTATION
  *     #include "dtcodec_fft.h"
  *
- * and in every other one the #include alone. (Or, with DTC_STATIC defined before it, in any file.) Then, for batches of
- * up to 64 samples:
+ * Every other file includes the header without that macro. Instead of this, any file may define DTC_STATIC before the
+ * include; the file then has a static copy of all functions. The program is linked with KissFFT (Debian:
+ * libkissfft-dev, -lkissfft-float).
+ *
+ * A program opens a layer once, here for batches of up to 64 samples:
  *
  *     size_t bytes = dtc_circulant_layer_bytes(rows, columns, block, 64);
  *     void *memory = malloc(bytes);
  *     dtc_circulant_layer *layer;
  *     dtc_status status = dtc_circulant_layer_open(&layer, memory, bytes, rows, columns, block, 64);
  *
- * and each step
+ * In each step it loads the vectors and computes:
  *
  *     dtc_circulant_layer_load(layer, vectors);
  *     dtc_circulant_forward(layer, outputs, inputs, batch);
  *     dtc_circulant_backward_inputs(layer, input_gradient, output_gradient, batch);
  *     dtc_circulant_backward_vectors(layer, vector_gradient, inputs, output_gradient, batch);
  *
- * The vectors of a circulant packet, from dtc_decode_circulant, are loaded in the same way: so a received matrix is
- * applied in O(n log n), without being written out. For a single product one call does it all, in scratch:
+ * The vectors may come from a circulant packet (dtc_decode_circulant). The matrix of the packet is then multiplied in
+ * O(n log n) without being written out. One call multiplies the matrix of a packet with one vector, in scratch:
  *
  *     size_t need = dtc_fft_packet_matvec_scratch(packet, packet_bytes, 0);
  *     status = dtc_fft_packet_matvec(y, packet, packet_bytes, x, 0, scratch, need);
  *
- * With one block of 1024 x 1024 it is some 30 times as fast as dtc_packet_matvec, of 4096 x 4096 some 100 times.
+ * This call is about 30 times as fast as dtc_packet_matvec with one block of 1024 x 1024, and about 100 times with one
+ * block of 4096 x 4096.
  *
- * WHICH TRANSFORM
+ * CHOICE OF THE TRANSFORM
  *
- *     default                        KissFFT's library, <kissfft/kiss_fftr.h>: one sample at a time
- *     DTCODEC_FFT_KISSFFT_SOURCES    KissFFT's sources (its kiss_fft.c and kiss_fftr.c, on the include path), compiled
- *                                    here with a vector of floats as their scalar: one sample a lane, which is several
- *                                    times as fast from a few samples on. GCC and clang, where floats are computed as
- *                                    such (on 32-bit x86: -msse2 -mfpmath=sse). Nothing to link. A group of samples
- *                                    that does not fill the lanes costs as much as one that does.
- *     DTCODEC_FFT_LANES              floats of that vector, a power of two: 8 where the compiler may use AVX, else 4
- *     DTCODEC_FFT_FORWARD and other hooks
- *                                    any other library. All five or none, before the implementation; a plan is memory
- *                                    aligned to 64 bytes, `size` is even and has no prime factors but 2, 3 and 5:
+ * By default the header uses the library of KissFFT, <kissfft/kiss_fftr.h>, which transforms one sample at a time. The
+ * following macros, defined before the implementation, choose another transform:
  *
- *         DTCODEC_FFT_PLAN_BYTES(size)               bytes of a plan for real transforms of `size` values, both ways
- *         DTCODEC_FFT_PLAN_OPEN(plan, bytes, size)   makes it in the memory void *plan; 0: failed
- *         DTCODEC_FFT_PLAN_CLOSE(plan)               frees what that took elsewhere
- *         DTCODEC_FFT_FORWARD(plan, spectrum, values)    values[size] to spectrum[size / 2 + 1][re, im]
- *         DTCODEC_FFT_INVERSE(plan, values, spectrum)    the inverse, times size; may destroy the spectrum. Both are
- *                                    floats aligned to 64 bytes, and do not overlap
+ *     DTCODEC_FFT_KISSFFT_SOURCES    compiles the sources of KissFFT (kiss_fft.c and kiss_fftr.c, on the include path)
+ *                                    in this file, with a vector of floats as their scalar. Each lane of the vector is
+ *                                    one sample. From a few samples on this is several times as fast as the library. A
+ *                                    group of samples that does not fill the lanes costs as much as a full group. The
+ *                                    macro needs GCC or clang, and floats that are computed as floats (on 32-bit x86:
+ *                                    -msse2 -mfpmath=sse). The program is not linked with KissFFT.
+ *     DTCODEC_FFT_LANES              number of lanes with DTCODEC_FFT_KISSFFT_SOURCES, a power of two. Default: 8 if
+ *                                    the compiler may use AVX, else 4.
+ *     DTCODEC_FFT_PLAN_BYTES(size)
+ *     DTCODEC_FFT_PLAN_OPEN(plan, bytes, size)
+ *     DTCODEC_FFT_PLAN_CLOSE(plan)
+ *     DTCODEC_FFT_FORWARD(plan, spectrum, values)
+ *     DTCODEC_FFT_INVERSE(plan, values, spectrum)
+ *                                    use another library. A program defines all five hooks or none.
+ *
+ * What the hooks do, for transforms of `size` real values. size is even and has no prime factors but 2, 3 and 5:
+ *
+ *     hook                                           meaning
+ *     DTCODEC_FFT_PLAN_BYTES(size)                   bytes of memory of a plan for both directions
+ *     DTCODEC_FFT_PLAN_OPEN(plan, bytes, size)       makes the plan in the memory void *plan; 0 if that fails
+ *     DTCODEC_FFT_PLAN_CLOSE(plan)                   frees what the plan holds outside its memory
+ *     DTCODEC_FFT_FORWARD(plan, spectrum, values)    transforms values[size] to spectrum[size / 2 + 1][re, im]
+ *     DTCODEC_FFT_INVERSE(plan, values, spectrum)    computes `size` times the inverse; may destroy the spectrum
+ *
+ * The memory of a plan, spectrum and values are aligned to 64 bytes. spectrum and values are floats and do not overlap.
  *
  * CONTRACTS
  *
- *   - Nothing is allocated: a layer lives in the caller's memory, of any alignment. (What a hook's plan allocates,
- *     dtc_circulant_layer_close gives back; with KissFFT it need not be called.)
- *   - A layer is used by one thread at a time; several layers by several.
- *   - Floats are aligned as the compiler aligns them. Inputs and outputs must not overlap.
- *   - A sample's outputs do not depend on the others of its batch. Twiddle factors come from the C library, so that the
- *     last bits differ between platforms; errors are those of transforms in fp32, about 1e-7 of a result's norm.
- *   - NaN and infinity are computed with, as in any layer; they reach all outputs of their sample's block.
+ *   - The functions allocate nothing. A layer lives in memory that the caller provides, of any alignment. A plan of a
+ *     hook may allocate memory; dtc_circulant_layer_close frees it. With KissFFT that call is not needed.
+ *   - One thread at a time may use a layer. Different threads may use different layers at the same time.
+ *   - Arrays of floats are aligned as the compiler aligns floats. Inputs and outputs must not overlap.
+ *   - The outputs of a sample do not depend on the other samples of its batch.
+ *   - Twiddle factors come from the C library, so the last bits of results differ between platforms. The error is that
+ *     of transforms in fp32, about 1e-7 of the norm of a result.
+ *   - A NaN or an infinity in a sample is not refused. It reaches all outputs of that sample.
  */
 
 #ifndef DTCODEC_FFT_H
@@ -88,53 +117,63 @@
 extern "C" {
 #endif
 
-/* The smallest even 2^a 3^b 5^c that is no smaller than n: the sizes KissFFT is fast at. 0: there is none. */
+/* Returns the smallest good size that is at least n. A good size is an even number 2^a 3^b 5^c, at which KissFFT is
+ * fast. 0: n is above 2^30. */
 DTC_API size_t dtc_fft_good_size(size_t n);
 
-/* A layer: plans, its vectors' transforms, and room for a batch. */
+/* A layer holds the plan of the transform, the transforms of its vectors, and room for a batch. */
 typedef struct dtc_circulant_layer dtc_circulant_layer;
 
-/* Bytes of memory for a layer that takes up to `batch` samples at a time. 0: not representable, or rows, columns or
- * batch are 0. */
+/* Returns the bytes of memory of a layer that takes up to `batch` samples at a time. A block of 0 stands for max(rows,
+ * columns). 0: rows, columns or batch is 0; or rows, columns, block or batch is above 2^30; or a size_t cannot hold the
+ * result. */
 DTC_API size_t dtc_circulant_layer_bytes(size_t rows, size_t columns, size_t block, size_t batch);
 
-/* Makes a layer of rows x columns in `memory`, which must stay until the layer is used no more. Blocks of any size, 0
- * for max(rows, columns). A block that is a good size is transformed at that size, others within a good one that is at
- * least as large as the block's rows + columns - 1. *layer is NULL on failure.
- * Errors: ARGUMENT (a null pointer, or sizes of which dtc_circulant_layer_bytes is 0), SCRATCH (memory_bytes is less
- * than it says), LIMIT (the transform's library made no plan). */
+/* Makes a layer of rows x columns in `memory`. The caller keeps the memory as long as it uses the layer. block is any
+ * size; 0 stands for max(rows, columns). On failure *layer is NULL.
+ *
+ * The size of the transform decides the speed. Let S be the smallest good size (dtc_fft_good_size) that is at least 4
+ * and at least min(rows, block) + min(columns, block) - 1. The transform has the size of the block if that is a good
+ * size from 4 to S, else the size S.
+ *
+ * Errors: ARGUMENT (a null pointer, or sizes for which dtc_circulant_layer_bytes returns 0), SCRATCH (memory_bytes is
+ * less than dtc_circulant_layer_bytes), LIMIT (the transform's library made no plan). */
 DTC_API dtc_status dtc_circulant_layer_open(dtc_circulant_layer **layer, void *memory, size_t memory_bytes, size_t rows,
                                             size_t columns, size_t block, size_t batch);
 
-/* Gives back what the hooks' plans took. The memory remains the caller's. NULL is ignored. */
+/* Frees what the plan of a hook allocated. The memory of the layer stays the caller's. NULL is allowed. */
 DTC_API void dtc_circulant_layer_close(dtc_circulant_layer *layer);
 
-/* Takes the vectors' transforms, which serve until the next load; the vectors themselves are not kept.
- * Errors: ARGUMENT. */
+/* Transforms the vectors, [ceil(rows / block)][ceil(columns / block)][block]. The layer uses the transforms until the
+ * next load. It keeps no pointer to the vectors. Errors: ARGUMENT (a null pointer). */
 DTC_API dtc_status dtc_circulant_layer_load(dtc_circulant_layer *layer, const float *vectors);
 
-/* outputs = inputs W^T: outputs is batch x rows, inputs batch x columns, row-major.
- * Errors: ARGUMENT (a null pointer, no vectors loaded, or more samples than the layer was opened for). */
+/* Computes outputs = inputs W^T. outputs is batch x rows, inputs is batch x columns, both row-major.
+ * Errors: ARGUMENT (a null pointer, no vectors loaded, or a batch above that of dtc_circulant_layer_open). */
 DTC_API dtc_status dtc_circulant_forward(dtc_circulant_layer *layer, float *outputs, const float *inputs, size_t batch);
 
-/* input_gradient = output_gradient W: batch x columns from batch x rows. Errors: as dtc_circulant_forward. */
+/* Computes input_gradient = output_gradient W. input_gradient is batch x columns, output_gradient is batch x rows, both
+ * row-major. Errors: those of dtc_circulant_forward. */
 DTC_API dtc_status dtc_circulant_backward_inputs(dtc_circulant_layer *layer, float *input_gradient,
                                                  const float *output_gradient, size_t batch);
 
-/* The gradient by the vectors, shaped as they are, summed over the batch: each of its entries is the sum of the dense
- * gradient output_gradient^T inputs over the matrix entries that share it; 0 where all of them are cut off. Needs no
- * vectors loaded. Errors: as dtc_circulant_forward. */
+/* Computes the gradient with respect to the vectors, summed over the batch. vector_gradient has the shape of the
+ * vectors. Each of its floats is the sum of the dense gradient output_gradient^T inputs over the elements of W that
+ * this float of the vectors gives, and 0 if there are none inside the matrix. inputs is batch x columns,
+ * output_gradient is batch x rows, both row-major. No vectors need to be loaded.
+ * Errors: ARGUMENT (a null pointer, or a batch above that of dtc_circulant_layer_open). */
 DTC_API dtc_status dtc_circulant_backward_vectors(dtc_circulant_layer *layer, float *vector_gradient,
                                                   const float *inputs, const float *output_gradient, size_t batch);
 
-/* Bytes of scratch that dtc_fft_packet_matvec needs; 0: it is no packet. */
+/* Returns the bytes of scratch that dtc_fft_packet_matvec needs. 0: packet[0..packet_bytes) is not a packet. */
 DTC_API size_t dtc_fft_packet_matvec_scratch(const void *packet, size_t packet_bytes, int transposed);
 
-/* y = W x, W being a packet's matrix, or y = W^T x if transposed, as dtc_packet_matvec of dtcodec.h, for packets of
- * every codec: circulant ones in O(n log n), where blocks are so large that it pays, else by that call. By transforms
- * it differs from that by some 1e-7 of y's norm, and where sums pass FLT_MAX y is infinite or NaN, not bounded. Takes
- * the vectors' transforms at every call: to multiply with one packet's matrix again and again, open a layer.
- * Errors: as dtc_packet_matvec, and LIMIT (the transform's library made no plan). y is untouched on failure. */
+/* Computes y = W x for the matrix W of a packet, or y = W^T x if `transposed` is not 0, with the shapes of
+ * dtc_packet_matvec of dtcodec.h. Circulant packets with large blocks are multiplied by transforms, in O(n log n). All
+ * other packets are passed on to dtc_packet_matvec. With transforms y differs from the result of dtc_packet_matvec by
+ * about 1e-7 of its norm, and sums above FLT_MAX are infinite or NaN, not bounded. Each call transforms the vectors
+ * anew; a program that multiplies with one matrix many times opens a layer instead. On failure y is unchanged.
+ * Errors: those of dtc_packet_matvec, and LIMIT (the transform's library made no plan). */
 DTC_API dtc_status dtc_fft_packet_matvec(float *y, const void *packet, size_t packet_bytes, const float *x,
                                          int transposed, void *scratch, size_t scratch_bytes);
 
@@ -142,7 +181,7 @@ DTC_API dtc_status dtc_fft_packet_matvec(float *y, const void *packet, size_t pa
 }
 #endif
 
-/* Users can stop reading here. */
+/* The documentation for users ends here. */
 
 #endif /* DTCODEC_FFT_H */
 
@@ -172,10 +211,12 @@ extern "C" {
 #endif
 
 #define DTCI_FFT_ALIGN    64u
-#define DTCI_FFT_SIZE_MAX ((size_t)1 << 30) /* of a matrix's side, a block, a batch, a transform */
+#define DTCI_FFT_SIZE_MAX ((size_t)1 << 30) /* largest rows, columns, block, batch and transform */
 
 /* --------------------------------------------------------------------------------------------------------------------
- * The transform. dtci_fft_real is a float, or a vector of as many as there are lanes: samples transformed at once
+ * Transform
+ *
+ * dtci_fft_real is a vector of DTCI_FFT_LANES floats, or a float if there is one lane. Each lane is one sample.
  * ------------------------------------------------------------------------------------------------------------------*/
 
 #if defined(DTCODEC_FFT_FORWARD)
@@ -184,7 +225,7 @@ extern "C" {
 typedef float dtci_fft_real;
 
 DTCI_FFT_FN size_t dtci_fft_plan_bytes(size_t size) {
-    (void)size; /* which a macro may not need, as other arguments */
+    (void)size; /* the hooks need not use their arguments */
     return DTCODEC_FFT_PLAN_BYTES(size);
 }
 
@@ -212,7 +253,7 @@ DTCI_FFT_FN void dtci_fft_inverse(void *plan, dtci_fft_real *values, dtci_fft_re
 
 #include <float.h>
 
-/* 16: half precision is computed as such, too */
+/* 16 means that half precision is not widened either */
 #if FLT_EVAL_METHOD != 0 && FLT_EVAL_METHOD != -1 && FLT_EVAL_METHOD != 16
 #error "DTCODEC_FFT_KISSFFT_SOURCES needs floats that are computed as floats; on 32-bit x86: -msse2 -mfpmath=sse"
 #endif
@@ -229,14 +270,14 @@ DTCI_FFT_FN void dtci_fft_inverse(void *plan, dtci_fft_real *values, dtci_fft_re
 #define DTCI_FFT_LANES 4u
 #endif
 
-/* Aligned as a float is, because KissFFT lays its plans out without regard to more; it costs nothing where the data are
- * aligned. */
+/* The vector is aligned as a float, because KissFFT does not align the vectors in its plans further. On data that are
+ * aligned this costs nothing. */
 typedef float dtci_fft_real __attribute__((vector_size(4 * DTCI_FFT_LANES), aligned(4), may_alias));
 
 static const dtci_fft_real dtci_fft_zero = {0};
 
-/* KissFFT under names of its own, all static: its headers with names that declare as static, then its sources, whose
- * definitions inherit that. */
+/* KissFFT is compiled with static functions and names that no other copy of KissFFT has. Its headers are included while
+ * macros put `static` before each function name; the definitions in its sources inherit that. */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wpragmas"
 #pragma GCC diagnostic ignored "-Wunknown-warning-option"
@@ -280,7 +321,7 @@ static const dtci_fft_real dtci_fft_zero = {0};
 #define kiss_fftr_alloc         DTCI_FFT_STATIC dtci_kissr_alloc
 #define kiss_fftr               DTCI_FFT_STATIC dtci_kissr
 #define kiss_fftri              DTCI_FFT_STATIC dtci_kissri
-#define KISS_FFT_MALLOC(bytes)  NULL /* sizes that would need it are not used */
+#define KISS_FFT_MALLOC(bytes)  NULL /* only sizes that need no malloc are used */
 #define KISS_FFT_FREE(pointer)  ((void)(pointer))
 
 #include "_kiss_fft_guts.h"
@@ -303,7 +344,7 @@ static const dtci_fft_real dtci_fft_zero = {0};
 #define kiss_fftr               dtci_kissr
 #define kiss_fftri              dtci_kissri
 
-/* Where it takes a scalar to be a number; and nothing is printed. */
+/* Replaces the macros that need a scalar that is a number, and those that print. */
 #undef HALF_OF
 #undef kf_cexp
 #undef KISS_FFT_ERROR
@@ -326,7 +367,7 @@ typedef char dtci_assert_kiss_fft_scalar_is_float[sizeof(kiss_fft_scalar) == siz
 
 #endif
 
-/* A plan is this, followed by the memory of both. */
+/* The start of a plan's memory. The memory of the two KissFFT plans follows. */
 typedef struct dtci_fft_plan {
     kiss_fftr_cfg forward, inverse;
 } dtci_fft_plan;
@@ -363,7 +404,7 @@ DTCI_FFT_FN void dtci_fft_inverse(void *plan, dtci_fft_real *values, dtci_fft_re
 }
 
 #if defined(DTCODEC_FFT_KISSFFT_SOURCES)
-/* As if it had never been there: a program may use KissFFT besides, in this file, too. */
+/* Removes all macros of KissFFT: the program may include KissFFT itself in this file. */
 #undef CHECK_OVERFLOW_OP
 #undef C_ADD
 #undef C_ADDTO
@@ -439,21 +480,21 @@ DTCI_FFT_FN void dtci_fft_inverse(void *plan, dtci_fft_real *values, dtci_fft_re
 
 struct dtc_circulant_layer {
     size_t rows, columns, block, batch;
-    size_t block_rows, block_columns; /* blocks beneath each other, and side by side */
-    size_t tall, wide;                /* of a block, what the matrix has at the most: the rest is cut off everywhere */
-    size_t size, bins;                /* of a transform: reals, and complex numbers */
-    size_t stride;                    /* from one spectrum to the next: 2 * bins, aligned */
-    size_t plan_bytes, bytes;
+    size_t block_rows, block_columns; /* number of blocks in a column and in a row of blocks */
+    size_t used_rows, used_columns;   /* most rows and columns of a block that lie inside the matrix */
+    size_t size, frequencies;         /* real values of a transform; complex numbers of its spectrum */
+    size_t stride;                    /* dtci_fft_real from one spectrum to the next: 2 * frequencies, rounded up */
+    size_t plan_bytes, bytes;         /* of the plan; of the whole layer */
     void *plan;
-    float *spectra;         /* [block_rows][block_columns][2 * bins]: of the vectors, divided by size */
-    dtci_fft_real *inputs;  /* [groups of lanes][block_columns][stride] */
-    dtci_fft_real *outputs; /* [groups of lanes][block_rows][stride] */
-    dtci_fft_real *sum;     /* [stride] */
+    float *spectra;         /* transforms of the vectors / size: [block_rows][block_columns][2 * frequencies] */
+    dtci_fft_real *inputs;  /* spectra: [groups of DTCI_FFT_LANES samples][block_columns][stride] */
+    dtci_fft_real *outputs; /* spectra: [groups of DTCI_FFT_LANES samples][block_rows][stride] */
+    dtci_fft_real *sum;     /* a spectrum: [stride] */
     dtci_fft_real *values;  /* [size] */
-    int loaded;
+    int loaded;             /* nonzero: `spectra` are valid */
 };
 
-/* Where the layer's arrays stand in its memory. */
+/* Offsets of the layer's arrays in its memory, in bytes. */
 typedef struct dtci_fft_offsets {
     size_t plan, spectra, inputs, outputs, sum, values;
 } dtci_fft_offsets;
@@ -462,16 +503,16 @@ DTCI_FFT_FN size_t dtci_fft_min(size_t a, size_t b) {
     return a < b ? a : b;
 }
 
-/* a * b, or SIZE_MAX where that is more. */
+/* Returns a * b, or SIZE_MAX if a size_t cannot hold the product. */
 DTCI_FFT_FN size_t dtci_fft_times(size_t a, size_t b) {
     return b && a > SIZE_MAX / b ? SIZE_MAX : a * b;
 }
 
-/* Appends an aligned array to *total bytes, SIZE_MAX from the first one on that is too large, and returns where it
- * stands. */
+/* Appends an aligned array to *total bytes and returns its offset. *total becomes SIZE_MAX, and stays so, if a size_t
+ * cannot hold the sum. */
 DTCI_FFT_FN size_t dtci_fft_append(size_t *total, size_t bytes) {
-    size_t at = *total, most = SIZE_MAX - DTCI_FFT_ALIGN;
-    int fits = at <= most && bytes <= most - at;
+    size_t at = *total, limit = SIZE_MAX - DTCI_FFT_ALIGN;
+    int fits = at <= limit && bytes <= limit - at;
     *total = fits ? (at + bytes + DTCI_FFT_ALIGN - 1) & ~(size_t)(DTCI_FFT_ALIGN - 1) : SIZE_MAX;
     return at;
 }
@@ -488,7 +529,7 @@ DTCI_FFT_API size_t dtc_fft_good_size(size_t n) {
     return (size_t)best;
 }
 
-/* The layer's sizes, and where its arrays will stand; 0: not representable. */
+/* Computes the sizes of a layer and the offsets of its arrays. Returns 0 where dtc_circulant_layer_bytes does. */
 DTCI_FFT_FN int dtci_fft_shape(dtc_circulant_layer *layer, dtci_fft_offsets *at, size_t rows, size_t columns,
                                size_t block, size_t batch) {
     size_t groups, spectrum, total = 0;
@@ -504,23 +545,24 @@ DTCI_FFT_FN int dtci_fft_shape(dtc_circulant_layer *layer, dtci_fft_offsets *at,
     layer->batch = batch;
     layer->block_rows = (rows + block - 1) / block;
     layer->block_columns = (columns + block - 1) / block;
-    layer->tall = dtci_fft_min(rows, block);
-    layer->wide = dtci_fft_min(columns, block);
-    /* KissFFT allocates for a size of 2, so 4 at the least */
-    layer->size = dtc_fft_good_size(layer->tall + layer->wide < 5 ? 4 : layer->tall + layer->wide - 1);
+    layer->used_rows = dtci_fft_min(rows, block);
+    layer->used_columns = dtci_fft_min(columns, block);
+    /* at least 4, because KissFFT allocates for a size of 2 */
+    layer->size = layer->used_rows + layer->used_columns - 1;
+    layer->size = dtc_fft_good_size(layer->size < 4 ? 4 : layer->size);
     if (block >= 4 && block <= layer->size && dtc_fft_good_size(block) == block) layer->size = block;
-    /* so that sizes of plans and spectra, of less than 16 such arrays each, are no more than a size_t holds */
+    /* plans and spectra have less than 16 times these bytes each, so a size_t holds their sizes */
     if (!layer->size || layer->size > SIZE_MAX / 16 / sizeof(dtci_fft_real)) return 0;
-    layer->bins = layer->size / 2 + 1;
+    layer->frequencies = layer->size / 2 + 1;
     layer->plan_bytes = dtci_fft_plan_bytes(layer->size);
     groups = (batch + DTCI_FFT_LANES - 1) / DTCI_FFT_LANES;
-    spectrum = 2 * layer->bins * sizeof(dtci_fft_real);
+    spectrum = 2 * layer->frequencies * sizeof(dtci_fft_real);
     spectrum = (spectrum + DTCI_FFT_ALIGN - 1) & ~(size_t)(DTCI_FFT_ALIGN - 1);
     layer->stride = spectrum / sizeof(dtci_fft_real);
     (void)dtci_fft_append(&total, sizeof *layer);
     at->plan = dtci_fft_append(&total, layer->plan_bytes);
     at->spectra = dtci_fft_append(&total, dtci_fft_times(dtci_fft_times(layer->block_rows, layer->block_columns),
-                                                         2 * layer->bins * sizeof(float)));
+                                                         2 * layer->frequencies * sizeof(float)));
     at->inputs = dtci_fft_append(&total, dtci_fft_times(dtci_fft_times(groups, layer->block_columns), spectrum));
     at->outputs = dtci_fft_append(&total, dtci_fft_times(dtci_fft_times(groups, layer->block_rows), spectrum));
     at->sum = dtci_fft_append(&total, spectrum);
@@ -560,8 +602,8 @@ DTCI_FFT_API void dtc_circulant_layer_close(dtc_circulant_layer *layer) {
     if (layer) dtci_fft_plan_close(layer->plan);
 }
 
-/* The transforms of the blocks of n samples' rows of `width` values each, as [blocks][stride], a sample a lane;
- * lanes without a sample are zero. */
+/* Transforms n <= DTCI_FFT_LANES samples of `width` values each, block by block, to spectra of [blocks][stride]. Lane k
+ * is sample k; lanes without a sample are zero. */
 DTCI_FFT_FN void dtci_fft_analyze(dtc_circulant_layer *layer, dtci_fft_real *spectra, const float *samples,
                                   size_t width, size_t n) {
     size_t first, i, lane;
@@ -569,7 +611,7 @@ DTCI_FFT_FN void dtci_fft_analyze(dtc_circulant_layer *layer, dtci_fft_real *spe
         size_t used = dtci_fft_min(layer->block, width - first);
         float *to = (float *)layer->values;
         if (n < DTCI_FFT_LANES) memset(to, 0, used * sizeof(dtci_fft_real));
-        if (n == DTCI_FFT_LANES) /* as below, for a compiler that unrolls it */
+        if (n == DTCI_FFT_LANES) /* a constant count lets the compiler unroll the loop */
             for (i = 0; i < used; i++)
                 for (lane = 0; lane < DTCI_FFT_LANES; lane++)
                     to[i * DTCI_FFT_LANES + lane] = samples[lane * width + first + i];
@@ -582,7 +624,7 @@ DTCI_FFT_FN void dtci_fft_analyze(dtc_circulant_layer *layer, dtci_fft_real *spe
     }
 }
 
-/* What is in layer->sum becomes the block that begins at `first` of n samples' rows. */
+/* Transforms layer->sum back, to the block of n samples of `width` values that begins at value `first`. */
 DTCI_FFT_FN void dtci_fft_synthesize(dtc_circulant_layer *layer, float *samples, size_t width, size_t first, size_t n) {
     size_t used = dtci_fft_min(layer->block, width - first), i, lane;
     const float *from = (const float *)layer->values;
@@ -596,12 +638,12 @@ DTCI_FFT_FN void dtci_fft_synthesize(dtc_circulant_layer *layer, float *samples,
             for (lane = 0; lane < n; lane++) samples[lane * width + first + i] = from[i * DTCI_FFT_LANES + lane];
 }
 
-/* layer->sum = the sum over n blocks of their vector's transform, conjugated if sign is -1, times what they act on. The
- * vectors' transforms are `stride` floats apart. */
+/* Sets layer->sum to the sum over n blocks of the spectrum of the block's vector times the spectrum of its operand. If
+ * sign is -1, the spectrum of the vector is conjugated. The spectra of the vectors are `stride` floats apart. */
 DTCI_FFT_FN void dtci_fft_accumulate(dtc_circulant_layer *layer, const float *vectors, size_t stride,
                                      const dtci_fft_real *operands, size_t n, float sign) {
     size_t k, i;
-    for (k = 0; k < 2 * layer->bins; k += 2) {
+    for (k = 0; k < 2 * layer->frequencies; k += 2) {
         const float *c = vectors + k;
         const dtci_fft_real *x = operands + k;
         dtci_fft_real re = c[0] * x[0] - sign * c[1] * x[1], im = c[0] * x[1] + sign * c[1] * x[0];
@@ -616,6 +658,7 @@ DTCI_FFT_FN void dtci_fft_accumulate(dtc_circulant_layer *layer, const float *ve
     }
 }
 
+/* Tells whether a layer can compute a batch from one array to the other. An empty batch needs no arrays. */
 DTCI_FFT_FN int dtci_fft_usable(const dtc_circulant_layer *layer, const void *to, const void *from, size_t batch) {
     return layer && batch <= layer->batch && ((to && from) || !batch);
 }
@@ -631,18 +674,18 @@ DTCI_FFT_API dtc_status dtc_circulant_layer_load(dtc_circulant_layer *layer, con
     scale = 1.0f / (float)layer->size;
     for (first = 0; first < count; first += n) {
         n = dtci_fft_min(count - first, DTCI_FFT_LANES);
-        /* The circulant is laid into a larger one: what lies above the diagonal moves to that one's end. Where sizes
-         * are equal, it is the same place. */
+        /* The block becomes part of a circulant matrix of the transform's size: elements above the diagonal come from
+         * the end of its vector. If the sizes are equal, both vectors are the same. */
         memset(values, 0, layer->size * sizeof(dtci_fft_real));
         for (lane = 0; lane < n; lane++) {
-            for (d = 0; d < layer->tall; d++) values[d * DTCI_FFT_LANES + lane] = vectors[d];
-            for (d = block + 1 - layer->wide; d < block; d++)
+            for (d = 0; d < layer->used_rows; d++) values[d * DTCI_FFT_LANES + lane] = vectors[d];
+            for (d = block + 1 - layer->used_columns; d < block; d++)
                 values[(layer->size + d - block) * DTCI_FFT_LANES + lane] = vectors[d];
             vectors += block;
         }
         dtci_fft_forward(layer->plan, layer->sum, layer->values);
         for (lane = 0; lane < n; lane++)
-            for (k = 0; k < 2 * layer->bins; k++)
+            for (k = 0; k < 2 * layer->frequencies; k++)
                 *to++ = ((const float *)layer->sum)[k * DTCI_FFT_LANES + lane] * scale;
     }
     layer->loaded = 1;
@@ -653,7 +696,7 @@ DTCI_FFT_API dtc_status dtc_circulant_forward(dtc_circulant_layer *layer, float 
                                               size_t batch) {
     size_t first, n, p, stride;
     if (!dtci_fft_usable(layer, outputs, inputs, batch) || !layer->loaded) return DTC_ERROR_ARGUMENT;
-    stride = 2 * layer->bins;
+    stride = 2 * layer->frequencies;
     for (first = 0; first < batch; first += n) {
         n = dtci_fft_min(batch - first, DTCI_FFT_LANES);
         dtci_fft_analyze(layer, layer->inputs, inputs + first * layer->columns, layer->columns, n);
@@ -670,7 +713,7 @@ DTCI_FFT_API dtc_status dtc_circulant_backward_inputs(dtc_circulant_layer *layer
                                                       const float *output_gradient, size_t batch) {
     size_t first, n, q, stride;
     if (!dtci_fft_usable(layer, input_gradient, output_gradient, batch) || !layer->loaded) return DTC_ERROR_ARGUMENT;
-    stride = 2 * layer->bins;
+    stride = 2 * layer->frequencies;
     for (first = 0; first < batch; first += n) {
         n = dtci_fft_min(batch - first, DTCI_FFT_LANES);
         dtci_fft_analyze(layer, layer->outputs, output_gradient + first * layer->rows, layer->rows, n);
@@ -683,11 +726,11 @@ DTCI_FFT_API dtc_status dtc_circulant_backward_inputs(dtc_circulant_layer *layer
     return DTC_OK;
 }
 
-/* The spectrum of one block's gradient, summed over samples, into one lane of layer->sum. */
+/* Computes the spectrum of the gradient of block (p, q), summed over all samples, in one lane of layer->sum. */
 DTCI_FFT_FN void dtci_fft_correlate(dtc_circulant_layer *layer, size_t lane, size_t p, size_t q, size_t groups) {
     size_t stride = layer->stride, k, g, i;
     float *sum = (float *)layer->sum + lane;
-    for (k = 0; k < 2 * layer->bins; k += 2) {
+    for (k = 0; k < 2 * layer->frequencies; k += 2) {
         const dtci_fft_real *x = layer->inputs + q * stride + k, *y = layer->outputs + p * stride + k;
         dtci_fft_real total[2];
         float re = 0, im = 0;
@@ -738,13 +781,13 @@ DTCI_FFT_API dtc_status dtc_circulant_backward_vectors(dtc_circulant_layer *laye
                                (first + lane) % layer->block_columns, groups);
         dtci_fft_inverse(layer->plan, layer->values, layer->sum);
         values = (const float *)layer->values;
-        for (lane = 0; lane < n; lane++) { /* back from where load laid the vector out */
+        for (lane = 0; lane < n; lane++) { /* undoes the layout of dtc_circulant_layer_load */
             size_t p = (first + lane) / layer->block_columns, q = (first + lane) % layer->block_columns;
-            size_t tall = dtci_fft_min(block, layer->rows - p * block);
-            size_t wide = dtci_fft_min(block, layer->columns - q * block);
+            size_t used_rows = dtci_fft_min(block, layer->rows - p * block);
+            size_t used_columns = dtci_fft_min(block, layer->columns - q * block);
             for (d = 0; d < block; d++) {
-                int low = d < tall;
-                int high = d + wide > block;
+                int low = d < used_rows;
+                int high = d + used_columns > block;
                 float sum = low ? values[d * DTCI_FFT_LANES + lane] : 0;
                 if (high && !(low && size == block)) sum += values[(size + d - block) * DTCI_FFT_LANES + lane];
                 *vector_gradient++ = sum * scale;
@@ -758,8 +801,9 @@ DTCI_FFT_API dtc_status dtc_circulant_backward_vectors(dtc_circulant_layer *laye
  * Packets
  * ------------------------------------------------------------------------------------------------------------------*/
 
-/* Bytes of scratch that multiplying a packet's matrix by transforms takes, and of those what holds the vectors. 0: only
- * dtc_packet_matvec can do it, or is no slower: transforming a value takes as long as eight products, as measured. */
+/* Returns the bytes of scratch for a product by transforms, and in *vectors the bytes of them that hold the vectors. 0:
+ * dtc_packet_matvec must be used, or is not slower: by measurement, transforming one value takes as long as eight
+ * products. */
 DTCI_FFT_FN size_t dtci_fft_packet_scratch(dtc_info *info, size_t *vectors, const void *packet, size_t packet_bytes) {
     dtc_circulant_layer layer;
     dtci_fft_offsets at;
@@ -788,7 +832,7 @@ DTCI_FFT_API dtc_status dtc_fft_packet_matvec(float *y, const void *packet, size
     size_t bytes, need = dtci_fft_packet_scratch(&info, &bytes, packet, packet_bytes);
     dtc_status status;
     float *vectors;
-    char *work; /* decoding's, then the layer's */
+    char *work; /* scratch of decoding, later the memory of the layer */
     if (!need) return dtc_packet_matvec(y, packet, packet_bytes, x, transposed, scratch, scratch_bytes);
     if (!x || !y) return DTC_ERROR_ARGUMENT;
     if (need > (scratch ? scratch_bytes : 0)) return DTC_ERROR_SCRATCH;
@@ -811,7 +855,7 @@ DTCI_FFT_API dtc_status dtc_fft_packet_matvec(float *y, const void *packet, size
 }
 #endif
 
-/* Nothing internal is left behind but the mark that the implementation was there. */
+/* Removes all internal macros except the mark that the implementation was compiled. */
 #undef DTCI_FFT_ALIGN
 #undef DTCI_FFT_API
 #undef DTCI_FFT_FN
