@@ -34,17 +34,22 @@ step = $(if $(V),,@echo '$(1) $@';)
 B ?= build
 
 HEADERS := $(wildcard dtcodec.h dtcodec_fft.h)
-COMMON := $(wildcard examples/common/*.c)
+# examples/common holds what the trainers share; its folders, of which a later one may include an earlier one:
+#     .          errors, log, memory, clock, random numbers, tensors, settings text, the compiled library
+#     net        a small neural net, its layers, its plan as text, and the reader of its data files
+#     transport  TCP connections, processes, a server's clients, and the mesh of peers; it does not include net
+#     exchange   the exchange of tensors by codecs: packing, grids, checkpoints, metrics, options, and a replica
+COMMON := $(wildcard examples/common/*.c examples/common/*/*.c)
 COMMON_OBJECTS := $(patsubst examples/%.c,$(B)/examples/%.o,$(COMMON))
 COMMON_LIBRARY := $(B)/examples/libcommon.a
-COMMON_HEADERS := $(wildcard examples/common/*.h)
+COMMON_HEADERS := $(wildcard examples/common/*.h examples/common/*/*.h)
 EXAMPLES := $(patsubst examples/%.c,$(B)/examples/%,$(filter-out examples/mpi_%,$(wildcard examples/*.c)))
 MPI_EXAMPLES := $(B)/examples/mpi_trainer.openmpi $(B)/examples/mpi_trainer.mpich
 TESTS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/test_*.c))
 SCRIPTS := $(wildcard tests/test_*.sh)
 BENCHES := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/bench/*.c))
 TARGETS := $(filter-out replay seeds,$(patsubst fuzz/%.c,%,$(wildcard fuzz/*.c)))
-SOURCES := $(wildcard $(addsuffix /*.[ch],. examples examples/common tests tests/header tests/bench fuzz))
+SOURCES := $(wildcard $(addsuffix /*.[ch],. examples examples/common examples/common/* tests tests/header tests/bench fuzz))
 
 all: examples ## build the example trainers
 

@@ -1,17 +1,19 @@
-/* gossip_trainer: trains a neural net on several machines that are all alike, over TCP: nobody serves, nobody waits.
+/* gossip_trainer: trains a neural net over TCP on equal peers. There is no server, and no peer waits for another.
  *
- * GoSGD (Blot, Picard, Cord and Thome 2016): each peer takes steps of SGD on its part of every epoch's samples. After a
- * step, with probability p, it halves its weight a and pushes its parameters x with the other half to a random peer,
- * which mixes them, x := (a x + a_s x_s) / (a + a_s), and adds the weights. So the peers stay near a consensus, in
- * which each counts as much as its weight; the weights add up to 1, exactly, whoever is lost (ledger.h) however often
- * (links.h).
+ * The algorithm is GoSGD (Blot, Picard, Cord and Thome 2016). Each peer takes steps of SGD on its part of every epoch's
+ * samples. After each step, with probability p, a peer halves its weight and pushes its parameters x_s, with the other
+ * half a_s of the weight, to a random peer. The receiver, with weight a and parameters x, mixes them,
+ * x := (a x + a_s x_s) / (a + a_s), and adds the weights. So the peers stay near a consensus, in which each peer counts
+ * by its weight. The weights add up to exactly 1 (ledger.h), however often peers are lost and come back (mesh.h).
  *
- * --difference pushes differences to a public copy, as CHOCO-SGD does (Koloskova, Stich and Jaggi 2019): both ends of a
- * link keep a copy of what the receiver knows of the sender; a push is Q(x - copy), both add what it decodes to, and
- * the receiver mixes the copy. What a packet lost is in the next difference, so few bits do not keep the peers apart.
- * All copies start as the net's first parameters; those of a link that was lost start anew, with a push without loss.
+ * --difference pushes differences to a public copy, as CHOCO-SGD does (Koloskova, Stich and Jaggi 2019). Both ends of a
+ * link keep a copy of what the receiver knows of the sender. A push is Q(x - copy), both ends add the decoded push to
+ * the copy, and the receiver mixes the copy. The next difference contains what a packet lost, so that the peers
+ * converge with few bits, too. All copies start as the net's first parameters. After a link was lost, its copies start
+ * again, and the first push is lossless.
  *
- * The peer of the lowest number hears of the others' epochs and tells of them; any other can take its place.
+ * All peers report their epochs to the peer of the lowest number, which prints them. If it is lost, the next one
+ * prints.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,19 +21,24 @@
 #include <unistd.h>
 
 #include "common/bytes.h"
+#include "common/clock.h"
 #include "common/error.h"
-#include "common/ledger.h"
-#include "common/links.h"
-#include "common/message.h"
-#include "common/metrics.h"
-#include "common/options.h"
-#include "common/processes.h"
+#include "common/exchange/gossip_reports.h"
+#include "common/exchange/metrics.h"
+#include "common/exchange/options.h"
+#include "common/exchange/tensor_message.h"
+#include "common/exchange/trainer.h"
+#include "common/log.h"
+#include "common/memory.h"
 #include "common/random.h"
-#include "common/reports.h"
 #include "common/tensors.h"
-#include "common/trainer.h"
+#include "common/transport/connection.h"
+#include "common/transport/ledger.h"
+#include "common/transport/mesh.h"
+#include "common/transport/processes.h"
 
-enum { PUSH_HEAD_BYTES = 12, TEST_BATCH = 1000 }; /* a push: weight (8), step (4), packets */
+/* A push holds the weight (8 bytes), the step (4) and the packets. */
+enum { PUSH_HEAD_BYTES = 12, TEST_BATCH = 1000 };
 
 struct gossip_settings {
     const char *peers;
@@ -40,7 +47,7 @@ struct gossip_settings {
     bool difference, join;
 };
 
-/* Public copies of a link's two ends, and which connections they are of. */
+/* The public copies of a link's two ends, and the numbers of the connections for which they were made. */
 struct copies {
     struct tensors out, in;
     uint64_t dialed, accepted;
@@ -49,12 +56,12 @@ struct copies {
 struct gossip {
     struct trainer *trainer;
     const struct gossip_settings *settings;
-    struct links links;
+    struct mesh mesh;
     struct reports reports;
     struct tensors first;   /* the parameters at the beginning */
-    struct copies *copies;  /* of the link with peer n: copies[n - 1] */
-    struct ledger *ledgers; /* of the peers that are done */
-    uint64_t step, steps;   /* of steps in all */
+    struct copies *copies;  /* copies[n - 1] belongs to the link with peer n */
+    struct ledger *ledgers; /* ledgers[n - 1] is that of peer n, once the peer has sent its statement */
+    uint64_t step, steps;   /* present step, and number of steps */
 };
 
 /* ---- Pushes ---------------------------------------------------------------------------------------------------- */
@@ -78,7 +85,7 @@ static void push(struct gossip *gossip, struct link *link) {
         say(trainer->id, "pushes nothing in step %llu: %s", (unsigned long long)gossip->step, error.text);
         return;
     }
-    uint8_t *payload = links_push(&gossip->links, link->id, PUSH_HEAD_BYTES - 8 + encoder->bytes);
+    uint8_t *payload = mesh_push(&gossip->mesh, link->id, PUSH_HEAD_BYTES - 8 + encoder->bytes);
     if (!payload) return;
     put_u32(payload, (uint32_t)gossip->step);
     memcpy(payload + 4, encoder->message, encoder->bytes);
@@ -91,22 +98,22 @@ static void push(struct gossip *gossip, struct link *link) {
     trainer->meter.decode_s += clock_seconds() - start;
 }
 
-/* After a step: to a peer that asks, or with probability p to any. */
+/* Pushes, after a step, to a peer that asks for weight; else, with probability p, to a random peer. */
 static void maybe_push(struct gossip *gossip) {
-    struct links *links = &gossip->links;
+    struct mesh *mesh = &gossip->mesh;
     uint64_t key = random_bits(random_bits(gossip->trainer->settings.seed, SEED_GOSSIP), gossip->trainer->id);
-    size_t ready = 0, chosen = 0, peers = links->ledger.peers;
+    size_t ready = 0, chosen = 0, peers = mesh->ledger.peers;
     bool wants = random_unit(key, 2 * gossip->step) < gossip->settings->probability;
     for (size_t id = 1; id <= peers; id++) {
-        if (!links_ready(links, id)) continue;
+        if (!mesh_ready(mesh, id)) continue;
         ready++;
-        if (links->link[id - 1].asks) chosen = id;
+        if (mesh->link[id - 1].asks) chosen = id;
     }
     if (!chosen && wants && ready) {
         size_t skip = (size_t)(random_bits(key, 2 * gossip->step + 1) % ready);
-        for (chosen = 1; !links_ready(links, chosen) || skip-- > 0;) chosen++;
+        for (chosen = 1; !mesh_ready(mesh, chosen) || skip-- > 0;) chosen++;
     }
-    if (chosen) push(gossip, &links->link[chosen - 1]);
+    if (chosen) push(gossip, &mesh->link[chosen - 1]);
 }
 
 static bool mix(struct gossip *gossip, const struct link *link, struct error *error) {
@@ -114,7 +121,7 @@ static bool mix(struct gossip *gossip, const struct link *link, struct error *er
     struct copies *copies = &gossip->copies[link->id - 1];
     struct tensors *theirs = gossip->settings->difference ? &copies->in : &trainer->values;
     const struct frame *frame = &link->frame;
-    uint64_t own = gossip->links.ledger.weight, weight = get_u64(frame->payload);
+    uint64_t own = gossip->mesh.ledger.weight, weight = get_u64(frame->payload);
     double start = clock_seconds();
     if (frame->bytes < PUSH_HEAD_BYTES) return set_error(error, "sends a push without a step");
     if (gossip->settings->difference && copies->accepted != link->accepted)
@@ -129,7 +136,7 @@ static bool mix(struct gossip *gossip, const struct link *link, struct error *er
     float part = (float)((double)weight / ((double)own + (double)weight));
     float *x = trainer->parameters.all;
     for (size_t i = 0; i < theirs->values && own; i++) x[i] += part * (theirs->all[i] - x[i]);
-    if (!own) { /* this peer joins */
+    if (!own) { /* this peer has just joined */
         tensors_copy(&trainer->parameters, theirs);
         gossip->step = get_u32(frame->payload + 8);
     }
@@ -139,12 +146,12 @@ static bool mix(struct gossip *gossip, const struct link *link, struct error *er
 
 /* ---- Training -------------------------------------------------------------------------------------------------- */
 
-/* Deals with all that has come; first waits for something at most so long. False: this peer must end. */
+/* Waits up to `seconds` for a frame, and handles all frames that have arrived. Returns false if this peer must end. */
 static bool hear(struct gossip *gossip, double seconds, struct error *error) {
-    struct links *links = &gossip->links;
+    struct mesh *mesh = &gossip->mesh;
     double start = clock_seconds(), deadline = start + seconds, others = 0.0;
-    for (size_t i = 0; i <= links->ledger.peers; i++, deadline = 0.0) {
-        struct link *link = links_receive(links, deadline);
+    for (size_t i = 0; i <= mesh->ledger.peers; i++, deadline = 0.0) {
+        struct link *link = mesh_receive(mesh, deadline);
         double received = clock_seconds();
         if (!link) break;
         bool good = link->frame.type == LINK_PUSH ? mix(gossip, link, error)
@@ -153,33 +160,34 @@ static bool hear(struct gossip *gossip, double seconds, struct error *error) {
                         : statement_get(link->frame.payload, link->frame.bytes, &gossip->ledgers[link->id - 1]) ||
                               set_error(error, "sends a ledger that is none of its");
         if (good)
-            links_accept(links, link);
+            mesh_accept(mesh, link);
         else
-            links_reject(links, link, error->text);
+            mesh_reject(mesh, link, error->text);
         others += clock_seconds() - received;
     }
     gossip->trainer->meter.transfer_s += clock_seconds() - start - others;
     reports_print(&gossip->reports, false);
-    return !links->ended || set_error(error, "%.500s", links->reason.text);
+    return !mesh->ended || set_error(error, "%.500s", mesh->reason.text);
 }
 
-/* Waits for the other founders; or, to join, asks one after the other for half of its weight. */
+/* A founder waits for the other founders. A peer that joins asks one peer after another for half of its weight. */
 static bool begin(struct gossip *gossip, struct error *error) {
-    struct links *links = &gossip->links;
+    struct mesh *mesh = &gossip->mesh;
     double start = clock_seconds(), asked = 0.0;
-    uint64_t tries = links->ledger.incarnation;
-    while (gossip->settings->join ? links->ledger.weight == 0 : !links_complete(links)) {
+    uint64_t tries = mesh->ledger.incarnation;
+    while (gossip->settings->join ? mesh->ledger.weight == 0 : !mesh_complete(mesh)) {
         double now = clock_seconds();
         if (gossip->settings->join && now > start + gossip->settings->timeout)
-            return set_error(error, "no peer gave this one a weight for %g s (--timeout)", gossip->settings->timeout);
-        size_t id = (size_t)(random_bits(tries++, 0) % links->ledger.peers) + 1;
-        if (gossip->settings->join && now > asked + 1.0 && links_ready(links, id)) {
-            links_send(links, id, LINK_ASK, 0, 0);
+            return set_error(error, "no peer pushed a weight to this peer for %g s (--timeout)",
+                             gossip->settings->timeout);
+        size_t id = (size_t)(random_bits(tries++, 0) % mesh->ledger.peers) + 1;
+        if (gossip->settings->join && now > asked + 1.0 && mesh_ready(mesh, id)) {
+            mesh_send(mesh, id, LINK_ASK, 0, 0);
             asked = now;
         }
         if (!hear(gossip, 0.05, error)) return false;
     }
-    links->started = true;
+    mesh->started = true;
     return true;
 }
 
@@ -208,28 +216,28 @@ static void print_weights(const struct settlement *end, const struct ledger *led
            (unsigned long long)(end->living + (uint64_t)end->written_off), end->exact ? "exactly 1" : "NOT 1");
 }
 
-/* Waits until all others are done, too; then each tells all what weight it holds and what passed between them. */
+/* Waits until all peers push no more. Then the peers exchange their statements, and each checks the sum of weights. */
 static bool finish(struct gossip *gossip, struct error *error) {
     struct trainer *trainer = gossip->trainer;
-    struct links *links = &gossip->links;
-    size_t peers = links->ledger.peers, bytes = statement_bytes(peers);
-    links_done(links);
+    struct mesh *mesh = &gossip->mesh;
+    size_t peers = mesh->ledger.peers, bytes = statement_bytes(peers);
+    mesh_done(mesh);
     for (bool waits = true; waits;) {
         waits = false;
         for (size_t i = 0; i < peers; i++)
-            waits |= !links->link[i].gone && (!links->link[i].done || links->ledger.book[i].flight);
+            waits |= !mesh->link[i].gone && (!mesh->link[i].done || mesh->ledger.book[i].flight);
         if (!hear(gossip, waits ? 0.05 : 0.0, error)) return false;
     }
     reports_send(&gossip->reports, trainer->settings.epochs);
     uint8_t *statement = (uint8_t *)allocate(bytes, 1);
-    statement_put(statement, &links->ledger);
+    statement_put(statement, &mesh->ledger);
     statement_get(statement, bytes, &gossip->ledgers[trainer->id - 1]);
-    links_tell(links, statement);
+    mesh_tell(mesh, statement);
     bool good = true;
     for (bool waits = true; waits && good;) {
         waits = false;
         for (size_t i = 0; i < peers; i++)
-            waits |= !links->link[i].gone && (!links->link[i].leaving || !links->link[i].told);
+            waits |= !mesh->link[i].gone && (!mesh->link[i].leaving || !mesh->link[i].told);
         good = hear(gossip, waits ? 0.05 : 0.0, error);
     }
     free(statement);
@@ -238,7 +246,7 @@ static bool finish(struct gossip *gossip, struct error *error) {
     struct settlement end = ledger_settle(gossip->ledgers, peers);
     struct reports *reports = &gossip->reports;
     reports_print(reports, true);
-    if (links_lowest(links) == trainer->id && reports->open) {
+    if (mesh_lowest(mesh) == trainer->id && reports->open) {
         good = metrics_close(&reports->metrics, trainer->parameters.values, reports->accuracy, error);
         printf("pushed     %llu bytes by all peers\n", (unsigned long long)reports->metrics.workers.bytes_up);
         print_weights(&end, gossip->ledgers, peers);
@@ -249,7 +257,7 @@ static bool finish(struct gossip *gossip, struct error *error) {
     return good;
 }
 
-/* A peer's whole life. */
+/* Runs one peer from its start to its end. */
 static bool run_peer(struct trainer *trainer, const struct gossip_settings *settings, int listener,
                      struct error *error) {
     size_t peers = (size_t)trainer->settings.workers, batch = (size_t)trainer->settings.batch;
@@ -258,7 +266,7 @@ static bool run_peer(struct trainer *trainer, const struct gossip_settings *sett
     gossip.trainer = trainer;
     gossip.settings = settings;
     trainer_start(trainer, &trainer->settings.codec, batch > TEST_BATCH ? batch : TEST_BATCH);
-    reports_create(&gossip.reports, trainer, &gossip.links);
+    reports_create(&gossip.reports, trainer, &gossip.mesh);
     gossip.steps = trainer->steps * trainer->settings.epochs;
     gossip.first = tensors_like(&trainer->parameters);
     tensors_copy(&gossip.first, &trainer->parameters);
@@ -271,14 +279,17 @@ static bool run_peer(struct trainer *trainer, const struct gossip_settings *sett
         gossip.copies[i].in = tensors_like(&trainer->parameters);
     }
     size_t raw = gossip.reports.raw.capacity, limit = trainer->encoder.capacity;
-    links_create(&gossip.links, trainer->id, peers, settings->peers, !settings->join, listener, trainer->shared,
-                 settings->timeout, PUSH_HEAD_BYTES + METER_BYTES + (limit > raw ? limit : raw));
+    mesh_create(&gossip.mesh, trainer->id, peers, settings->peers, !settings->join,
+                PUSH_HEAD_BYTES + METER_BYTES + (limit > raw ? limit : raw));
+    gossip.mesh.settings = trainer->settings_text;
+    gossip.mesh.timeout = settings->timeout;
+    gossip.mesh.listener = listener;
 
     bool first = trainer->id == 1 && !settings->join;
     bool good = (!first || reports_open(&gossip.reports, true, error)) && begin(&gossip, error) &&
                 train(&gossip, error) && finish(&gossip, error);
     reports_free(&gossip.reports);
-    links_free(&gossip.links);
+    mesh_free(&gossip.mesh);
     for (size_t i = 0; i < peers; i++) {
         ledger_free(&gossip.ledgers[i]);
         tensors_free(&gossip.copies[i].out);
@@ -296,28 +307,30 @@ static bool run_peer(struct trainer *trainer, const struct gossip_settings *sett
 
 static const struct option gossip_option[] = {
     {"peers", OPTION_TEXT, FIELD(peers), ROLE_GOSSIP, false, 0, 0, NULL,
-     "addresses of all, the same for each, as in 10.0.0.1:7420,10.0.0.2:7420"},
-    {"id", OPTION_COUNT, FIELD(id), ROLE_GOSSIP, false, 1, 1024, NULL, "which of them to be, from 1"},
+     "addresses of all peers, the same list for each, for example 10.0.0.1:7420,10.0.0.2:7420"},
+    {"id", OPTION_COUNT, FIELD(id), ROLE_GOSSIP, false, 1, 1024, NULL, "number of this peer in the list, from 1"},
     {"join", OPTION_FLAG, FIELD(join), ROLE_GOSSIP, false, 0, 0, NULL,
-     "take the place of one that is gone: with the weight and the parameters that another pushes"},
+     "replace a lost peer; another peer pushes weight and parameters to this one"},
     {"p", OPTION_REAL, FIELD(probability), ROLE_ANY, true, 0, 1, NULL, "probability of a push after a step"},
     {"difference", OPTION_FLAG, FIELD(difference), ROLE_ANY, true, 0, 0, NULL,
-     "push differences to a public copy: for few bits"},
+     "push differences to a public copy, for codecs of few bits"},
     {"timeout", OPTION_REAL, FIELD(timeout), ROLE_ANY, false, 0.1, 1e6, NULL, "seconds until a silent peer is lost"},
 };
 
 static void help(const struct option_table tables[2]) {
-    printf("gossip_trainer: trains a neural net among peers that push each other parameters at random\n\n"
-           "  gossip_trainer local [options]    --workers peers on this machine\n"
-           "  gossip_trainer peer  [options]    one of --peers; same options for each but --id and --join\n\n"
-           "Options, with their defaults in brackets (--workers is for local alone; --peers, --id and --join for peer "
-           "alone):\n");
+    printf(
+        "gossip_trainer: trains a neural net among peers that push each other parameters at random\n\n"
+        "  gossip_trainer local [options]    --workers peers on this machine\n"
+        "  gossip_trainer peer  [options]    one of --peers; all peers have the same options, except --id and "
+        "--join\n\n"
+        "Options, with their defaults in brackets (--workers is for local only; --peers, --id and --join are for peer "
+        "only):\n");
     options_help(tables, 2, ROLE_GOSSIP | ROLE_GOSSIP_LOCAL);
-    printf("\nA peer that was lost comes back by being started again with --join.\n"
+    printf("\nTo bring a lost peer back, start it again with --join.\n"
            "Exit codes: 0 done, 1 failed, 2 wrong options or data.\n");
 }
 
-/* Starts all peers as processes of this machine, and waits for them. */
+/* Starts all peers as processes on this machine, and waits for them. */
 static bool run_local(struct trainer *trainer, struct gossip_settings *settings, struct error *error) {
     size_t peers = (size_t)trainer->settings.workers, length = 0, own, well = 0;
     int *listener = (int *)allocate(peers, sizeof *listener);
@@ -354,7 +367,7 @@ static bool run(struct trainer *trainer, struct gossip_settings *settings, unsig
     char host[256], port[8], name[CONNECTION_NAME_BYTES];
     if (role == ROLE_GOSSIP_LOCAL) return run_local(trainer, settings, error);
     trainer->id = (size_t)settings->id;
-    links_address(settings->peers, trainer->id, host, port);
+    mesh_address(settings->peers, trainer->id, host, port);
     int listener = tcp_listen(host, port, name, error);
     if (listener < 0) return false;
     bool good = run_peer(trainer, settings, listener, error);
@@ -362,14 +375,14 @@ static bool run(struct trainer *trainer, struct gossip_settings *settings, unsig
     return good;
 }
 
-/* Checks what no single option can. */
+/* Checks the options of a peer together. */
 static bool check(struct trainer *trainer, const struct gossip_settings *settings, unsigned role, struct error *error) {
     char host[256], port[8];
     if (role == ROLE_GOSSIP_LOCAL) return true;
     if (!settings->peers) return set_error(error, "--peers is missing");
-    size_t peers = links_count(settings->peers);
+    size_t peers = mesh_address_count(settings->peers);
     for (size_t i = 1; i <= peers; i++)
-        if (!links_address(settings->peers, i, host, port))
+        if (!mesh_address(settings->peers, i, host, port))
             return set_error(error, "--peers: address %zu is not host:port", i);
     if (settings->id < 1 || settings->id > peers)
         return set_error(error, "--id %llu: there are %zu --peers", (unsigned long long)settings->id, peers);

@@ -1,15 +1,17 @@
-/* mpi_trainer: trains a neural net on several machines over MPI, without a server.
+/* mpi_trainer: trains a neural net over MPI on one or several machines, without a server.
  *
- * Every rank is a worker with a replica of the parameters. The gradient is exchanged tensor by tensor, as packets, by
- * non-blocking collectives that start as soon as the backward pass has left a layer. A tensor goes through
+ * Every rank is a worker with a replica of the parameters. The ranks exchange the gradient tensor by tensor, as
+ * packets. The collectives do not block, and those of a layer start when the backward pass has left it. The exchange of
+ * a tensor has these stages:
  *
- *     RANGE    with --add-packets, where the spec gives no grid: a max-reduction of one float
- *     OFFER    an all-gather of what dtc_inspect says of everyone's packet
- *     SUM      if all packets are of one fixed size and have room for their sum: an all-reduce whose operation is
- *              dtc_packet_add; a packet is one element of it
+ *     RANGE    with --add-packets, if the spec gives no grid: a max-reduction of one float
+ *     OFFER    an all-gather of the size of each rank's packet, and of whether the packets can be summed
+ *     SUM      if all packets have one fixed size and room for their sum: an all-reduce by dtc_packet_add, in which one
+ *              packet is one element
  *     GATHER   else: an all-gather of the packets
  *
- * Then everyone decodes the same packets and takes the same step; or none, if a rank's gradient was not finite.
+ * Then all ranks decode the same packets and take the same step. If the gradient of a rank is not finite, no rank takes
+ * a step.
  */
 #include <limits.h>
 #include <math.h>
@@ -19,13 +21,18 @@
 
 #include <mpi.h>
 
+#include "common/clock.h"
 #include "common/error.h"
-#include "common/grid.h"
-#include "common/message.h"
-#include "common/metrics.h"
-#include "common/options.h"
+#include "common/exchange/grid.h"
+#include "common/exchange/metrics.h"
+#include "common/exchange/options.h"
+#include "common/exchange/tensor_message.h"
+#include "common/exchange/trainer.h"
+#include "common/log.h"
+#include "common/memory.h"
+#include "common/net/net.h"
+#include "common/settings_text.h"
 #include "common/tensors.h"
-#include "common/trainer.h"
 
 enum { TEST_BATCH = 1000 };
 
@@ -34,15 +41,16 @@ enum { TEST_BATCH = 1000 };
 enum stage { DONE, RANGE, OFFER, SUM, GATHER };
 
 struct offer {
-    uint32_t bytes; /* of this rank's packet; 0: there is none, the round is to be skipped */
-    uint32_t fixed; /* its size does not depend on the values, and it has room for the sum */
+    uint32_t bytes; /* of this rank's packet; 0: there is none, and all ranks skip the round */
+    uint32_t fixed; /* whether the size does not depend on the values, and the packet has room for the sum */
 };
 
 struct transfer {
-    enum stage stage; /* whose collective is under way */
-    MPI_Comm comm;    /* of its own, as ranks may take up different tensors' next stages in different orders */
+    enum stage stage; /* the collective that is under way; DONE: none */
+    MPI_Comm
+        comm; /* one for each tensor, because ranks can start the stages of different tensors in different orders */
     MPI_Request request;
-    MPI_Datatype element; /* of SUM: a packet */
+    MPI_Datatype element; /* of SUM: one packet */
     struct offer own, *offer;
     uint8_t *packet, *gathered;
     size_t capacity; /* of the packet */
@@ -54,20 +62,21 @@ struct worker {
     int rank, ranks;
     MPI_Op add;
     uint64_t round;
-    bool refused, skipped; /* this round: by this rank; by any */
-    double inside_s;       /* time in here that the trainer takes for computing */
+    bool refused, skipped; /* whether this rank, and any rank, has no packet in this round */
+    double inside_s;       /* seconds of the exchange within the backward pass, which the trainer counts as computing */
     struct transfer *transfer;
-    struct tensors mean, residual; /* of the gradients; as it was before this round, which may be skipped */
+    struct tensors mean;     /* of the ranks' gradients */
+    struct tensors residual; /* the residual before this round; it comes back if the round is skipped */
     struct metrics metrics;
 };
 
-/* MPI has no way on without one of its ranks. */
+/* Ends all ranks, because collectives cannot go on without one of them. */
 static void give_up(const struct worker *worker, const char *reason) {
     say((size_t)worker->rank + 1, "%s", reason);
     MPI_Abort(MPI_COMM_WORLD, 1);
 }
 
-/* The operation of SUM: inout[i] = in[i] + inout[i]. */
+/* The reduction of SUM: inout[i] = in[i] + inout[i], where each element is a packet. */
 static void add_packets(void *in, void *inout, int *length, MPI_Datatype *element) {
     int size;
     MPI_Type_size(*element, &size);
@@ -82,7 +91,7 @@ static void add_packets(void *in, void *inout, int *length, MPI_Datatype *elemen
     }
 }
 
-/* Agrees with the others on how far the tensor's grid reaches. */
+/* Starts RANGE, in which the ranks agree on the range of the tensor's grid. */
 static void start_range(struct worker *worker, size_t index) {
     struct encoder *encoder = &worker->trainer->encoder;
     struct transfer *transfer = &worker->transfer[index];
@@ -91,26 +100,27 @@ static void start_range(struct worker *worker, size_t index) {
     transfer->stage = RANGE;
 }
 
-/* Encodes the tensor, unless it is not finite, and tells the others about the packet. */
+/* Encodes the tensor, if it is finite, and starts OFFER, which tells the other ranks about the packet. */
 static void start_offer(struct worker *worker, size_t index) {
     struct trainer *trainer = worker->trainer;
     struct transfer *transfer = &worker->transfer[index];
-    const struct net *net = trainer->settings.exchange == EXCHANGE_GRADIENTS ? &trainer->net : NULL;
+    bool gradient = trainer->settings.exchange == EXCHANGE_GRADIENTS;
     struct tensors values = tensors_one(&trainer->values, index);
-    size_t bytes = 0;
+    struct factors factors = net_factors(&trainer->net, index);
+    struct packet packet = {transfer->packet, transfer->capacity, 0};
     double start = clock_seconds();
     struct error error;
     dtc_info info;
     bool everyone = !trainer->encoder.range || isfinite(trainer->encoder.range[index]);
     bool good = tensors_finite(&values) || set_error(&error, "%s", dtc_status_string(DTC_ERROR_NONFINITE));
     if (good && everyone)
-        good = encoder_packet(&trainer->encoder, index, values.tensor, net, trainer_seed(trainer, worker->round),
-                              transfer->packet, transfer->capacity, &bytes, &error);
+        good = encoder_packet(&trainer->encoder, index, values.tensor, gradient ? &factors : NULL,
+                              trainer_seed(trainer, worker->round), &packet, &error);
     if (!good && !worker->refused)
         say(trainer->id, "round %llu is skipped by all: %s", (unsigned long long)worker->round, error.text);
     worker->refused |= !good;
-    transfer->own.bytes = (uint32_t)bytes;
-    transfer->own.fixed = dtc_inspect(transfer->packet, bytes, &info) == DTC_OK &&
+    transfer->own.bytes = (uint32_t)packet.bytes;
+    transfer->own.fixed = dtc_inspect(transfer->packet, packet.bytes, &info) == DTC_OK &&
                           grid_fixed(&info, trainer->settings.workers) && trainer->settings.add_packets;
     trainer->meter.encode_s += clock_seconds() - start;
     MPI_Iallgather(&transfer->own, 2, MPI_UINT32_T, transfer->offer, 2, MPI_UINT32_T, transfer->comm,
@@ -118,7 +128,7 @@ static void start_offer(struct worker *worker, size_t index) {
     transfer->stage = OFFER;
 }
 
-/* Chooses the collective, everyone by the same offers. */
+/* Starts SUM or GATHER. All ranks have the same offers and choose the same stage. */
 static void start_transfer(struct worker *worker, size_t index) {
     struct transfer *transfer = &worker->transfer[index];
     struct meter *meter = &worker->trainer->meter;
@@ -152,7 +162,7 @@ static void start_transfer(struct worker *worker, size_t index) {
     }
 }
 
-/* Leaves the mean of what the packets decode to in `mean`; where they add, they are added up first. */
+/* Adds the mean of the gathered packets to `mean`. Packets that add are first added without decoding them. */
 static bool average(struct worker *worker, const struct transfer *transfer, struct tensors *mean, struct error *error) {
     struct decoder *decoder = &worker->trainer->decoder;
     struct adder *adder = &worker->trainer->adder;
@@ -185,7 +195,7 @@ static void finish(struct worker *worker, size_t index) {
     worker->trainer->meter.decode_s += clock_seconds() - start;
 }
 
-/* Takes a tensor through its stages, as far as it goes without waiting, or, if `wait`, to the end. */
+/* Advances a tensor through its stages: as far as possible without waiting, or to DONE if `wait` is true. */
 static void advance(struct worker *worker, size_t index, bool wait) {
     struct transfer *transfer = &worker->transfer[index];
     while (transfer->stage != DONE) {
@@ -206,7 +216,7 @@ static void advance(struct worker *worker, size_t index, bool wait) {
     }
 }
 
-/* Called by the net when two tensors are computed, from the last ones to the first. */
+/* The net calls this function when the gradient of two tensors is complete; the calls go from the last to the first. */
 static void start_exchange(void *context, size_t first_tensor) {
     struct worker *worker = (struct worker *)context;
     double start = clock_seconds();
@@ -247,14 +257,14 @@ static bool same_in_all_ranks(uint64_t value) {
     return most[0] == ~most[1];
 }
 
-/* Books the epoch and returns the accuracy, in rank 0. */
+/* Records the epoch and returns the accuracy in rank 0; returns 0 in the other ranks. */
 static double end_epoch(struct worker *worker, uint64_t epoch) {
     struct trainer *trainer = worker->trainer;
     size_t ranks = (size_t)worker->ranks;
     struct meter meter = trainer_take_meter(trainer), *meters = (struct meter *)allocate(ranks, sizeof meter);
     MPI_Gather(&meter, sizeof meter, MPI_BYTE, meters, sizeof meter, MPI_BYTE, 0, MPI_COMM_WORLD);
     double accuracy = worker->rank == 0 ? trainer_accuracy(trainer) : 0.0;
-    trainer->meter.compute_s = 0.0; /* which was testing */
+    trainer->meter.compute_s = 0.0; /* testing is not computing of the next epoch */
     if (worker->rank == 0)
         metrics_epoch(&worker->metrics, epoch, trainer->settings.epochs, meters, NULL, ranks, NULL, accuracy);
     free(meters);
@@ -268,11 +278,11 @@ static bool train(struct worker *worker, struct error *error) {
     double accuracy = 0.0;
     if (!trainer_resume(trainer, true, &round, error) || !trainer_rounds(trainer, round, &rounds, error)) return false;
     if (!same_in_all_ranks(round) || !same_in_all_ranks(rounds))
-        return set_error(error, "ranks with other --epochs, or that --resume from other rounds");
+        return set_error(error, "the ranks have different --epochs, or --resume from different rounds");
     if (worker->rank == 0 && !metrics_open(&worker->metrics, settings->metrics, settings->resume != NULL,
                                            &settings->codec, &settings->codec, error))
         return false;
-    worker->metrics.terminal = false; /* mpirun may make a terminal of what is none */
+    worker->metrics.terminal = false; /* with mpirun, stdout can look like a terminal and not be one */
     while (round < rounds) {
         work_round(worker, round++);
         if (round % trainer->report_rounds) continue;
@@ -327,11 +337,12 @@ static void help(const struct option_table *table) {
     printf("mpi_trainer: trains a neural net over MPI, every rank a worker\n\n  mpirun -n 4 mpi_trainer [options]\n\n"
            "Options, with their defaults in brackets:\n");
     options_help(table, 1, ROLE_PEER);
-    printf("\nWith --add-packets those of one size (ternary:pack=base3, quant:bits=N,entropy=none) are summed by an\n"
-           "all-reduce; others are gathered. Exit codes: 0 done, 1 failed, 2 wrong options or data.\n");
+    printf(
+        "\nWith --add-packets an all-reduce sums packets of one size (ternary:pack=base3, quant:bits=N,entropy=none);\n"
+        "other packets are gathered. Exit codes: 0 done, 1 failed, 2 wrong options or data.\n");
 }
 
-/* Whether it went well in every rank; one that it did not go well in says why. */
+/* Returns whether `good` is true in every rank. The first rank in which it is false prints why. */
 static bool agree(const struct worker *worker, bool good, const char *why) {
     int first = good ? worker->ranks : worker->rank;
     MPI_Allreduce(MPI_IN_PLACE, &first, 1, MPI_INT, MPI_MIN, MPI_COMM_WORLD);
@@ -339,10 +350,10 @@ static bool agree(const struct worker *worker, bool good, const char *why) {
     return first == worker->ranks;
 }
 
-/* Reads the options and the data, and compares the options with those of rank 0. */
+/* Reads the options and the data, and compares the settings with those of rank 0. */
 static bool load(struct worker *worker, const struct option_table *table, int argc, char **argv) {
     struct trainer *trainer = worker->trainer;
-    char first[SHARED_BYTES], theirs[256], ours[256];
+    char first[SETTINGS_TEXT_BYTES], theirs[256], ours[256];
     struct error error;
     bool good = options_parse(table, 1, ROLE_PEER, argc - 1, argv + 1, &error);
     if (good && trainer->settings.workers != (uint64_t)worker->ranks)
@@ -350,9 +361,9 @@ static bool load(struct worker *worker, const struct option_table *table, int ar
                          worker->ranks);
     good = good && trainer_load(trainer, table, 1, &error);
     if (!agree(worker, good, error.text)) return false;
-    memcpy(first, trainer->shared, sizeof first);
+    memcpy(first, trainer->settings_text, sizeof first);
     MPI_Bcast(first, sizeof first, MPI_BYTE, 0, MPI_COMM_WORLD);
-    options_difference(first, trainer->shared, theirs, ours);
+    settings_difference(first, trainer->settings_text, theirs, ours);
     if (*theirs) set_error(&error, "rank 0 runs with %s, rank %d with %s", theirs, worker->rank, ours);
     return agree(worker, !*theirs, error.text);
 }

@@ -1,20 +1,20 @@
-/* tcp_trainer: trains a neural net on several machines, a parameter server and its workers, over TCP.
+/* tcp_trainer: trains a neural net over TCP, with a parameter server and workers on one or several machines.
  *
- * Every process holds a replica of the parameters. In each round each worker sends one message, its gradient (or, with
- * --exchange parameters, the parameters it has trained for some epochs) as one packet a tensor. The server adds up what
- * the messages decode to, encodes the mean as an update, and sends it to all; then everyone, the server too, decodes
- * that same update and applies it. So the replicas stay equal to the bit, which a CRC checks at every report.
+ * Every process holds a replica of the parameters. In each round each worker sends one message, with one packet for
+ * each tensor of its gradient. With --exchange parameters it instead sends its parameters after some epochs. The server
+ * decodes the messages, encodes their mean as an update, and sends the update to all workers. Then the server and all
+ * workers decode the same update and apply it. So all replicas stay equal to the bit; a CRC at every report checks it.
  *
  *   worker:  HELLO (number, settings)                 server:  WELCOME (number), STATE (parameters), STATE (momentum)
- *            RANGES (floats; none: skipped)                    RANGES (their maxima), before messages that shall add
+ *            RANGES (floats; none: skipped)                    RANGES (their maxima), with --add-packets
  *            MESSAGE (packets; none: skipped)                  UPDATE, UPDATE_REPORT or UPDATE_LAST (packets; none)
- *            REPORT (CRC, meter), after the last two           REFUSED (text), in place of any
+ *            REPORT (CRC, meter), after the last two           REFUSED (text), instead of any of these
  *
- * With --add-packets the workers first agree on a grid for each tensor, so that their packets add: the server adds them
- * up as they are and sends the sum on.
+ * With --add-packets the workers first agree on a grid for each tensor, so that their packets add. The server then adds
+ * the packets without decoding them and sends the sum.
  *
- * A worker that fails, or sends what it should not, is dropped, and the others go on. It may come back in any round:
- * whoever joins is sent the state as it is.
+ * A worker that fails or sends an invalid frame is dropped, and the others go on. A worker can come back in any round:
+ * the server sends the present state to every worker that joins.
  */
 #include <math.h>
 #include <stdio.h>
@@ -23,18 +23,21 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "common/aggregate.h"
 #include "common/bytes.h"
+#include "common/clock.h"
 #include "common/error.h"
-#include "common/frame.h"
-#include "common/grid.h"
-#include "common/message.h"
-#include "common/metrics.h"
-#include "common/options.h"
-#include "common/peers.h"
-#include "common/processes.h"
+#include "common/exchange/aggregate.h"
+#include "common/exchange/grid.h"
+#include "common/exchange/metrics.h"
+#include "common/exchange/options.h"
+#include "common/exchange/tensor_message.h"
+#include "common/exchange/trainer.h"
+#include "common/log.h"
+#include "common/memory.h"
 #include "common/tensors.h"
-#include "common/trainer.h"
+#include "common/transport/clients.h"
+#include "common/transport/connection.h"
+#include "common/transport/processes.h"
 
 enum { TEST_BATCH = 1000 };
 
@@ -49,12 +52,13 @@ struct tcp_settings {
 struct worker {
     struct trainer *trainer;
     const struct tcp_settings *tcp;
-    bool resume; /* the next join goes on from a checkpoint */
+    bool resume; /* the next join continues from the worker's checkpoint */
     struct pace pace;
     struct connection server;
 };
 
-/* Waits for a frame of one type (UPDATE: of any kind). The server may be waiting for every other worker in turn. */
+/* Waits for a frame of one type; UPDATE stands for all three types of updates. The time limit is longer than --timeout,
+ * because the server may first wait for every other worker in turn. */
 static bool expect(struct worker *worker, enum frame_type type, struct frame *frame, struct error *error) {
     double seconds = worker->tcp->timeout * (double)(worker->trainer->settings.workers + 2);
     if (!frame_wait(&worker->server, seconds, frame, error)) return false;
@@ -73,7 +77,7 @@ static bool send_frame(struct worker *worker, enum frame_type type, uint64_t rou
                       worker->tcp->timeout, error);
 }
 
-/* Takes momentum and residual from the worker's own checkpoint, which must be of this round. */
+/* Reads momentum and residual from the worker's own checkpoint. A checkpoint of another round ends the program. */
 static void resume_worker(struct worker *worker, uint64_t round) {
     struct trainer *trainer = worker->trainer;
     uint64_t saved;
@@ -81,22 +85,23 @@ static void resume_worker(struct worker *worker, uint64_t round) {
     bool good = trainer_resume(trainer, false, &saved, &error);
     if (good && saved != round)
         good = set_error(
-            &error, "checkpoint %.300s.worker%zu: of round %llu, but the server is in round %llu: leave out --resume",
+            &error,
+            "checkpoint %.300s.worker%zu: its round is %llu, but the server is in round %llu: leave --resume out",
             trainer->settings.resume, trainer->id, (unsigned long long)saved, (unsigned long long)round);
     if (good) return;
     say(trainer->id, "%s", error.text);
     exit(1);
 }
 
-/* Says who it is and takes over the server's state. */
+/* Sends the hello and receives the server's state. */
 static bool join(struct worker *worker, uint64_t *round, struct error *error) {
     struct trainer *trainer = worker->trainer;
     struct tensors *state[] = {&trainer->parameters, &trainer->velocity};
     uint8_t hello[HELLO_BYTES];
-    size_t text_bytes = strlen(trainer->shared);
+    size_t text_bytes = strlen(trainer->settings_text);
     struct frame frame;
     put_u32(hello, (uint32_t)trainer->id);
-    memcpy(hello + 4, trainer->shared, text_bytes);
+    memcpy(hello + 4, trainer->settings_text, text_bytes);
     if (!send_frame(worker, HELLO, 0, hello, 4 + text_bytes, error) || !expect(worker, WELCOME, &frame, error))
         return false;
     if (frame.bytes != 4 || get_u32(frame.payload) - 1 >= trainer->settings.workers)
@@ -125,7 +130,7 @@ static bool report(struct worker *worker, uint64_t round, struct error *error) {
     return send_frame(worker, REPORT, round, payload, sizeof payload, error);
 }
 
-/* Agrees with the other workers on the tensors' grids. */
+/* Agrees with the other workers on the range of each tensor's grid. */
 static bool agree_on_ranges(struct worker *worker, uint64_t round, struct error *error) {
     struct trainer *trainer = worker->trainer;
     size_t count = trainer->values.count, sent = 4 * count;
@@ -148,7 +153,7 @@ static bool agree_on_ranges(struct worker *worker, uint64_t round, struct error 
     return true;
 }
 
-/* Computes and exchanges one round; `type` tells what kind of update ended it. */
+/* Computes one round and exchanges its messages. *type receives the type of the update. */
 static bool work_round(struct worker *worker, uint64_t round, enum frame_type *type, struct error *error) {
     struct trainer *trainer = worker->trainer;
     struct meter *meter = &trainer->meter;
@@ -178,7 +183,7 @@ static bool work_round(struct worker *worker, uint64_t round, enum frame_type *t
     return *type == UPDATE || report(worker, round, error);
 }
 
-/* Works until the server is done (true) or lost. */
+/* Works until the training is over (true) or the server is lost (false). */
 static bool work(struct worker *worker, struct error *error) {
     const struct trainer_settings *settings = &worker->trainer->settings;
     const dtc_spec raw = raw_spec(), *specs[] = {&settings->codec, &settings->down_codec, &raw};
@@ -196,7 +201,7 @@ static bool work(struct worker *worker, struct error *error) {
     return true;
 }
 
-/* A worker's whole life. It connects again to a server that it has lost, until there is none for --timeout seconds. */
+/* Runs a worker. If it loses the server, it connects again, and gives up after --timeout seconds without a server. */
 static bool run_worker(struct trainer *trainer, const struct tcp_settings *tcp, struct error *error) {
     struct worker worker = {trainer, tcp, trainer->settings.resume != NULL, {tcp->link_mbps * 1e6 / 8.0, 0.0}, {0}};
     char port[16];
@@ -222,62 +227,63 @@ static bool run_worker(struct trainer *trainer, const struct tcp_settings *tcp, 
 
 struct server {
     struct trainer *trainer;
-    struct peers peers;
+    struct clients clients;
     struct metrics metrics;
     uint64_t round;
-    bool drifted; /* a replica was found to differ */
+    bool drifted; /* a worker's replica differed from the server's */
 };
 
-static bool send_state(struct server *server, struct peer *peer, const struct tensors *state) {
+static bool send_state(struct server *server, struct client *client, const struct tensors *state) {
     dtc_spec raw = raw_spec();
     struct encoder encoder = encoder_create(&raw, false, state);
     struct error error;
     bool good = encoder_encode(&encoder, state, NULL, 0, &error);
-    if (!good) peers_drop(&server->peers, peer, true, error.text);
-    good = good && peers_send(&server->peers, peer, STATE, encoder.message, encoder.bytes);
+    if (!good) clients_drop(&server->clients, client, true, error.text);
+    good = good && clients_send(&server->clients, client, STATE, encoder.message, encoder.bytes);
     encoder_free(&encoder);
     return good;
 }
 
-/* Puts those who wait to work, once there are workers: all of them for the first round, at least one later. */
+/* Waits for workers, and makes the WAITING clients ACTIVE. The first round waits for all workers, a later one for at
+ * least one. */
 static bool muster(struct server *server, bool first, struct error *error) {
-    struct peers *peers = &server->peers;
-    size_t wanted = first ? peers->workers : 1, here = peers_await(peers, wanted);
-    if (here == 0) return set_error(error, "no worker for %g s (--timeout): giving up", peers->timeout);
+    struct clients *clients = &server->clients;
+    size_t wanted = first ? clients->workers : 1, here = clients_await(clients, wanted);
+    if (here == 0) return set_error(error, "no worker for %g s (--timeout): giving up", clients->timeout);
     if (here < wanted) say(0, "starts with %zu of %zu workers; the others may join later", here, wanted);
-    for (size_t i = 0; i < peers->slots; i++) {
-        struct peer *peer = &peers->peer[i];
+    for (size_t i = 0; i < clients->slots; i++) {
+        struct client *client = &clients->client[i];
         uint8_t welcome[4];
-        if (peer->stage != PEER_WAITING) continue;
-        put_u32(welcome, (uint32_t)peer->id);
-        peer->stage = PEER_ACTIVE;
-        if (peers_send(peers, peer, WELCOME, welcome, sizeof welcome) &&
-            send_state(server, peer, &server->trainer->parameters) &&
-            send_state(server, peer, &server->trainer->velocity) && !first)
-            say(0, "worker %zu (%s) joined in round %u", peer->id, peer->connection.name, peers->round);
+        if (client->stage != CLIENT_WAITING) continue;
+        put_u32(welcome, (uint32_t)client->id);
+        client->stage = CLIENT_ACTIVE;
+        if (clients_send(clients, client, WELCOME, welcome, sizeof welcome) &&
+            send_state(server, client, &server->trainer->parameters) &&
+            send_state(server, client, &server->trainer->velocity) && !first)
+            say(0, "worker %zu (%s) joined in round %u", client->id, client->connection.name, clients->round);
     }
     return true;
 }
 
-/* One round with the workers that are here. */
+/* Runs one round with the ACTIVE workers. */
 static bool serve_round(struct server *server, enum frame_type type, struct error *error) {
     struct trainer *trainer = server->trainer;
     const struct trainer_settings *settings = &trainer->settings;
-    struct peers *peers = &server->peers;
+    struct clients *clients = &server->clients;
     const uint8_t *update;
     size_t bytes;
     double start = clock_seconds();
-    if (settings->add_packets && grid_open(&settings->codec)) aggregate_ranges(peers, trainer);
-    peers_collect(peers, MESSAGE, 0);
+    if (settings->add_packets && grid_open(&settings->codec)) aggregate_ranges(clients, trainer);
+    clients_collect(clients, MESSAGE, 0);
     trainer->meter.transfer_s += clock_seconds() - start;
-    if (!aggregate_messages(peers, trainer, &update, &bytes, error)) return false;
+    if (!aggregate_messages(clients, trainer, &update, &bytes, error)) return false;
     start = clock_seconds();
-    trainer->meter.bytes_down += peers_send_all(peers, type, update, bytes);
+    trainer->meter.bytes_down += clients_send_all(clients, type, update, bytes);
     trainer->meter.transfer_s += clock_seconds() - start;
     return trainer_apply(trainer, server->round, update, bytes, error);
 }
 
-/* All rounds that are left. */
+/* Runs all rounds that are left. */
 static bool serve(struct server *server, struct error *error) {
     struct trainer *trainer = server->trainer;
     uint64_t rounds;
@@ -287,37 +293,37 @@ static bool serve(struct server *server, struct error *error) {
         uint64_t done = server->round + 1, epoch = done / trainer->report_rounds * trainer->report_epochs;
         bool reports = done % trainer->report_rounds == 0;
         enum frame_type type = done == rounds ? UPDATE_LAST : reports ? UPDATE_REPORT : UPDATE;
-        server->peers.round = (uint32_t)server->round;
+        server->clients.round = (uint32_t)server->round;
         if (!muster(server, first, error) || !serve_round(server, type, error)) return false;
         metrics_progress(&server->metrics, done, rounds);
         if (!reports) continue;
         accuracy = trainer_accuracy(trainer);
-        if (!aggregate_reports(&server->peers, trainer, &server->metrics, epoch, accuracy)) server->drifted = true;
+        if (!aggregate_reports(&server->clients, trainer, &server->metrics, epoch, accuracy)) server->drifted = true;
         if (!trainer_save(trainer, true, done, error)) return false;
     }
     if (!trainer_end(trainer, &server->metrics, accuracy, error)) return false;
     return !server->drifted || set_error(error, "replicas drifted, see above: this must not happen");
 }
 
-/* Serves those who come to the listening socket. */
+/* Runs a server on a listening socket. */
 static bool run_server(struct trainer *trainer, const struct tcp_settings *tcp, int listener, struct error *error) {
     const struct trainer_settings *settings = &trainer->settings;
     struct server server;
     memset(&server, 0, sizeof server);
     trainer_start(trainer, &settings->down_codec, TEST_BATCH);
     printf("net %s of %zu parameters\n", settings->net.text, trainer->parameters.values);
-    peers_create(&server.peers, (size_t)settings->workers);
-    server.peers.listener = listener;
-    server.peers.shared = trainer->shared;
-    server.peers.timeout = tcp->timeout;
-    server.peers.frame_limit = REPORT_BYTES + message_bound(&settings->codec, &trainer->parameters);
+    clients_create(&server.clients, (size_t)settings->workers);
+    server.clients.listener = listener;
+    server.clients.settings = trainer->settings_text;
+    server.clients.timeout = tcp->timeout;
+    server.clients.frame_limit = REPORT_BYTES + message_bound(&settings->codec, &trainer->parameters);
     server.trainer = trainer;
-    server.peers.pace.bytes_per_second = tcp->link_mbps * 1e6 / 8.0;
+    server.clients.pace.bytes_per_second = tcp->link_mbps * 1e6 / 8.0;
     bool good = trainer_resume(trainer, true, &server.round, error) &&
                 metrics_open(&server.metrics, settings->metrics, settings->resume != NULL, &settings->codec,
                              settings->add_packets ? &settings->codec : &settings->down_codec, error) &&
                 serve(&server, error);
-    peers_free(&server.peers);
+    clients_free(&server.clients);
     return good;
 }
 
@@ -327,26 +333,28 @@ static bool run_server(struct trainer *trainer, const struct tcp_settings *tcp, 
 
 static const struct option tcp_option[] = {
     {"host", OPTION_TEXT, FIELD(host), ROLE_ANY, false, 0, 0, NULL,
-     "server: address to listen at (0.0.0.0: any); worker: where the server is"},
-    {"port", OPTION_COUNT, FIELD(port), ROLE_ANY, false, 0, 65535, NULL, "of the server; local: 0 is any that is free"},
+     "server: address to listen at (0.0.0.0: all addresses); worker: address of the server"},
+    {"port", OPTION_COUNT, FIELD(port), ROLE_ANY, false, 0, 65535, NULL,
+     "port of the server; 0 with server or local: any free port"},
     {"worker-id", OPTION_COUNT, FIELD(worker_id), ROLE_WORKER, false, 0, 1024, NULL,
-     "which worker to be, from 1 to --workers; 0: any that is free"},
+     "number of this worker, from 1 to --workers; 0: any free number"},
     {"timeout", OPTION_REAL, FIELD(timeout), ROLE_ANY, false, 0.1, 1e6, NULL, "seconds until a silent peer is lost"},
     {"link-mbps", OPTION_REAL, FIELD(link_mbps), ROLE_ANY, false, 0, 1e6, NULL,
-     "each process sends so many Mbit/s at most; 0: no limit"},
+     "most Mbit/s that each process sends; 0: no limit"},
 };
 
 static void help(const struct option_table tables[2]) {
-    printf("tcp_trainer: trains a neural net with a parameter server and workers over TCP\n\n"
-           "  tcp_trainer local  [options]    a server and --workers workers on this machine\n"
-           "  tcp_trainer server [options]    waits for workers; keeps the epochs, metrics and table\n"
-           "  tcp_trainer worker [options]    works for the server at --host and --port; same options as there\n\n"
-           "Options, with their defaults in brackets (--worker-id is for workers alone, --epochs and --metrics not for "
-           "them):\n");
+    printf(
+        "tcp_trainer: trains a neural net with a parameter server and workers over TCP\n\n"
+        "  tcp_trainer local  [options]    a server and --workers workers on this machine\n"
+        "  tcp_trainer server [options]    waits for workers, and prints the epochs and the table\n"
+        "  tcp_trainer worker [options]    works for the server at --host and --port, with the server's options\n\n"
+        "Options, with their defaults in brackets (--worker-id is for workers only; --epochs and --metrics are not for "
+        "them):\n");
     options_help(tables, 2, ROLE_SERVED);
     printf(
         "\nCodecs, for example: raw:type=fp32|bf16|fp16, ternary:clip=2.5, quant:bits=auto|1..16,rounding=stochastic;\n"
-        "the manual in dtcodec.h has all. A worker that was lost comes back by being started again.\n"
+        "the manual in dtcodec.h lists all. To bring a lost worker back, start it again.\n"
         "Exit codes: 0 done, 1 failed, 2 wrong options or data.\n");
 }
 

@@ -20,9 +20,10 @@
 
 #include <cmocka.h>
 
+#include "examples/common/clock.h"
 #include "examples/common/error.h"
-#include "examples/common/frame.h"
-#include "examples/common/metrics.h"
+#include "examples/common/memory.h"
+#include "examples/common/transport/connection.h"
 #include "tests/idx_files.h"
 
 enum { MAX_ARGUMENTS = 64, PATIENCE_S = 120 };

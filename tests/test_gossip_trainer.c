@@ -2,10 +2,10 @@
 #include <math.h>
 
 #include "examples/common/bytes.h"
-#include "examples/common/ledger.h"
-#include "examples/common/links.h"
-#include "examples/common/message.h"
+#include "examples/common/exchange/tensor_message.h"
 #include "examples/common/random.h"
+#include "examples/common/transport/ledger.h"
+#include "examples/common/transport/mesh.h"
 #include "tests/program.h"
 
 /* ---- Ledger ---------------------------------------------------------------------------------------------------- */
@@ -324,7 +324,7 @@ struct impostor {
     pid_t peer; /* 1 */
     int listener;
     struct connection out, in; /* dialed, and dialed by peer 1 */
-    char shared[SHARED_BYTES];
+    char shared[SETTINGS_TEXT_BYTES];
     uint64_t incarnation;
 };
 

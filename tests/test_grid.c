@@ -9,8 +9,9 @@
 
 #include <cmocka.h>
 
-#include "examples/common/grid.h"
-#include "examples/common/message.h"
+#include "examples/common/exchange/grid.h"
+#include "examples/common/exchange/tensor_message.h"
+#include "examples/common/memory.h"
 #include "examples/common/random.h"
 
 enum { WORKERS = 3, TENSORS = 2 };

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "examples/common/idx.h"
+#include "examples/common/net/idx.h"
 #include "tests/idx_files.h"
 
 static char dir[] = "build/test_idx_XXXXXX";

@@ -11,8 +11,9 @@
 
 #include <cmocka.h>
 
-#include "examples/common/message.h"
-#include "examples/common/net.h"
+#include "examples/common/exchange/tensor_message.h"
+#include "examples/common/memory.h"
+#include "examples/common/net/net.h"
 #include "examples/common/random.h"
 
 enum { MAX_VALUES = 4096 }; /* of a layer, in the reference below */
@@ -257,7 +258,7 @@ static void factors_make_the_gradient(void **state) {
     struct trial trial = try_net("30-conv3x2-pool2-7-5-3", sample, ACTIVATION_RELU, 5);
     for (size_t t = 0; t < trial.gradient.count; t++) {
         const struct tensor *tensor = &trial.gradient.tensor[t];
-        struct net_factors factors = net_factors(&trial.net, t);
+        struct factors factors = net_factors(&trial.net, t);
         assert_int_equal(factors.rank, t % 2 || t < 2 ? 0 : 5); /* biases and convolutions have none */
         for (size_t i = 0; factors.rank && i < tensor->rows; i++)
             for (size_t j = 0; j < tensor->columns; j++) {
@@ -322,7 +323,7 @@ static void circulant_layers_travel_as_their_vectors(void **state) {
     spec.codec = DTC_CIRCULANT;
     struct encoder encoder = encoder_create(&spec, false, &trial.gradient);
     struct error error;
-    assert_true(encoder_encode(&encoder, &trial.gradient, &trial.net, 1, &error));
+    assert_true(encoder_encode(&encoder, &trial.gradient, NULL, 1, &error));
     dtc_info info;
     assert_int_equal(dtc_inspect(encoder.message, encoder.bytes, &info), DTC_OK);
     assert_int_equal(info.codec, DTC_CIRCULANT);
@@ -387,30 +388,30 @@ static void wrong_plans_are_refused_where_they_are_wrong(void **state) {
     memset(long_text, '1', sizeof long_text);
     long_text[sizeof long_text - 1] = 0;
     const char *const wrong[][2] = {
-        {"", "at \"\": not as in 50: units"},
-        {"784-", "at \"\": not as in 50"},
-        {"784--10", "at \"-10\": not as in 50"},
-        {"784-50-0", "at \"0\": not as in 50"},
-        {"784-65537-10", "at \"65537-10\": not as in 50"},
-        {"784-99999999999999999999-10", "at \"99999999999999999999-10\": not as in 50"},
-        {"784-50 -10", "at \"50 -10\": not as in 50"},
-        {"784-5x5-10", "at \"5x5-10\": not as in 50"},
-        {"784-+5-10", "at \"+5-10\": not as in 50"},
-        {"784-257", "at \"257\": the last layer is that of the classes, a number from 1 to 256"},
+        {"", "at \"\": not in the form 50: number of units"},
+        {"784-", "at \"\": not in the form 50"},
+        {"784--10", "at \"-10\": not in the form 50"},
+        {"784-50-0", "at \"0\": not in the form 50"},
+        {"784-65537-10", "at \"65537-10\": not in the form 50"},
+        {"784-99999999999999999999-10", "at \"99999999999999999999-10\": not in the form 50"},
+        {"784-50 -10", "at \"50 -10\": not in the form 50"},
+        {"784-5x5-10", "at \"5x5-10\": not in the form 50"},
+        {"784-+5-10", "at \"+5-10\": not in the form 50"},
+        {"784-257", "at \"257\": the last layer must be the number of classes, from 1 to 256"},
         {"784-conv5x12", "at \"conv5x12\": the last layer"},
         {"784-50-pool2", "at \"pool2\": the last layer"},
-        {"conv5-10", "at \"conv5-10\": not as in conv5x12: side"},
-        {"conv5x-10", "at \"conv5x-10\": not as in conv5x12"},
-        {"conv5x12x3-10", "at \"conv5x12x3-10\": not as in conv5x12"},
-        {"conv257x1-10", "at \"conv257x1-10\": not as in conv5x12"},
-        {"conv5x12-pool-10", "at \"pool-10\": not as in pool2"},
-        {"pool17-10", "at \"pool17-10\": not as in pool2"},
-        {"circulant-10", "at \"circulant-10\": not as in circulant512 or"},
-        {"circulant8x0-10", "at \"circulant8x0-10\": not as in circulant512 or"},
+        {"conv5-10", "at \"conv5-10\": not in the form conv5x12: side"},
+        {"conv5x-10", "at \"conv5x-10\": not in the form conv5x12"},
+        {"conv5x12x3-10", "at \"conv5x12x3-10\": not in the form conv5x12"},
+        {"conv257x1-10", "at \"conv257x1-10\": not in the form conv5x12"},
+        {"conv5x12-pool-10", "at \"pool-10\": not in the form pool2"},
+        {"pool17-10", "at \"pool17-10\": not in the form pool2"},
+        {"circulant-10", "at \"circulant-10\": not in the form circulant512, or"},
+        {"circulant8x0-10", "at \"circulant8x0-10\": not in the form circulant512, or"},
         {"784-50-circulant10", "at \"circulant10\": the last layer"},
         {"convolution5x12-10", "at \"convolution5x12-10\": no such layer"},
         {"con5x12-10", "at \"con5x12-10\": no such layer"},
-        {"Conv5x12-10", "at \"Conv5x12-10\": not as in 50"},
+        {"Conv5x12-10", "at \"Conv5x12-10\": not in the form 50"},
         {"1-1-1-1-1-1-1-1-1-1-1-1-1-1-1-1-1-1", "at \"1\": more than 16 layers"},
         {long_text, "longer than 199 characters"},
     };

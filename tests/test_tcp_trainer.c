@@ -2,8 +2,8 @@
 #include <math.h>
 
 #include "examples/common/bytes.h"
-#include "examples/common/peers.h"
-#include "examples/common/trainer.h"
+#include "examples/common/exchange/trainer.h"
+#include "examples/common/transport/clients.h"
 #include "tests/program.h"
 
 static void run_well(const char *words) {
@@ -269,7 +269,7 @@ static void strangers_are_dropped_and_training_goes_on(void **state) {
 }
 
 /* The settings of this file's runs, with a codec and perhaps --add-packets, as a hello tells them. */
-static void shared_settings(const char *codec, bool add_packets, char text[SHARED_BYTES]) {
+static void shared_settings(const char *codec, bool add_packets, char text[SETTINGS_TEXT_BYTES]) {
     struct trainer trainer;
     struct error error;
     char words[256], *arguments[16];
@@ -282,7 +282,7 @@ static void shared_settings(const char *codec, bool add_packets, char text[SHARE
     struct option_table table = trainer_options(&trainer.settings);
     if (!options_parse(&table, 1, ROLE_WORKER, count, arguments, &error) || !trainer_load(&trainer, &table, 1, &error))
         fail_msg("%s", error.text);
-    memcpy(text, trainer.shared, SHARED_BYTES);
+    memcpy(text, trainer.settings_text, SETTINGS_TEXT_BYTES);
     trainer_free(&trainer);
 }
 
@@ -477,8 +477,8 @@ static void wrong_options_name_the_flag(void **state) {
         {"--batch 0", "--batch 0: not a whole number from 1"},
         {"--batch 600", "--batch 600: 2 workers need 1200 samples a step, but there are 512"},
         {"--codec quant:bits=99", "--codec quant:bits=99: at \"99\""},
-        {"--codec factor:rows=3", "--codec factor:rows=3: shapes are those of the net's layers: leave rows out"},
-        {"--codec circulant:block=4", "--codec circulant:block=4: shapes are those of the net's layers: leave block"},
+        {"--codec factor:rows=3", "--codec factor:rows=3: the net's layers give the shapes: leave rows out"},
+        {"--codec circulant:block=4", "--codec circulant:block=4: the net's layers give the shapes: leave block"},
         {"--activation sigmoid", "--activation sigmoid: not one of relu|tanh"},
         {"--net 63-4", "--net: 63 inputs, but a sample has 8 x 8 x 1 values"},
         {"--net 64-four", "--net 64-four: at \"four\": no such layer"},

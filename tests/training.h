@@ -6,8 +6,9 @@
 #include <stdlib.h>
 
 #include "examples/common/error.h"
-#include "examples/common/idx.h"
-#include "examples/common/net.h"
+#include "examples/common/memory.h"
+#include "examples/common/net/idx.h"
+#include "examples/common/net/net.h"
 
 enum { TRAINING_BATCH = 64 };
 

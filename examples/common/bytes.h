@@ -1,4 +1,4 @@
-/* Little-endian numbers in byte strings. */
+/* Numbers in byte strings, little-endian, as files and frames hold them. */
 #ifndef EXAMPLES_BYTES_H
 #define EXAMPLES_BYTES_H
 

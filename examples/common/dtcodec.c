@@ -1,3 +1,3 @@
-/* The one file that compiles the implementation of dtcodec.h. */
+/* This file compiles the implementation of dtcodec.h for all trainers. */
 #define DTCODEC_IMPLEMENTATION
 #include "dtcodec.h"

@@ -1,3 +1,3 @@
-/* The one file that compiles the implementation of dtcodec_fft.h. */
+/* This file compiles the implementation of dtcodec_fft.h for all trainers. */
 #define DTCODEC_FFT_IMPLEMENTATION
 #include "dtcodec_fft.h"

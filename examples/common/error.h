@@ -1,12 +1,15 @@
-/* Errors as text, and memory: what every example uses.
+/* Errors as text. A function that can fail returns false and writes one sentence to a struct error. The sentence says
+ * what is wrong, where it is wrong and what the user can do.
  *
- * A function that can fail returns false and leaves one sentence in a struct error: what was wrong, where, what to do.
+ * The files in examples/common itself (errors, log, memory, clock, random numbers, little-endian numbers, tensors, the
+ * settings text, the compiled library) serve all folders below. A folder includes only files of its own, of
+ * examples/common and of lower folders. The order, from the lowest, is: net and transport, which do not include each
+ * other; then exchange; then the programs in examples/.
  */
 #ifndef EXAMPLES_ERROR_H
 #define EXAMPLES_ERROR_H
 
 #include <stdbool.h>
-#include <stddef.h>
 
 struct error {
     char text[512];
@@ -18,15 +21,8 @@ struct error {
 #define PRINTF_LIKE(format_at, arguments_at)
 #endif
 
-/* Formats the sentence; always false, so that a function can `return set_error(error, ...)`. */
+/* Formats the sentence as printf does and cuts it to the size of the text. The function always returns false, so that
+ * a caller can write `return set_error(error, ...)`. */
 bool set_error(struct error *error, const char *format, ...) PRINTF_LIKE(2, 3);
-
-/* Prints a line on standard error, headed by who says it: worker 1, 2, … or, for 0, the server. say_kind gives them
- * other names than "worker" and "server", as literals. */
-void say_kind(const char *numbered, const char *zero);
-void say(size_t worker, const char *format, ...) PRINTF_LIKE(2, 3);
-
-/* count * size zeroed bytes, to be freed by the caller. Never NULL: without memory the program ends with a message. */
-void *allocate(size_t count, size_t size);
 
 #endif

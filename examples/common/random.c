@@ -1,7 +1,7 @@
 #include "random.h"
 
 uint64_t random_bits(uint64_t key, uint64_t counter) {
-    /* SplitMix64 (Steele, Lea and Flood 2014): its state is a counter, here with the key hashed in twice */
+    /* SplitMix64 (Steele, Lea and Flood 2014). Its state is a counter. Two rounds mix the key into the result. */
     uint64_t x = key;
     for (int round = 0; round < 2; round++) {
         x += (counter + 1) * UINT64_C(0x9e3779b97f4a7c15);

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <zlib.h>
 
-#include "error.h"
+#include "memory.h"
 
 struct tensors tensors_create(const size_t (*shapes)[2], size_t count) {
     struct tensors tensors = {count, (struct tensor *)allocate(count, sizeof(struct tensor)), 0, NULL};

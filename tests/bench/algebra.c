@@ -11,7 +11,7 @@
 #include <cblas.h>
 
 #include "dtcodec.h"
-#include "examples/common/error.h"
+#include "examples/common/memory.h"
 
 enum { REPEATS = 5, COUNT = 1 << 24, SENSED = 1 << 18, SENDERS = 16, SIDE = 4096 };
 

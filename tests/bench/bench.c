@@ -14,6 +14,7 @@
 
 #include "dtcodec.h"
 #include "examples/common/error.h"
+#include "examples/common/memory.h"
 #include "tests/training.h"
 
 enum { REPEATS = 9, GAUSSIAN = 1 << 22, GAUSSIAN_ROWS = 1 << 11, STEPS = 100 };

@@ -1,4 +1,4 @@
-/* The server's part of a round: what the workers deliver, made one. */
+/* The server's part of a round: it combines what the workers deliver. */
 #ifndef EXAMPLES_AGGREGATE_H
 #define EXAMPLES_AGGREGATE_H
 
@@ -6,22 +6,26 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "error.h"
+#include "../error.h"
+#include "../transport/clients.h"
 #include "metrics.h"
-#include "peers.h"
 #include "trainer.h"
 
-/* Has the workers agree on the tensors' ranges: collects them, and sends everyone the largest of each. */
-void aggregate_ranges(struct peers *peers, struct trainer *trainer);
+/* A report holds the CRC-32 of the parameters (4 bytes) and the meter. */
+enum { REPORT_BYTES = 4 + METER_BYTES };
 
-/* Makes the round's update of the collected messages: with --add-packets their sum, if they add; else the encoded mean
- * of what they decode to. The update is the trainer's until its next round; empty: the round is skipped. A message that
- * does not decode costs its sender the place. */
-bool aggregate_messages(struct peers *peers, struct trainer *trainer, const uint8_t **update, size_t *bytes,
+/* Collects the ranges of all workers' tensors, and sends the largest range of each tensor to all. */
+void aggregate_ranges(struct clients *clients, struct trainer *trainer);
+
+/* Makes the update of a round from the collected messages. With --add-packets the update is the sum of the messages,
+ * undecoded, if they add. Else the update is the encoded mean of the decoded messages. A worker whose message cannot be
+ * decoded is dropped. The update is valid until the next round; an empty one means that the round is skipped. */
+bool aggregate_messages(struct clients *clients, struct trainer *trainer, const uint8_t **update, size_t *bytes,
                         struct error *error);
 
-/* Collects the reports of an epoch and books it. Drops whoever's parameters are not the server's; false then. */
-bool aggregate_reports(struct peers *peers, struct trainer *trainer, struct metrics *metrics, uint64_t epoch,
+/* Collects the workers' reports of an epoch and records them in the metrics. A worker whose parameters differ from the
+ * server's is dropped, and the result is false. */
+bool aggregate_reports(struct clients *clients, struct trainer *trainer, struct metrics *metrics, uint64_t epoch,
                        double accuracy);
 
 #endif

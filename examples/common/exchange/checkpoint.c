@@ -8,12 +8,14 @@
 #include <unistd.h>
 #include <zlib.h>
 
-#include "bytes.h"
-#include "message.h"
-#include "options.h"
+#include "../bytes.h"
+#include "../memory.h"
+#include "../settings_text.h"
+#include "tensor_message.h"
 
-/* The file: "DTCK", version (4 bytes), round (8), bytes of settings (4), the settings, for each set its bytes (8) and
- * a message of raw packets, and a CRC-32 of all before it (4). */
+/* The file holds: "DTCK", the version (4 bytes), the round (8), the length of the settings text (4), the settings text,
+ * for each set the length of its message (8) and a message of raw packets, and last the CRC-32 of all bytes before (4).
+ */
 enum { CHECKPOINT_VERSION = 1, HEAD_BYTES = 20, CRC_BYTES = 4 };
 
 static bool write_file(const char *path, const uint8_t *bytes, size_t size, struct error *error) {
@@ -62,7 +64,7 @@ bool checkpoint_write(const char *path, const char *settings, uint64_t round, co
     return good;
 }
 
-/* The whole file, to be freed; NULL on failure. */
+/* Reads the whole file. The caller frees the bytes. Returns NULL on failure. */
 static uint8_t *read_file(const char *path, size_t *size, struct error *error) {
     struct stat status;
     FILE *file = fopen(path, "rb");
@@ -82,15 +84,15 @@ static bool parse(const char *path, const uint8_t *bytes, size_t size, const cha
     if (size < HEAD_BYTES + CRC_BYTES || memcmp(bytes, "DTCK", 4) != 0)
         return set_error(error, "checkpoint %s: not a checkpoint of these trainers", path);
     if (get_u32(bytes + 4) != CHECKPOINT_VERSION)
-        return set_error(error, "checkpoint %s: of version %u, this program reads version %d", path, get_u32(bytes + 4),
-                         CHECKPOINT_VERSION);
+        return set_error(error, "checkpoint %s: its version is %u, but this program reads version %d", path,
+                         get_u32(bytes + 4), CHECKPOINT_VERSION);
     size -= CRC_BYTES;
     if (crc32_z(0, bytes, size) != get_u32(bytes + size))
         return set_error(error, "checkpoint %s: damaged (its CRC does not match): resume from another one", path);
     size_t settings_bytes = get_u32(bytes + 16), at = HEAD_BYTES + settings_bytes;
     char *theirs = (char *)allocate(settings_bytes + 1, 1), option[256], their_option[256];
     memcpy(theirs, bytes + HEAD_BYTES, at <= size ? settings_bytes : 0);
-    options_difference(settings, theirs, option, their_option);
+    settings_difference(settings, theirs, option, their_option);
     free(theirs);
     if (*option)
         return set_error(error, "checkpoint %s: made with %s, not %s: resume with the same options", path, their_option,

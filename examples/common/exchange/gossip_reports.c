@@ -1,4 +1,4 @@
-#include "reports.h"
+#include "gossip_reports.h"
 
 #include <math.h>
 #include <poll.h>
@@ -8,14 +8,17 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Samples times parameters below which evaluating takes less than starting a process for it. */
+#include "../log.h"
+#include "../memory.h"
+
+/* If samples times parameters is below this, evaluating takes less time than starting a process. */
 static const double little = 1e7;
 
-void reports_create(struct reports *reports, struct trainer *trainer, struct links *links) {
+void reports_create(struct reports *reports, struct trainer *trainer, struct mesh *mesh) {
     dtc_spec raw = raw_spec();
     memset(reports, 0, sizeof *reports);
     reports->trainer = trainer;
-    reports->links = links;
+    reports->mesh = mesh;
     reports->raw = encoder_create(&raw, false, &trainer->parameters);
     reports->report = (struct report *)allocate((size_t)trainer->settings.epochs, sizeof *reports->report);
     reports->reported = (uint64_t *)allocate((size_t)trainer->settings.workers, sizeof *reports->reported);
@@ -45,8 +48,9 @@ bool reports_open(struct reports *reports, bool anew, struct error *error) {
 static void add(struct reports *reports, size_t id, uint64_t epoch, const struct meter *meter,
                 const struct tensors *parameters) {
     struct report *report = &reports->report[epoch - 1];
-    size_t peers = reports->links->ledger.peers;
-    if (epoch <= reports->reported[id - 1]) return; /* a peer that was started anew repeats what it had done */
+    size_t peers = reports->mesh->ledger.peers;
+    if (epoch <= reports->reported[id - 1])
+        return; /* a peer that was started anew repeats epochs of its earlier process */
     reports->reported[id - 1] = epoch;
     if (epoch <= reports->printed) return;
     if (!report->sum) {
@@ -65,20 +69,20 @@ static void add(struct reports *reports, size_t id, uint64_t epoch, const struct
 
 void reports_send(struct reports *reports, uint64_t epoch) {
     struct trainer *trainer = reports->trainer;
-    struct links *links = reports->links;
-    size_t to = links_lowest(links);
+    struct mesh *mesh = reports->mesh;
+    size_t to = mesh_lowest(mesh);
     struct meter meter = trainer_take_meter(trainer);
     struct error error;
-    meter.bytes_up = links->bytes_out - reports->bytes_out;
-    meter.bytes_down = links->bytes_in - reports->bytes_in;
-    reports->bytes_out = links->bytes_out;
-    reports->bytes_in = links->bytes_in;
+    meter.bytes_up = mesh->bytes_out - reports->bytes_out;
+    meter.bytes_down = mesh->bytes_in - reports->bytes_in;
+    reports->bytes_out = mesh->bytes_out;
+    reports->bytes_in = mesh->bytes_in;
     if (!encoder_encode(&reports->raw, &trainer->parameters, NULL, 0, &error)) {
         say(trainer->id, "cannot report its epoch %llu: %s", (unsigned long long)epoch, error.text);
     } else if (to == trainer->id) {
         add(reports, to, epoch, &meter, &trainer->parameters);
-    } else if (links->link[to - 1].stage == LINK_UP) {
-        uint8_t *payload = links_send(links, to, LINK_REPORT, (uint32_t)epoch, METER_BYTES + reports->raw.bytes);
+    } else if (mesh->link[to - 1].stage == LINK_UP) {
+        uint8_t *payload = mesh_send(mesh, to, LINK_REPORT, (uint32_t)epoch, METER_BYTES + reports->raw.bytes);
         meter_put(payload, &meter);
         memcpy(payload + METER_BYTES, reports->raw.message, reports->raw.bytes);
     }
@@ -99,8 +103,8 @@ bool reports_take(struct reports *reports, const struct link *link, struct error
     return true;
 }
 
-/* The mean of an epoch's reports, into trainer->values; returns how far the peers are apart: the root of their mean
- * squared distance from it, as a part of its norm. */
+/* Writes the mean of an epoch's reports to trainer->values. Returns the consensus distance: the root of the peers' mean
+ * squared distance from the mean, divided by the norm of the mean. */
 static double mean(const struct reports *reports, const struct report *report) {
     struct tensors *values = &reports->trainer->values;
     double count = (double)report->count, norm = 0.0;
@@ -113,7 +117,7 @@ static double mean(const struct reports *reports, const struct report *report) {
     return apart > 0.0 ? sqrt(apart / norm) : 0.0;
 }
 
-/* Accuracies of an epoch's mean, and of this peer as it is now. */
+/* Computes the accuracy of an epoch's mean and that of this peer's present parameters. */
 static void evaluate(const struct reports *reports, const struct report *report, double accuracy[2]) {
     struct trainer *trainer = reports->trainer;
     struct tensors own = trainer->parameters;
@@ -124,17 +128,17 @@ static void evaluate(const struct reports *reports, const struct report *report,
     accuracy[1] = trainer_accuracy(trainer);
 }
 
-/* Starts the evaluation of an epoch; false if there is no process for it. */
+/* Starts a process that evaluates an epoch. Returns false if the evaluation is short or there is no process. */
 static bool start_evaluation(struct reports *reports, const struct report *report) {
     int end[2];
     double accuracy[2];
     const struct trainer *trainer = reports->trainer;
     if ((double)trainer->test.count * (double)trainer->parameters.values < little || pipe(end) != 0) return false;
-    fflush(stdout); /* lest the copy prints it again */
+    fflush(stdout); /* so that the copy does not print the buffered text again */
     reports->process = fork();
     if (reports->process == 0) {
-        int listener = reports->links->listener;
-        links_free(reports->links); /* what this copy has of them: they shall end with the peer */
+        int listener = reports->mesh->listener;
+        mesh_free(reports->mesh); /* the copy must not keep the connections open when the peer ends */
         close(listener);
         evaluate(reports, report, accuracy);
         _exit(write(end[1], accuracy, sizeof accuracy) != (ssize_t)sizeof accuracy);
@@ -145,7 +149,7 @@ static bool start_evaluation(struct reports *reports, const struct report *repor
     return reports->process > 0;
 }
 
-/* Books and prints an epoch. */
+/* Records and prints an epoch. */
 static void print(struct reports *reports, struct report *report, const double accuracy[2]) {
     struct trainer *trainer = reports->trainer;
     struct error error;
@@ -160,14 +164,14 @@ static void print(struct reports *reports, struct report *report, const double a
 
 void reports_print(struct reports *reports, bool wait) {
     uint64_t ended = reports->trainer->settings.epochs;
-    for (size_t i = 0; i < reports->links->ledger.peers; i++) {
-        bool counts = i + 1 == reports->trainer->id || !reports->links->link[i].gone;
+    for (size_t i = 0; i < reports->mesh->ledger.peers; i++) {
+        bool counts = i + 1 == reports->trainer->id || !reports->mesh->link[i].gone;
         if (counts && reports->reported[i] < ended) ended = reports->reported[i];
     }
     for (; reports->printed < ended; reports->printed++) {
         struct report *report = &reports->report[reports->printed];
         double accuracy[2];
-        if (!report->count) continue; /* it was reported to another */
+        if (!report->count) continue; /* the epoch was reported to another peer */
         if (reports->process > 0 || start_evaluation(reports, report)) {
             struct pollfd poll_fd = {reports->answer, POLLIN, 0};
             if (!wait && poll(&poll_fd, 1, 0) <= 0) return;

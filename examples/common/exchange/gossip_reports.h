@@ -1,61 +1,62 @@
-/* What peers report of their epochs, to the one of the lowest number that is there: it tells how well their mean does,
- * and how far they are from it. Whoever is the lowest when that one is lost goes on.
+/* The reports of gossiping peers. Each peer sends a report of each epoch to the living peer of the lowest number. That
+ * peer prints the accuracy of the peers' mean and their distance from it. If that peer is lost, the next one goes on.
  *
- * A report is an epoch's meter and the parameters at its end, raw; its bytes are not counted among those of training. A
- * process of its own evaluates what takes long, lest the peer that prints falls behind the others.
+ * A report holds the meter of an epoch and the raw parameters at its end. The bytes of reports do not count as bytes of
+ * training. A long evaluation runs in a process of its own, so that the peer that prints does not fall behind.
  */
-#ifndef EXAMPLES_REPORTS_H
-#define EXAMPLES_REPORTS_H
+#ifndef EXAMPLES_GOSSIP_REPORTS_H
+#define EXAMPLES_GOSSIP_REPORTS_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "error.h"
-#include "links.h"
-#include "message.h"
+#include "../error.h"
+#include "../transport/mesh.h"
 #include "metrics.h"
+#include "tensor_message.h"
 #include "trainer.h"
 
-/* What was heard of one epoch. */
+/* The reports of one epoch. */
 struct report {
     size_t count;
-    double *sum, squares; /* of the parameters; of all their squares */
-    struct meter *meter;
-    size_t *id;
+    double *sum, squares; /* sum of the parameters of all peers; sum of the squares of all parameters */
+    struct meter *meter;  /* count meters */
+    size_t *id;           /* count numbers of peers */
 };
 
 struct reports {
     struct trainer *trainer;
-    struct links *links;
+    struct mesh *mesh;
     struct encoder raw;
-    struct report *report;        /* of epoch e: report[e - 1] */
-    uint64_t *reported;           /* the last epoch of peer n: reported[n - 1] */
-    uint64_t printed;             /* the last of all */
-    uint64_t bytes_out, bytes_in; /* of the links, that were reported */
+    struct report *report;        /* report[e - 1] is that of epoch e */
+    uint64_t *reported;           /* reported[n - 1] is the last epoch that peer n reported */
+    uint64_t printed;             /* last epoch that was printed */
+    uint64_t bytes_out, bytes_in; /* bytes of the mesh in the reports so far */
     pid_t process;                /* evaluates epoch printed + 1; 0: there is none */
-    int answer;                   /* where it writes the accuracies */
+    int answer;                   /* pipe to which that process writes the accuracies */
     struct metrics metrics;
     bool open;
     double accuracy; /* of the last mean */
 };
 
-/* Trainer and links are lent. Free with reports_free. */
-void reports_create(struct reports *reports, struct trainer *trainer, struct links *links);
+/* Creates the reports. `trainer` and `mesh` stay the caller's. Free the reports with reports_free. */
+void reports_create(struct reports *reports, struct trainer *trainer, struct mesh *mesh);
 void reports_free(struct reports *reports);
 
-/* Starts the table and the CSV, which is begun anew or gone on with; who prints does so by itself, if nobody did. */
+/* Starts the metrics. If `anew` is true, the CSV file is begun anew, else continued. A peer that prints and has not
+ * called the function does so itself. */
 bool reports_open(struct reports *reports, bool anew, struct error *error);
 
-/* Sends the report of an epoch that has just ended, or keeps it. */
+/* Sends this peer's report of an epoch that has just ended. The peer that prints keeps its own report. */
 void reports_send(struct reports *reports, uint64_t epoch);
 
-/* Takes in what a peer sent. */
+/* Reads the report in link->frame. */
 bool reports_take(struct reports *reports, const struct link *link, struct error *error);
 
-/* Prints the epochs that all who are left have ended, as soon as they are evaluated; `wait`: until there is none left
- * to print. */
+/* Prints the epochs that all living peers have reported, as far as they are evaluated. If `wait` is true, the function
+ * waits for the evaluation and prints all of them. */
 void reports_print(struct reports *reports, bool wait);
 
 #endif

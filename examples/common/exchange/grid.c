@@ -4,18 +4,18 @@
 
 bool grid_prepare(dtc_spec *spec, uint64_t workers, struct error *error) {
     if (spec->codec == DTC_FACTOR || spec->codec == DTC_CIRCULANT)
-        return set_error(error, "a codec whose packets are not added here: use raw, ternary, quant or sensing");
+        return set_error(error, "packets of this codec are not added here: use raw, ternary, quant or sensing");
     if (spec->workers == 0) spec->workers = (uint32_t)workers;
     if (spec->workers < workers)
         return set_error(error, "workers=%u: room for sums of fewer packets than there are workers", spec->workers);
     if (dtc_encode_bound(spec, 1) == 0)
         return set_error(error, "%llu workers: sums of so many packets do not fit", (unsigned long long)workers);
     if ((spec->codec == DTC_TERNARY || spec->codec == DTC_QUANT) && spec->block && grid_open(spec))
-        return set_error(error, "block=%zu: workers agree on one grid a tensor: leave it out", spec->block);
+        return set_error(error, "block=%zu: workers agree on one grid a tensor: leave block out", spec->block);
     if (spec->codec == DTC_QUANT && !spec->quant.min_given != !spec->quant.max_given)
-        return set_error(error, "min and max: give both, or neither");
+        return set_error(error, "min or max alone: give both or neither");
     if (spec->codec == DTC_QUANT && (spec->quant.rotate || !spec->quant.bits))
-        return set_error(error, "%s: workers would have grids of their own: use bits=N",
+        return set_error(error, "%s: each worker would have a grid of its own: use bits=N",
                          spec->quant.rotate ? "rotate=1" : "bits chosen by the values");
     return true;
 }
@@ -41,10 +41,9 @@ float grid_range(const dtc_spec *spec, const float *values, const float *residua
     }
     if (spec->codec == DTC_QUANT || count == 0) return most;
     double deviation = sqrt(squares / (double)count), bound = clip * deviation;
-    if (spec->codec ==
-        DTC_SENSING) /* measurements are all but Gaussian: Max, Quantizing for minimum distortion, 1960 */
+    if (spec->codec == DTC_SENSING) /* measurements are nearly Gaussian: Max, Quantizing for minimum distortion, 1960 */
         return (float)((1.35 + 0.33 * (spec->sensing.bits ? spec->sensing.bits : 4)) * deviation);
-    float up = (float)bound; /* as the encoder itself would clip, and rounds up */
+    float up = (float)bound; /* the bound to which the encoder itself would clip, rounded up as there */
     if ((double)up < bound) up = nextafterf(up, INFINITY);
     return up < most ? up : most;
 }
@@ -56,7 +55,7 @@ void grid_set(dtc_spec *spec, float range) {
         spec->sensing.scale = range;
     } else {
         spec->quant.min_given = spec->quant.max_given = 1;
-        spec->quant.min = range > 0.0f ? -range : 0.0f; /* not -0 */
+        spec->quant.min = range > 0.0f ? -range : 0.0f; /* never -0 */
         spec->quant.max = range;
     }
 }

@@ -1,7 +1,8 @@
-/* One grid for all workers: packets add exactly where they are on the same grid, so the workers agree on it first.
+/* One grid for all workers. Packets add only if they are on the same grid, so that the workers agree on the grid of
+ * each tensor first:
  *
  *     each worker      range = grid_range(&spec, its gradient, its residual, count)
- *     among them       range = the largest of theirs: 4 bytes a tensor
+ *     all workers      range = the largest of their ranges; the exchange takes 4 bytes for each tensor
  *     each worker      grid_set(&spec, range), then encode
  */
 #ifndef EXAMPLES_GRID_H
@@ -11,25 +12,29 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../error.h"
 #include "dtcodec.h"
-#include "error.h"
 
-/* Gives the spec room for sums of so many workers' packets. The error says why packets of it would not add. */
+/* Makes room in the spec for sums of `workers` packets. Returns false if packets of the spec cannot be added; the error
+ * says why. */
 bool grid_prepare(dtc_spec *spec, uint64_t workers, struct error *error);
 
-/* Whether packets of the spec have a grid that the spec itself does not give. */
+/* Returns whether the workers must agree on the grid: packets of this codec have one, and the spec does not give it. */
 bool grid_open(const dtc_spec *spec);
 
-/* The seed of a tensor's packets: `shared` by the workers where packets add only then, else each worker's `own`. */
+/* Returns the seed of a tensor's packets: `shared`, which all workers have, if packets of the codec add only under one
+ * seed; else the worker's `own`. */
 uint64_t grid_seed(const dtc_spec *spec, uint64_t shared, uint64_t own);
 
-/* How far the grid of this tensor has to reach; `residual` may be NULL. Infinite if a value is NaN or infinite. */
+/* Returns the range that the grid of a tensor must cover: -range .. range. `residual` may be NULL. The result is
+ * infinite if a value is NaN or infinite. */
 float grid_range(const dtc_spec *spec, const float *values, const float *residual, size_t count);
 
-/* Gives the spec the grid that reaches so far. */
+/* Sets the spec's grid to a range. */
 void grid_set(dtc_spec *spec, float range);
 
-/* Whether packets like this one are of one size whatever the values are, and have room for sums of so many. */
+/* Returns whether the size of such packets does not depend on the values, and there is room for sums of `workers`
+ * packets. */
 bool grid_fixed(const dtc_info *info, uint64_t workers);
 
 #endif

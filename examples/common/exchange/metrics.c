@@ -2,16 +2,10 @@
 
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "bytes.h"
-
-double clock_seconds(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
+#include "../bytes.h"
+#include "../clock.h"
 
 void meter_put(uint8_t bytes[METER_BYTES], const struct meter *meter) {
     put_u64(bytes, meter->values);

@@ -1,91 +1,15 @@
 #include "options.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "../memory.h"
+#include "../net/net_plan.h"
+#include "dtcodec.h"
+
 enum { VALUE_BYTES = 320 };
-
-static const char *const dataset_dirs[] = {"/usr/share/datasets/fashion-mnist", "build/data/mnist"};
-
-#define FIELD(name) offsetof(struct trainer_settings, name)
-#define NO_RANGE    0.0, 0.0
-
-static const struct option trainer_option[] = {
-    {"dataset", OPTION_CHOICE, FIELD(dataset), ROLE_ANY, true, NO_RANGE, "fashion-mnist|mnist", "what to train on"},
-    {"data", OPTION_TEXT, FIELD(data), ROLE_ANY, false, NO_RANGE, NULL,
-     "directory of its four IDX files, gzipped or not (without it: where `make data` puts them)"},
-    {"limit", OPTION_COUNT, FIELD(limit), ROLE_ANY, true, 0, 1e9, NULL, "train on the first so many samples; 0: all"},
-    {"center", OPTION_FLAG, FIELD(center), ROLE_ANY, true, NO_RANGE, NULL,
-     "subtract the mean of the training images from all images"},
-    {"net", OPTION_NET, FIELD(net), ROLE_ANY, true, NO_RANGE, NULL,
-     "inputs, layers (units, or as in conv5x12, pool2, circulant512) and classes"},
-    {"activation", OPTION_CHOICE, FIELD(activation), ROLE_ANY, true, NO_RANGE, "relu|tanh", "between the layers"},
-    {"codec", OPTION_CODEC, FIELD(codec), ROLE_ANY, true, NO_RANGE, NULL,
-     "of what the workers send; factor without rank: a dense layer's deltas and inputs, where that is smaller"},
-    {"down-codec", OPTION_CODEC, FIELD(down_codec), ROLE_SERVED, true, NO_RANGE, NULL, "of what they get back"},
-    {"exchange", OPTION_CHOICE, FIELD(exchange), ROLE_SYNCHRONOUS, true, NO_RANGE, "gradients|parameters",
-     "average gradients every step, or parameters every so many epochs"},
-    {"every", OPTION_COUNT, FIELD(every), ROLE_SYNCHRONOUS, true, 1, 1e6, NULL,
-     "epochs from one --exchange parameters to the next"},
-    {"residual", OPTION_FLAG, FIELD(residual), ROLE_SYNCHRONOUS, true, NO_RANGE, NULL,
-     "error feedback: what a packet loses is added to the next gradient, both ways"},
-    {"add-packets", OPTION_FLAG, FIELD(add_packets), ROLE_SYNCHRONOUS, true, NO_RANGE, NULL,
-     "sum the workers' packets as they are, undecoded; ternary, quant and sensing agree on one grid a tensor first"},
-    {"workers", OPTION_COUNT, FIELD(workers), ROLE_SYNCHRONOUS | ROLE_GOSSIP_LOCAL, true, 1, 1024, NULL, "how many"},
-    {"epochs", OPTION_COUNT, FIELD(epochs), ROLE_ANY & ~(unsigned)ROLE_WORKER, false, 1, 1e6, NULL,
-     "passes over the data, in all"},
-    {"batch", OPTION_COUNT, FIELD(batch), ROLE_ANY, true, 1, 1e6, NULL, "samples a step and worker"},
-    {"seed", OPTION_COUNT, FIELD(seed), ROLE_ANY, true, 0, 9e15, NULL,
-     "of parameters, shuffling and stochastic codecs"},
-    {"lr", OPTION_REAL, FIELD(rate), ROLE_ANY, true, 1e-9, 1e9, NULL, "learning rate"},
-    {"lr-decay", OPTION_REAL, FIELD(rate_decay), ROLE_ANY, true, 1e-3, 1, NULL, "factor on it after every epoch"},
-    {"momentum", OPTION_REAL, FIELD(momentum), ROLE_ANY, true, 0, 0.9999, NULL, "of SGD; 0: none"},
-    {"metrics", OPTION_TEXT, FIELD(metrics), ROLE_ANY & ~(unsigned)ROLE_WORKER, false, NO_RANGE, NULL,
-     "CSV file to write, a row an epoch and worker"},
-    {"save", OPTION_TEXT, FIELD(save), ROLE_SYNCHRONOUS, false, NO_RANGE, NULL,
-     "checkpoint to write as epochs end; worker N writes FILE.workerN"},
-    {"resume", OPTION_TEXT, FIELD(resume), ROLE_SYNCHRONOUS, false, NO_RANGE, NULL, "checkpoint to go on from"},
-};
-
-void trainer_defaults(struct trainer_settings *settings) {
-    struct error none;
-    memset(settings, 0, sizeof *settings);
-    net_plan_parse("784-392-50-10", &settings->net, &none);
-    settings->every = 1;
-    settings->workers = 4;
-    settings->epochs = 10;
-    settings->batch = 64;
-    settings->seed = 1;
-    settings->rate = 0.1;
-    settings->rate_decay = 0.7;
-    settings->momentum = 0.9;
-}
-
-struct option_table trainer_options(struct trainer_settings *settings) {
-    struct option_table table = {trainer_option, sizeof trainer_option / sizeof *trainer_option, settings};
-    return table;
-}
-
-bool trainer_check(const struct trainer_settings *settings, struct error *error) {
-    if (settings->exchange == EXCHANGE_GRADIENTS && settings->every != 1)
-        return set_error(error, "--every %llu: gradients are exchanged every step: use it with --exchange parameters",
-                         (unsigned long long)settings->every);
-    if (settings->exchange == EXCHANGE_PARAMETERS && settings->residual)
-        return set_error(error,
-                         "--residual: error feedback is for sums of gradients: use it with --exchange gradients");
-    char down[VALUE_BYTES];
-    if (settings->add_packets &&
-        (dtc_spec_format(&settings->down_codec, down, sizeof down) || strcmp(down, "raw") != 0))
-        return set_error(error, "--add-packets sends the sum of the packets on as it is: leave --down-codec out");
-    return true;
-}
-
-const char *trainer_data_dir(const struct trainer_settings *settings) {
-    return settings->data ? settings->data : dataset_dirs[settings->dataset];
-}
 
 static void *field_of(const struct option_table *table, const struct option *option) {
     return (char *)table->settings + option->field;
@@ -111,7 +35,7 @@ static bool parse_real(const struct option *option, const char *text, double *va
     return true;
 }
 
-/* Copies the choice at *at and moves *at past it; false at the end. */
+/* Copies the choice at *at and moves *at past it. Returns false at the end of the list. */
 static bool next_choice(const char **at, char *choice) {
     size_t length = strcspn(*at, "|");
     memcpy(choice, *at, length);
@@ -137,10 +61,10 @@ static bool parse_codec(const struct option *option, const char *text, dtc_spec 
     if (status != DTC_OK)
         return set_error(error, "--%s %s: at \"%s\": %s", option->name, text, at, dtc_status_string(status));
     if (value->seed)
-        return set_error(error, "--%s %s: every packet has a seed of its own, derived from --seed: leave seed out",
-                         option->name, text);
+        return set_error(error, "--%s %s: the seed of every packet derives from --seed: leave seed out", option->name,
+                         text);
     if (value->rows || (value->codec == DTC_CIRCULANT && value->block))
-        return set_error(error, "--%s %s: shapes are those of the net's layers: leave %s out", option->name, text,
+        return set_error(error, "--%s %s: the net's layers give the shapes: leave %s out", option->name, text,
                          value->rows ? "rows" : "block");
     uint8_t packet[64];
     const float zero = 0.0f;
@@ -189,7 +113,7 @@ static void format_value(const struct option *option, const void *field, char *t
         snprintf(text, VALUE_BYTES, "%llu", (unsigned long long)*(const uint64_t *)field);
         break;
     case OPTION_REAL:
-        for (int digits = 1; digits <= 17; digits++) { /* the fewest that read back as the same number */
+        for (int digits = 1; digits <= 17; digits++) { /* the fewest digits that read back as the same number */
             snprintf(text, VALUE_BYTES, "%.*g", digits, *(const double *)field);
             if (strtod(text, NULL) == *(const double *)field) break;
         }
@@ -266,7 +190,7 @@ void options_help(const struct option_table *tables, size_t table_count, unsigne
         }
 }
 
-void options_shared_text(const struct option_table *tables, size_t table_count, char *text, size_t capacity) {
+void options_settings_text(const struct option_table *tables, size_t table_count, char *text, size_t capacity) {
     size_t length = 0;
     for (size_t t = 0; t < table_count; t++)
         for (size_t i = 0; i < tables[t].count; i++) {
@@ -278,22 +202,3 @@ void options_shared_text(const struct option_table *tables, size_t table_count, 
                 (size_t)snprintf(text + length, capacity - length, "%s--%s %s", length ? " " : "", option->name, value);
         }
 }
-
-/* Copies the option at *at, up to the next " --", and moves *at past it. */
-static void next_option(const char **at, char option[256]) {
-    const char *end = strstr(*at, " --");
-    size_t length = end ? (size_t)(end - *at) : strlen(*at);
-    snprintf(option, 256, "%.*s", (int)(length < 255 ? length : 255), *at);
-    *at += length + (end != NULL);
-}
-
-void options_difference(const char *a, const char *b, char a_option[256], char b_option[256]) {
-    do {
-        next_option(&a, a_option);
-        next_option(&b, b_option);
-    } while (strcmp(a_option, b_option) == 0 && (*a || *b));
-    if (strcmp(a_option, b_option) == 0) a_option[0] = b_option[0] = 0;
-}
-
-#undef FIELD
-#undef NO_RANGE

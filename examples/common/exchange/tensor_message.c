@@ -1,24 +1,26 @@
-#include "message.h"
+#include "tensor_message.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "../memory.h"
+#include "../random.h"
 #include "grid.h"
-#include "random.h"
 
-/* factor without a rank: factors that are there already, and nothing approximated. */
+/* Whether the spec is factor without a rank, which sends the factors that the caller has. */
 static bool sends_factors(const dtc_spec *spec) {
     return spec->codec == DTC_FACTOR && spec->factor.rank == 0;
 }
 
-/* circulant, for the vectors of a circulant layer, unless they are no fewer than the matrix. */
+/* Whether the tensor is sent as the vectors of a circulant layer: the spec is circulant, and the vectors are smaller
+ * than the matrix. */
 static bool sends_vectors(const dtc_spec *spec, const struct tensor *tensor) {
     return spec->codec == DTC_CIRCULANT && tensor->rows * tensor->columns < tensor->whole[0] * tensor->whole[1];
 }
 
-/* The spec of a tensor's packet. */
+/* Returns the spec of a tensor's packet. */
 static dtc_spec spec_of(const dtc_spec *spec, const struct tensor *tensor) {
-    const dtc_value *value = NULL; /* as which the tensor itself is sent, by a codec that is not for it */
+    const dtc_value *value = NULL; /* how to send the tensor itself, if the codec does not apply to it */
     dtc_spec own = *spec;
     if (spec->codec == DTC_FACTOR) own.rows = tensor->rows;
     if (sends_factors(spec)) value = &spec->factor.value;
@@ -48,7 +50,7 @@ size_t message_bound(const dtc_spec *spec, const struct tensors *model) {
     return bound;
 }
 
-/* Whether there is so much scratch now. */
+/* Makes the memory at least `need` bytes large. Returns false if there is no memory. */
 static bool grow(uint8_t **scratch, size_t *scratch_bytes, size_t need) {
     if (need <= *scratch_bytes) return true;
     uint8_t *grown = (uint8_t *)realloc(*scratch, need);
@@ -87,47 +89,48 @@ float encoder_range(const struct encoder *encoder, size_t index, const struct te
     return grid_range(&encoder->spec, tensor->values, residual, tensor->rows * tensor->columns);
 }
 
-bool encoder_packet(struct encoder *encoder, size_t index, const struct tensor *tensor, const struct net *net,
-                    uint64_t seed, uint8_t *packet, size_t capacity, size_t *bytes, struct error *error) {
+bool encoder_packet(struct encoder *encoder, size_t index, const struct tensor *tensor, const struct factors *factors,
+                    uint64_t seed, struct packet *packet, struct error *error) {
     size_t rows = tensor->rows, columns = tensor->columns, count = rows * columns, need;
-    struct net_factors factors = {0, NULL, NULL};
     dtc_spec spec = spec_of(&encoder->spec, tensor);
     dtc_status status;
     spec.seed = random_bits(seed, index);
     if (encoder->range) grid_set(&spec, encoder->range[index]);
-    if (net && sends_factors(&encoder->spec)) factors = net_factors(net, index);
-    bool smaller = factors.rank && factors.rank * (rows + columns) < count;
+    size_t rank = factors && sends_factors(&encoder->spec) ? factors->rank : 0;
+    bool smaller = rank && rank * (rows + columns) < count;
     bool vectors = sends_vectors(&encoder->spec, tensor);
-    need = smaller   ? dtc_encode_factors_scratch(&encoder->spec, factors.rank, rows, columns)
+    need = smaller   ? dtc_encode_factors_scratch(&encoder->spec, rank, rows, columns)
            : vectors ? dtc_encode_circulant_scratch(&spec, tensor->whole[0], tensor->whole[1])
                      : dtc_encode_scratch(&spec, count);
     if (!grow(&encoder->scratch, &encoder->scratch_bytes, need))
         status = DTC_ERROR_LIMIT;
     else if (smaller)
-        status = dtc_encode_factors(&encoder->spec, packet, capacity, bytes, factors.u, factors.v, factors.rank, rows,
-                                    columns, encoder->scratch, encoder->scratch_bytes);
+        status = dtc_encode_factors(&encoder->spec, packet->data, packet->capacity, &packet->bytes, factors->u,
+                                    factors->v, rank, rows, columns, encoder->scratch, encoder->scratch_bytes);
     else if (vectors)
-        status = dtc_encode_circulant(&spec, packet, capacity, bytes, tensor->values, tensor->whole[0],
-                                      tensor->whole[1], encoder->scratch, encoder->scratch_bytes);
+        status = dtc_encode_circulant(&spec, packet->data, packet->capacity, &packet->bytes, tensor->values,
+                                      tensor->whole[0], tensor->whole[1], encoder->scratch, encoder->scratch_bytes);
     else if (encoder->residual.count)
-        status =
-            dtc_encode_residual(&spec, packet, capacity, bytes, tensor->values, encoder->residual.tensor[index].values,
-                                count, encoder->scratch, encoder->scratch_bytes);
+        status = dtc_encode_residual(&spec, packet->data, packet->capacity, &packet->bytes, tensor->values,
+                                     encoder->residual.tensor[index].values, count, encoder->scratch,
+                                     encoder->scratch_bytes);
     else
-        status =
-            dtc_encode(&spec, packet, capacity, bytes, tensor->values, count, encoder->scratch, encoder->scratch_bytes);
+        status = dtc_encode(&spec, packet->data, packet->capacity, &packet->bytes, tensor->values, count,
+                            encoder->scratch, encoder->scratch_bytes);
     return status == DTC_OK || set_error(error, "tensor %zu: %s", index, dtc_status_string(status));
 }
 
-bool encoder_encode(struct encoder *encoder, const struct tensors *values, const struct net *net, uint64_t seed,
+bool encoder_encode(struct encoder *encoder, const struct tensors *values, const struct factors *factors, uint64_t seed,
                     struct error *error) {
     encoder->bytes = 0;
     if (!tensors_finite(values)) return set_error(error, "%s", dtc_status_string(DTC_ERROR_NONFINITE));
-    size_t at = 0, bytes;
-    for (size_t i = 0; i < values->count; i++, at += bytes)
-        if (!encoder_packet(encoder, i, &values->tensor[i], net, seed, encoder->message + at, encoder->capacity - at,
-                            &bytes, error))
+    size_t at = 0;
+    for (size_t i = 0; i < values->count; i++) {
+        struct packet packet = {encoder->message + at, encoder->capacity - at, 0};
+        if (!encoder_packet(encoder, i, &values->tensor[i], factors ? &factors[i] : NULL, seed, &packet, error))
             return false;
+        at += packet.bytes;
+    }
     encoder->bytes = at;
     return true;
 }
@@ -142,7 +145,8 @@ bool message_fits(const uint8_t *message, size_t bytes, const struct tensors *mo
     return at == bytes;
 }
 
-/* sum += weight * the vectors of a packet of `sum`'s block-circulant matrix. */
+/* sum += weight * the vectors of a packet. The rows of `sum` are the vectors of a block-circulant matrix, which must
+ * have the shape and blocks of the packet's. */
 static dtc_status add_vectors(struct decoder *decoder, struct tensor *sum, float weight, const uint8_t *packet,
                               const dtc_info *info) {
     size_t count = sum->rows * sum->columns;
@@ -189,7 +193,7 @@ void adder_free(struct adder *adder) {
     memset(adder, 0, sizeof *adder);
 }
 
-/* A place in the messages that are added, and in their sum. */
+/* Offsets in the two messages that are added, and in their sum. */
 struct adder_at {
     size_t a, b, sum;
 };

@@ -4,9 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../clock.h"
+#include "../log.h"
+#include "../memory.h"
+#include "../random.h"
 #include "checkpoint.h"
 #include "grid.h"
-#include "random.h"
 
 enum { PATH_BYTES = 4096 };
 
@@ -35,10 +38,10 @@ bool trainer_load(struct trainer *trainer, const struct option_table *tables, si
         return set_error(error, "--batch %llu: %llu workers need %llu samples a step, but there are %zu",
                          (unsigned long long)settings->batch, (unsigned long long)settings->workers,
                          (unsigned long long)(settings->batch * settings->workers), trainer->train.count);
-    settings->limit = trainer->train.count; /* peers with other data shall not join */
+    settings->limit = trainer->train.count; /* a process with other data must not join the run */
     trainer->report_rounds = settings->exchange == EXCHANGE_GRADIENTS ? trainer->steps : 1;
     trainer->report_epochs = settings->every;
-    options_shared_text(tables, table_count, trainer->shared, sizeof trainer->shared);
+    options_settings_text(tables, table_count, trainer->settings_text, sizeof trainer->settings_text);
     return true;
 }
 
@@ -48,6 +51,7 @@ void trainer_start(struct trainer *trainer, const dtc_spec *codec, size_t batch)
     trainer->parameters = net_parameters(&trainer->net, random_bits(settings->seed, SEED_PARAMETERS));
     trainer->velocity = tensors_like(&trainer->parameters);
     trainer->values = tensors_like(&trainer->parameters);
+    trainer->factors = (struct factors *)allocate(trainer->parameters.count, sizeof *trainer->factors);
     trainer->encoder = encoder_create(codec, settings->residual, &trainer->parameters);
     if (settings->add_packets && grid_open(codec))
         trainer->encoder.range = (float *)allocate(trainer->parameters.count, sizeof(float));
@@ -64,6 +68,7 @@ void trainer_free(struct trainer *trainer) {
     tensors_free(&trainer->parameters);
     tensors_free(&trainer->velocity);
     tensors_free(&trainer->values);
+    free(trainer->factors);
     encoder_free(&trainer->encoder);
     free(trainer->decoder.scratch);
     adder_free(&trainer->adder);
@@ -73,8 +78,8 @@ void trainer_free(struct trainer *trainer) {
     memset(trainer, 0, sizeof *trainer);
 }
 
-/* The gradient of one step's batch. The samples of an epoch, in an order of its own, are dealt to all workers in turn.
- */
+/* Computes the gradient of one batch into trainer->values. Each epoch has an order of the samples, and the workers take
+ * the batches of each step in turn from that order. */
 static void compute_gradient(struct trainer *trainer, uint64_t epoch, uint64_t step) {
     const struct trainer_settings *settings = &trainer->settings;
     size_t batch = (size_t)settings->batch;
@@ -90,10 +95,10 @@ static void compute_gradient(struct trainer *trainer, uint64_t epoch, uint64_t s
     trainer->loss_steps++;
 }
 
-/* One step of SGD along trainer->values. */
+/* Takes one step of SGD by the gradient in trainer->values. */
 static void take_step(struct trainer *trainer, uint64_t epoch) {
     double rate = trainer->settings.rate;
-    for (uint64_t e = 0; e < epoch; e++) /* not pow(): it may differ between machines, and replicas must not */
+    for (uint64_t e = 0; e < epoch; e++) /* pow() may differ between machines, and replicas must not */
         rate *= trainer->settings.rate_decay;
     sgd_step(&trainer->parameters, &trainer->velocity, &trainer->values, (float)rate,
              (float)trainer->settings.momentum);
@@ -122,8 +127,10 @@ uint64_t trainer_seed(const struct trainer *trainer, uint64_t round) {
 
 bool trainer_encode(struct trainer *trainer, uint64_t round, struct error *error) {
     double start = clock_seconds();
-    bool gradient = trainer->id && trainer->settings.exchange == EXCHANGE_GRADIENTS; /* of its own net */
-    bool good = encoder_encode(&trainer->encoder, &trainer->values, gradient ? &trainer->net : NULL,
+    /* only a gradient that this net computed has factors: the server's mean has none */
+    bool gradient = trainer->id && trainer->settings.exchange == EXCHANGE_GRADIENTS;
+    for (size_t i = 0; i < trainer->values.count && gradient; i++) trainer->factors[i] = net_factors(&trainer->net, i);
+    bool good = encoder_encode(&trainer->encoder, &trainer->values, gradient ? trainer->factors : NULL,
                                trainer_seed(trainer, round), error);
     trainer->meter.encode_s += clock_seconds() - start;
     return good;
@@ -157,7 +164,8 @@ bool trainer_rounds(const struct trainer *trainer, uint64_t done, uint64_t *roun
         return set_error(error, "--epochs %llu: not a multiple of --every %llu", (unsigned long long)settings->epochs,
                          (unsigned long long)settings->every);
     if (done >= *rounds)
-        return set_error(error, "--epochs %llu: the checkpoint has done as many", (unsigned long long)settings->epochs);
+        return set_error(error, "--epochs %llu: the checkpoint has done as many already",
+                         (unsigned long long)settings->epochs);
     return true;
 }
 
@@ -170,7 +178,7 @@ bool trainer_save(const struct trainer *trainer, bool parameters, uint64_t round
     char path[PATH_BYTES];
     if (!trainer->settings.save) return true;
     file_of(trainer, trainer->settings.save, path);
-    return checkpoint_write(path, trainer->shared, rounds, sets + !parameters, 2 + (size_t)parameters, error);
+    return checkpoint_write(path, trainer->settings_text, rounds, sets + !parameters, 2 + (size_t)parameters, error);
 }
 
 bool trainer_resume(struct trainer *trainer, bool parameters, uint64_t *rounds, struct error *error) {
@@ -178,7 +186,7 @@ bool trainer_resume(struct trainer *trainer, bool parameters, uint64_t *rounds, 
     char path[PATH_BYTES];
     if (!trainer->settings.resume) return true;
     file_of(trainer, trainer->settings.resume, path);
-    return checkpoint_read(path, trainer->shared, rounds, sets + !parameters, 2 + (size_t)parameters, error);
+    return checkpoint_read(path, trainer->settings_text, rounds, sets + !parameters, 2 + (size_t)parameters, error);
 }
 
 struct meter trainer_take_meter(struct trainer *trainer) {

@@ -1,7 +1,7 @@
-/* One replica and what it does in a round, whatever carries the messages.
+/* One replica of the net, and what it does in a round. The trainer does not know how messages are carried.
  *
- * Rounds count from 0. With --exchange gradients a round is one step of SGD, with --exchange parameters it is --every
- * epochs of them. What random numbers a round needs derives from --seed, the round and the worker's number alone.
+ * Rounds count from 0. With --exchange gradients a round is one step of SGD. With --exchange parameters a round is
+ * --every epochs of steps. All random numbers of a round derive from --seed, the round and the worker's number.
  */
 #ifndef EXAMPLES_TRAINER_H
 #define EXAMPLES_TRAINER_H
@@ -10,85 +10,88 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "error.h"
-#include "idx.h"
-#include "message.h"
+#include "../error.h"
+#include "../net/idx.h"
+#include "../net/net.h"
+#include "../settings_text.h"
+#include "../tensors.h"
 #include "metrics.h"
-#include "net.h"
 #include "options.h"
-#include "tensors.h"
+#include "tensor_message.h"
+#include "trainer_settings.h"
 
-enum { SHARED_BYTES = 1536 };
-
-/* What random numbers are drawn for, so that no two uses share them. */
+/* The uses of random numbers. Each use has keys of its own. */
 enum { SEED_PARAMETERS, SEED_SHUFFLE, SEED_CODEC, SEED_GOSSIP };
 
 struct trainer {
     struct trainer_settings settings;
-    char shared[SHARED_BYTES]; /* the settings that all peers must share, as text */
-    size_t id;                 /* of a worker, from 1; a server is 0 */
+    char settings_text[SETTINGS_TEXT_BYTES]; /* the settings that all processes must share */
+    size_t id;                               /* number of a worker, from 1; 0: a server */
     struct images train, test;
     uint64_t steps;                        /* in an epoch */
-    uint64_t report_rounds, report_epochs; /* rounds, and epochs, from one report to the next */
+    uint64_t report_rounds, report_epochs; /* rounds, and epochs, between two reports */
 
     struct net net;
     struct tensors parameters, velocity;
-    struct tensors values;  /* what is exchanged: a gradient, or parameters */
-    struct encoder encoder; /* of what this replica sends */
+    struct tensors values;   /* what is exchanged: a gradient, or parameters */
+    struct factors *factors; /* working memory: the factors of each tensor of `values` */
+    struct encoder encoder;  /* of this replica's messages */
     struct decoder decoder;
     struct adder adder;
     struct meter meter; /* since the last report */
 
-    /* working memory: a batch, and the order of the samples in one epoch */
+    /* working memory: the samples of a batch, and the order of all samples in one epoch */
     float *inputs;
     uint8_t *labels;
     size_t *order;
     uint64_t order_epoch;
-    double loss_sum; /* over loss_steps, since the last report */
+    double loss_sum; /* of loss_steps steps since the last report */
     uint64_t loss_steps;
 };
 
-/* Checks the settings and reads the data. `tables` hold the options, for the text of the shared ones. */
+/* Checks the settings and reads the data. `tables` holds the options of the settings text. */
 bool trainer_load(struct trainer *trainer, const struct option_table *tables, size_t table_count, struct error *error);
 
-/* Makes the net, its first parameters and an encoder. `batch`: most samples that the net sees at once. */
+/* Creates the parameters, an encoder for `codec` and working memory, after trainer_load. `batch` is the largest number
+ * of samples in one pass of the net. */
 void trainer_start(struct trainer *trainer, const dtc_spec *codec, size_t batch);
 
-/* Frees all that the two made; harmless after either failed. */
+/* Frees all memory. The call is also valid after trainer_load failed. */
 void trainer_free(struct trainer *trainer);
 
-/* Computes what worker trainer->id exchanges in this round, into trainer->values. */
+/* Computes what worker trainer->id exchanges in a round, and writes it to trainer->values. */
 void trainer_compute(struct trainer *trainer, uint64_t round);
 
-/* The seed of what this replica encodes in a round. */
+/* Returns the seed of this replica's message in a round. */
 uint64_t trainer_seed(const struct trainer *trainer, uint64_t round);
 
 /* Encodes trainer->values into trainer->encoder.message. */
 bool trainer_encode(struct trainer *trainer, uint64_t round, struct error *error);
 
-/* Decodes the round's update and takes the step it says: the same bits give the same result in every replica.
- * An update that is empty, or not finite, changes nothing. */
+/* Decodes the update of a round into trainer->values and calls trainer_step. All replicas compute the same bits. An
+ * empty update changes nothing. */
 bool trainer_apply(struct trainer *trainer, uint64_t round, const uint8_t *update, size_t bytes, struct error *error);
 
-/* The last part of trainer_apply: takes the step that trainer->values, the decoded update, says; none, if it is not
- * finite. */
+/* Applies the decoded update in trainer->values: takes a step of SGD, or replaces the parameters. If a value is not
+ * finite, the function logs it and changes nothing. */
 void trainer_step(struct trainer *trainer, uint64_t round);
 
-/* Rounds in --epochs epochs, which must be more than a checkpoint has done already. */
+/* Computes the number of rounds in --epochs epochs. The function fails if a checkpoint has done as many (`done`). */
 bool trainer_rounds(const struct trainer *trainer, uint64_t done, uint64_t *rounds, struct error *error);
 
-/* Write, and read, this replica's checkpoint after so many rounds, if --save and --resume ask for it: FILE, of a worker
- * FILE.workerN. Momentum and residual are in it, and the parameters unless a server keeps them (`parameters` false). */
+/* Write and read the checkpoint of this replica after a number of rounds, if --save or --resume names a file. The
+ * server uses FILE, worker N uses FILE.workerN. The checkpoint holds momentum and residual. It also holds the
+ * parameters if `parameters` is true; the workers of a server do not need them. */
 bool trainer_save(const struct trainer *trainer, bool parameters, uint64_t rounds, struct error *error);
 bool trainer_resume(struct trainer *trainer, bool parameters, uint64_t *rounds, struct error *error);
 
-/* The meter since the last report, which starts anew. */
+/* Returns the meter since the last report, and starts a new one. */
 struct meter trainer_take_meter(struct trainer *trainer);
 
-/* The part of the test images that is classified as labelled. */
+/* Returns the part of the test images, 0 to 1, that the net classifies as their labels say. */
 double trainer_accuracy(struct trainer *trainer);
 
-/* Ends the metrics, and prints the CRC of the parameters, in which all replicas agree. */
+/* Ends the metrics, and prints the CRC of the parameters, which is equal in all replicas. */
 bool trainer_end(const struct trainer *trainer, struct metrics *metrics, double accuracy, struct error *error);
 
 #endif

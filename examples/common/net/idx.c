@@ -7,9 +7,11 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include "../memory.h"
+
 enum { PATH_BYTES = 4096, MAX_SIDE = 4096, MAX_IMAGES = 100000000 };
 
-/* An open file with the name that errors call it by. */
+/* An open file, with its path for errors. */
 struct idx_file {
     char path[PATH_BYTES];
     gzFile file;
@@ -47,7 +49,7 @@ static bool read_bytes(struct idx_file *idx, uint8_t *bytes, size_t size, const 
     return true;
 }
 
-/* Reads the magic number (two zeros, 8 for bytes, the number of dimensions) and the sizes that follow it. */
+/* Reads the magic number (two zeros, 8 for bytes, the number of dimensions) and the sizes of the dimensions. */
 static bool read_head(struct idx_file *idx, size_t *sizes, size_t dimensions, struct error *error) {
     uint8_t head[4 + 4 * 3];
     if (!read_bytes(idx, head, 4 + 4 * dimensions, "head", error)) return false;
@@ -73,7 +75,7 @@ static bool read_images(struct images *images, struct idx_file *idx, size_t limi
     images->height = sizes[1];
     images->width = sizes[2];
     images->pixels = sizes[1] * sizes[2];
-    /* grows as the file proves to hold them: an absurd count must not cost memory */
+    /* The memory grows with the data that the file really holds, so that a false count in the head costs no memory. */
     size_t chunk = 1 + (1u << 26) / images->pixels;
     for (size_t have = 0; have < images->count;) {
         size_t now = images->count - have < chunk ? images->count - have : chunk;

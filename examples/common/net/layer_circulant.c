@@ -1,19 +1,21 @@
-/* Circulant layers (Cheng et al. 2015, Araujo et al. 2018): dense layers whose matrix is made of circulant blocks, each
- * given by one vector. The vectors are the parameters, and all that is ever computed with. Fixed random signs on the
- * inputs, as Cheng et al. have them, cost no parameters and keep inputs that resemble each other when shifted apart. */
+/* Circulant layers (Cheng et al. 2015, Araujo et al. 2018). They are dense layers whose matrix consists of circulant
+ * blocks, and one vector gives each block. The vectors are the parameters; the matrix itself is never computed. As in
+ * Cheng et al., fixed random signs multiply the inputs. The signs need no parameters, and they distinguish inputs that
+ * are shifted copies of each other. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "dtcodec_fft.h"
+#include "../memory.h"
+#include "../random.h"
 #include "layer.h"
-#include "random.h"
 
 struct circulant {
     dtc_circulant_layer *product;
-    void *memory;  /* of the product */
-    float *sign;   /* of each input */
-    float *inputs; /* batch x in, times the signs */
+    void *memory;  /* the memory of `product` */
+    float *sign;   /* one for each input */
+    float *inputs; /* batch x in: the inputs times the signs */
 };
 
 static bool fit(struct layer *layer, struct error *error) {
@@ -56,7 +58,7 @@ static void start(struct layer *layer, size_t batch) {
 
 static void stop(struct layer *layer) {
     struct circulant *circulant = (struct circulant *)layer->state;
-    if (!circulant) return; /* never started */
+    if (!circulant) return; /* net_start was not called */
     dtc_circulant_layer_close(circulant->product);
     free(circulant->memory);
     free(circulant->sign);
@@ -64,7 +66,7 @@ static void stop(struct layer *layer) {
     free(circulant);
 }
 
-/* to = from times the signs, sample by sample; they may be the same. */
+/* to = from times the signs, for each of `count` samples. `to` may be `from`. */
 static void apply_signs(const struct layer *layer, float *to, const float *from, size_t count) {
     const float *sign = ((const struct circulant *)layer->state)->sign;
     size_t inputs = shape_values(layer->in);
@@ -83,7 +85,7 @@ static void forward(struct layer *layer, const struct tensor *parameters, const 
         for (size_t j = 0; j < outputs; j++) layer->output[i * outputs + j] += biases[j];
 }
 
-/* The vectors and signed inputs of `forward` are still there. */
+/* The parameters and inputs are not used: `forward` left the vectors and the signed inputs in the state. */
 static void backward(struct layer *layer, const struct tensor *parameters, const float *inputs, size_t count,
                      struct tensor *gradient, float *input_delta) {
     (void)parameters, (void)inputs;
@@ -100,7 +102,8 @@ static void backward(struct layer *layer, const struct tensor *parameters, const
     apply_signs(layer, input_delta, input_delta, count);
 }
 
-static const char form[] = "circulant512 or, in blocks of 64, circulant512x64: 1 to 65536 each";
+static const char form[] =
+    "circulant512, or circulant512x64 with blocks of 64: number of units and size of the blocks, 1 to 65536 each";
 
 const struct layer_kind layer_circulant = {"circulant", form,  1,    2,       {65536, 65536},
                                            fit,         start, stop, forward, backward};

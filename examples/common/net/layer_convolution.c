@@ -1,10 +1,12 @@
-/* Convolution, without padding, at every position: a dense layer that is applied to each square patch of the image. */
+/* Convolution layers, without padding, at every position. One dense layer is applied to each square patch of the
+ * image. */
 #include <stdlib.h>
 #include <string.h>
 
+#include "../memory.h"
 #include "layer.h"
 
-/* Patches are laid out for so many values at a time, to stay in cache. */
+/* Most values of the patch matrix, which must stay in the cache. */
 enum { PATCH_VALUES = 1 << 18 };
 
 static bool fit(struct layer *layer, struct error *error) {
@@ -24,7 +26,7 @@ static size_t positions(const struct layer *layer) {
     return layer->out.height * layer->out.width;
 }
 
-/* Samples whose patches are laid out at once. */
+/* Number of samples that share one patch matrix. */
 static size_t samples_at_once(const struct layer *layer) {
     size_t samples = PATCH_VALUES / (positions(layer) * layer->weights[1]);
     return samples ? samples : 1;
@@ -39,7 +41,7 @@ static void stop(struct layer *layer) {
     free(layer->state);
 }
 
-/* Copies each patch of one image to a row of its own. */
+/* Copies each patch of one image to one row of the patch matrix. */
 static void lay_out(const struct layer *layer, const float *image, float *patches) {
     size_t side = layer->number[0], line = layer->in.width * layer->in.channels, run = side * layer->in.channels;
     for (size_t y = 0; y < layer->out.height; y++)
@@ -48,7 +50,8 @@ static void lay_out(const struct layer *layer, const float *image, float *patche
                 memcpy(patches, image + (y + i) * line + x * layer->in.channels, run * sizeof(float));
 }
 
-/* Adds each patch to where it was copied from: what lay_out's transpose does. */
+/* Adds each row of the patch matrix to the patch of the image that lay_out copies it from. This is the transpose of
+ * lay_out. */
 static void add_up(const struct layer *layer, const float *patches, float *image) {
     size_t side = layer->number[0], line = layer->in.width * layer->in.channels, run = side * layer->in.channels;
     for (size_t y = 0; y < layer->out.height; y++)
@@ -89,6 +92,6 @@ static void backward(struct layer *layer, const struct tensor *parameters, const
     }
 }
 
-static const char form[] = "conv5x12: side of the patches, 1 to 256, and channels, 1 to 65536";
+static const char form[] = "conv5x12: side of the patches, 1 to 256, and number of channels, 1 to 65536";
 
 const struct layer_kind layer_convolution = {"conv", form, 2, 2, {256, 65536}, fit, start, stop, forward, backward};

@@ -1,10 +1,11 @@
-/* Dense layers: every output is a weighted sum of all inputs. */
+/* Dense layers. Every output is a weighted sum of all inputs, plus a bias. */
 #include <cblas.h>
 #include <string.h>
 
 #include "layer.h"
 
-/* c (m x n) = a b + beta c, all row-major without gaps; a or b taken transposed. */
+/* c (m x n) = a b + beta c, where a is m x k and b is k x n after the given transpositions. All matrices are row-major
+ * without gaps. */
 static void multiply(CBLAS_TRANSPOSE transpose_a, CBLAS_TRANSPOSE transpose_b, size_t m, size_t n, size_t k,
                      const float *a, const float *b, float beta, float *c) {
     size_t a_columns = transpose_a == CblasTrans ? m : k, b_columns = transpose_b == CblasTrans ? k : n;
@@ -52,6 +53,6 @@ static void backward(struct layer *layer, const struct tensor *parameters, const
     affine_backward(parameters, inputs, layer->delta, count, false, gradient, input_delta);
 }
 
-static const char form[] = "50: units, 1 to 65536";
+static const char form[] = "50: number of units, 1 to 65536";
 
 const struct layer_kind layer_dense = {"", form, 1, 1, {65536, 0}, fit, NULL, NULL, forward, backward};

@@ -1,9 +1,10 @@
-/* Max pooling: the largest value of each square of an image, channel by channel. Squares do not overlap; rows and
- * columns that are left over at the end are dropped. */
+/* Max pooling layers. An output is the largest value of a square of the image, for each channel. The squares do not
+ * overlap. Rows and columns at the end that fill no square are dropped. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "../memory.h"
 #include "layer.h"
 
 static bool fit(struct layer *layer, struct error *error) {
@@ -14,8 +15,8 @@ static bool fit(struct layer *layer, struct error *error) {
                                           layer->in.height, layer->in.width);
 }
 
-/* The state tells of each output how far from the corner of its square it was found; as wide as a float, which lets the
- * compiler compare vectors. */
+/* For each output the state holds the offset of its value from the first corner of the square. The offset is as wide as
+ * a float, so that the compiler can vectorize the comparison. */
 static void start(struct layer *layer, size_t batch) {
     layer->state = allocate(batch * shape_values(layer->out), sizeof(uint32_t));
 }
@@ -39,7 +40,7 @@ static void forward(struct layer *layer, const struct tensor *parameters, const 
                     uint32_t offset = (uint32_t)(i / side * line + i % side * channels);
                     const float *value = corner + offset;
                     for (size_t c = 0; c < channels; c++) {
-                        /* masks, as compilers do not vectorize a choice here */
+                        /* a mask, because compilers do not vectorize a conditional assignment here */
                         uint32_t larger = 0u - (uint32_t)(value[c] > output[c]);
                         place[c] = (offset & larger) | (place[c] & ~larger);
                         output[c] = value[c] > output[c] ? value[c] : output[c];

@@ -5,12 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "random.h"
+#include "../memory.h"
+#include "../random.h"
 
-/* Two layers that have no activation between them, but a pool, take it after the pool: the larger of two values stays
- * the larger, and there are fewer. */
+/* Decides which layers are activated. The activation of a layer below a pool is applied after the pool: activations are
+ * monotonic, so the maxima are the same, and a pool has fewer outputs. */
 static void place_activations(struct net *net) {
-    bool linear = false; /* weights were applied since the last activation */
+    bool linear = false; /* whether weights were applied since the last activation */
     for (size_t l = 0; l + 1 < net->count; l++) {
         linear |= net->layer[l].biases > 0;
         net->layer[l].activated = linear && net->layer[l + 1].kind != &layer_pool;
@@ -49,7 +50,7 @@ void net_start(struct net *net, size_t batch) {
         layer->delta = (float *)allocate(batch * shape_values(layer->out), sizeof(float));
         if (layer->kind->start) layer->kind->start(layer, batch);
     }
-    openblas_set_num_threads(1); /* the workers of one machine share its cores already */
+    openblas_set_num_threads(1); /* all workers of a machine already share its cores */
 }
 
 void net_free(struct net *net) {
@@ -90,13 +91,13 @@ static void activate(enum activation activation, float *values, size_t count) {
         values[i] = activation == ACTIVATION_TANH ? tanhf(values[i]) : values[i] > 0.0f ? values[i] : 0.0f;
 }
 
-/* delta *= derivative of the activation, told from its output. */
+/* delta *= the derivative of the activation, which its outputs determine. */
 static void activate_backward(enum activation activation, const float *outputs, float *delta, size_t count) {
     for (size_t i = 0; i < count; i++)
         delta[i] *= activation == ACTIVATION_TANH ? 1.0f - outputs[i] * outputs[i] : outputs[i] > 0.0f ? 1.0f : 0.0f;
 }
 
-/* Leaves the logits, count x classes, in the last layer's output. */
+/* Computes all layers and returns the last one. Its output holds the logits, count x classes. */
 static const struct layer *forward(struct net *net, const struct tensors *parameters, const float *inputs,
                                    size_t count) {
     struct layer *layer = NULL;
@@ -109,7 +110,7 @@ static const struct layer *forward(struct net *net, const struct tensors *parame
     return layer;
 }
 
-/* Mean cross-entropy of softmax(logits) against the labels, and its gradient by the logits. */
+/* Returns the mean cross-entropy of softmax(logits) and the labels, and writes its gradient by the logits to delta. */
 static double softmax_loss(const float *logits, const uint8_t *labels, size_t count, size_t classes, float *delta) {
     double loss = 0.0;
     for (size_t i = 0; i < count; i++, logits += classes, delta += classes) {
@@ -144,8 +145,8 @@ double net_gradient(struct net *net, const struct tensors *parameters, const flo
     return loss;
 }
 
-struct net_factors net_factors(const struct net *net, size_t index) {
-    struct net_factors factors = {0, NULL, NULL};
+struct factors net_factors(const struct net *net, size_t index) {
+    struct factors factors = {0, NULL, NULL};
     for (size_t l = 0; l < net->count; l++) {
         const struct layer *layer = &net->layer[l];
         if (layer->kind != &layer_dense || layer->first_tensor != index) continue;

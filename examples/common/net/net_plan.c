@@ -13,7 +13,8 @@ static const struct layer_kind *find_kind(const char *name, size_t length) {
     return NULL;
 }
 
-/* Reads the numbers of a layer, as in 5x12; returns where they end, NULL if they are not as the kind wants them. */
+/* Reads the numbers of a layer, such as 5x12. Returns the end of the numbers, or NULL if their count or a value does
+ * not match the kind. */
 static const char *read_numbers(const char *at, const struct layer_kind *kind, size_t number[2]) {
     for (size_t count = 0; count < kind->most; at++) {
         char *end;
@@ -35,9 +36,10 @@ bool net_plan_parse(const char *text, struct net_plan *plan, struct error *error
         size_t letters = strspn(at, "abcdefghijklmnopqrstuvwxyz");
         layer.kind = find_kind(at, letters);
         if (!layer.kind)
-            return set_error(error, "at \"%s\": no such layer: as 50, conv5x12, pool2 or circulant512 are some", at);
+            return set_error(
+                error, "at \"%s\": no such layer: layers are 50, conv5x12, pool2 or circulant512, for example", at);
         end = read_numbers(at + letters, layer.kind, layer.number);
-        if (!end) return set_error(error, "at \"%s\": not as in %s", at, layer.kind->form);
+        if (!end) return set_error(error, "at \"%s\": not in the form %s", at, layer.kind->form);
         if (at == text && layer.kind == &layer_dense && *end)
             plan->inputs = layer.number[0];
         else if (plan->count == NET_MAX_LAYERS)
@@ -48,7 +50,7 @@ bool net_plan_parse(const char *text, struct net_plan *plan, struct error *error
     const struct layer_plan *last = &plan->layer[plan->count - 1];
     plan->classes = last->number[0];
     if (last->kind != &layer_dense || plan->classes > MAX_CLASSES)
-        return set_error(error, "at \"%s\": the last layer is that of the classes, a number from 1 to %d",
+        return set_error(error, "at \"%s\": the last layer must be the number of classes, from 1 to %d",
                          text + last->at, MAX_CLASSES);
     return true;
 }

@@ -1,195 +1,201 @@
-#include "peers.h"
+#include "clients.h"
 
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "bytes.h"
+#include "../bytes.h"
+#include "../clock.h"
+#include "../log.h"
+#include "../memory.h"
 
 enum { SPARE_SLOTS = 16 };
 
-void peers_create(struct peers *peers, size_t workers) {
-    memset(peers, 0, sizeof *peers);
-    peers->workers = workers;
-    peers->slots = workers + SPARE_SLOTS;
-    peers->peer = (struct peer *)allocate(peers->slots, sizeof *peers->peer);
+void clients_create(struct clients *clients, size_t workers) {
+    memset(clients, 0, sizeof *clients);
+    clients->workers = workers;
+    clients->slots = workers + SPARE_SLOTS;
+    clients->client = (struct client *)allocate(clients->slots, sizeof *clients->client);
 }
 
-void peers_free(struct peers *peers) {
-    for (size_t i = 0; i < peers->slots; i++)
-        if (peers->peer[i].stage != PEER_FREE) connection_close(&peers->peer[i].connection);
-    free(peers->peer);
-    memset(peers, 0, sizeof *peers);
+void clients_free(struct clients *clients) {
+    for (size_t i = 0; i < clients->slots; i++)
+        if (clients->client[i].stage != CLIENT_FREE) connection_close(&clients->client[i].connection);
+    free(clients->client);
+    memset(clients, 0, sizeof *clients);
 }
 
-/* The worker's peer, if it is at least at this stage; else NULL. */
-static struct peer *find(const struct peers *peers, size_t id, enum peer_stage least) {
-    for (size_t i = 0; i < peers->slots; i++)
-        if (peers->peer[i].stage >= least && peers->peer[i].id == id) return &peers->peer[i];
+/* Returns the client of a worker if it has reached the given stage, else NULL. */
+static struct client *find(const struct clients *clients, size_t id, enum client_stage least) {
+    for (size_t i = 0; i < clients->slots; i++)
+        if (clients->client[i].stage >= least && clients->client[i].id == id) return &clients->client[i];
     return NULL;
 }
 
-void peers_drop(struct peers *peers, struct peer *peer, bool refuse, const char *reason) {
-    if (peer->stage == PEER_NEW)
-        say(0, "dropped %s: %s", peer->connection.name, reason);
+void clients_drop(struct clients *clients, struct client *client, bool refuse, const char *reason) {
+    if (client->stage == CLIENT_NEW)
+        say(0, "dropped %s: %s", client->connection.name, reason);
     else
-        say(0, "dropped worker %zu (%s) in round %u: %s", peer->id, peer->connection.name, peers->round, reason);
+        say(0, "dropped worker %zu (%s) in round %u: %s", client->id, client->connection.name, clients->round, reason);
     if (refuse) {
         struct pace unpaced = {0.0, 0.0};
         struct error ignored;
-        frame_send(&peer->connection, &unpaced, REFUSED, peers->round, (const uint8_t *)reason, strlen(reason), 0.0,
+        frame_send(&client->connection, &unpaced, REFUSED, clients->round, (const uint8_t *)reason, strlen(reason), 0.0,
                    &ignored);
     }
-    connection_close(&peer->connection);
-    memset(peer, 0, sizeof *peer);
+    connection_close(&client->connection);
+    memset(client, 0, sizeof *client);
 }
 
-static void accept_peer(struct peers *peers) {
+static void accept_client(struct clients *clients) {
     struct connection connection;
-    if (!tcp_accept(peers->listener, &connection)) return;
-    struct peer *peer = peers->peer, *end = peers->peer + peers->slots;
-    while (peer < end && peer->stage != PEER_FREE) peer++;
-    if (peer == end) {
-        say(0, "dropped %s: %zu peers are here already", connection.name, peers->slots);
+    if (!tcp_accept(clients->listener, &connection)) return;
+    struct client *client = clients->client, *end = clients->client + clients->slots;
+    while (client < end && client->stage != CLIENT_FREE) client++;
+    if (client == end) {
+        say(0, "dropped %s: %zu clients are here already", connection.name, clients->slots);
         connection_close(&connection);
         return;
     }
     connection_limit(&connection, HELLO_BYTES);
-    peer->stage = PEER_NEW;
-    peer->connection = connection;
-    peer->deadline = clock_seconds() + peers->timeout;
+    client->stage = CLIENT_NEW;
+    client->connection = connection;
+    client->deadline = clock_seconds() + clients->timeout;
 }
 
-/* Checks a hello and lets the peer wait for the next round. */
-static bool greet(struct peers *peers, struct peer *peer, struct error *error) {
-    const struct frame *frame = &peer->frame;
-    char theirs[SHARED_BYTES], option[256], their_option[256];
+/* Checks a hello and makes the client WAITING. On failure the error says why. */
+static bool greet(struct clients *clients, struct client *client, struct error *error) {
+    const struct frame *frame = &client->frame;
+    char theirs[SETTINGS_TEXT_BYTES], option[256], their_option[256];
     if (frame->type != HELLO || frame->bytes < 4 || frame->bytes >= HELLO_BYTES)
         return set_error(error, "does not begin with a hello");
     memcpy(theirs, frame->payload + 4, frame->bytes - 4);
     theirs[frame->bytes - 4] = 0;
-    options_difference(peers->shared, theirs, option, their_option);
+    settings_difference(clients->settings, theirs, option, their_option);
     if (*option) return set_error(error, "the server runs with %s, the worker with %s", option, their_option);
 
     size_t id = get_u32(frame->payload);
-    if (id > peers->workers) return set_error(error, "wants to be worker %zu of %zu", id, peers->workers);
-    if (id && find(peers, id, PEER_WAITING)) return set_error(error, "there is a worker %zu already", id);
+    if (id > clients->workers) return set_error(error, "wants to be worker %zu of %zu", id, clients->workers);
+    if (id && find(clients, id, CLIENT_WAITING)) return set_error(error, "there is a worker %zu already", id);
     if (id == 0)
-        while (++id <= peers->workers && find(peers, id, PEER_WAITING)) continue;
-    if (id > peers->workers) return set_error(error, "all %zu workers are here already", peers->workers);
-    peer->id = id;
-    peer->stage = PEER_WAITING;
-    frame_done(&peer->connection);
-    connection_limit(&peer->connection, peers->frame_limit);
+        while (++id <= clients->workers && find(clients, id, CLIENT_WAITING)) continue;
+    if (id > clients->workers) return set_error(error, "all %zu workers are here already", clients->workers);
+    client->id = id;
+    client->stage = CLIENT_WAITING;
+    frame_done(&client->connection);
+    connection_limit(&client->connection, clients->frame_limit);
     return true;
 }
 
-/* Takes what a peer has sent. */
-static void hear(struct peers *peers, struct peer *peer) {
+/* Reads what a client has sent. A client that must not send now, or sends an invalid frame, is dropped. */
+static void hear(struct clients *clients, struct client *client) {
     struct error error;
-    if (peer->stage == PEER_WAITING || peer->delivered) {
-        if (!connection_idle(&peer->connection, &error)) peers_drop(peers, peer, false, error.text);
+    if (client->stage == CLIENT_WAITING || client->delivered) {
+        if (!connection_idle(&client->connection, &error)) clients_drop(clients, client, false, error.text);
         return;
     }
-    enum frame_state state = frame_read(&peer->connection, &peer->frame, &error);
+    enum frame_state state = frame_read(&client->connection, &client->frame, &error);
     if (state == FRAME_FAILED) {
-        peers_drop(peers, peer, false, error.text);
-    } else if (state == FRAME_WHOLE && peer->stage == PEER_NEW) {
-        if (!greet(peers, peer, &error)) peers_drop(peers, peer, true, error.text);
+        clients_drop(clients, client, false, error.text);
+    } else if (state == FRAME_WHOLE && client->stage == CLIENT_NEW) {
+        if (!greet(clients, client, &error)) clients_drop(clients, client, true, error.text);
     } else if (state == FRAME_WHOLE) {
-        peer->delivered = true;
-        if (peer->frame.type != peers->wanted || peer->frame.round != peers->round ||
-            peer->frame.bytes < peers->wanted_least)
-            peers_drop(peers, peer, true, "sends a frame out of turn");
+        client->delivered = true;
+        if (client->frame.type != clients->wanted || client->frame.round != clients->round ||
+            client->frame.bytes < clients->wanted_least)
+            clients_drop(clients, client, true, "sends a frame out of turn");
     }
 }
 
-/* Whether the peer has a deadline. */
-static bool owes(const struct peer *peer) {
-    return peer->stage == PEER_NEW || (peer->stage == PEER_ACTIVE && !peer->delivered);
+/* Returns whether the client must deliver a frame before its deadline. */
+static bool owes(const struct client *client) {
+    return client->stage == CLIENT_NEW || (client->stage == CLIENT_ACTIVE && !client->delivered);
 }
 
-/* Waits until something happens, at most until the deadline, and deals with it. */
-static void pump(struct peers *peers, double deadline) {
-    struct pollfd *poll_fd = (struct pollfd *)allocate(peers->slots + 1, sizeof *poll_fd);
-    for (size_t i = 0; i < peers->slots; i++) {
-        const struct peer *peer = &peers->peer[i];
-        /* who has reported may go on with the next round, and is not heard until then; poll skips -1 */
-        bool deaf = peer->stage == PEER_FREE || (peer->delivered && peers->wanted == REPORT);
-        poll_fd[i].fd = deaf ? -1 : peer->connection.fd;
+/* Waits for an event on any connection until the deadline, and serves all connections once. */
+static void pump(struct clients *clients, double deadline) {
+    struct pollfd *poll_fd = (struct pollfd *)allocate(clients->slots + 1, sizeof *poll_fd);
+    for (size_t i = 0; i < clients->slots; i++) {
+        const struct client *client = &clients->client[i];
+        /* A worker that has reported may send its next message before the server asks for it. The server does not read
+         * from it until then: poll skips the descriptor -1. */
+        bool deaf = client->stage == CLIENT_FREE || (client->delivered && clients->wanted == REPORT);
+        poll_fd[i].fd = deaf ? -1 : client->connection.fd;
         poll_fd[i].events = POLLIN;
-        if (owes(peer) && peer->deadline < deadline) deadline = peer->deadline;
+        if (owes(client) && client->deadline < deadline) deadline = client->deadline;
     }
-    poll_fd[peers->slots].fd = peers->listener;
-    poll_fd[peers->slots].events = POLLIN;
+    poll_fd[clients->slots].fd = clients->listener;
+    poll_fd[clients->slots].events = POLLIN;
     double left = deadline - clock_seconds();
-    int ready = poll(poll_fd, (nfds_t)peers->slots + 1, left > 0.0 ? (int)(left * 1000.0) + 1 : 0);
-    for (size_t i = 0; i < peers->slots; i++) {
-        struct peer *peer = &peers->peer[i];
-        if (ready > 0 && poll_fd[i].revents) hear(peers, peer);
-        if (owes(peer) && clock_seconds() >= peer->deadline) {
+    int ready = poll(poll_fd, (nfds_t)clients->slots + 1, left > 0.0 ? (int)(left * 1000.0) + 1 : 0);
+    for (size_t i = 0; i < clients->slots; i++) {
+        struct client *client = &clients->client[i];
+        if (ready > 0 && poll_fd[i].revents) hear(clients, client);
+        if (owes(client) && clock_seconds() >= client->deadline) {
             struct error error;
-            if (peer->connection.have)
+            if (client->connection.have)
                 set_error(&error, "sends half a frame (%zu bytes) and then nothing for %g s (--timeout)",
-                          peer->connection.have, peers->timeout);
+                          client->connection.have, clients->timeout);
             else
-                set_error(&error, "sends nothing for %g s (--timeout)", peers->timeout);
-            peers_drop(peers, peer, false, error.text);
+                set_error(&error, "sends nothing for %g s (--timeout)", clients->timeout);
+            clients_drop(clients, client, false, error.text);
         }
     }
-    if (ready > 0 && poll_fd[peers->slots].revents) accept_peer(peers);
+    if (ready > 0 && poll_fd[clients->slots].revents) accept_client(clients);
     free(poll_fd);
 }
 
-size_t peers_await(struct peers *peers, size_t wanted) {
-    double deadline = clock_seconds() + peers->timeout;
+size_t clients_await(struct clients *clients, size_t wanted) {
+    double deadline = clock_seconds() + clients->timeout;
     for (;;) {
         size_t here = 0;
-        for (size_t i = 0; i < peers->slots; i++) here += peers->peer[i].stage >= PEER_WAITING;
+        for (size_t i = 0; i < clients->slots; i++) here += clients->client[i].stage >= CLIENT_WAITING;
         if (here >= wanted || clock_seconds() >= deadline) return here;
-        pump(peers, deadline);
+        pump(clients, deadline);
     }
 }
 
-bool peers_send(struct peers *peers, struct peer *peer, enum frame_type type, const uint8_t *payload, size_t bytes) {
+bool clients_send(struct clients *clients, struct client *client, enum frame_type type, const uint8_t *payload,
+                  size_t bytes) {
     struct error error;
-    if (frame_send(&peer->connection, &peers->pace, (uint8_t)type, peers->round, payload, bytes, peers->timeout,
+    if (frame_send(&client->connection, &clients->pace, (uint8_t)type, clients->round, payload, bytes, clients->timeout,
                    &error))
         return true;
-    peers_drop(peers, peer, false, error.text);
+    clients_drop(clients, client, false, error.text);
     return false;
 }
 
-size_t peers_send_all(struct peers *peers, enum frame_type type, const uint8_t *payload, size_t bytes) {
+size_t clients_send_all(struct clients *clients, enum frame_type type, const uint8_t *payload, size_t bytes) {
     size_t sent = 0;
-    for (size_t i = 0; i < peers->slots; i++)
-        sent += peers->peer[i].stage == PEER_ACTIVE && peers_send(peers, &peers->peer[i], type, payload, bytes);
+    for (size_t i = 0; i < clients->slots; i++)
+        sent += clients->client[i].stage == CLIENT_ACTIVE &&
+                clients_send(clients, &clients->client[i], type, payload, bytes);
     return sent * (FRAME_HEAD_BYTES + bytes);
 }
 
-void peers_collect(struct peers *peers, enum frame_type wanted, size_t least_bytes) {
-    double deadline = clock_seconds() + peers->timeout;
-    peers->wanted = (uint8_t)wanted;
-    peers->wanted_least = least_bytes;
-    for (size_t i = 0; i < peers->slots; i++) {
-        struct peer *peer = &peers->peer[i];
-        if (peer->stage != PEER_ACTIVE) continue;
-        peer->deadline = deadline;
-        peer->delivered = false;
-        frame_done(&peer->connection);
+void clients_collect(struct clients *clients, enum frame_type wanted, size_t least_bytes) {
+    double deadline = clock_seconds() + clients->timeout;
+    clients->wanted = (uint8_t)wanted;
+    clients->wanted_least = least_bytes;
+    for (size_t i = 0; i < clients->slots; i++) {
+        struct client *client = &clients->client[i];
+        if (client->stage != CLIENT_ACTIVE) continue;
+        client->deadline = deadline;
+        client->delivered = false;
+        frame_done(&client->connection);
     }
     for (bool missing = true; missing;) {
         missing = false;
-        for (size_t i = 0; i < peers->slots; i++)
-            missing |= peers->peer[i].stage == PEER_ACTIVE && !peers->peer[i].delivered;
-        if (missing) pump(peers, deadline);
+        for (size_t i = 0; i < clients->slots; i++)
+            missing |= clients->client[i].stage == CLIENT_ACTIVE && !clients->client[i].delivered;
+        if (missing) pump(clients, deadline);
     }
 }
 
-struct peer *peers_next(const struct peers *peers, size_t *id) {
-    while (++*id <= peers->workers) {
-        struct peer *peer = find(peers, *id, PEER_ACTIVE);
-        if (peer && peer->frame.bytes) return peer;
+struct client *clients_next(const struct clients *clients, size_t *id) {
+    while (++*id <= clients->workers) {
+        struct client *client = find(clients, *id, CLIENT_ACTIVE);
+        if (client && client->frame.bytes) return client;
     }
     return NULL;
 }

@@ -1,74 +1,76 @@
-/* The server's side of many connections: who is here, who owes a frame until when, who is dropped and why.
+/* The clients of a server: the connections of its workers, and the frames that the workers owe.
  *
- * A peer is NEW until its hello is checked, WAITING until the next round begins, then ACTIVE. Whoever sends garbage, or
- * too much, or nothing in time, is dropped with a line that names it; nobody can make the server wait for longer.
+ * A client is NEW until the server has checked its hello, WAITING until the next round begins, and then ACTIVE. The
+ * server drops a client that sends invalid bytes, too many bytes, or nothing before its deadline, and logs the reason.
+ * So no client can delay the server for longer than the timeout.
  */
-#ifndef EXAMPLES_PEERS_H
-#define EXAMPLES_PEERS_H
+#ifndef EXAMPLES_CLIENTS_H
+#define EXAMPLES_CLIENTS_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "error.h"
-#include "frame.h"
-#include "metrics.h"
-#include "options.h"
-#include "trainer.h"
+#include "../error.h"
+#include "../settings_text.h"
+#include "connection.h"
 
+/* The types of frames between a server and its workers; tcp_trainer.c describes the protocol. */
 enum frame_type { HELLO = 1, WELCOME, STATE, REFUSED, MESSAGE, UPDATE, UPDATE_REPORT, UPDATE_LAST, REPORT, RANGES };
 
-/* A hello: the worker's number (4 bytes; 0: any) and the settings it runs with. A report: the parameters' CRC-32 (4
- * bytes) and the meter. */
-enum { HELLO_BYTES = 4 + SHARED_BYTES, REPORT_BYTES = 4 + METER_BYTES };
+/* A hello holds the worker's number (4 bytes; 0: any free number) and its settings text. */
+enum { HELLO_BYTES = 4 + SETTINGS_TEXT_BYTES };
 
-enum peer_stage { PEER_FREE, PEER_NEW, PEER_WAITING, PEER_ACTIVE };
+enum client_stage { CLIENT_FREE, CLIENT_NEW, CLIENT_WAITING, CLIENT_ACTIVE };
 
-struct peer {
-    enum peer_stage stage;
+struct client {
+    enum client_stage stage;
     struct connection connection;
-    size_t id;          /* of the worker; 0 while NEW */
-    bool delivered;     /* the frame asked of an ACTIVE peer has come */
-    struct frame frame; /* that frame, until the next is asked for */
-    double deadline;    /* until when a NEW or ACTIVE peer must deliver */
+    size_t id;          /* number of the worker; 0 while NEW */
+    bool delivered;     /* whether an ACTIVE client has sent the frame that clients_collect asked for */
+    struct frame frame; /* that frame, valid until the next clients_collect */
+    double deadline;    /* clock_seconds() before which a NEW or ACTIVE client must deliver */
 };
 
-struct peers {
+struct clients {
     int listener;
-    const char *shared;  /* what every worker's settings must be */
-    size_t workers;      /* at most */
-    size_t frame_limit;  /* bytes of the largest payload a worker may send */
-    double timeout;      /* seconds a peer may take to deliver */
-    struct pace pace;    /* of all that is sent to them */
-    uint32_t round;      /* frames are of it, both ways */
-    uint8_t wanted;      /* type of the frame that is being collected */
-    size_t wanted_least; /* its least size */
-    struct peer *peer;   /* as many as `slots` */
-    size_t slots;
+    const char *settings; /* settings text that every worker must have */
+    size_t workers;       /* most workers */
+    size_t frame_limit;   /* bytes of the largest payload that a worker may send */
+    double timeout;       /* seconds a client may take to deliver */
+    struct pace pace;     /* of all that the server sends */
+    uint32_t round;       /* of the frames in both directions */
+    uint8_t wanted;       /* type of the frame that clients_collect asked for */
+    size_t wanted_least;  /* least bytes of its payload */
+    struct client *client;
+    size_t slots; /* length of `client` */
 };
 
-/* Finds room for the workers and some strangers. The other fields are the caller's to set. Free with peers_free, which
- * closes every connection. */
-void peers_create(struct peers *peers, size_t workers);
-void peers_free(struct peers *peers);
+/* Allocates slots for the workers and for 16 more connections. The caller then sets `listener`, `settings`,
+ * `frame_limit`, `timeout` and `pace`. Free the clients with clients_free, which also closes their connections. */
+void clients_create(struct clients *clients, size_t workers);
+void clients_free(struct clients *clients);
 
-/* Waits until so many are WAITING or ACTIVE, or the timeout is over; returns how many are. */
-size_t peers_await(struct peers *peers, size_t wanted);
+/* Waits until `wanted` clients are WAITING or ACTIVE, or until the timeout; returns how many are. */
+size_t clients_await(struct clients *clients, size_t wanted);
 
-/* Sends an ACTIVE peer a frame, or drops it. */
-bool peers_send(struct peers *peers, struct peer *peer, enum frame_type type, const uint8_t *payload, size_t bytes);
+/* Sends a frame to an ACTIVE client. On failure the client is dropped. */
+bool clients_send(struct clients *clients, struct client *client, enum frame_type type, const uint8_t *payload,
+                  size_t bytes);
 
-/* Sends every ACTIVE peer a frame; returns the bytes, heads included, that all took. */
-size_t peers_send_all(struct peers *peers, enum frame_type type, const uint8_t *payload, size_t bytes);
+/* Sends a frame to every ACTIVE client. Returns how many bytes were sent to those that took it, heads included. */
+size_t clients_send_all(struct clients *clients, enum frame_type type, const uint8_t *payload, size_t bytes);
 
-/* Has every ACTIVE peer deliver a new frame, of this type and at least this size, or be dropped. */
-void peers_collect(struct peers *peers, enum frame_type wanted, size_t least_bytes);
+/* Waits until every ACTIVE client has delivered a frame of this type with a payload of at least `least_bytes`. Clients
+ * that do not deliver it before the timeout are dropped. */
+void clients_collect(struct clients *clients, enum frame_type wanted, size_t least_bytes);
 
-/* The next ACTIVE peer, in the order of the workers' numbers, whose frame is not empty; NULL: no more. *id is the
- * number of the last one, 0 at first. */
-struct peer *peers_next(const struct peers *peers, size_t *id);
+/* Iterates over the ACTIVE clients whose frame has a payload, in the order of the workers' numbers. *id is the number
+ * of the previous client, at first 0. Returns the next client, and stores its number in *id; NULL: there is no more. */
+struct client *clients_next(const struct clients *clients, size_t *id);
 
-/* Ends a peer's connection with a line that names it. `refuse`: the peer is told why, and shall not come back. */
-void peers_drop(struct peers *peers, struct peer *peer, bool refuse, const char *reason);
+/* Closes a client's connection and logs the reason. If `refuse` is true, the client receives the reason in a REFUSED
+ * frame and should not connect again. */
+void clients_drop(struct clients *clients, struct client *client, bool refuse, const char *reason);
 
 #endif

@@ -1,4 +1,4 @@
-#include "frame.h"
+#include "connection.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,10 +13,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "bytes.h"
-#include "metrics.h"
+#include "../bytes.h"
+#include "../clock.h"
+#include "../memory.h"
 
-enum { PIECE_BYTES = 16384 }; /* paced sending hands the kernel so much at a time */
+enum { PIECE_BYTES = 16384 }; /* most bytes that paced sending gives to the socket at once */
 
 static void name_address(const struct sockaddr *address, socklen_t bytes, char *name) {
     char host[54] = "?", port[16] = "?";
@@ -71,7 +72,7 @@ bool tcp_accept(int listener, struct connection *connection) {
     return true;
 }
 
-/* Waits until the socket can be read or written; false when the deadline is past. */
+/* Waits until the socket is ready for `events`; returns false at the deadline. */
 static bool wait_for(int fd, short events, double deadline) {
     for (;;) {
         struct pollfd poll_fd = {fd, events, 0};
@@ -82,7 +83,8 @@ static bool wait_for(int fd, short events, double deadline) {
     }
 }
 
-/* Begins to connect; errno is EINPROGRESS while that takes time, and the socket is closed on another failure. */
+/* Begins to connect. If it returns false and errno is EINPROGRESS, the connection is under way; with any other errno it
+ * failed, and the socket is closed. */
 static bool begin_connect(const struct addrinfo *address, struct connection *connection) {
     connection->fd = socket(address->ai_family, address->ai_socktype, address->ai_protocol);
     if (connection->fd < 0) return false;
@@ -148,7 +150,7 @@ void connection_limit(struct connection *connection, size_t payload_bytes) {
     connection->buffer = (uint8_t *)allocate(connection->capacity, 1);
 }
 
-/* Checks the head that has arrived and returns the frame's whole size; 0 on failure. */
+/* Checks the head that has arrived. Returns the frame's size, head included; 0: the head is invalid. */
 static size_t check_head(const struct connection *connection, struct error *error) {
     const uint8_t *head = connection->buffer;
     size_t size = FRAME_HEAD_BYTES + (size_t)get_u32(head + 12);
@@ -219,7 +221,7 @@ void frame_done(struct connection *connection) {
     connection->have = 0;
 }
 
-/* Sleeps until the link is free, then occupies it for so many bytes. */
+/* Sleeps until the link is free, and marks it as busy for the time that `bytes` take. */
 static void pace_sleep(struct pace *pace, size_t bytes) {
     double now = clock_seconds(), wait = pace->free_at - now;
     if (wait > 0.0) {

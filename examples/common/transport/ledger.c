@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bytes.h"
-#include "error.h"
+#include "../bytes.h"
+#include "../memory.h"
 
 enum { STATEMENT_HEAD_BYTES = 25, STATEMENT_BOOK_BYTES = 32 };
 

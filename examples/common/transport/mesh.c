@@ -1,4 +1,4 @@
-#include "links.h"
+#include "mesh.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -7,21 +7,23 @@
 #include <string.h>
 #include <time.h>
 
-#include "bytes.h"
-#include "metrics.h"
+#include "../bytes.h"
+#include "../clock.h"
+#include "../log.h"
+#include "../memory.h"
 
-enum { TEXT_BYTES = 512 }; /* a refusal's at most; also limits the other answers */
+enum { TEXT_BYTES = 512 }; /* largest text of a refusal, and largest payload of any answer */
 static const double pause_s = 0.05, dial_again_s = 0.2;
 
-/* ---- Addresses ------------------------------------------------------------------------------------------------- */
+/* ---- Addresses --------------------------------------------------------------------------------------------------- */
 
-size_t links_count(const char *list) {
+size_t mesh_address_count(const char *list) {
     size_t count = 1;
     for (; *list; list++) count += *list == ',';
     return count;
 }
 
-bool links_address(const char *list, size_t n, char host[256], char port[8]) {
+bool mesh_address(const char *list, size_t n, char host[256], char port[8]) {
     for (; n > 1 && list; n--) list = strchr(list, ',') ? strchr(list, ',') + 1 : NULL;
     if (!list) return false;
     size_t length = strcspn(list, ","), colon = length;
@@ -35,30 +37,26 @@ bool links_address(const char *list, size_t n, char host[256], char port[8]) {
     return strspn(port, "0123456789") == port_bytes && strcspn(host, first ? "[]" : "[]:") == host_bytes;
 }
 
-void links_create(struct links *links, size_t id, size_t peers, const char *list, bool founder, int listener,
-                  const char *shared, double timeout, size_t payload_limit) {
+void mesh_create(struct mesh *mesh, size_t id, size_t peers, const char *list, bool founder, size_t payload_limit) {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    memset(links, 0, sizeof *links);
-    links->shared = shared;
-    links->timeout = timeout;
-    links->listener = listener;
-    links->looked = clock_seconds();
-    links->in_limit = payload_limit > statement_bytes(peers) ? payload_limit : statement_bytes(peers);
-    links->ledger = ledger_create(id, peers, (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec,
-                                  founder); /* later, newer */
-    links->link = (struct link *)allocate(peers, sizeof *links->link);
+    memset(mesh, 0, sizeof *mesh);
+    mesh->looked = clock_seconds();
+    mesh->in_limit = payload_limit > statement_bytes(peers) ? payload_limit : statement_bytes(peers);
+    /* the time as the process number, so that a later process has a larger number */
+    mesh->ledger = ledger_create(id, peers, (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec, founder);
+    mesh->link = (struct link *)allocate(peers, sizeof *mesh->link);
     for (size_t i = 0; i < peers; i++) {
-        struct link *link = &links->link[i];
+        struct link *link = &mesh->link[i];
         link->id = i + 1;
-        links_address(list, i + 1, link->host, link->port);
+        mesh_address(list, i + 1, link->host, link->port);
         set_error(&link->why, "never came");
-        link->gone = link->id == id; /* nothing goes to itself */
+        link->gone = link->id == id; /* a peer has no link to itself */
     }
 }
 
-static struct book *book_of(struct links *links, const struct link *link) {
-    return &links->ledger.book[link->id - 1];
+static struct book *book_of(struct mesh *mesh, const struct link *link) {
+    return &mesh->ledger.book[link->id - 1];
 }
 
 static void close_out(struct link *link) {
@@ -71,71 +69,71 @@ static void close_in(struct link *link) {
     link->in_open = link->delivered = false;
 }
 
-void links_free(struct links *links) {
-    for (size_t i = 0; i < links->ledger.peers; i++) {
-        close_out(&links->link[i]);
-        close_in(&links->link[i]);
+void mesh_free(struct mesh *mesh) {
+    for (size_t i = 0; i < mesh->ledger.peers; i++) {
+        close_out(&mesh->link[i]);
+        close_in(&mesh->link[i]);
     }
-    for (size_t i = 0; i < LINK_STRANGERS; i++)
-        if (links->stranger[i].open) connection_close(&links->stranger[i].connection);
-    free(links->link);
-    ledger_free(&links->ledger);
-    memset(links, 0, sizeof *links);
+    for (size_t i = 0; i < MESH_STRANGERS; i++)
+        if (mesh->stranger[i].open) connection_close(&mesh->stranger[i].connection);
+    free(mesh->link);
+    ledger_free(&mesh->ledger);
+    memset(mesh, 0, sizeof *mesh);
 }
 
-bool links_ready(const struct links *links, size_t id) {
-    return links->link[id - 1].stage == LINK_UP && links->ledger.book[id - 1].flight == 0;
+bool mesh_ready(const struct mesh *mesh, size_t id) {
+    return mesh->link[id - 1].stage == LINK_UP && mesh->ledger.book[id - 1].flight == 0;
 }
 
-bool links_complete(const struct links *links) {
-    for (size_t i = 0; i < links->ledger.peers; i++) {
-        const struct link *link = &links->link[i];
+bool mesh_complete(const struct mesh *mesh) {
+    for (size_t i = 0; i < mesh->ledger.peers; i++) {
+        const struct link *link = &mesh->link[i];
         if (!link->gone && (link->stage != LINK_UP || !link->in_open)) return false;
     }
     return true;
 }
 
-size_t links_lowest(const struct links *links) {
+size_t mesh_lowest(const struct mesh *mesh) {
     size_t lowest = 1;
-    while (lowest != links->ledger.id && links->link[lowest - 1].gone) lowest++;
+    while (lowest != mesh->ledger.id && mesh->link[lowest - 1].gone) lowest++;
     return lowest;
 }
 
-/* ---- Sending --------------------------------------------------------------------------------------------------- */
+/* ---- Sending ----------------------------------------------------------------------------------------------------- */
 
-uint8_t *links_send(struct links *links, size_t id, enum link_frame type, uint32_t number, size_t bytes) {
-    struct link *link = &links->link[id - 1];
-    link->out_sent = links->clock;
-    if (type == LINK_PUSH || type == LINK_CONFIRM || type == LINK_ASK) links->bytes_out += FRAME_HEAD_BYTES + bytes;
+uint8_t *mesh_send(struct mesh *mesh, size_t id, enum link_frame type, uint32_t number, size_t bytes) {
+    struct link *link = &mesh->link[id - 1];
+    link->out_sent = mesh->clock;
+    if (type == LINK_PUSH || type == LINK_CONFIRM || type == LINK_ASK) mesh->bytes_out += FRAME_HEAD_BYTES + bytes;
     return frame_queue(&link->out, (uint8_t)type, number, bytes);
 }
 
-uint8_t *links_push(struct links *links, size_t id, size_t bytes) {
-    uint64_t weight = ledger_push(&links->ledger, id);
+uint8_t *mesh_push(struct mesh *mesh, size_t id, size_t bytes) {
+    uint64_t weight = ledger_push(&mesh->ledger, id);
     if (weight == 0) return NULL;
-    uint8_t *payload = links_send(links, id, LINK_PUSH, ++links->link[id - 1].pushed, 8 + bytes);
+    uint8_t *payload = mesh_send(mesh, id, LINK_PUSH, ++mesh->link[id - 1].pushed, 8 + bytes);
     put_u64(payload, weight);
     return payload + 8;
 }
 
-void links_done(struct links *links) {
-    links->done = true;
-    for (size_t i = 0; i < links->ledger.peers; i++)
-        if (links->link[i].stage == LINK_UP) links_send(links, i + 1, LINK_DONE, 0, 0);
+void mesh_done(struct mesh *mesh) {
+    mesh->done = true;
+    for (size_t i = 0; i < mesh->ledger.peers; i++)
+        if (mesh->link[i].stage == LINK_UP) mesh_send(mesh, i + 1, LINK_DONE, 0, 0);
 }
 
-static void tell(struct links *links, struct link *link) {
-    size_t bytes = statement_bytes(links->ledger.peers);
-    memcpy(links_send(links, link->id, LINK_LEDGER, 0, bytes), links->statement, bytes);
+static void tell(struct mesh *mesh, struct link *link) {
+    size_t bytes = statement_bytes(mesh->ledger.peers);
+    memcpy(mesh_send(mesh, link->id, LINK_LEDGER, 0, bytes), mesh->statement, bytes);
 }
 
-void links_tell(struct links *links, const uint8_t *statement) {
-    links->statement = statement;
-    for (size_t i = 0; i < links->ledger.peers; i++)
-        if (links->link[i].stage == LINK_UP) tell(links, &links->link[i]);
+void mesh_tell(struct mesh *mesh, const uint8_t *statement) {
+    mesh->statement = statement;
+    for (size_t i = 0; i < mesh->ledger.peers; i++)
+        if (mesh->link[i].stage == LINK_UP) tell(mesh, &mesh->link[i]);
 }
 
-/* Sends a last word, if the socket takes it at once. */
+/* Sends the reason why the connection ends, if the socket takes the frame at once. */
 static void send_text(struct connection *connection, enum link_frame type, const char *text) {
     struct error ignored;
     size_t bytes = strlen(text) < TEXT_BYTES ? strlen(text) : TEXT_BYTES;
@@ -143,29 +141,29 @@ static void send_text(struct connection *connection, enum link_frame type, const
     connection_flush(connection, &ignored);
 }
 
-/* ---- Losing ---------------------------------------------------------------------------------------------------- */
+/* ---- Losing a connection or a peer ------------------------------------------------------------------------------- */
 
-static void write_off(struct links *links, struct link *link, const char *reason) {
-    struct book *book = book_of(links, link);
-    say(links->ledger.id, "peer %zu (%s:%s) is written off: %.250s; it got %.6f and gave %.6f here%s", link->id,
+static void write_off(struct mesh *mesh, struct link *link, const char *reason) {
+    struct book *book = book_of(mesh, link);
+    say(mesh->ledger.id, "peer %zu (%s:%s) is written off: %.250s; it got %.6f and gave %.6f here%s", link->id,
         link->host, link->port, reason, (double)book->sent / (double)WEIGHT_ONE,
         (double)book->received / (double)WEIGHT_ONE, book->flight ? "; a push on its way there comes back" : "");
-    ledger_write_off(&links->ledger, link->id);
+    ledger_write_off(&mesh->ledger, link->id);
     close_out(link);
     close_in(link);
     link->gone = true;
     link->asks = link->done = link->leaving = false;
 }
 
-static void lose_out(struct links *links, struct link *link, const char *reason) {
-    bool refused = link->out.failure == ECONNREFUSED && (book_of(links, link)->incarnation || !links->ledger.founder);
-    if (!refused || !book_of(links, link)->incarnation) set_error(&link->why, "%s", reason);
+static void lose_out(struct mesh *mesh, struct link *link, const char *reason) {
+    bool refused = link->out.failure == ECONNREFUSED && (book_of(mesh, link)->incarnation || !mesh->ledger.founder);
+    if (!refused || !book_of(mesh, link)->incarnation) set_error(&link->why, "%s", reason);
     close_out(link);
-    link->dial_at = links->clock + dial_again_s;
+    link->dial_at = mesh->clock + dial_again_s;
     if (link->leaving)
-        link->told = true; /* it had what it waited for */
+        link->told = true; /* the peer had this peer's ledger already, and ended */
     else if (refused)
-        write_off(links, link, link->why.text);
+        write_off(mesh, link, link->why.text);
 }
 
 static void lose_in(struct link *link, const char *reason) {
@@ -173,165 +171,169 @@ static void lose_in(struct link *link, const char *reason) {
     close_in(link);
 }
 
-void links_reject(struct links *links, struct link *link, const char *reason) {
+void mesh_reject(struct mesh *mesh, struct link *link, const char *reason) {
     send_text(&link->in, LINK_WRITTEN_OFF, reason);
-    write_off(links, link, reason);
+    write_off(mesh, link, reason);
 }
 
-/* ---- Meeting --------------------------------------------------------------------------------------------------- */
+/* ---- Connecting -------------------------------------------------------------------------------------------------- */
 
-/* Takes note of which process a peer is. False: one that is gone. */
-static bool meet(struct links *links, struct link *link, uint64_t incarnation) {
-    struct book *book = book_of(links, link);
+/* Records the number of a peer's process, and writes an older process of that peer off. Returns false if the process
+ * itself is written off. */
+static bool meet(struct mesh *mesh, struct link *link, uint64_t incarnation) {
+    struct book *book = book_of(mesh, link);
     if (incarnation == book->incarnation) return true;
     if (incarnation <= link->newest) return false;
-    if (book->incarnation) write_off(links, link, "it was started anew");
+    if (book->incarnation) write_off(mesh, link, "it was started anew");
     book->incarnation = link->newest = incarnation;
     link->gone = link->done = link->leaving = link->asks = link->told = false;
     link->pushed = link->mixed = 0;
-    link->up_at = links->clock;
+    link->up_at = mesh->clock;
     return true;
 }
 
-static void dial(struct links *links, struct link *link) {
+static void dial(struct mesh *mesh, struct link *link) {
     struct error error;
-    link->out_heard = links->clock;
+    link->out_heard = mesh->clock;
     if (!tcp_dial(link->host, link->port, &link->out, &error)) {
-        lose_out(links, link, error.text);
+        lose_out(mesh, link, error.text);
         return;
     }
-    size_t text_bytes = strlen(links->shared);
+    size_t text_bytes = strlen(mesh->settings);
     link->stage = LINK_GREETING;
     connection_limit(&link->out, TEXT_BYTES);
-    uint8_t *hello = links_send(links, link->id, LINK_HELLO, 0, LINK_HELLO_HEAD + text_bytes);
-    put_u32(hello, (uint32_t)links->ledger.id);
-    put_u64(hello + 4, links->ledger.incarnation);
-    hello[12] = links->ledger.founder;
-    memcpy(hello + LINK_HELLO_HEAD, links->shared, text_bytes);
+    uint8_t *hello = mesh_send(mesh, link->id, LINK_HELLO, 0, LINK_HELLO_HEAD + text_bytes);
+    put_u32(hello, (uint32_t)mesh->ledger.id);
+    put_u64(hello + 4, mesh->ledger.incarnation);
+    hello[12] = mesh->ledger.founder;
+    memcpy(hello + LINK_HELLO_HEAD, mesh->settings, text_bytes);
 }
 
-/* What the other said at last about this peer's pushes. */
-static bool welcomed(struct links *links, struct link *link, const struct frame *frame) {
-    struct book *book = book_of(links, link);
+/* Handles a WELCOME: the link is up, and the push in flight has arrived or comes back. Returns false if the frame is
+ * invalid. */
+static bool welcomed(struct mesh *mesh, struct link *link, const struct frame *frame) {
+    struct book *book = book_of(mesh, link);
     if (frame->bytes != LINK_WELCOME_BYTES) return false;
     struct connection out = link->out;
     uint32_t came = get_u32(frame->payload + 8);
-    link->stage = LINK_DOWN; /* lest it is closed with what an earlier process had */
-    bool met = meet(links, link, get_u64(frame->payload));
+    link->stage = LINK_DOWN; /* meet() shall not close this connection with those of an earlier process */
+    bool met = meet(mesh, link, get_u64(frame->payload));
     link->out = out;
     link->stage = LINK_GREETING;
     if (!met) return false;
     if (came != link->pushed && !(book->flight && came == link->pushed - 1)) return false;
     if (came == link->pushed)
-        ledger_acknowledged(&links->ledger, link->id);
+        ledger_acknowledged(&mesh->ledger, link->id);
     else
-        ledger_returned(&links->ledger, link->id);
+        ledger_returned(&mesh->ledger, link->id);
     link->pushed = came;
     link->stage = LINK_UP;
     link->dialed++;
-    if (came) links_send(links, link->id, LINK_CONFIRM, came, 0);
-    if (links->done) links_send(links, link->id, LINK_DONE, 0, 0);
-    if (links->statement) tell(links, link);
+    if (came) mesh_send(mesh, link->id, LINK_CONFIRM, came, 0);
+    if (mesh->done) mesh_send(mesh, link->id, LINK_DONE, 0, 0);
+    if (mesh->statement) tell(mesh, link);
     return true;
 }
 
-/* Checks a stranger's hello and takes its connection over. */
-static bool greet(struct links *links, struct connection *connection, const struct frame *frame,
-                  enum link_frame *answer, struct error *error) {
-    char theirs[SHARED_BYTES], option[256], their_option[256];
+/* Checks the hello of a new connection and makes the connection a peer's. On failure the error says why, and *answer is
+ * the type of the frame that tells the peer so. */
+static bool greet(struct mesh *mesh, struct connection *connection, const struct frame *frame, enum link_frame *answer,
+                  struct error *error) {
+    char theirs[SETTINGS_TEXT_BYTES], option[256], their_option[256];
     *answer = LINK_REFUSED;
     if (frame->type != LINK_HELLO || frame->bytes < LINK_HELLO_HEAD || frame->bytes >= LINK_HELLO_BYTES)
         return set_error(error, "does not begin with a hello");
     memcpy(theirs, frame->payload + LINK_HELLO_HEAD, frame->bytes - LINK_HELLO_HEAD);
     theirs[frame->bytes - LINK_HELLO_HEAD] = 0;
-    options_difference(links->shared, theirs, option, their_option);
+    settings_difference(mesh->settings, theirs, option, their_option);
     if (*option)
-        return set_error(error, "peer %zu runs with %.180s, you with %.180s", links->ledger.id, option, their_option);
+        return set_error(error, "peer %zu runs with %.180s, you with %.180s", mesh->ledger.id, option, their_option);
     size_t id = get_u32(frame->payload);
-    if (id == 0 || id > links->ledger.peers || id == links->ledger.id)
-        return set_error(error, "wants to be peer %zu, to peer %zu of %zu", id, links->ledger.id, links->ledger.peers);
+    if (id == 0 || id > mesh->ledger.peers || id == mesh->ledger.id)
+        return set_error(error, "wants to be peer %zu, to peer %zu of %zu", id, mesh->ledger.id, mesh->ledger.peers);
 
-    struct link *link = &links->link[id - 1];
+    struct link *link = &mesh->link[id - 1];
     uint64_t incarnation = get_u64(frame->payload + 4);
     bool founder = frame->payload[12], anew = incarnation > link->newest;
     if (anew && founder && (link->newest || link->gone))
         return set_error(error, "there was a peer %zu already: start it with --join", id);
-    if (anew && links->done) return set_error(error, "the training is over");
-    if (!meet(links, link, incarnation)) {
+    if (anew && mesh->done) return set_error(error, "the training is over");
+    if (!meet(mesh, link, incarnation)) {
         *answer = LINK_WRITTEN_OFF;
         return set_error(error, "this peer %zu was written off: start it again with --join", id);
     }
-    if (anew && !founder) say(links->ledger.id, "peer %zu (%s) joined", id, connection->name);
+    if (anew && !founder) say(mesh->ledger.id, "peer %zu (%s) joined", id, connection->name);
     close_in(link);
     frame_done(connection);
-    connection_limit(connection, links->in_limit);
+    connection_limit(connection, mesh->in_limit);
     link->in = *connection;
     link->in_open = true;
-    link->in_heard = links->clock;
+    link->in_heard = mesh->clock;
     link->accepted++;
     uint8_t *welcome = frame_queue(&link->in, LINK_WELCOME, 0, LINK_WELCOME_BYTES);
-    put_u64(welcome, links->ledger.incarnation);
+    put_u64(welcome, mesh->ledger.incarnation);
     put_u32(welcome + 8, link->mixed);
     return true;
 }
 
-/* ---- Hearing --------------------------------------------------------------------------------------------------- */
+/* ---- Receiving --------------------------------------------------------------------------------------------------- */
 
-static bool acknowledged(struct links *links, struct link *link, uint32_t number) {
-    if (number == 0 && links->statement) {
+static bool acknowledged(struct mesh *mesh, struct link *link, uint32_t number) {
+    if (number == 0 && mesh->statement) {
         link->told = true;
         return true;
     }
-    if (number == 0 || number != link->pushed || book_of(links, link)->flight == 0) return false;
-    links->bytes_in += FRAME_HEAD_BYTES;
-    ledger_acknowledged(&links->ledger, link->id);
-    links_send(links, link->id, LINK_CONFIRM, number, 0);
+    if (number == 0 || number != link->pushed || book_of(mesh, link)->flight == 0) return false;
+    mesh->bytes_in += FRAME_HEAD_BYTES;
+    ledger_acknowledged(&mesh->ledger, link->id);
+    mesh_send(mesh, link->id, LINK_CONFIRM, number, 0);
     return true;
 }
 
-/* What comes back over a connection that this peer dialed. */
-static void hear_out(struct links *links, struct link *link) {
+/* Handles the answers over the connection that this peer dialed. */
+static void hear_out(struct mesh *mesh, struct link *link) {
     struct error error;
     struct frame frame;
     for (enum frame_state state; link->stage != LINK_DOWN; frame_done(&link->out)) {
         state = frame_read(&link->out, &frame, &error);
         if (state == FRAME_FAILED && link->out.failure)
-            lose_out(links, link, error.text);
+            lose_out(mesh, link, error.text);
         else if (state == FRAME_FAILED)
-            write_off(links, link, error.text);
+            write_off(mesh, link, error.text);
         if (state != FRAME_WHOLE) return;
-        link->out_heard = links->clock;
-        bool good = link->stage == LINK_GREETING ? frame.type == LINK_WELCOME && welcomed(links, link, &frame)
-                    : frame.type == LINK_ACK     ? acknowledged(links, link, frame.round)
+        link->out_heard = mesh->clock;
+        bool good = link->stage == LINK_GREETING ? frame.type == LINK_WELCOME && welcomed(mesh, link, &frame)
+                    : frame.type == LINK_ACK     ? acknowledged(mesh, link, frame.round)
                                                  : frame.type == LINK_BEAT;
-        if (frame.type == LINK_WRITTEN_OFF || (frame.type == LINK_REFUSED && !links->started)) {
-            links->ended = true;
-            set_error(&links->reason, "peer %zu (%s) refuses: %.*s", link->id, link->out.name, (int)frame.bytes,
+        if (frame.type == LINK_WRITTEN_OFF || (frame.type == LINK_REFUSED && !mesh->started)) {
+            mesh->ended = true;
+            set_error(&mesh->reason, "peer %zu (%s) refuses: %.*s", link->id, link->out.name, (int)frame.bytes,
                       (const char *)frame.payload);
             return;
         }
         if (!good) {
-            write_off(links, link, frame.type == LINK_REFUSED ? "it refuses this peer" : "answers out of turn");
+            write_off(mesh, link, frame.type == LINK_REFUSED ? "it refuses this peer" : "answers out of turn");
             return;
         }
     }
 }
 
-/* Deals with a frame that a peer sends; what is the caller's is left to be delivered. False: out of turn. */
-static bool take(struct links *links, struct link *link) {
+/* Handles a frame over the connection that the other peer dialed. PUSH, REPORT and LEDGER are left for mesh_receive.
+ * Returns false if the peer must not send the frame now. */
+static bool take(struct mesh *mesh, struct link *link) {
     const struct frame *frame = &link->frame;
     bool empty = frame->bytes == 0;
     switch (frame->type) {
     case LINK_PUSH:
         link->delivered = true;
         return !link->done && frame->round == link->mixed + 1 && frame->bytes >= 8 &&
-               book_of(links, link)->unconfirmed == 0 && ledger_plausible(&links->ledger, get_u64(frame->payload));
+               book_of(mesh, link)->unconfirmed == 0 && ledger_plausible(&mesh->ledger, get_u64(frame->payload));
     case LINK_REPORT:
     case LINK_LEDGER:
         link->delivered = true;
         return true;
     case LINK_CONFIRM:
-        ledger_confirmed(&links->ledger, link->id);
+        ledger_confirmed(&mesh->ledger, link->id);
         return empty && frame->round == link->mixed;
     case LINK_ASK:
         return link->asks = empty;
@@ -345,135 +347,135 @@ static bool take(struct links *links, struct link *link) {
     }
 }
 
-static void hear_in(struct links *links, struct link *link) {
+static void hear_in(struct mesh *mesh, struct link *link) {
     struct error error;
     while (link->in_open && !link->delivered) {
         size_t had = link->in.have;
         enum frame_state state = frame_read(&link->in, &link->frame, &error);
-        if (state != FRAME_FAILED && link->in.have > had) link->in_heard = links->clock;
+        if (state != FRAME_FAILED && link->in.have > had) link->in_heard = mesh->clock;
         if (state == FRAME_FAILED && link->in.failure) {
             lose_in(link, error.text);
             return;
         }
         if (state == FRAME_PARTIAL) return;
-        if (state == FRAME_FAILED || !take(links, link)) {
-            links_reject(links, link, state == FRAME_FAILED ? error.text : "sends a frame out of turn");
+        if (state == FRAME_FAILED || !take(mesh, link)) {
+            mesh_reject(mesh, link, state == FRAME_FAILED ? error.text : "sends a frame out of turn");
             return;
         }
         if (!link->delivered) frame_done(&link->in);
     }
 }
 
-static void hear_stranger(struct links *links, size_t slot) {
-    struct connection *connection = &links->stranger[slot].connection;
+static void hear_stranger(struct mesh *mesh, size_t slot) {
+    struct connection *connection = &mesh->stranger[slot].connection;
     struct frame frame;
     struct error error;
     enum link_frame answer = LINK_REFUSED;
     enum frame_state state = frame_read(connection, &frame, &error);
-    bool late = links->clock >= links->stranger[slot].deadline;
+    bool late = mesh->clock >= mesh->stranger[slot].deadline;
     if (state == FRAME_PARTIAL && !late) return;
-    links->stranger[slot].open = false;
-    if (state == FRAME_WHOLE && greet(links, connection, &frame, &answer, &error)) return;
-    if (state == FRAME_PARTIAL) set_error(&error, "no hello for %g s (--timeout)", links->timeout);
-    say(links->ledger.id, "dropped %s: %s", connection->name, error.text);
+    mesh->stranger[slot].open = false;
+    if (state == FRAME_WHOLE && greet(mesh, connection, &frame, &answer, &error)) return;
+    if (state == FRAME_PARTIAL) set_error(&error, "no hello for %g s (--timeout)", mesh->timeout);
+    say(mesh->ledger.id, "dropped %s: %s", connection->name, error.text);
     if (state == FRAME_WHOLE) send_text(connection, answer, error.text);
     connection_close(connection);
 }
 
-static void accept_stranger(struct links *links) {
+static void accept_stranger(struct mesh *mesh) {
     struct connection connection;
     size_t slot = 0;
-    if (!tcp_accept(links->listener, &connection)) return;
-    while (slot < LINK_STRANGERS && links->stranger[slot].open) slot++;
-    if (slot == LINK_STRANGERS) {
-        say(links->ledger.id, "dropped %s: too many others have sent no hello yet", connection.name);
+    if (!tcp_accept(mesh->listener, &connection)) return;
+    while (slot < MESH_STRANGERS && mesh->stranger[slot].open) slot++;
+    if (slot == MESH_STRANGERS) {
+        say(mesh->ledger.id, "dropped %s: too many others have sent no hello yet", connection.name);
         connection_close(&connection);
         return;
     }
     connection_limit(&connection, LINK_HELLO_BYTES);
-    links->stranger[slot].open = true;
-    links->stranger[slot].connection = connection;
-    links->stranger[slot].deadline = links->clock + links->timeout;
+    mesh->stranger[slot].open = true;
+    mesh->stranger[slot].connection = connection;
+    mesh->stranger[slot].deadline = mesh->clock + mesh->timeout;
 }
 
-/* Sends what can be sent, and keeps the times: dials, gives a sign of life, gives up. */
-static void tend(struct links *links, struct link *link) {
+/* Sends queued frames, dials, sends BEAT on an idle connection, and gives up connections and peers that time out. */
+static void tend(struct mesh *mesh, struct link *link) {
     struct error error;
-    double now = links->clock;
+    double now = mesh->clock;
     char silent[64];
-    snprintf(silent, sizeof silent, "nothing came for %g s (--timeout)", links->timeout);
+    snprintf(silent, sizeof silent, "nothing came for %g s (--timeout)", mesh->timeout);
     if (link->gone) return;
-    if (link->stage == LINK_DOWN && !link->leaving && now >= link->dial_at) dial(links, link);
-    if (link->stage == LINK_UP && now > link->out_sent + links->timeout / 4)
-        links_send(links, link->id, LINK_BEAT, 0, 0);
+    if (link->stage == LINK_DOWN && !link->leaving && now >= link->dial_at) dial(mesh, link);
+    if (link->stage == LINK_UP && now > link->out_sent + mesh->timeout / 4) mesh_send(mesh, link->id, LINK_BEAT, 0, 0);
     if (link->stage != LINK_DOWN) {
         size_t unsent = link->out.queued - link->out.queue_sent;
         if (!connection_flush(&link->out, &error)) {
-            lose_out(links, link, error.text);
+            lose_out(mesh, link, error.text);
         } else {
             size_t left = link->out.queued - link->out.queue_sent;
-            if (left && left < unsent) link->out_heard = now; /* all buffers were full, and the other takes it */
+            if (left && left < unsent)
+                link->out_heard = now; /* the buffers were full, and the other peer reads again */
             if (link->stage == LINK_UP) link->up_at = now;
-            if (now > link->out_heard + links->timeout) lose_out(links, link, silent);
+            if (now > link->out_heard + mesh->timeout) lose_out(mesh, link, silent);
         }
     }
     if (link->in_open && !connection_flush(&link->in, &error)) lose_in(link, error.text);
-    if (link->in_open && now > link->in_heard + links->timeout) lose_in(link, silent);
-    if (!link->gone && !link->leaving && link->stage != LINK_UP && now > link->up_at + links->timeout)
-        write_off(links, link, link->why.text);
+    if (link->in_open && now > link->in_heard + mesh->timeout) lose_in(link, silent);
+    if (!link->gone && !link->leaving && link->stage != LINK_UP && now > link->up_at + mesh->timeout)
+        write_off(mesh, link, link->why.text);
 }
 
-/* One look at all connections, waiting at most until the deadline for something to happen. */
-static void pump(struct links *links, double deadline) {
-    size_t peers = links->ledger.peers, slots = 2 * peers + LINK_STRANGERS + 1;
+/* Waits for an event on any connection until the deadline, and serves all connections once. */
+static void pump(struct mesh *mesh, double deadline) {
+    size_t peers = mesh->ledger.peers, slots = 2 * peers + MESH_STRANGERS + 1;
     struct pollfd *poll_fd = (struct pollfd *)allocate(slots, sizeof *poll_fd), *in = poll_fd + peers;
-    struct pollfd *stranger = in + peers, *listener = stranger + LINK_STRANGERS;
+    struct pollfd *stranger = in + peers, *listener = stranger + MESH_STRANGERS;
     for (size_t i = 0; i < slots; i++) poll_fd[i].fd = -1;
     for (size_t i = 0; i < peers; i++) {
-        const struct link *link = &links->link[i];
+        const struct link *link = &mesh->link[i];
         if (link->stage != LINK_DOWN) poll_fd[i].fd = link->out.fd;
         if (link->in_open) in[i].fd = link->in.fd;
         poll_fd[i].events = link->out.queued ? POLLIN | POLLOUT : POLLIN;
         in[i].events = link->in.queued ? POLLIN | POLLOUT : POLLIN;
     }
-    for (size_t i = 0; i < LINK_STRANGERS; i++) {
-        if (links->stranger[i].open) stranger[i].fd = links->stranger[i].connection.fd;
+    for (size_t i = 0; i < MESH_STRANGERS; i++) {
+        if (mesh->stranger[i].open) stranger[i].fd = mesh->stranger[i].connection.fd;
         stranger[i].events = POLLIN;
     }
-    listener->fd = links->listener;
+    listener->fd = mesh->listener;
     listener->events = POLLIN;
     double now = clock_seconds(), wait = deadline < now + pause_s ? deadline - now : pause_s;
     poll(poll_fd, (nfds_t)slots, wait > 0.0 ? (int)(wait * 1000.0) + 1 : 0);
     bool somebody = listener->revents != 0;
     free(poll_fd);
     now = clock_seconds();
-    /* what this peer slept or computed through is not the others' silence */
-    links->clock += now - links->looked < links->timeout / 8 ? now - links->looked : links->timeout / 8;
-    links->looked = now;
-    for (size_t i = 0; i < peers && !links->ended; i++) {
-        hear_out(links, &links->link[i]);
-        hear_in(links, &links->link[i]);
-        tend(links, &links->link[i]);
+    /* time in which this peer slept or computed must not count as silence of the others */
+    mesh->clock += now - mesh->looked < mesh->timeout / 8 ? now - mesh->looked : mesh->timeout / 8;
+    mesh->looked = now;
+    for (size_t i = 0; i < peers && !mesh->ended; i++) {
+        hear_out(mesh, &mesh->link[i]);
+        hear_in(mesh, &mesh->link[i]);
+        tend(mesh, &mesh->link[i]);
     }
-    for (size_t i = 0; i < LINK_STRANGERS; i++)
-        if (links->stranger[i].open) hear_stranger(links, i);
-    if (somebody) accept_stranger(links);
+    for (size_t i = 0; i < MESH_STRANGERS; i++)
+        if (mesh->stranger[i].open) hear_stranger(mesh, i);
+    if (somebody) accept_stranger(mesh);
 }
 
-struct link *links_receive(struct links *links, double deadline) {
+struct link *mesh_receive(struct mesh *mesh, double deadline) {
     do {
-        pump(links, deadline);
-        for (size_t i = 0; i < links->ledger.peers; i++)
-            if (links->link[i].delivered) return &links->link[i];
-    } while (!links->ended && clock_seconds() < deadline);
+        pump(mesh, deadline);
+        for (size_t i = 0; i < mesh->ledger.peers; i++)
+            if (mesh->link[i].delivered) return &mesh->link[i];
+    } while (!mesh->ended && clock_seconds() < deadline);
     return NULL;
 }
 
-void links_accept(struct links *links, struct link *link) {
+void mesh_accept(struct mesh *mesh, struct link *link) {
     if (link->frame.type == LINK_PUSH) {
-        links->bytes_in += FRAME_HEAD_BYTES + link->frame.bytes + FRAME_HEAD_BYTES; /* with its confirmation */
-        links->bytes_out += FRAME_HEAD_BYTES;
-        ledger_receive(&links->ledger, link->id, get_u64(link->frame.payload));
+        mesh->bytes_in += FRAME_HEAD_BYTES + link->frame.bytes + FRAME_HEAD_BYTES; /* the push and its confirmation */
+        mesh->bytes_out += FRAME_HEAD_BYTES;
+        ledger_receive(&mesh->ledger, link->id, get_u64(link->frame.payload));
         link->mixed++;
         frame_queue(&link->in, LINK_ACK, link->mixed, 0);
     } else if (link->frame.type == LINK_LEDGER) {

@@ -1,31 +1,31 @@
-/* Links between peers of whom none is the master: each dials every other, and sends over what it dialed.
+/* A mesh of equal peers. Each peer dials every other peer, and sends over the connection that it dialed.
  *
- *   dialer:  HELLO (who, which process of it, settings)   dialed:  WELCOME (its process, the last push that came)
- *            PUSH (weight, ...), later CONFIRM                      ACK
- *            ASK (for weight), BEAT, DONE (no more pushes)          BEAT
- *            REPORT, LEDGER (its books, at the end)                 ACK (of the ledger: number 0)
- *                                                                   REFUSED or WRITTEN_OFF (text), in place of any
+ *   dialer:  HELLO (number, process, settings)        dialed:  WELCOME (process, number of the last push)
+ *            PUSH (weight, ...), later CONFIRM                 ACK
+ *            ASK (for weight), BEAT, DONE (no more pushes)     BEAT
+ *            REPORT, LEDGER (its statement, at the end)        ACK (of the ledger: number 0)
+ *                                                              REFUSED or WRITTEN_OFF (text), instead of any of these
  *
- * Pushes are numbered, and one at a time is under way on a link: none can be mixed twice. When a connection is lost and
- * dialed again, WELCOME tells whether the last one had come. Waiting is nowhere but in links_receive, until its
- * deadline: what cannot be sent at once is queued.
+ * The pushes over a link are numbered, and only one is in flight, so that no push is mixed twice. When a lost
+ * connection is dialed again, WELCOME tells whether the last push had arrived. Only mesh_receive waits, until its
+ * deadline. Frames that the socket does not take at once are queued.
  *
- * A process whose connection is lost has `timeout` seconds to come back, none if its machine says that nobody listens
- * there any more; then it is written off (ledger.h), with a line that names it, and so is at once who sends what no
- * peer sends. A peer that others wrote off is told so when it comes back, and ends; started anew, it may join.
+ * A peer whose connection is lost has `timeout` seconds to come back. If its machine answers that no process listens
+ * at the port any more, the peer has no time. A peer that does not come back is written off (ledger.h) with a line in
+ * the log. A peer that sends an invalid frame is written off at once. If a peer comes back after it was written off,
+ * the others tell it so, and it ends. A new process of that peer may join.
  */
-#ifndef EXAMPLES_LINKS_H
-#define EXAMPLES_LINKS_H
+#ifndef EXAMPLES_MESH_H
+#define EXAMPLES_MESH_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "error.h"
-#include "frame.h"
+#include "../error.h"
+#include "../settings_text.h"
+#include "connection.h"
 #include "ledger.h"
-#include "options.h"
-#include "trainer.h"
 
 enum link_frame {
     LINK_HELLO = 1,
@@ -42,94 +42,104 @@ enum link_frame {
     LINK_LEDGER
 };
 
-/* A hello: number (4 bytes), process (8), whether it starts with a share (1), settings. A welcome: process (8), number
- * of the last push that came (4). A push begins with its weight (8). */
-enum { LINK_HELLO_HEAD = 13, LINK_HELLO_BYTES = LINK_HELLO_HEAD + SHARED_BYTES, LINK_WELCOME_BYTES = 12 };
-enum { LINK_STRANGERS = 16 };
+/* A hello holds the number (4 bytes), the process (8), whether the process is a founder (1), and the settings text. A
+ * welcome holds the process (8) and the number of the last push that arrived (4). A push begins with its weight (8). */
+enum { LINK_HELLO_HEAD = 13, LINK_HELLO_BYTES = LINK_HELLO_HEAD + SETTINGS_TEXT_BYTES, LINK_WELCOME_BYTES = 12 };
+enum { MESH_STRANGERS = 16 };
 
 enum link_stage { LINK_DOWN, LINK_GREETING, LINK_UP };
 
+/* The two connections with one other peer. */
 struct link {
-    size_t id;
+    size_t id; /* number of the other peer */
     char host[256], port[8];
-    struct error why; /* its connection was lost last, or could not be made */
-    bool gone;        /* written off */
-    uint64_t newest;  /* process that was ever met */
-    bool leaving;     /* its ledger has come: it may end */
-    bool done;        /* it pushes no more */
-    bool asks;        /* for weight; the caller's to clear */
+    struct error why; /* why a connection was lost last, or could not be made */
+    bool gone;        /* the peer is written off */
+    uint64_t newest;  /* largest number of a process of the peer that was met */
+    bool leaving;     /* the peer's ledger has arrived: it may end */
+    bool done;        /* the peer pushes no more */
+    bool asks;        /* the peer asks for weight; the caller clears this */
 
-    enum link_stage stage; /* of what this peer dialed */
+    enum link_stage stage; /* of the connection that this peer dialed */
     struct connection out;
-    uint64_t dialed;                            /* how many times it came up */
+    uint64_t dialed;                            /* how many times that connection came up */
     uint32_t pushed;                            /* number of the last push */
-    bool told;                                  /* the other has this peer's ledger */
-    double out_heard, out_sent, dial_at, up_at; /* all times are of links->clock */
+    bool told;                                  /* the other peer has this peer's ledger */
+    double out_heard, out_sent, dial_at, up_at; /* times of mesh->clock, like in_heard */
 
-    bool in_open; /* what the other dialed */
+    bool in_open; /* whether the connection that the other peer dialed is open */
     struct connection in;
-    uint64_t accepted; /* how many times it did */
-    uint32_t mixed;    /* number of the last push that came */
+    uint64_t accepted; /* how many times that connection came up */
+    uint32_t mixed;    /* number of the last push that arrived */
     double in_heard;
-    bool delivered; /* `frame` waits to be taken */
+    bool delivered; /* `frame` is there for mesh_receive */
     struct frame frame;
 };
 
-struct links {
-    double clock, looked; /* seconds, of which only part count when this peer was busy; when it last looked */
-    const char *shared;   /* what every peer's settings must be */
-    double timeout;
+struct mesh {
+    double clock;         /* seconds in which this peer served its connections; a pause counts at most timeout / 8 */
+    double looked;        /* clock_seconds() when this peer served its connections last */
+    const char *settings; /* settings text that every peer must have */
+    double timeout;       /* seconds until a silent peer is lost */
     int listener;
-    bool started, done;       /* this peer trains; it pushes no more */
-    const uint8_t *statement; /* what it tells at the end; NULL: not yet */
+    bool started, done;       /* this peer has begun to train; it pushes no more */
+    const uint8_t *statement; /* this peer's statement for the others; NULL: there is none yet */
     struct ledger ledger;
-    uint64_t bytes_out, bytes_in; /* of pushes and what acknowledges them */
-    size_t in_limit;
-    struct link *link; /* of peer n: link[n - 1] */
+    uint64_t bytes_out, bytes_in; /* of PUSH, ACK and CONFIRM frames, heads included; bytes_out also counts ASK */
+    size_t in_limit;              /* bytes of the largest payload that a peer may send */
+    struct link *link;            /* link[n - 1] is the link with peer n */
     struct {
         bool open;
         struct connection connection;
         double deadline;
-    } stranger[LINK_STRANGERS];
-    bool ended; /* a peer says that this one must end, for this reason: */
+    } stranger[MESH_STRANGERS]; /* accepted connections that have not sent a hello yet */
+    bool ended;                 /* another peer says that this one must end, for this reason: */
     struct error reason;
 };
 
-/* Links of peer `id` to those at the addresses in `list`, as in "host:port,[::1]:7420": that of peer n is the n-th.
- * `founder`: it starts with a share of the weight. `shared` and the listener are lent, the latter to be closed by the
- * caller. Free with links_free, which closes all connections. */
-void links_create(struct links *links, size_t id, size_t peers, const char *list, bool founder, int listener,
-                  const char *shared, double timeout, size_t payload_limit);
-void links_free(struct links *links);
+/* Creates the mesh of peer `id`. `list` holds the address of each peer in order, as in "host:port,[::1]:7420".
+ * `founder`: the peer starts with a share of the weight. `payload_limit`: bytes of the largest push or report.
+ * The caller then sets `settings`, `timeout` and `listener`. The settings text and the listener stay the caller's. Free
+ * the mesh with mesh_free, which also closes its connections. */
+void mesh_create(struct mesh *mesh, size_t id, size_t peers, const char *list, bool founder, size_t payload_limit);
+void mesh_free(struct mesh *mesh);
 
-/* How many addresses there are in a list; the n-th of them. False: there is none. */
-size_t links_count(const char *list);
-bool links_address(const char *list, size_t n, char host[256], char port[8]);
+/* Returns the number of addresses in a list. */
+size_t mesh_address_count(const char *list);
 
-/* Whether a peer can be pushed to now. */
-bool links_ready(const struct links *links, size_t id);
+/* Reads the n-th address of a list, n from 1. Returns false if it is not host:port. */
+bool mesh_address(const char *list, size_t n, char host[256], char port[8]);
 
-/* Whether every peer that is not gone is linked both ways. */
-bool links_complete(const struct links *links);
+/* Returns whether this peer can push to peer `id` now. */
+bool mesh_ready(const struct mesh *mesh, size_t id);
 
-/* Lowest number of a peer that is not gone. */
-size_t links_lowest(const struct links *links);
+/* Returns whether both connections with every peer that is not written off are up. */
+bool mesh_complete(const struct mesh *mesh);
 
-/* Queues a push of half the weight, and returns where its `bytes` after the weight are to be written; NULL: the weight
- * can be halved no more. The peer must be ready. */
-uint8_t *links_push(struct links *links, size_t id, size_t bytes);
+/* Returns the lowest number of a peer that is not written off; the peer itself counts. */
+size_t mesh_lowest(const struct mesh *mesh);
 
-/* Queues a frame for a peer that is up, and returns where its payload is to be written. */
-uint8_t *links_send(struct links *links, size_t id, enum link_frame type, uint32_t number, size_t bytes);
+/* Queues a push of half the weight to a ready peer. The push carries `bytes` bytes after the weight, and the function
+ * returns where the caller writes them. NULL: the weight cannot be halved again. */
+uint8_t *mesh_push(struct mesh *mesh, size_t id, size_t bytes);
 
-/* Tells all that this peer pushes no more; and, later, its ledger. */
-void links_done(struct links *links);
-void links_tell(struct links *links, const uint8_t *statement);
+/* Queues a frame for a peer whose link is up, and returns where the caller writes its payload. */
+uint8_t *mesh_send(struct mesh *mesh, size_t id, enum link_frame type, uint32_t number, size_t bytes);
 
-/* Works until a PUSH, REPORT or LEDGER has come, or the deadline (of clock_seconds), or the end of this peer: only then
- * there is none, NULL. Its frame is to be given back by links_accept, which acknowledges, or links_reject. */
-struct link *links_receive(struct links *links, double deadline);
-void links_accept(struct links *links, struct link *link);
-void links_reject(struct links *links, struct link *link, const char *reason);
+/* Tells all peers that this peer pushes no more. */
+void mesh_done(struct mesh *mesh);
+
+/* Sends this peer's statement to all peers. The caller keeps the statement until mesh_free. */
+void mesh_tell(struct mesh *mesh, const uint8_t *statement);
+
+/* Serves all connections until a PUSH, REPORT or LEDGER has arrived, and returns its link. Returns NULL at the deadline
+ * (of clock_seconds), or if this peer must end. The caller gives the frame back with mesh_accept or mesh_reject. */
+struct link *mesh_receive(struct mesh *mesh, double deadline);
+
+/* Acknowledges the frame and books its weight. */
+void mesh_accept(struct mesh *mesh, struct link *link);
+
+/* Refuses the frame: the peer that sent it is told the reason and written off. */
+void mesh_reject(struct mesh *mesh, struct link *link, const char *reason);
 
 #endif

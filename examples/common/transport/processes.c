@@ -5,10 +5,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "error.h"
+#include "../log.h"
 
 size_t processes_start(pid_t *process, size_t count) {
-    fflush(stdout); /* lest copies print it again */
+    fflush(stdout); /* so that the copies do not print the buffered text again */
     for (size_t i = 0; i < count; i++) {
         process[i] = fork();
         if (process[i] == 0) return i + 1;

@@ -1,4 +1,4 @@
-/* Copies of this process, for programs that run all of their parts on one machine. */
+/* Copies of the current process, for programs that run all their parts on one machine. */
 #ifndef EXAMPLES_PROCESSES_H
 #define EXAMPLES_PROCESSES_H
 
@@ -6,12 +6,12 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* Starts so many copies. Returns 0 here, where process[i] receives the (i + 1)-th's, or -1 with a line that says it;
- * and in each copy its number, from 1. */
+/* Starts `count` copies of the process. In each copy the function returns the number of the copy, from 1. In the
+ * original it returns 0, and process[i] receives the id of copy i + 1, or -1 if that copy could not be started. */
 size_t processes_start(pid_t *process, size_t count);
 
-/* Waits until all have ended; `stop`: asks them to. Says which were killed, and returns how many ended with exit code
- * 0. */
+/* Waits until all copies have ended, and returns how many ended with exit code 0. If `stop` is true, the function first
+ * sends SIGTERM to each copy; else it reports the copies that a signal killed. */
 size_t processes_end(const pid_t *process, size_t count, bool stop);
 
 #endif
