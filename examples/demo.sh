@@ -1,6 +1,6 @@
 #!/bin/sh
-# demo.sh TRAINER DIR OPTIONS...: trains once under each codec below, everything else (OPTIONS) the same, and prints one
-# table from the metrics, which it leaves in DIR.
+# demo.sh TRAINER DIR OPTIONS...: trains once for each line of `runs`, with the same OPTIONS, and prints one table of the
+# results. The table is computed from the metrics files, which the script writes to DIR.
 set -eu
 trainer=$1 dir=$2
 shift 2
@@ -26,7 +26,7 @@ echo "$runs" | while read -r run; do
     echo "== $run"
     program=$trainer
     case $run in *' gossip') program=$(dirname "$trainer")/gossip_trainer run=${run% gossip} ;; esac
-    # shellcheck disable=SC2086 # words
+    # shellcheck disable=SC2086 # $run holds several words
     "$program" local --metrics "$dir/$number.csv" $run "$@" </dev/null
 done
 
@@ -44,7 +44,7 @@ BEGIN {
     split("", seconds)
     split("", workers)
     getline line <file
-    while ((getline line <file) > 0) { # the codec is quoted, as it may hold commas: count the fields from the end
+    while ((getline line <file) > 0) { # the quoted codec may hold commas: count the fields from the end
         n = split(line, field, ",")
         accuracy = field[n]
         if (field[2] == "server") continue
@@ -64,13 +64,13 @@ BEGIN {
     result = sprintf("%.2f %%", 100 * accuracy)
     change = sprintf("%+.2f", 100 * (accuracy - first))
     for (i = 0; i < 4; i++) seconds[i] = sprintf("%.1f s", seconds[i] / count)
-    if (/--net/) note = "* instead of the dense net, on" substr($0, index($0, "--net") + 5) ", by whose vectors it is trained; bits for each value of the dense one."
+    if (/--net/) note = "* This run trains the circulant net" substr($0, index($0, "--net") + 5) ". Its bits are for each value of the dense net."
     printf row, $2 (/--net/ ? " *" : ""), /--add-packets/ ? "the sum" : $4, /--residual/ ? "yes" : "no", ratio(8 * up / dense), ratio(8 * down / dense), result, change,
         seconds[0], seconds[1], seconds[2], seconds[3]
 }
 END {
     if (note) print note
-    print "gossip: gossip_trainer; after a tenth of their steps, peers push parameters to each other, not gradients."
-    print "Bits are for each value exchanged, with all heads; in brackets, the part of fp32. Seconds are a worker\047s;"
-    print "transfer includes waiting for the server and the other workers."
+    print "The run \"gossip\" is gossip_trainer: peers push parameters to each other, after a tenth of their steps."
+    print "Bits are for each value exchanged, heads included; in brackets is the part of fp32. Seconds are those of one"
+    print "worker; transfer includes waiting for the server and the other workers."
 }'

@@ -158,7 +158,7 @@ static bool hear(struct gossip *gossip, double seconds, struct error *error) {
                     : link->frame.type == LINK_REPORT
                         ? reports_take(&gossip->reports, link, error)
                         : statement_get(link->frame.payload, link->frame.bytes, &gossip->ledgers[link->id - 1]) ||
-                              set_error(error, "sends a ledger that is none of its");
+                              set_error(error, "sends an invalid ledger");
         if (good)
             mesh_accept(mesh, link);
         else

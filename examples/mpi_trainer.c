@@ -47,8 +47,7 @@ struct offer {
 
 struct transfer {
     enum stage stage; /* the collective that is under way; DONE: none */
-    MPI_Comm
-        comm; /* one for each tensor, because ranks can start the stages of different tensors in different orders */
+    MPI_Comm comm;    /* own communicator: ranks can start stages of different tensors in different orders */
     MPI_Request request;
     MPI_Datatype element; /* of SUM: one packet */
     struct offer own, *offer;

@@ -1,14 +1,14 @@
 #!/bin/sh
-# reproduce.sh TRAINER DIR CSV OPTIONS...: the setting of Oland and Raj (ICASSP 2015) with and without compression.
-# MNIST, a tanh net, five workers that average their parameters after every epoch. Prints an epoch a line; the same goes
-# to CSV.
+# reproduce.sh TRAINER DIR CSV OPTIONS...: repeats the setting of Oland and Raj (ICASSP 2015) with and without
+# compression: MNIST, a tanh net, and five workers that average their parameters after every epoch. The script prints one
+# line for each epoch and writes the same numbers to the file CSV. The metrics files of the two runs go to DIR.
 set -eu
 trainer=$1 dir=$2 csv=$3
 shift 3
 
 mkdir -p "$dir"
 setting='--dataset mnist --activation tanh --workers 5 --exchange parameters'
-# shellcheck disable=SC2086 # words
+# shellcheck disable=SC2086 # $setting holds several words
 for codec in raw quant:floor=5; do
     echo "== $setting --codec $codec --down-codec $codec $*"
     "$trainer" local --metrics "$dir/$codec.csv" $setting --codec $codec --down-codec $codec "$@"

@@ -338,7 +338,8 @@ static const struct option tcp_option[] = {
      "port of the server; 0 with server or local: any free port"},
     {"worker-id", OPTION_COUNT, FIELD(worker_id), ROLE_WORKER, false, 0, 1024, NULL,
      "number of this worker, from 1 to --workers; 0: any free number"},
-    {"timeout", OPTION_REAL, FIELD(timeout), ROLE_ANY, false, 0.1, 1e6, NULL, "seconds until a silent server or worker is lost"},
+    {"timeout", OPTION_REAL, FIELD(timeout), ROLE_ANY, false, 0.1, 1e6, NULL,
+     "seconds until a silent server or worker is lost"},
     {"link-mbps", OPTION_REAL, FIELD(link_mbps), ROLE_ANY, false, 0, 1e6, NULL,
      "most Mbit/s that each process sends; 0: no limit"},
 };

@@ -425,7 +425,7 @@ static void a_peer_that_goes_wrong_is_written_off_and_training_goes_on(void **st
                                 "sends a frame out of turn", /* confirms what it did not push */
                                 "sends a frame out of turn", /* an unknown type */
                                 "sends a bad report",
-                                "sends a ledger that is none of its",
+                                "sends an invalid ledger",
                                 "closed the connection"};
     const uint64_t weight = WEIGHT_ONE / 8;
     struct impostor impostor = start_impostor("--epochs 1000000");

@@ -372,7 +372,7 @@ static void ranges_are_not_trusted(void **state) {
         size_t sent = wrong == 3 ? 12 : 16;
         if (wrong < 3) put_f32(ranges + 8, bad[wrong]);
         send_one(&connection, wrong == 4 ? MESSAGE : RANGES, round, ranges, sent); /* 4: without ranges */
-        await("server.log", wrong == 4 ? "sends a frame out of turn" : "sends ranges that are none",
+        await("server.log", wrong == 4 ? "sends a frame out of turn" : "sends invalid ranges",
               wrong == 4 ? 1 : wrong + 1);
         await("server.log", "dropped worker 2 (127.0.0.1:", wrong + 1);
         await_progress("server.log");
@@ -404,7 +404,7 @@ static void messages_that_do_not_add_are_decoded(void **state) {
     size_t bytes;
     uint8_t *message = zeros_message("raw", &bytes); /* sound packets, but not what the others send */
     take_part(&connection, round, message, bytes);
-    await("server.log", "the messages are decoded, as worker 2's does not add: packet 0 of the message", 1);
+    await("server.log", "the messages are decoded, because that of worker 2 does not add: packet 0 of the message", 1);
     connection_close(&connection);
     await("server.log", "dropped worker 2 (127.0.0.1:", 1);
     free(message);

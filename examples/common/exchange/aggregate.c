@@ -30,7 +30,7 @@ void aggregate_ranges(struct clients *clients, struct trainer *trainer) {
         if (raise_ranges(ranges, bytes, &client->frame))
             settled = bytes;
         else
-            clients_drop(clients, client, true, "sends ranges that are none");
+            clients_drop(clients, client, true, "sends invalid ranges");
     trainer->meter.bytes_down += clients_send_all(clients, RANGES, ranges, settled);
     free(ranges);
 }
@@ -43,8 +43,8 @@ static bool add_up(const struct clients *clients, struct trainer *trainer) {
     adder->bytes = 0;
     for (const struct client *client; (client = clients_next(clients, &id)); messages++)
         if (!adder_add(adder, client->frame.payload, client->frame.bytes, &error)) {
-            say(0, "round %u: the messages are decoded, as worker %zu's does not add: %s", clients->round, id,
-                error.text);
+            say(0, "round %u: the messages are decoded, because that of worker %zu does not add: %s", clients->round,
+                id, error.text);
             return false;
         }
     return messages > 1 && message_fits(adder->sum, adder->bytes, &trainer->parameters);

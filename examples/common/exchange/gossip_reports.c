@@ -49,8 +49,8 @@ static void add(struct reports *reports, size_t id, uint64_t epoch, const struct
                 const struct tensors *parameters) {
     struct report *report = &reports->report[epoch - 1];
     size_t peers = reports->mesh->ledger.peers;
-    if (epoch <= reports->reported[id - 1])
-        return; /* a peer that was started anew repeats epochs of its earlier process */
+    /* a peer that was started anew repeats epochs of its earlier process */
+    if (epoch <= reports->reported[id - 1]) return;
     reports->reported[id - 1] = epoch;
     if (epoch <= reports->printed) return;
     if (!report->sum) {
@@ -78,7 +78,7 @@ void reports_send(struct reports *reports, uint64_t epoch) {
     reports->bytes_out = mesh->bytes_out;
     reports->bytes_in = mesh->bytes_in;
     if (!encoder_encode(&reports->raw, &trainer->parameters, NULL, 0, &error)) {
-        say(trainer->id, "cannot report its epoch %llu: %s", (unsigned long long)epoch, error.text);
+        say(trainer->id, "cannot report epoch %llu: %s", (unsigned long long)epoch, error.text);
     } else if (to == trainer->id) {
         add(reports, to, epoch, &meter, &trainer->parameters);
     } else if (mesh->link[to - 1].stage == LINK_UP) {

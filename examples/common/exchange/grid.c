@@ -4,7 +4,7 @@
 
 bool grid_prepare(dtc_spec *spec, uint64_t workers, struct error *error) {
     if (spec->codec == DTC_FACTOR || spec->codec == DTC_CIRCULANT)
-        return set_error(error, "packets of this codec are not added here: use raw, ternary, quant or sensing");
+        return set_error(error, "a codec whose packets cannot be added here: use raw, ternary, quant or sensing");
     if (spec->workers == 0) spec->workers = (uint32_t)workers;
     if (spec->workers < workers)
         return set_error(error, "workers=%u: room for sums of fewer packets than there are workers", spec->workers);

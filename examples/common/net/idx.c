@@ -28,7 +28,8 @@ static bool open_idx(struct idx_file *idx, const char *dir, const char *name, st
         if (!idx->file) return set_error(error, "%s: cannot be opened: %s", idx->path, strerror(errno));
         return true;
     }
-    return set_error(error, "%s/%s: no such file, nor with .gz: run `make data`, or name another directory by --data",
+    return set_error(error,
+                     "%s/%s: no such file, and none with .gz: run `make data`, or name another directory with --data",
                      dir, name);
 }
 
@@ -94,8 +95,8 @@ static bool read_labels(struct images *images, struct idx_file *idx, size_t limi
     if (!read_head(idx, &labels, 1, error)) return false;
     if (limit && limit < labels) labels = limit;
     if (labels != images->count)
-        return set_error(error, "%s: %zu labels for %zu images: the two files are not of one set", idx->path, labels,
-                         images->count);
+        return set_error(error, "%s: %zu labels for %zu images: the two files do not belong together", idx->path,
+                         labels, images->count);
     images->label = (uint8_t *)allocate(labels, 1);
     if (!read_bytes(idx, images->label, labels, "labels", error)) return false;
     for (size_t i = 0; i < labels; i++)

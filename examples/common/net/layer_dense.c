@@ -4,34 +4,43 @@
 
 #include "layer.h"
 
-/* c (m x n) = a b + beta c, where a is m x k and b is k x n after the given transpositions. All matrices are row-major
- * without gaps. */
-static void multiply(CBLAS_TRANSPOSE transpose_a, CBLAS_TRANSPOSE transpose_b, size_t m, size_t n, size_t k,
-                     const float *a, const float *b, float beta, float *c) {
-    size_t a_columns = transpose_a == CblasTrans ? m : k, b_columns = transpose_b == CblasTrans ? k : n;
-    cblas_sgemm(CblasRowMajor, transpose_a, transpose_b, (int)m, (int)n, (int)k, 1.0f, a, (int)a_columns, b,
-                (int)b_columns, beta, c, (int)n);
+/* A factor of a product: a row-major matrix without gaps, which may be taken transposed. */
+struct matrix {
+    const float *values; /* rows x columns */
+    size_t rows, columns;
+    CBLAS_TRANSPOSE transpose;
+};
+
+/* c = a b + beta c, where a and b are transposed first if they say so. */
+static void multiply(struct matrix a, struct matrix b, float beta, float *c) {
+    size_t m = a.transpose == CblasTrans ? a.columns : a.rows, k = a.transpose == CblasTrans ? a.rows : a.columns;
+    size_t n = b.transpose == CblasTrans ? b.rows : b.columns;
+    cblas_sgemm(CblasRowMajor, a.transpose, b.transpose, (int)m, (int)n, (int)k, 1.0f, a.values, (int)a.columns,
+                b.values, (int)b.columns, beta, c, (int)n);
 }
 
 void affine_forward(const struct tensor *parameters, const float *inputs, size_t count, float *outputs) {
     const struct tensor *weights = &parameters[0], *biases = &parameters[1];
     for (size_t i = 0; i < count; i++)
         memcpy(outputs + i * weights->rows, biases->values, weights->rows * sizeof(float));
-    multiply(CblasNoTrans, CblasTrans, count, weights->rows, weights->columns, inputs, weights->values, 1.0f, outputs);
+    const struct matrix in = {inputs, count, weights->columns, CblasNoTrans};
+    const struct matrix by = {weights->values, weights->rows, weights->columns, CblasTrans};
+    multiply(in, by, 1.0f, outputs);
 }
 
 void affine_backward(const struct tensor *parameters, const float *inputs, const float *output_delta, size_t count,
                      bool add, struct tensor *gradient, float *input_delta) {
     size_t outputs = parameters[0].rows, columns = parameters[0].columns;
     float *biases = gradient[1].values;
-    multiply(CblasTrans, CblasNoTrans, outputs, columns, count, output_delta, inputs, add ? 1.0f : 0.0f,
-             gradient[0].values);
+    const struct matrix in = {inputs, count, columns, CblasNoTrans};
+    const struct matrix weights = {parameters[0].values, outputs, columns, CblasNoTrans};
+    struct matrix delta = {output_delta, count, outputs, CblasTrans};
+    multiply(delta, in, add ? 1.0f : 0.0f, gradient[0].values);
     if (!add) memset(biases, 0, outputs * sizeof(float));
     for (size_t i = 0; i < count; i++)
         for (size_t j = 0; j < outputs; j++) biases[j] += output_delta[i * outputs + j];
-    if (input_delta)
-        multiply(CblasNoTrans, CblasNoTrans, count, columns, outputs, output_delta, parameters[0].values, 0.0f,
-                 input_delta);
+    delta.transpose = CblasNoTrans;
+    if (input_delta) multiply(delta, weights, 0.0f, input_delta);
 }
 
 static bool fit(struct layer *layer, struct error *error) {

@@ -75,7 +75,8 @@ static bool greet(struct clients *clients, struct client *client, struct error *
     if (*option) return set_error(error, "the server runs with %s, the worker with %s", option, their_option);
 
     size_t id = get_u32(frame->payload);
-    if (id > clients->workers) return set_error(error, "wants to be worker %zu of %zu", id, clients->workers);
+    if (id > clients->workers)
+        return set_error(error, "asks to be worker %zu, but there are %zu workers", id, clients->workers);
     if (id && find(clients, id, CLIENT_WAITING)) return set_error(error, "there is a worker %zu already", id);
     if (id == 0)
         while (++id <= clients->workers && find(clients, id, CLIENT_WAITING)) continue;

@@ -163,7 +163,7 @@ static size_t check_head(const struct connection *connection, struct error *erro
     else if (head[6] || head[7])
         set_error(error, "sends garbage (reserved bytes of a frame's head are not zero)");
     else if (size > connection->capacity)
-        set_error(error, "announces %zu bytes where at most %zu can come", size, connection->capacity);
+        set_error(error, "announces %zu bytes, but the limit is %zu", size, connection->capacity);
     else
         return size;
     return 0;
@@ -249,7 +249,7 @@ static bool send_bytes(struct connection *connection, struct pace *pace, const u
             else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
                 return set_error(error, "connection lost: %s", strerror(errno));
             else if (!wait_for(connection->fd, POLLOUT, deadline))
-                return set_error(error, "took nothing for %.0f s", seconds);
+                return set_error(error, "accepted no bytes for %.0f s", seconds);
         }
         bytes += piece;
         size -= piece;

@@ -50,7 +50,7 @@ void mesh_create(struct mesh *mesh, size_t id, size_t peers, const char *list, b
         struct link *link = &mesh->link[i];
         link->id = i + 1;
         mesh_address(list, i + 1, link->host, link->port);
-        set_error(&link->why, "never came");
+        set_error(&link->why, "it never connected");
         link->gone = link->id == id; /* a peer has no link to itself */
     }
 }
@@ -145,9 +145,10 @@ static void send_text(struct connection *connection, enum link_frame type, const
 
 static void write_off(struct mesh *mesh, struct link *link, const char *reason) {
     struct book *book = book_of(mesh, link);
-    say(mesh->ledger.id, "peer %zu (%s:%s) is written off: %.250s; it got %.6f and gave %.6f here%s", link->id,
-        link->host, link->port, reason, (double)book->sent / (double)WEIGHT_ONE,
-        (double)book->received / (double)WEIGHT_ONE, book->flight ? "; a push on its way there comes back" : "");
+    say(mesh->ledger.id,
+        "peer %zu (%s:%s) is written off: %.250s; it received a weight of %.6f from this peer and sent %.6f%s",
+        link->id, link->host, link->port, reason, (double)book->sent / (double)WEIGHT_ONE,
+        (double)book->received / (double)WEIGHT_ONE, book->flight ? "; the push in flight comes back" : "");
     ledger_write_off(&mesh->ledger, link->id);
     close_out(link);
     close_in(link);
@@ -250,7 +251,8 @@ static bool greet(struct mesh *mesh, struct connection *connection, const struct
         return set_error(error, "peer %zu runs with %.180s, you with %.180s", mesh->ledger.id, option, their_option);
     size_t id = get_u32(frame->payload);
     if (id == 0 || id > mesh->ledger.peers || id == mesh->ledger.id)
-        return set_error(error, "wants to be peer %zu, to peer %zu of %zu", id, mesh->ledger.id, mesh->ledger.peers);
+        return set_error(error, "asks to be peer %zu, but this is peer %zu of %zu", id, mesh->ledger.id,
+                         mesh->ledger.peers);
 
     struct link *link = &mesh->link[id - 1];
     uint64_t incarnation = get_u64(frame->payload + 4);
