@@ -362,7 +362,7 @@ static void test_batch(void **state) {
     for (t = 0; t < training.gradient.count; t += 2) {
         const struct tensor *gradient = &training.gradient.tensor[t];
         size_t rows = gradient->rows, columns = gradient->columns;
-        struct net_factors factors = net_factors(&training.net, t);
+        struct factors factors = net_factors(&training.net, t);
         packet made = encode_factors("factor", factors.u, factors.v, factors.rank, rows, columns);
         float *decoded = decode(&made);
         assert_int_equal(factors.rank, TRAINING_BATCH);
