@@ -1043,9 +1043,11 @@ extern "C" {
 #if defined(__GNUC__)
 #define DTCI_INLINE static inline __attribute__((always_inline)) /* a part of an inner loop, kept in registers */
 #define DTCI_KERNEL static __attribute__((noinline, unused))
+#define DTCI_SHARED static __attribute__((noinline, unused)) /* called from many places, and never in an inner loop */
 #else
 #define DTCI_INLINE static inline
 #define DTCI_KERNEL static
+#define DTCI_SHARED static
 #endif
 
 #if defined(__GNUC__) || defined(_MSC_VER)
@@ -1448,7 +1450,7 @@ DTCI_INLINE const char *dtci_view(float *chunk, const dtci_source *source, size_
 }
 
 /* Copies values first .. first + n - 1, residual included, to `chunk`. */
-DTCI_FN void dtci_gather(float *chunk, const dtci_source *source, size_t first, size_t n) {
+DTCI_SHARED void dtci_gather(float *chunk, const dtci_source *source, size_t first, size_t n) {
     const char *view = dtci_view(chunk, source, first, n);
     if (!source->residual) memcpy(chunk, view, 4 * n);
 }
@@ -1472,7 +1474,7 @@ typedef struct dtci_sink {
 } dtci_sink;
 
 /* Multiplies values first .. first + n - 1 of a matrix with the vector x. */
-DTCI_FN void dtci_sink_multiply(const dtci_sink *sink, size_t first, const float *chunk, size_t n) {
+DTCI_SHARED void dtci_sink_multiply(const dtci_sink *sink, size_t first, const float *chunk, size_t n) {
     size_t at = 0, i;
     while (at < n) {
         size_t row = (first + at) / sink->columns, column = (first + at) % sink->columns;
@@ -1509,7 +1511,7 @@ DTCI_INLINE void dtci_add_floats_body(char *DTCI_RESTRICT to, const float *chunk
 DTCI_TWIN(dtci_add_floats, (char *DTCI_RESTRICT to, const float *chunk, float weight, size_t n), (to, chunk, weight, n))
 
 /* residual[i] = (values[i] + residual[i]) - chunk[i]: what was encoded, less what the receiver decodes. */
-DTCI_FN void dtci_leave_floats(char *DTCI_RESTRICT residual, const char *values, const float *chunk, size_t n) {
+DTCI_SHARED void dtci_leave_floats(char *DTCI_RESTRICT residual, const char *values, const float *chunk, size_t n) {
     size_t i;
     if (n == DTCI_CHUNK) {
         for (i = 0; i < DTCI_CHUNK; i++) {
@@ -1533,7 +1535,7 @@ DTCI_INLINE char *dtci_sink_place(float *chunk, const dtci_sink *sink, size_t fi
 }
 
 /* Takes n <= DTCI_CHUNK decoded values that were written to dtci_sink_place. */
-DTCI_FN void dtci_sink_deliver(const dtci_sink *sink, size_t first, const float *chunk, size_t n) {
+DTCI_SHARED void dtci_sink_deliver(const dtci_sink *sink, size_t first, const float *chunk, size_t n) {
     char *to = (char *)sink->values;
     switch (sink->kind) {
     case DTCI_SINK_STORE:
@@ -1550,7 +1552,7 @@ DTCI_FN void dtci_sink_deliver(const dtci_sink *sink, size_t first, const float 
 }
 
 /* Takes n <= DTCI_CHUNK decoded values from `chunk`, wherever the sink wants them. */
-DTCI_FN void dtci_sink_put(const dtci_sink *sink, size_t first, const float *chunk, size_t n) {
+DTCI_SHARED void dtci_sink_put(const dtci_sink *sink, size_t first, const float *chunk, size_t n) {
     if (sink->kind == DTCI_SINK_STORE) memcpy((char *)sink->values + 4 * first, chunk, 4 * n);
     dtci_sink_deliver(sink, first, chunk, n);
 }
@@ -1617,7 +1619,7 @@ DTCI_AVX2 void dtci_scan_avx2(dtci_lanes *lanes, const char *values, size_t n) {
 }
 #endif
 
-DTCI_FN dtci_stats dtci_scan(const dtci_source *source, size_t first, size_t n) {
+DTCI_SHARED dtci_stats dtci_scan(const dtci_source *source, size_t first, size_t n) {
     float chunk[DTCI_CHUNK];
     dtci_lanes lanes;
     dtci_stats stats;
@@ -1789,7 +1791,7 @@ DTCI_INLINE void dtci_fields_split(dtci_group *group, const unsigned char *from,
         for (j = 0; j < plane; j++) group->words[k * plane + j] |= (joined[j] >> k * part & mask) << at;
 }
 
-DTCI_INLINE void dtci_fields_pack_group_body(unsigned char *to, const uint32_t *fields, unsigned bits) {
+DTCI_INLINE void dtci_fields_pack_group_body(unsigned char *DTCI_RESTRICT to, const uint32_t *fields, unsigned bits) {
     dtci_group group;
     unsigned shift;
     size_t j;
@@ -1825,11 +1827,11 @@ DTCI_FN void dtci_fields_pack(unsigned char *to, const uint32_t *fields, size_t 
     dtci_bits_close(&w);
 }
 
-DTCI_INLINE void dtci_fields_unpack_group_body(uint32_t *fields, const unsigned char *from, unsigned bits) {
+DTCI_INLINE void dtci_fields_unpack_group_body(uint32_t *DTCI_RESTRICT fields, const unsigned char *from,
+                                               unsigned bits) {
     dtci_group group;
     unsigned shift;
     size_t j;
-    if (bits < 8) memset(fields, 0, 4 * 256);
     for (shift = 0; shift + 8 <= bits; shift += 8, from += 256) {
         if (shift)
             for (j = 0; j < 256; j++) fields[j] |= (uint32_t)from[j] << shift;
@@ -1847,7 +1849,10 @@ DTCI_INLINE void dtci_fields_unpack_group_body(uint32_t *fields, const unsigned 
         from += 64;
     }
     if (bits & 1) dtci_fields_split(&group, from, 1, bits & 6);
-    for (j = 0; j < 256; j++) fields[j] |= (uint32_t)group.bytes[j] << shift;
+    if (shift)
+        for (j = 0; j < 256; j++) fields[j] |= (uint32_t)group.bytes[j] << shift;
+    else
+        for (j = 0; j < 256; j++) fields[j] = group.bytes[j];
 }
 
 DTCI_TWIN(dtci_fields_unpack_group, (uint32_t * fields, const unsigned char *from, unsigned bits), (fields, from, bits))
@@ -1887,98 +1892,126 @@ DTCI_INLINE uint64_t dtci_part_top(unsigned part) {
 
 #define DTCI_LANES (256 / sizeof(dtci_words)) /* words that hold a byte for each field of a group */
 
-/* Adds one part of a group, each with the bit in `carry`, which holds a byte a field; leaves there what each field
- * carries on. b is NULL where the same `constant` is added to every part, and sum is NULL where only carries count. */
+/* Adds one part of a group, each with the bit in `carry`, which holds a byte a field, and leaves there what each field
+ * carries on; after the last part nothing is carried on. */
 DTCI_INLINE void dtci_fields_add_part(unsigned char *sum, const unsigned char *a, const unsigned char *b,
-                                      dtci_words *carry, unsigned part, uint64_t constant) {
+                                      dtci_words *carry, unsigned part, int last) {
     const uint64_t top = dtci_part_top(part), ones = 0x0101010101010101u;
     const size_t step = sizeof(dtci_words), plane = 32 * part / step;
-    dtci_words fixed = {0};
     unsigned k;
     size_t j;
-    fixed |= constant;
     for (j = 0; j < plane; j++) {
-        dtci_words x, y = fixed, in = carry[j], added;
+        dtci_words x, y, in = carry[j], added;
         memcpy(&x, a + step * j, step);
-        if (b) memcpy(&y, b + step * j, step);
+        memcpy(&y, b + step * j, step);
         for (k = 1; k < 8 / part; k++) in |= carry[k * plane + j] << k * part;
         dtci_parts_add(&added, &in, &x, &y, top);
-        for (k = 0; k < 8 / part; k++) carry[k * plane + j] = in >> (k * part + part - 1) & ones;
-        if (sum) memcpy(sum + step * j, &added, step);
+        for (k = 0; k < 8 / part && !last; k++) carry[k * plane + j] = in >> (k * part + part - 1) & ones;
+        memcpy(sum + step * j, &added, step);
     }
 }
 
 DTCI_INLINE void dtci_fields_add_group(unsigned char *sum, const unsigned char *a, const unsigned char *b,
-                                       dtci_words *carry, unsigned bits, uint32_t constant) {
+                                       unsigned bits) {
+    dtci_words carry[DTCI_LANES];
     size_t at = 0;
-    for (; bits >= 8; bits -= 8, constant >>= 8, at += 256)
-        dtci_fields_add_part(sum ? sum + at : sum, a + at, b ? b + at : b, carry, 8,
-                             (constant & 255) * 0x0101010101010101u);
+    memset(carry, 0, sizeof carry);
+    for (; bits >= 8; bits -= 8, at += 256) dtci_fields_add_part(sum + at, a + at, b + at, carry, 8, bits == 8);
     if (bits & 4) {
-        dtci_fields_add_part(sum ? sum + at : sum, a + at, b ? b + at : b, carry, 4,
-                             (constant & 15) * 0x1111111111111111u);
-        constant >>= 4;
+        dtci_fields_add_part(sum + at, a + at, b + at, carry, 4, bits == 4);
         at += 128;
     }
     if (bits & 2) {
-        dtci_fields_add_part(sum ? sum + at : sum, a + at, b ? b + at : b, carry, 2,
-                             (constant & 3) * 0x5555555555555555u);
-        constant >>= 2;
+        dtci_fields_add_part(sum + at, a + at, b + at, carry, 2, bits == 2);
         at += 64;
     }
-    if (bits & 1)
-        dtci_fields_add_part(sum ? sum + at : sum, a + at, b ? b + at : b, carry, 1,
-                             (constant & 1) * 0xffffffffffffffffu);
+    if (bits & 1) dtci_fields_add_part(sum + at, a + at, b + at, carry, 1, 1);
 }
 
 /* sum = a + b of whole groups of fields, whose sums have room in their bits. sum may be a or b. */
 DTCI_INLINE void dtci_fields_add_body(unsigned char *sum, const unsigned char *a, const unsigned char *b, size_t groups,
                                       unsigned bits) {
-    dtci_words carry[DTCI_LANES], x, y;
-    size_t at = 0, step = sizeof x, bytes = groups * 32 * bits;
+    size_t at = 0, bytes = groups * 32 * bits;
     if ((bits & (bits - 1)) == 0 && bits <= 8) { /* one part: nothing is carried on */
-        for (; at < bytes; at += step) {
-            memcpy(&x, a + at, step);
-            memcpy(&y, b + at, step);
+        for (; at < bytes; at += sizeof(dtci_words)) {
+            dtci_words x, y;
+            memcpy(&x, a + at, sizeof x);
+            memcpy(&y, b + at, sizeof y);
             x += y;
-            memcpy(sum + at, &x, step);
+            memcpy(sum + at, &x, sizeof x);
         }
     }
-    for (; at < bytes; at += 32 * bits) {
-        memset(carry, 0, sizeof carry);
-        dtci_fields_add_group(sum + at, a + at, b + at, carry, bits, 0);
-    }
+    for (; at < bytes; at += 32 * bits) dtci_fields_add_group(sum + at, a + at, b + at, bits);
 }
 
 DTCI_TWIN(dtci_fields_add,
           (unsigned char *sum, const unsigned char *a, const unsigned char *b, size_t groups, unsigned bits),
           (sum, a, b, groups, bits))
 
-/* Sets *excess to nonzero if a field of whole groups is above `largest`: adding what is missing to 2^bits carries. */
+/* The width of the highest part of fields of `bits` bits. */
+DTCI_INLINE unsigned dtci_part_highest(unsigned bits) {
+    return bits & 1 ? 1 : bits & 2 ? 2 : bits & 4 ? 4 : 8;
+}
+
+/* Whether a part of a group is above `largest`, in the words of 32 * part bytes: adding what is missing to 2^part
+ * carries. */
+DTCI_INLINE void dtci_part_excess(dtci_words *excess, const unsigned char *a, unsigned part, uint32_t largest) {
+    const uint64_t top = dtci_part_top(part), every = top >> (part - 1);
+    dtci_words constant = {0};
+    size_t at;
+    constant |= (((uint32_t)1 << part) - 1 - largest) * every;
+    for (at = 0; at < 32 * part; at += sizeof constant) {
+        dtci_words x, sum, carry = {0};
+        memcpy(&x, a + at, sizeof x);
+        dtci_parts_add(&sum, &carry, &x, &constant, top);
+        *excess |= carry;
+    }
+}
+
+DTCI_INLINE uint64_t dtci_words_any(const dtci_words *words) {
+    uint64_t each[sizeof(dtci_words) / 8], any = 0;
+    size_t j;
+    memcpy(each, words, sizeof *words);
+    for (j = 0; j < sizeof each / sizeof *each; j++) any |= each[j];
+    return any;
+}
+
+/* Whether a field of a group is above `largest`, one by one. */
+DTCI_FN int dtci_group_exceeds(const unsigned char *a, unsigned bits, uint32_t largest) {
+    uint32_t fields[DTCI_GROUP];
+    size_t j;
+    dtci_fields_unpack_group(fields, a, bits);
+    for (j = 0; j < DTCI_GROUP && fields[j] <= largest; j++) {
+    }
+    return j < DTCI_GROUP;
+}
+
+/* Sets *excess to nonzero if a field of whole groups is above `largest`. High parts that must be zero are tested for
+ * that. The next lower part decides most groups: if it is below its limit everywhere, no field is too large. */
 DTCI_INLINE void dtci_fields_excess_body(uint64_t *excess, const unsigned char *a, size_t groups, unsigned bits,
                                          uint32_t largest) {
-    uint32_t constant = ((uint32_t)1 << bits) - 1 - largest;
-    dtci_words carry[DTCI_LANES], any = {0}, x, y = {0};
-    uint64_t words[sizeof(dtci_words) / 8], top;
-    size_t at = 0, step = sizeof x, bytes = groups * 32 * bits, j;
-    if ((bits & (bits - 1)) == 0 && bits <= 8) {
-        const uint64_t every[] = {0xffffffffffffffffu, 0x5555555555555555u, 0x1111111111111111u, 0x0101010101010101u};
-        top = dtci_part_top(bits);
-        y |= constant * every[bits == 8 ? 3 : bits / 2];
-        for (; at < bytes; at += step) {
-            dtci_words sum, out = {0};
-            memcpy(&x, a + at, step);
-            dtci_parts_add(&sum, &out, &x, &y, top);
-            any |= out;
+    unsigned used = bits, part = dtci_part_highest(bits);
+    dtci_words any = {0};
+    size_t j;
+    while (used > part && !(largest >> (used - part))) {
+        used -= part;
+        part = dtci_part_highest(used);
+    }
+    for (; groups; groups--, a += 32 * bits) {
+        for (j = 32 * used; j < 32 * bits; j += sizeof any) {
+            dtci_words x;
+            memcpy(&x, a + j, sizeof x);
+            any |= x;
+        }
+        if (used == part) {
+            dtci_part_excess(&any, a, part, largest);
+        } else {
+            dtci_words close = {0};
+            dtci_part_excess(&close, a + 32 * (used - part), part, (largest >> (used - part)) - 1);
+            if (dtci_words_any(&close)) *excess |= (uint64_t)dtci_group_exceeds(a, bits, largest);
         }
     }
-    for (; at < bytes; at += 32 * bits) {
-        memset(carry, 0, sizeof carry);
-        dtci_fields_add_group(NULL, a + at, NULL, carry, bits, constant);
-        for (j = 0; j < DTCI_LANES; j++) any |= carry[j];
-    }
-    memcpy(words, &any, sizeof any);
-    for (j = 0; j < sizeof words / sizeof *words; j++) *excess |= words[j];
+    *excess |= dtci_words_any(&any);
 }
 
 DTCI_TWIN(dtci_fields_excess,
@@ -2178,7 +2211,7 @@ DTCI_FN size_t dtci_blocks(const dtci_head *head) {
     return head->count ? dtci_ceil_div(head->count, dtci_block(head)) : 0;
 }
 
-DTCI_FN void dtci_head_write(unsigned char *p, const dtci_head *head) {
+DTCI_SHARED void dtci_head_write(unsigned char *p, const dtci_head *head) {
     unsigned char *at = p + 12;
     uint32_t flags = head->checksum ? DTCI_FLAG_CHECKSUM : 0;
     if (head->rows) {
@@ -2229,7 +2262,7 @@ DTCI_FN size_t dtci_head_around(const dtci_head *head) {
 }
 
 /* Makes the packet whole, whose payload of `bytes` bytes is in its place. */
-DTCI_FN void dtci_head_close(unsigned char *packet, dtci_head *head, size_t bytes) {
+DTCI_SHARED void dtci_head_close(unsigned char *packet, dtci_head *head, size_t bytes) {
     bytes += head->head_bytes;
     head->packet_bytes = (uint32_t)(bytes + (head->checksum ? 4 : 0));
     dtci_head_write(packet, head);
@@ -2247,7 +2280,7 @@ DTCI_FN dtc_status dtci_store_instead(dtci_head *head) {
 }
 
 /* Reads and checks the part of a head that all codecs share. The codec's number is not checked. */
-DTCI_FN dtc_status dtci_head_read(const unsigned char *p, size_t bytes, dtci_head *head) {
+DTCI_SHARED dtc_status dtci_head_read(const unsigned char *p, size_t bytes, dtci_head *head) {
     const unsigned char *at = p + 12;
     uint32_t flags;
     memset(head, 0, sizeof *head);
@@ -2407,14 +2440,14 @@ DTCI_FN void dtci_begin_block(dtci_head *head, const dtc_spec *spec) {
 /* The row of a codec; NULL where it is unknown or left out. Defined with the table of codecs. */
 DTCI_FN const dtci_codec *dtci_codec_of(unsigned number);
 
-DTCI_FN dtc_status dtci_spec_check(const dtc_spec *spec) {
+DTCI_SHARED dtc_status dtci_spec_check(const dtc_spec *spec) {
     const dtci_codec *codec = dtci_codec_of((unsigned)spec->codec);
     if (spec->workers > 65535 || spec->rows > DTCI_COUNT_MAX || spec->block > DTCI_COUNT_MAX) return DTC_ERROR_SPEC;
     return codec ? (codec->check_spec)(spec) : DTC_ERROR_CODEC;
 }
 
 /* Checks a spec and makes the head of a packet of it, but for its size and what encoding decides. */
-DTCI_FN dtc_status dtci_spec_begin(dtci_head *head, const dtc_spec *spec, size_t count) {
+DTCI_SHARED dtc_status dtci_spec_begin(dtci_head *head, const dtc_spec *spec, size_t count) {
     dtc_status status = dtci_spec_check(spec);
     if (status == DTC_OK) status = dtci_head_begin(head, spec, count);
     if (status != DTC_OK) return status;
@@ -2424,7 +2457,7 @@ DTCI_FN dtc_status dtci_spec_begin(dtci_head *head, const dtc_spec *spec, size_t
 }
 
 /* Runs the codec's check on a packet whose head was read. */
-DTCI_FN dtc_status dtci_packet_check(dtci_packet *packet, const unsigned char *bytes, const dtci_codec *codec) {
+DTCI_SHARED dtc_status dtci_packet_check(dtci_packet *packet, const unsigned char *bytes, const dtci_codec *codec) {
     packet->codec = codec;
     packet->payload = bytes + packet->head.head_bytes;
     packet->payload_bytes = dtci_payload_bytes(&packet->head);
@@ -2432,7 +2465,7 @@ DTCI_FN dtc_status dtci_packet_check(dtci_packet *packet, const unsigned char *b
 }
 
 /* Checks the packet at the start of bytes[0..size) in constant time. */
-DTCI_FN dtc_status dtci_packet_peek(dtci_packet *packet, const unsigned char *bytes, size_t size) {
+DTCI_SHARED dtc_status dtci_packet_peek(dtci_packet *packet, const unsigned char *bytes, size_t size) {
     const dtci_codec *codec = size >= 12 ? dtci_codec_of(bytes[1] & 15) : NULL;
     dtc_status status;
     memset(packet, 0, sizeof *packet);
@@ -2441,7 +2474,7 @@ DTCI_FN dtc_status dtci_packet_peek(dtci_packet *packet, const unsigned char *by
     return status == DTC_OK ? dtci_packet_check(packet, bytes, codec) : status;
 }
 
-DTCI_FN dtc_status dtci_checksum_check(const dtci_packet *packet) {
+DTCI_SHARED dtc_status dtci_checksum_check(const dtci_packet *packet) {
     const unsigned char *bytes = packet->payload - packet->head.head_bytes;
     size_t size = packet->head.packet_bytes;
     if (!packet->head.checksum || dtci_crc32c(bytes, size - 4) == dtci_get32(bytes + size - 4)) return DTC_OK;
@@ -2450,8 +2483,8 @@ DTCI_FN dtc_status dtci_checksum_check(const dtci_packet *packet) {
 
 /* The one way to open a packet, which all readers take: checks bytes[0..size) to be one sound packet, of *count values
  * unless `count` is NULL. What is decoded on the way stands in the arena, which has what decoding takes. */
-DTCI_FN dtc_status dtci_packet_open(dtci_packet *packet, const size_t *count, const void *bytes, size_t size,
-                                    const dtc_decode_options *options, dtci_arena *arena) {
+DTCI_SHARED dtc_status dtci_packet_open(dtci_packet *packet, const size_t *count, const void *bytes, size_t size,
+                                        const dtc_decode_options *options, dtci_arena *arena) {
     dtc_status status = dtci_packet_peek(packet, (const unsigned char *)bytes, size);
     if (status != DTC_OK) return status;
     if (size != packet->head.packet_bytes) return DTC_ERROR_SIZE;
@@ -2632,7 +2665,7 @@ DTCI_FN void dtci_huffman_lengths(uint8_t *lengths, const uint32_t *counts, size
 
 /* Writes code lengths as the items that the wire format defines under CODE LENGTHS. A count of zeros is written in
  * Elias gamma code. Returns the number of bits. If w is NULL, nothing is written. */
-DTCI_FN size_t dtci_lengths_write(dtci_bit_writer *w, const uint8_t *lengths, size_t symbols) {
+DTCI_SHARED size_t dtci_lengths_write(dtci_bit_writer *w, const uint8_t *lengths, size_t symbols) {
     unsigned last = 8, n;
     size_t total = 0, i;
     for (i = 0; i < symbols; i++) {
@@ -2851,7 +2884,7 @@ DTCI_FN dtci_coder_sizes dtci_coder_measure(size_t n, unsigned bits) {
     return sizes;
 }
 
-DTCI_FN size_t dtci_coder_scratch(size_t n, unsigned bits) {
+DTCI_SHARED size_t dtci_coder_scratch(size_t n, unsigned bits) {
     dtci_coder_sizes sizes = dtci_coder_measure(n, bits);
     return 2 * dtci_room(8 * sizes.keys) + dtci_room(4 * sizes.keys) + 2 * dtci_room(4 * sizes.symbols) +
            2 * dtci_room(sizes.symbols) + dtci_room(4 * sizes.table) + dtci_room(sizeof(dtci_bin_code) * sizes.table) +
@@ -2859,7 +2892,7 @@ DTCI_FN size_t dtci_coder_scratch(size_t n, unsigned bits) {
 }
 
 /* Takes the coder's memory, for n bins of up to `bits` bits. 0: not enough scratch. */
-DTCI_FN int dtci_coder_take(dtci_coder *coder, size_t n, unsigned bits, dtci_arena *arena) {
+DTCI_SHARED int dtci_coder_take(dtci_coder *coder, size_t n, unsigned bits, dtci_arena *arena) {
     dtci_coder_sizes sizes = dtci_coder_measure(n, bits);
     memset(coder, 0, sizeof *coder);
     coder->table = sizes.table;
@@ -2958,7 +2991,7 @@ typedef struct dtci_tokens_plan {
 } dtci_tokens_plan;
 
 /* Computes the codes of all bins that occur, at a precision, and sets the fields of `tokens` that follow from them. */
-DTCI_FN void dtci_coder_classify(dtci_coder *coder, dtci_tokens *tokens, unsigned precision) {
+DTCI_SHARED void dtci_coder_classify(dtci_coder *coder, dtci_tokens *tokens, unsigned precision) {
     size_t i;
     tokens->mode = coder->mode;
     tokens->value_precision = precision;
@@ -2972,7 +3005,7 @@ DTCI_FN void dtci_coder_classify(dtci_coder *coder, dtci_tokens *tokens, unsigne
 
 /* Computes the size that one choice of tokens takes, from the counts of its symbols, and keeps the choice in *best if
  * it is the smallest so far. */
-DTCI_FN void dtci_coder_try(dtci_coder *coder, dtci_tokens_plan *best, const dtci_tokens *tokens) {
+DTCI_SHARED void dtci_coder_try(dtci_coder *coder, dtci_tokens_plan *best, const dtci_tokens *tokens) {
     uint8_t *lengths = best->lengths == coder->lengths[0] ? coder->lengths[1] : coder->lengths[0];
     size_t symbols = (size_t)tokens->values * tokens->runs, streams = dtci_stream_count(coder->n), bytes, i = 0;
     uint32_t run, value;
@@ -3320,7 +3353,7 @@ DTCI_FN int32_t dtci_class_bin(uint32_t value, const dtci_tokens *tokens, unsign
 }
 
 /* Adds the extra bits to a token. `bits` begin with the token's code; the extra bits of run precede those of bin. */
-DTCI_FN dtci_token dtci_token_resolve(dtci_token token, uint64_t bits) {
+DTCI_INLINE dtci_token dtci_token_resolve(dtci_token token, uint64_t bits) {
     unsigned run_extra = token.extra & 15, extra = token.extra >> 4;
     bits >>= token.width - run_extra - extra;
     token.run = (uint16_t)((token.run + (bits & ((1u << run_extra) - 1))) & 0xffff);
@@ -3377,7 +3410,7 @@ DTCI_FN int dtci_decoder_open(dtci_decoder *decoder, const dtci_tokens *tokens) 
 
 /* Decodes a token that one look-up does not complete, because its code is long or its extra bits do not fit. A long
  * code is read bit by bit, by the definition of canonical codes. */
-DTCI_FN dtci_token dtci_token_long(const dtci_decoder *decoder, uint64_t bits) {
+DTCI_SHARED dtci_token dtci_token_long(const dtci_decoder *decoder, uint64_t bits) {
     uint32_t code = (uint32_t)(bits & ((1u << DTCI_LOOKUP_BITS) - 1)), first = decoder->long_code;
     dtci_token token = decoder->lookup[code];
     if (!token.width) {
@@ -3398,7 +3431,8 @@ DTCI_FN dtci_token dtci_token_long(const dtci_decoder *decoder, uint64_t bits) {
 /* Decodes the token that `bits` begin with. `bits` hold at least the widest token. */
 DTCI_INLINE dtci_token dtci_token_at(const dtci_decoder *decoder, uint64_t bits) {
     dtci_token token = decoder->lookup[bits & ((1u << DTCI_LOOKUP_BITS) - 1)];
-    return token.extra ? dtci_token_long(decoder, bits) : token;
+    if (!token.extra) return token;
+    return token.width ? dtci_token_resolve(token, bits) : dtci_token_long(decoder, bits);
 }
 
 typedef struct dtci_stream {
@@ -3665,31 +3699,24 @@ DTCI_INLINE void dtci_bins_from_bytes_body(uint16_t *DTCI_RESTRICT bins, const u
 
 DTCI_TWIN(dtci_bins_from_bytes, (uint16_t * DTCI_RESTRICT bins, const unsigned char *bytes, size_t n), (bins, bytes, n))
 
-/* Lowers *least and raises *most to the range of n bins. */
-DTCI_INLINE void dtci_bins_range_body(uint16_t *least, uint16_t *most, const uint16_t *bins, size_t n) {
-    uint16_t low[16], high[16];
-    size_t i = 0, j;
-    for (j = 0; j < 16; j++) {
-        low[j] = *least;
-        high[j] = *most;
-    }
-    for (; i + 16 <= n; i += 16) {
-        for (j = 0; j < 16; j++) {
-            low[j] = bins[i + j] < low[j] ? bins[i + j] : low[j];
-            high[j] = bins[i + j] > high[j] ? bins[i + j] : high[j];
+/* Raises *most to the largest of n bins less `shift`, modulo 2^16. */
+DTCI_INLINE void dtci_bins_most_body(uint16_t *most, const uint16_t *bins, uint16_t shift, size_t n) {
+    uint16_t largest = *most;
+    size_t i;
+    for (; n >= DTCI_CHUNK; bins += DTCI_CHUNK, n -= DTCI_CHUNK) {
+        for (i = 0; i < DTCI_CHUNK; i++) {
+            uint16_t bin = (uint16_t)((bins[i] - shift) & 0xffff);
+            largest = bin > largest ? bin : largest;
         }
     }
-    for (; i < n; i++) {
-        low[0] = bins[i] < low[0] ? bins[i] : low[0];
-        high[0] = bins[i] > high[0] ? bins[i] : high[0];
+    for (i = 0; i < n; i++) {
+        uint16_t bin = (uint16_t)((bins[i] - shift) & 0xffff);
+        largest = bin > largest ? bin : largest;
     }
-    for (j = 0; j < 16; j++) {
-        *least = low[j] < *least ? low[j] : *least;
-        *most = high[j] > *most ? high[j] : *most;
-    }
+    *most = largest;
 }
 
-DTCI_TWIN(dtci_bins_range, (uint16_t * least, uint16_t *most, const uint16_t *bins, size_t n), (least, most, bins, n))
+DTCI_TWIN(dtci_bins_most, (uint16_t * most, const uint16_t *bins, uint16_t shift, size_t n), (most, bins, shift, n))
 
 /* sum[i] = a[i] + b[i] of n bins, whose sums are below 2^16. */
 DTCI_INLINE void dtci_bins_add_body(uint16_t *sum, const uint16_t *a, const uint16_t *b, size_t n) {
@@ -3715,8 +3742,8 @@ DTCI_FN size_t dtci_bins_scratch(size_t n) {
 
 /* Decodes tokens of n > 0 bins of `bits` bits into the arena. Tokens are decoded there, since only then it is known
  * that they are sound: nothing of a malformed packet reaches the caller's values. */
-DTCI_FN dtc_status dtci_bins_open(const uint16_t **bins, size_t n, unsigned bits, const unsigned char *from,
-                                  size_t size, dtci_arena *arena) {
+DTCI_SHARED dtc_status dtci_bins_open(const uint16_t **bins, size_t n, unsigned bits, const unsigned char *from,
+                                      size_t size, dtci_arena *arena) {
     uint16_t *decoded = (uint16_t *)dtci_take(arena, 2 * n);
     dtci_arena after = *arena;
     dtci_decoder *decoder = (dtci_decoder *)dtci_take(&after, sizeof *decoder);
@@ -4017,7 +4044,7 @@ DTCI_FN void dtci_spread(uint32_t *to, uint32_t bits) {
 }
 
 /* The signs of any n values: all ones where it is -1. */
-DTCI_FN void dtci_negative(uint32_t *negative, const dtci_random *random, size_t first, size_t n) {
+DTCI_SHARED void dtci_negative(uint32_t *negative, const dtci_random *random, size_t first, size_t n) {
     size_t at = first % 32, i;
     uint64_t bits = dtci_signs(random, first - at);
     for (i = 0; i < n; i += 32) {
@@ -4167,7 +4194,7 @@ DTCI_FN dtc_status dtci_raw_decode(const dtci_packet *packet, const dtci_sink *s
     return DTC_OK;
 }
 
-DTCI_FN dtc_status dtci_raw_encode(dtci_encoding *e) {
+DTCI_SHARED dtc_status dtci_raw_encode(dtci_encoding *e) {
     uint32_t type = e->head.variant;
     size_t count = e->head.count, first, n;
     dtci_packet made;
@@ -4243,7 +4270,7 @@ DTCI_FN dtc_status dtci_raw_plan_add(dtci_addition *sum) {
 
 /* x[i] := x[i] + y[i] or, where y is NULL, x[i] * weight. Returns whether a result of finite numbers has left the range
  * of its type. */
-DTCI_FN int dtci_raw_combine(float *x, const float *y, float weight, uint32_t type, size_t n) {
+DTCI_SHARED int dtci_raw_combine(float *x, const float *y, float weight, uint32_t type, size_t n) {
     uint32_t limit = dtci_raw_limit(type), lost = 0;
     size_t i;
     for (i = 0; i < n; i++) {
@@ -4736,7 +4763,7 @@ DTCI_FN dtc_status dtci_ternary_open(dtci_packet *packet, dtci_arena *arena, uns
     size_t scales = 4 * dtci_blocks(head), bins = dtci_ternary_bins(head);
     const unsigned char *from = packet->payload + scales;
     int digits = head->variant == DTCI_TERNARY_DIGITS, sound = 1;
-    uint16_t least = 65535, most = 0;
+    uint16_t most = 0;
     dtc_status status;
     packet->bins = NULL;
     if (!dtci_scales_finite(packet->payload, dtci_blocks(head), 4)) return DTC_ERROR_PAYLOAD;
@@ -4744,7 +4771,7 @@ DTCI_FN dtc_status dtci_ternary_open(dtci_packet *packet, dtci_arena *arena, uns
         status = dtci_bins_open(&packet->bins, bins, digits ? dtci_digits_bits(head) : 8, from,
                                 packet->payload_bytes - scales, arena);
         if (status != DTC_OK) return status;
-        dtci_bins_range(&least, &most, packet->bins, bins);
+        dtci_bins_most(&most, packet->bins, 0, bins);
         sound = most <= (digits ? dtci_digits_top(head) : 242);
     } else if (head->variant == DTCI_TERNARY_BASE3) {
         sound = dtci_trits_sound(from, dtci_ceil_div(head->count, 5));
@@ -4958,14 +4985,14 @@ DTCI_FN size_t dtci_rotations(size_t n) {
     return parts;
 }
 
-DTCI_FN size_t dtci_quant_parts(const dtci_head *head, int rotate) {
+DTCI_SHARED size_t dtci_quant_parts(const dtci_head *head, int rotate) {
     size_t block = dtci_block(head);
     if (!rotate || !head->count) return dtci_blocks(head);
     return head->count / block * dtci_rotations(block) + dtci_rotations(head->count % block);
 }
 
 /* The part that holds value i. */
-DTCI_FN dtci_part dtci_quant_part(const dtci_head *head, int rotate, size_t i) {
+DTCI_SHARED dtci_part dtci_quant_part(const dtci_head *head, int rotate, size_t i) {
     size_t block = dtci_block(head), b = i / block, left, whole;
     dtci_part part;
     part.index = b;
@@ -5021,7 +5048,7 @@ DTCI_FN unsigned dtci_quant_field_bits(const dtci_head *head, unsigned bits) {
 }
 
 /* Finds base and bin_bits, from the grids. */
-DTCI_FN void dtci_quant_find_base(dtci_quant *q) {
+DTCI_SHARED void dtci_quant_find_base(dtci_quant *q) {
     int32_t low = INT32_MAX, high = INT32_MIN, terms = (int32_t)q->head->terms;
     size_t blocks = dtci_quant_parts(q->head, q->is.rotate), b;
     for (b = 0; b < blocks; b++) {
@@ -5093,8 +5120,8 @@ DTCI_FN void dtci_quant_floats(char *to, const dtci_quant *q, int as_bins, const
 }
 
 /* Fields, or bins, first .. first + n - 1 of an opened packet; first is a multiple of DTCI_CHUNK. */
-DTCI_FN void dtci_quant_unpack(uint32_t *fields, const dtci_quant *q, const dtci_packet *packet, size_t first,
-                               size_t n) {
+DTCI_SHARED void dtci_quant_unpack(uint32_t *fields, const dtci_quant *q, const dtci_packet *packet, size_t first,
+                                   size_t n) {
     if (q->is.coding == DTCI_QUANT_CONSTANT)
         memset(fields, 0, n * sizeof *fields);
     else if (q->is.coding == DTCI_QUANT_TOKENS)
@@ -5204,7 +5231,7 @@ DTCI_FN void dtci_quant_emit_rotated(const dtci_quant *q, const dtci_packet *pac
 }
 
 /* What a checked packet's head and grids say. */
-DTCI_FN dtci_quant dtci_quant_of(const dtci_packet *packet) {
+DTCI_SHARED dtci_quant dtci_quant_of(const dtci_packet *packet) {
     dtci_quant q;
     q.head = &packet->head;
     q.is = dtci_quant_variant_of(&packet->head);
@@ -5382,18 +5409,14 @@ DTCI_FN int dtci_quant_make_grids(dtci_quant_work *w, dtci_fineness fineness) {
 typedef struct dtci_quantizer {
     float min, max;
     double origin, inverse, bias, top;
-    uint32_t shift;
     int stochastic;
 } dtci_quantizer;
 
-/* Fields of n values, of which the first is value `first`. What is set in any of them, without the shift, is set in
- * *any. */
-DTCI_INLINE void dtci_quantize_as(uint32_t *DTCI_RESTRICT fields, uint32_t *any, const char *values,
-                                  const dtci_quantizer *by, int stochastic, const dtci_random *random, size_t first,
-                                  size_t n) {
+/* Fields of n values, of which the first is value `first`. */
+DTCI_INLINE void dtci_quantize_as(uint32_t *DTCI_RESTRICT fields, const char *values, const dtci_quantizer *by,
+                                  int stochastic, const dtci_random *random, size_t first, size_t n) {
     float min = by->min, max = by->max;
     double origin = by->origin, inverse = by->inverse, bias = by->bias, top = by->top;
-    uint32_t shift = by->shift, bits = 0;
     size_t i;
     for (i = 0; i < n; i++) {
         float value = dtci_float_at(values, i), x = value > min ? value : min;
@@ -5405,29 +5428,45 @@ DTCI_INLINE void dtci_quantize_as(uint32_t *DTCI_RESTRICT fields, uint32_t *any,
         t = t < top ? t : top; /* by rounding alone it may be above; or below 0, and come to 0 */
         fields[i] = (uint32_t)(int32_t)t;
     }
-    for (i = 0; i < n; i++) bits |= fields[i];
-    for (i = 0; i < n; i++) fields[i] += shift;
-    *any |= bits;
 }
 
-DTCI_INLINE void dtci_quantize_body(uint32_t *DTCI_RESTRICT fields, uint32_t *any, const char *values,
-                                    const dtci_quantizer *by, const dtci_random *random, size_t first, size_t n) {
+DTCI_INLINE void dtci_quantize_body(uint32_t *DTCI_RESTRICT fields, const char *values, const dtci_quantizer *by,
+                                    const dtci_random *random, size_t first, size_t n) {
     if (n == DTCI_CHUNK && by->stochastic)
-        dtci_quantize_as(fields, any, values, by, 1, random, first, DTCI_CHUNK);
+        dtci_quantize_as(fields, values, by, 1, random, first, DTCI_CHUNK);
     else if (n == DTCI_CHUNK)
-        dtci_quantize_as(fields, any, values, by, 0, random, first, DTCI_CHUNK);
+        dtci_quantize_as(fields, values, by, 0, random, first, DTCI_CHUNK);
     else
-        dtci_quantize_as(fields, any, values, by, by->stochastic, random, first, n);
+        dtci_quantize_as(fields, values, by, by->stochastic, random, first, n);
 }
 
 DTCI_TWIN(dtci_quantize,
-          (uint32_t * DTCI_RESTRICT fields, uint32_t *any, const char *values, const dtci_quantizer *by,
-           const dtci_random *random, size_t first, size_t n),
-          (fields, any, values, by, random, first, n))
+          (uint32_t * DTCI_RESTRICT fields, const char *values, const dtci_quantizer *by, const dtci_random *random,
+           size_t first, size_t n),
+          (fields, values, by, random, first, n))
 
-/* Quantizes values first .. first + n - 1, n <= DTCI_CHUNK, to fields of k - lowest or, as bins, of k - base. */
-DTCI_FN void dtci_quant_fields(uint32_t *fields, uint32_t *any, const dtci_quant_work *w, int as_bins, size_t first,
-                               size_t n) {
+/* Adds `shift` to n fields, after setting in *any what is set in any of them. */
+DTCI_INLINE void dtci_fields_shift_body(uint32_t *fields, uint32_t *any, uint32_t shift, size_t n) {
+    uint32_t bits = 0;
+    size_t i;
+    if (n == DTCI_CHUNK)
+        for (i = 0; i < DTCI_CHUNK; i++) {
+            bits |= fields[i];
+            fields[i] += shift;
+        }
+    else
+        for (i = 0; i < n; i++) {
+            bits |= fields[i];
+            fields[i] += shift;
+        }
+    *any |= bits;
+}
+
+DTCI_TWIN(dtci_fields_shift, (uint32_t * fields, uint32_t *any, uint32_t shift, size_t n), (fields, any, shift, n))
+
+/* Quantizes values first .. first + n - 1, n <= DTCI_CHUNK: to fields or, where `any` is not NULL, to bins; then what
+ * is set in any field is set in *any. */
+DTCI_FN void dtci_quant_fields(uint32_t *fields, uint32_t *any, const dtci_quant_work *w, size_t first, size_t n) {
     const dtci_quant *q = &w->q;
     size_t at, stop, i;
     float chunk[DTCI_CHUNK];
@@ -5435,6 +5474,7 @@ DTCI_FN void dtci_quant_fields(uint32_t *fields, uint32_t *any, const dtci_quant
     for (at = 0; at < n; at = stop) {
         dtci_part part = dtci_quant_part(q->head, q->is.rotate, first + at);
         dtci_grid grid = dtci_quant_grid(q, part.index);
+        uint32_t shift = (uint32_t)(grid.lowest - q->base);
         dtci_quantizer by;
         by.min = w->ranges[2 * part.index];
         by.max = w->ranges[2 * part.index + 1];
@@ -5442,14 +5482,14 @@ DTCI_FN void dtci_quant_fields(uint32_t *fields, uint32_t *any, const dtci_quant
         by.inverse = grid.step > 0 ? 1 / (q->is.even ? 2 * grid.step : grid.step) : 0;
         by.bias = (w->stochastic ? (q->is.even ? -0.5 : 0) : (q->is.even ? 0 : 0.5)) - (double)grid.lowest;
         by.top = (double)((1u << q->is.bits) - 1);
-        by.shift = as_bins ? (uint32_t)(grid.lowest - q->base) : 0;
         by.stochastic = w->stochastic;
         stop = part.end - first < n ? part.end - first : n;
         if (!(grid.step > 0)) {
-            if (q->is.rotate) by.shift = (uint32_t)-grid.lowest; /* zero, as most of the others may be */
-            for (i = at; i < stop; i++) fields[i] = by.shift;
+            uint32_t zero = q->is.rotate ? (uint32_t)-grid.lowest : any ? shift : 0; /* as most others may be */
+            for (i = at; i < stop; i++) fields[i] = zero;
         } else {
-            dtci_quantize(fields + at, any, values + 4 * at, &by, &w->random, first + at, stop - at);
+            dtci_quantize(fields + at, values + 4 * at, &by, &w->random, first + at, stop - at);
+            if (any) dtci_fields_shift(fields + at, any, shift, stop - at);
         }
     }
 }
@@ -5460,7 +5500,7 @@ DTCI_FN uint32_t dtci_quant_bin_all(dtci_quant_work *w) {
     uint32_t fields[DTCI_CHUNK], any = 0;
     for (first = 0; first < count; first += n) {
         n = count - first < DTCI_CHUNK ? count - first : DTCI_CHUNK;
-        dtci_quant_fields(fields, &any, w, 1, first, n);
+        dtci_quant_fields(fields, &any, w, first, n);
         dtci_bins_from_fields(w->bins + first, fields, n);
     }
     return any;
@@ -5470,16 +5510,16 @@ DTCI_FN uint32_t dtci_quant_bin_all(dtci_quant_work *w) {
 DTCI_FN void dtci_quant_pack_all(unsigned char *to, const dtci_quant_work *w) {
     unsigned bits = dtci_quant_field_bits(w->q.head, w->q.is.bits);
     size_t count = w->q.head->count, first, n;
-    uint32_t fields[DTCI_CHUNK], any = 0;
+    uint32_t fields[DTCI_CHUNK];
     for (first = 0; first < count; first += n) {
         n = count - first < DTCI_CHUNK ? count - first : DTCI_CHUNK;
-        dtci_quant_fields(fields, &any, w, 0, first, n);
+        dtci_quant_fields(fields, NULL, w, first, n);
         dtci_fields_pack(to, fields, first, n, bits);
     }
 }
 
 /* Packs all bins as fields. */
-DTCI_FN void dtci_quant_pack_bins(unsigned char *to, const dtci_quant *q, const uint16_t *bins) {
+DTCI_SHARED void dtci_quant_pack_bins(unsigned char *to, const dtci_quant *q, const uint16_t *bins) {
     unsigned bits = dtci_quant_field_bits(q->head, q->is.bits);
     size_t count = q->head->count, first, n;
     uint32_t fields[DTCI_CHUNK];
@@ -5936,15 +5976,16 @@ DTCI_FN int dtci_quant_grids_sound(const unsigned char *grids, const dtci_head *
     return 1;
 }
 
-/* Whether the bins stand for fields in their range, in every block. */
+/* Whether the bins, which are below 2^bin_bits, stand for fields in their range, in every block. */
 DTCI_FN int dtci_quant_bins_sound(const dtci_quant *q, const uint16_t *bins) {
-    size_t count = q->head->count, block = q->is.rotate ? count : dtci_block(q->head), first;
+    size_t count = q->head->count, block = q->is.rotate || q->is.even ? count : dtci_block(q->head), first;
+    uint32_t top = dtci_quant_top(q);
+    if (block == count && top + 1 == (uint32_t)1 << q->bin_bits) return 1;
     for (first = 0; first < count; first += block) {
         size_t n = count - first < block ? count - first : block;
-        uint32_t shift = dtci_quant_shift(q, first / block);
-        uint16_t least = 65535, most = 0;
-        dtci_bins_range(&least, &most, bins + first, n);
-        if (least < shift || most - shift > dtci_quant_top(q)) return 0;
+        uint16_t most = 0;
+        dtci_bins_most(&most, bins + first, (uint16_t)(dtci_quant_shift(q, first / block) & 0xffff), n);
+        if (most > top) return 0;
     }
     return 1;
 }
@@ -6081,9 +6122,9 @@ DTCI_FN dtc_status dtci_quant_add(dtci_addition *sum) {
         return DTC_OK;
     }
     if (bins && a->bins && b->bins && (q.is.even || q.is.rotate || !q.head->block)) {
-        uint16_t least = 65535, most = 0;
+        uint16_t most = 0;
         dtci_bins_add(bins, a->bins, b->bins, count);
-        dtci_bins_range(&least, &most, bins, count);
+        dtci_bins_most(&most, bins, 0, count);
         any = most;
     } else {
         any = dtci_quant_sum(bins, sum->payload + grids, &q, sum);
@@ -6197,8 +6238,8 @@ DTCI_FN size_t dtci_nest_scratch(const dtc_spec *spec, size_t count) {
 }
 
 /* Encodes finite values, and gives the packet's bytes. The arena is free again afterwards. */
-DTCI_FN dtc_status dtci_nest_encode(const dtc_spec *spec, unsigned char *to, size_t capacity, size_t *bytes,
-                                    const float *values, size_t count, const dtci_arena *arena) {
+DTCI_SHARED dtc_status dtci_nest_encode(const dtc_spec *spec, unsigned char *to, size_t capacity, size_t *bytes,
+                                        const float *values, size_t count, const dtci_arena *arena) {
     const dtci_codec *codec = dtci_nest_codec(spec->codec);
     dtci_encoding e;
     dtc_status status;
@@ -6233,8 +6274,8 @@ typedef struct dtci_nest {
 } dtci_nest;
 
 /* Checks the head of the packet at the start of from[0..size), against its place. Any violation is PAYLOAD. */
-DTCI_FN dtc_status dtci_nest_check(dtci_packet *nested, const unsigned char *from, size_t size,
-                                   const dtci_nest *place) {
+DTCI_SHARED dtc_status dtci_nest_check(dtci_packet *nested, const unsigned char *from, size_t size,
+                                       const dtci_nest *place) {
     dtci_head *head = &nested->head;
     const dtci_codec *codec;
     memset(nested, 0, sizeof *nested);
@@ -6254,8 +6295,8 @@ DTCI_FN size_t dtci_nest_open_scratch(size_t count) {
 }
 
 /* Opens the packet at the start of from[0..size) in memory of the arena. */
-DTCI_FN dtc_status dtci_nest_open(dtci_packet **nested, const unsigned char *from, size_t size, const dtci_nest *place,
-                                  dtci_arena *arena, unsigned skip) {
+DTCI_SHARED dtc_status dtci_nest_open(dtci_packet **nested, const unsigned char *from, size_t size,
+                                      const dtci_nest *place, dtci_arena *arena, unsigned skip) {
     dtci_packet *opened = (dtci_packet *)dtci_take(arena, sizeof *opened);
     dtc_status status;
     *nested = opened;
@@ -6428,7 +6469,7 @@ DTCI_FN double dtci_factor_dot(const double *x, const double *y, size_t n) {
 
 /* left = A right or, transposed, right = A^T left; a tile of a few rows at a time, which serves every vector while it
  * is in the first-level cache. */
-DTCI_FN void dtci_factor_multiply(const dtci_factor *f, const dtci_source *source, int transposed) {
+DTCI_SHARED void dtci_factor_multiply(const dtci_factor *f, const dtci_source *source, int transposed) {
     double tile[DTCI_FACTOR_ROWS][DTCI_CHUNK];
     float chunk[DTCI_CHUNK];
     size_t row, column, rows, n, k, i, j;
@@ -6461,7 +6502,7 @@ DTCI_FN void dtci_factor_multiply(const dtci_factor *f, const dtci_source *sourc
 }
 
 /* gram = the inner products of `width` vectors of n values. */
-DTCI_FN void dtci_factor_gram(const dtci_factor *f, const double *vectors, size_t n) {
+DTCI_SHARED void dtci_factor_gram(const dtci_factor *f, const double *vectors, size_t n) {
     size_t first, m, i, j;
     memset(f->gram, 0, 8 * f->width * f->width);
     for (first = 0; first < n; first += m) {
@@ -6475,7 +6516,7 @@ DTCI_FN void dtci_factor_gram(const dtci_factor *f, const double *vectors, size_
 }
 
 /* (x, y) = (c x - s y, s x + c y) along two rows or columns of a matrix. */
-DTCI_FN void dtci_factor_rotate(double *x, double *y, size_t stride, size_t n, double c, double s) {
+DTCI_SHARED void dtci_factor_rotate(double *x, double *y, size_t stride, size_t n, double c, double s) {
     size_t i;
     for (i = 0; i < n * stride; i += stride) {
         double a = x[i], b = y[i];
@@ -6521,7 +6562,7 @@ DTCI_FN void dtci_factor_eigen(const dtci_factor *f) {
 }
 
 /* vectors = diag(scales) basis vectors, n values each. */
-DTCI_FN void dtci_factor_turn(const dtci_factor *f, double *vectors, size_t n) {
+DTCI_SHARED void dtci_factor_turn(const dtci_factor *f, double *vectors, size_t n) {
     size_t first, m, i, j, k;
     for (first = 0; first < n; first += m) {
         m = n - first < DTCI_CHUNK ? n - first : DTCI_CHUNK;
@@ -6583,8 +6624,8 @@ DTCI_FN size_t dtci_factor_approximate(const dtci_factor *f, const dtci_source *
 
 /* Values first .. first + n - 1 of the product, n <= DTCI_CHUNK. Products of floats are exact in double, so that a
  * fused multiply-add rounds as an addition does. */
-DTCI_FN void dtci_factor_product(float *chunk, const float *u, const float *v, size_t rank, size_t rows, size_t columns,
-                                 size_t first, size_t n) {
+DTCI_SHARED void dtci_factor_product(float *chunk, const float *u, const float *v, size_t rank, size_t rows,
+                                     size_t columns, size_t first, size_t n) {
     double sum[DTCI_CHUNK];
     double *volatile sums = sum; /* read anew for each k, so that no compiler joins passes and reorders additions */
     float right[DTCI_CHUNK];
@@ -6995,7 +7036,7 @@ DTCI_FN size_t dtci_sensing_total(const dtci_sensing *s) {
 
 /* The block at `first`. What is shorter than a block is padded; but where all rows are measured it is cut into powers
  * of two, so that nothing is lost. */
-DTCI_FN dtci_sensing_part dtci_sensing_at(const dtci_sensing *s, size_t first) {
+DTCI_SHARED dtci_sensing_part dtci_sensing_at(const dtci_sensing *s, size_t first) {
     dtci_sensing_part part;
     part.first = first;
     part.values = s->count - first < s->block ? s->count - first : s->block;
@@ -7033,7 +7074,7 @@ DTCI_FN void dtci_sensing_flip(float *x, const dtci_sensing *s, size_t first, si
 }
 
 /* The power of two that brings the largest magnitude into [0.5, 1): nothing overflows on the way. */
-DTCI_FN double dtci_sensing_unit(const float *x, size_t n) {
+DTCI_SHARED double dtci_sensing_unit(const float *x, size_t n) {
     uint32_t largest = 0;
     int exponent;
     size_t i;
@@ -7701,7 +7742,7 @@ typedef struct dtci_circulant {
 
 /* The sizes of a matrix of `rows` rows (0: 1) in blocks of block x block. 0: its vectors, with their packet's head, are
  * no smaller than its values. */
-DTCI_FN int dtci_circulant_plan(dtci_circulant *c, size_t count, size_t rows, size_t block) {
+DTCI_SHARED int dtci_circulant_plan(dtci_circulant *c, size_t count, size_t rows, size_t block) {
     c->rows = rows ? rows : 1;
     c->columns = count / c->rows;
     c->block = block ? block : c->rows > c->columns ? c->rows : c->columns;
@@ -7768,8 +7809,8 @@ DTCI_FN void dtci_circulant_project(const dtci_circulant *c, float *vectors, dou
 }
 
 /* n <= DTCI_CHUNK values of a row of the matrix, from a column on. */
-DTCI_FN void dtci_circulant_row(const dtci_circulant *c, float *chunk, const float *vectors, size_t row, size_t column,
-                                size_t n) {
+DTCI_SHARED void dtci_circulant_row(const dtci_circulant *c, float *chunk, const float *vectors, size_t row,
+                                    size_t column, size_t n) {
     size_t i = row % c->block, at, stop;
     vectors += row / c->block * c->across * c->block;
     for (at = 0; at < n; at = stop) {
@@ -8168,8 +8209,8 @@ DTCI_API dtc_status dtc_inspect(const void *packet, size_t bytes, dtc_info *info
  * Decoding
  * ------------------------------------------------------------------------------------------------------------------*/
 
-DTCI_FN dtc_status dtci_decode(const dtci_sink *sink, size_t count, const void *packet, size_t packet_bytes,
-                               const dtc_decode_options *options, dtci_arena *arena) {
+DTCI_SHARED dtc_status dtci_decode(const dtci_sink *sink, size_t count, const void *packet, size_t packet_bytes,
+                                   const dtc_decode_options *options, dtci_arena *arena) {
     dtci_packet opened;
     dtc_status status;
     if (options && (unsigned)options->method > DTC_METHOD_LINEAR) return DTC_ERROR_ARGUMENT;
@@ -8525,7 +8566,7 @@ DTCI_FN int dtci_word(const char *words, const char *text, size_t n) {
 
 /* Returns 10^e for any e that a float needs. The result is exact up to 10^22, and beyond within a few units in the last
  * place of a double. */
-DTCI_FN double dtci_power10(int e) {
+DTCI_SHARED double dtci_power10(int e) {
     double power = 1, base = 10;
     unsigned n = e < 0 ? 0u - (unsigned)e : (unsigned)e;
     for (; n; n >>= 1, base *= base)
@@ -8684,12 +8725,12 @@ typedef struct dtci_text {
     size_t length, capacity;
 } dtci_text;
 
-DTCI_FN void dtci_text_add(dtci_text *to, const char *text, size_t n) {
+DTCI_SHARED void dtci_text_add(dtci_text *to, const char *text, size_t n) {
     if (to->length + n < to->capacity) memcpy(to->text + to->length, text, n);
     to->length += n;
 }
 
-DTCI_FN void dtci_text_integer(dtci_text *to, uint64_t value) {
+DTCI_SHARED void dtci_text_integer(dtci_text *to, uint64_t value) {
     char digits[20];
     size_t n = sizeof digits;
     do digits[--n] = (char)('0' + value % 10);
@@ -8875,6 +8916,7 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
 #undef DTCI_SENSING_PASSES
 #undef DTCI_STREAMS
 #undef DTCI_STREAMS_FROM
+#undef DTCI_SHARED
 #undef DTCI_STRIDE_BYTES
 #undef DTCI_SYMBOLS
 #undef DTCI_TERNARY_BASE3
