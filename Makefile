@@ -19,7 +19,7 @@ SETUP ?= tests/setup
 EXAMPLE_PACKAGES := gcc make libopenblas-dev zlib1g-dev libkissfft-dev source:kissfft
 MPI_PACKAGES := libopenmpi-dev openmpi-bin libmpich-dev mpich
 PACKAGES := $(EXAMPLE_PACKAGES) $(MPI_PACKAGES) g++ clang clang-format libcmocka-dev libfftw3-dev binutils file \
-            dataset-fashion-mnist
+            gcc-mingw-w64-x86-64 libnewlib-dev dataset-fashion-mnist
 
 # KissFFT's sources transform a batch one sample a lane; where there are none, its library transforms one after another.
 KISSFFT ?= build/kissfft
@@ -108,7 +108,8 @@ build/packages: Makefile tests/setup
 	@touch $@
 
 check: $(TESTS) $(EXAMPLES) $(MPI_EXAMPLES) build-replay ## run the tests, where the packages are known to be there
-	@WARNINGS='$(WARNINGS)' CLANG_FORMAT='$(CLANG_FORMAT)' KISSFFT='$(KISSFFT)' tests/run $(SCRIPTS) $(TESTS)
+	@WARNINGS='$(WARNINGS)' CLANG_FORMAT='$(CLANG_FORMAT)' KISSFFT='$(KISSFFT)' LIBRARY='$(COMMON_LIBRARY)' \
+	    tests/run $(SCRIPTS) $(TESTS)
 
 cmocka: $(TESTS)
 	@tests/run $(TESTS)
@@ -129,7 +130,8 @@ msan: setup ## replay the fuzz corpora under MemorySanitizer
 	    REPLAY_CFLAGS='-O1 -g -fsanitize=memory -fno-omit-frame-pointer'
 
 cross: ## compare packets and values with big-endian s390x and 32-bit x86, under qemu
-	@$(SETUP) qemu-user-static gcc-s390x-linux-gnu libc6-dev-s390x-cross gcc-$$(gcc -dumpversion)-multilib
+	@$(SETUP) qemu-user-static gcc-s390x-linux-gnu libc6-dev-s390x-cross gcc-$$(gcc -dumpversion)-multilib \
+	    gcc-arm-none-eabi libnewlib-dev
 	@$(MAKE) --no-print-directory build-replay B=build/s390x CC=s390x-linux-gnu-gcc REPLAY_CFLAGS='-O2 -static -Wno-error'
 	@$(MAKE) --no-print-directory build-replay B=build/i386 CC='$(CC) -m32' REPLAY_CFLAGS='-O2 -Wno-error'
 	@WARNINGS='$(C_WARNINGS)' tests/run tests/cross.sh

@@ -3,10 +3,10 @@
  *     digest read FILE     decodes the packets in FILE and prints a hash of what each gives
  * Run by two builds, the files must be equal, and so must what is printed of one file.
  * There are no denormals, which -ffast-math may flush to zero. */
-#define DTCODEC_IMPLEMENTATION
 #include "dtcodec.h"
 
 #include <stdio.h>
+#include <string.h>
 
 enum { COUNT = 10000, SIDE = 100, RANK = 40, KINDS = 4 };
 

@@ -1,8 +1,8 @@
 /* NaN and infinities are refused wherever they stand, also where the compiler was told that there are none. */
-#define DTCODEC_IMPLEMENTATION
 #include "dtcodec.h"
 
 #include <stdio.h>
+#include <string.h>
 
 int main(void) {
     static const char *const specs[] = {"ternary",

@@ -1,0 +1,2 @@
+/* All that configures the header comes from the compiler's options. */
+#include "dtcodec.h"
