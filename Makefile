@@ -97,7 +97,7 @@ $(B)/tests/test_gossip_trainer: $(B)/examples/gossip_trainer
 
 # ---- tests
 
-test: setup ## run everything that CI runs; sets up what it needs
+test: setup ## run everything that CI runs; sets up what it needs. V=1 prints the commands of a build
 	@$(MAKE) --no-print-directory -j$$(nproc) check
 
 setup: build/packages
@@ -129,7 +129,7 @@ msan: setup ## replay the fuzz corpora under MemorySanitizer
 	@$(MAKE) --no-print-directory replay B=build/msan CC='$(CLANG)' \
 	    REPLAY_CFLAGS='-O1 -g -fsanitize=memory -fno-omit-frame-pointer'
 
-cross: ## compare packets and values with big-endian s390x and 32-bit x86, under qemu
+cross: ## compare packets and values with big-endian s390x and 32-bit x86, under qemu; compile for ARM
 	@$(SETUP) qemu-user-static gcc-s390x-linux-gnu libc6-dev-s390x-cross gcc-$$(gcc -dumpversion)-multilib \
 	    gcc-arm-none-eabi libnewlib-dev
 	@$(MAKE) --no-print-directory build-replay B=build/s390x CC=s390x-linux-gnu-gcc REPLAY_CFLAGS='-O2 -static -Wno-error'

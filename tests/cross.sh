@@ -12,7 +12,7 @@ result() { # CODE NAME
     failed=1
 }
 
-gcc -std=c99 -O2 -I. -c tests/header/implement.c -o $build/native.o &&
+gcc -O2 -I. -c tests/header/implement.c -o $build/native.o &&
     gcc -O2 -I. tests/header/digest.c $build/native.o -o $build/native -lm && $build/native write $build/native.packets &&
     $build/native read $build/native.packets >$build/native.read
 result $? "packets are written and read natively"
@@ -24,7 +24,7 @@ compare() {
     while [ "$1" != -- ]; do compiler+=("$1") && shift; done
     shift
     # shellcheck disable=SC2086 # a list of options
-    "${compiler[@]}" -std=c99 $WARNINGS -O2 -I. -c tests/header/implement.c -o "$build/$name.o"
+    "${compiler[@]}" -std=gnu17 $WARNINGS -O2 -I. -c tests/header/implement.c -o "$build/$name.o"
     result $? "$name: no warning"
     "${compiler[@]}" -O2 -I. tests/header/digest.c "$build/$name.o" -o "$build/$name" -lm &&
         "$@" "$build/$name" write "$build/$name.packets" && cmp $build/native.packets "$build/$name.packets"

@@ -16,7 +16,7 @@ link() {
     done
     if [[ $* != *DTC_STATIC* ]]; then
         gcc -std=c99 -I. "${@:2}" -c $implementation -o "$name-implementation.o" || return 1
-        objects+=("$name-implementation.o" $build/dtcodec.o)
+        objects+=("$name-implementation.o" "$build/dtcodec.o")
     fi
     [[ $* != *KISSFFT_SOURCES* ]] || libraries=(-lm)
     $compiler "${objects[@]}" -o "$name" "${libraries[@]}" && "$name"
