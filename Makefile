@@ -198,7 +198,7 @@ build/fuzz/%: fuzz/%.c build/fuzz/dtcodec.o fuzz/fuzz.h $(HEADERS)
 	@mkdir -p $(@D)
 	$(call step,CC)$(CLANG) $(BASE_CFLAGS) $(FUZZ_FLAGS) $(filter %.c %.o,$^) -o $@ -lm
 
-# runs once: not worth the time that an optimizer takes
+# The optimizer would take longer than this program runs.
 build/fuzz/write_seeds: fuzz/seeds.c dtcodec.h
 	@mkdir -p $(@D)
 	$(call step,CC)$(HOST_CC) $(BASE_CFLAGS) -O0 $< -o $@ -lm

@@ -13,7 +13,8 @@ result() { # CODE NAME
 }
 
 gcc -O2 -I. -c tests/header/implement.c -o $build/native.o &&
-    gcc -O2 -I. tests/header/digest.c $build/native.o -o $build/native -lm && $build/native write $build/native.packets &&
+    gcc -O2 -I. tests/header/digest.c $build/native.o -o $build/native -lm &&
+    $build/native write $build/native.packets &&
     $build/native read $build/native.packets >$build/native.read
 result $? "packets are written and read natively"
 

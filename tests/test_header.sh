@@ -1,11 +1,11 @@
 #!/bin/bash
-# What dtcodec.h promises to whoever compiles it: no warnings, few symbols, and packets and values of the same bits. A
-# line a check.
+# Checks what dtcodec.h promises to whoever compiles it: no warnings, few symbols, and packets and values of the same
+# bits. Prints one line for each check.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 . tests/header/checks.sh
 implementation=tests/header/implement.c
-# without hardening, which is not the header's and imports functions of its own
+# Hardening is the compiler's, not the header's, and imports functions of its own.
 bare='-fno-stack-protector -U_FORTIFY_SOURCE'
 codecs=(TERNARY QUANT FACTOR SENSING CIRCULANT)
 
@@ -39,7 +39,8 @@ link() {
 # digest NAME OPTION...: what the object of that name writes, and what it reads from the packets that gcc-O2 wrote
 digest() {
     local program=$build/digest-$1
-    gcc -std=c99 -I. "${@:2}" tests/header/digest.c "$build/$1.o" -o "$program" -lm && "$program" write "$program.packets"
+    gcc -std=c99 -I. "${@:2}" tests/header/digest.c "$build/$1.o" -o "$program" -lm &&
+        "$program" write "$program.packets"
 }
 same_packets() { digest "$@" && cmp $build/digest-gcc-O2.packets "$build/digest-$1.packets"; }
 same_values() {
@@ -56,15 +57,16 @@ no_vectors() {
     text=$($1 -DDTC_NO_SIMD -I. -E $implementation) && [ -n "$text" ] && ! grep -nE 'vector_size|"avx2"' <<<"$text"
 }
 
-# size_of FILE MOST: its code and constants
+# the bytes of an object's code and constants
 text_bytes() { size "$1" | awk 'NR == 2 {print $1}'; }
+# check_size COMPILER OBJECT MOST
 check_size() {
     local bytes
     bytes=$(text_bytes "$2")
     check_now "the size of the object of $1: $bytes bytes, at most $3" test "${bytes:-$3$3}" -le "$3"
 }
 
-# ---- the objects, the slowest first. Modes in which a compiler may fuse operations are those with GNU's extensions.
+# ---- Objects, the slowest first. gnu17 lets gcc fuse a multiplication and an addition, and c99 does not.
 
 check "no warning: gcc -O3 -ffast-math" object gcc-fast gcc:gnu17 -O3 -ffast-math
 check "no warning: gcc -O3 -march=native" object gcc-native gcc:gnu17 -O3 -march=native
@@ -92,7 +94,7 @@ check "no warning: clang -O0 -DDTC_NO_SIMD" object clang-plain clang:c99 -O0 -DD
 compile_all
 wait
 
-# ---- what is made of them
+# ---- Checks of the objects, and of small programs
 
 check_now "packets are written and read" digest gcc-O2
 $build/digest-gcc-O2 read $build/digest-gcc-O2.packets >$build/digest-gcc-O2.read
@@ -119,7 +121,8 @@ for compiler in gcc clang; do
         check "no writable data: $compiler -$level" no_writable_data $object
     done
     check "no vectors with DTC_NO_SIMD: $compiler" no_vectors $compiler
-    check "no macro left behind by the declarations: $compiler" macros_left $compiler '' dtcodec.h stddef.h stdint.h
+    check "no macro left behind by the declarations: $compiler" \
+        macros_left $compiler '' dtcodec.h stddef.h stdint.h
     check "no macro left behind by the implementation: $compiler" \
         macros_left $compiler -DDTCODEC_IMPLEMENTATION dtcodec.h stddef.h stdint.h float.h math.h string.h
     check "DTC_STATIC as 1: $compiler" \
@@ -141,7 +144,7 @@ check "a C++20 module: clang++" clang++ -std=c++20 -I. --precompile tests/header
 
 if [ "$(gcc -dumpmachine)" = x86_64-linux-gnu ]; then
     check_size "gcc -O2" $build/gcc-O2.o 200000
-    # the library's is compiled with -O3
+    # the library of the examples is compiled with -O3
     ar p "${LIBRARY:?comes from the Makefile}" dtcodec.o >$build/library.o
     if readelf -p .comment $build/library.o | grep -q GCC; then
         check_size "gcc -O3" $build/library.o 380000

@@ -1,5 +1,6 @@
 #!/bin/bash
-# What dtcodec_fft.h promises to whoever includes it, on KissFFT's library and on its sources. A line a check.
+# Checks what dtcodec_fft.h promises to whoever includes it, on KissFFT's library and on its sources.
+# Prints one line for each check.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 . tests/header/checks.sh
@@ -53,7 +54,8 @@ for options in '' "$sources"; do
             object=$build/$compiler${options:+-sources}.o
             check "exports dtc_ only: $compiler$name" exports $object dtc_circulant_forward
             check "no writable data: $compiler$name" no_writable_data $object
-            others=(dtc_inspect dtc_circulant_vector_count dtc_decode_circulant dtc_packet_matvec dtc_packet_matvec_scratch)
+            others=(dtc_inspect dtc_circulant_vector_count dtc_decode_circulant dtc_packet_matvec
+                dtc_packet_matvec_scratch)
             [ -n "$options" ] || others+=(kiss_fftr kiss_fftri kiss_fftr_alloc)
             check "imports memcpy, memset, memmove, memcmp, libm, __cpu_model, ${others[*]} only: $compiler$name" \
                 imports $object "${others[@]}"

@@ -1,10 +1,11 @@
 #!/bin/bash
-# What the text of the headers keeps to, so that a reader can follow it. A line a check.
+# Checks limits of the headers' text that keep it readable. Prints one line for each check.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 . tests/header/checks.sh
 
-# lists HEADER FUNCTION CONDITION: prints the functions of which awk's condition is true; none may be
+# lists HEADER FUNCTION CONDITION: prints the functions for which awk's condition is true, and fails if there is one.
+# FUNCTION must be among the functions that were found.
 lists() {
     local list=$build/$1-functions
     awk -f tests/header/functions.awk "$1" >"$list"
@@ -12,7 +13,7 @@ lists() {
         print name ": " lines " lines, " parameters " parameters"; found = 1} END {exit !found}' "$list"
 }
 
-# conditionals HEADER MACRO: those on the macro
+# conditionals HEADER MACRO: prints the conditionals on the macro
 conditionals() { grep -nE "^ *# *(if|ifdef|ifndef|elif)\>.*\<$2\>" "$1"; }
 at_most_two() {
     conditionals "$@"
@@ -23,7 +24,7 @@ switches() { ! grep -nE 'switch *\(.*codec' "$1"; }
 
 while read -r header function; do
     check "no function of more than 60 lines: $header" lists $header $function 'lines > 60'
-    check "no function inside of more than 8 parameters: $header" \
+    check "no internal function of more than 8 parameters: $header" \
         lists $header $function 'parameters > 8 && name !~ /^dtc_/'
     check "no switch on a codec: $header" switches $header
 done <<'END'

@@ -1,5 +1,5 @@
 #!/bin/bash
-# What the tests of the headers share; sourced in the top directory. A test ends with "finish".
+# What the tests of the headers share. A test sources this file in the top directory, and ends with "finish".
 warnings=${WARNINGS:?comes from the Makefile: run by make check}
 build=build/$(basename "$0" .sh)
 rm -rf "$build"
@@ -9,13 +9,13 @@ processors=$(nproc)
 standard=(gcc:c99 gcc:c11 gcc:c17 gcc:c2x clang:c99 clang:c11 clang:c17 clang:c2x
     g++:c++11 g++:c++14 g++:c++17 g++:c++20 clang++:c++11 clang++:c++14 clang++:c++17 clang++:c++20)
 
-# Starts a command, as soon as fewer of them run than there are processors.
+# start COMMAND...: runs the command in the background, at most one command for each processor at a time
 start() {
     while [ "$(jobs -rp | wc -l)" -ge "$processors" ]; do wait -n; done
     "$@" &
 }
 
-# check_now NAME COMMAND...: a test that passes where the command succeeds
+# check_now NAME COMMAND...: a check that passes if the command succeeds
 check_now() {
     local name=$1 output
     shift
@@ -27,12 +27,13 @@ check_now() {
     fi
 }
 
-# The same, started as above: "wait" before what needs the files that the command makes.
+# check NAME COMMAND...: a check in the background. A command that needs files of another waits with "wait" first.
 check() { start check_now "$@"; }
 
-skip() { echo "ok $1 # SKIP $2"; } # NAME REASON
+# skip NAME REASON
+skip() { echo "ok $1 # SKIP $2"; }
 
-# Waits for all, and tells whether they passed.
+# Waits for all checks, and ends the script in failure if one failed.
 finish() {
     wait
     [ ! -s "$failures" ]
@@ -46,7 +47,7 @@ compile_to() {
     $compiler -std="${3#*:}" -x $language $warnings $only_c -I. "${@:4}" -c "$source" -o "$object"
 }
 
-# try SOURCE COMPILER:STANDARD OPTION...: the same for the warnings alone
+# try SOURCE COMPILER:STANDARD OPTION...: compiles likewise, for the warnings alone, and keeps no object
 try() {
     local object=$build/try$BASHPID.o code
     compile_to "$object" "$@"
@@ -55,6 +56,7 @@ try() {
     return $code
 }
 
+# compile COMPILER:STANDARD OPTION...: tries the file $implementation, which the script names
 compile() { try "$implementation" "$@"; }
 
 exports() {
@@ -64,8 +66,8 @@ exports() {
     grep -qx "$one" <<<"$names" && ! grep -qv '^dtc_' <<<"$names"
 }
 
-# Of an object file; nothing but these, and what else is named. Compilers ask the processor by __cpu_model, which their
-# own library has, and the linker makes the table.
+# imports OBJECT NAME...: the object imports nothing but the functions of libm, a few of libc, and the names. __cpu_model
+# belongs to the compiler's own library, and tells what the processor has; the linker makes _GLOBAL_OFFSET_TABLE_.
 imports() {
     local object=$1
     nm -u "$object" | awk '{print $2}' | sort >"$object.names"
@@ -92,7 +94,7 @@ macros_left() {
         ! comm -23 "$name-before" "$name-after" | grep .
 }
 
-# Under every standard, with these options.
+# compile_all OPTION...: checks the front end's warnings under every standard
 compile_all() {
     local options="$*" one
     for one in "${standard[@]}"; do

@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <string.h>
 
-/* What no use of a macro that should not be used survives. */
+/* Any use of a macro that expands to this is an error. */
 #define HOSTILE ) hostile macro (
 
 /* windows.h: windef.h, rpcndr.h, wingdi.h, winuser.h, winnt.h */
