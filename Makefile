@@ -82,7 +82,8 @@ $(B)/examples/%: examples/%.c $(COMMON_LIBRARY) $(COMMON_HEADERS) $(HEADERS)
 # Open MPI's compiler command and MPICH's, by the names that Debian gives them
 $(B)/examples/mpi_trainer.%: examples/mpi_trainer.c $(COMMON_LIBRARY) $(COMMON_HEADERS) $(HEADERS)
 	@mkdir -p $(@D)
-	$(call step,CC)OMPI_CC='$(CC)' MPICH_CC='$(CC)' mpicc.$* $(BASE_CFLAGS) $< $(COMMON_LIBRARY) -o $@ -lopenblas -lz $(FFT_LIBS) -lm
+	$(call step,CC)OMPI_CC='$(CC)' MPICH_CC='$(CC)' mpicc.$* $(BASE_CFLAGS) $< $(COMMON_LIBRARY) -o $@ \
+	    -lopenblas -lz $(FFT_LIBS) -lm
 
 $(B)/tests/%: tests/%.c $(wildcard tests/*.h tests/bench/*.h) $(COMMON_LIBRARY) $(COMMON_HEADERS) $(HEADERS)
 	@mkdir -p $(@D)

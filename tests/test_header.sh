@@ -105,8 +105,8 @@ start digests_agree gcc-short-enums -fshort-enums
 for compiler in gcc clang; do
     for left_out in '' "${codecs[@]/#/-DDTC_NO_}" "${codecs[*]/#/-DDTC_NO_}"; do
         # shellcheck disable=SC2086 # a list of options
-        check "codecs left out: $compiler ${left_out:-none}" build_and_run "left-out-$compiler${left_out// /}" $compiler \
-            $left_out tests/header/left_out.c
+        check "codecs left out: $compiler ${left_out:-none}" \
+            build_and_run "left-out-$compiler${left_out// /}" $compiler $left_out tests/header/left_out.c
     done
     check "two files that use it and one that implements it: $compiler" link $compiler -std=c99
     check "DTC_STATIC in two files: $compiler" link $compiler -std=c99 -DDTC_STATIC

@@ -66,8 +66,9 @@ exports() {
     grep -qx "$one" <<<"$names" && ! grep -qv '^dtc_' <<<"$names"
 }
 
-# imports OBJECT NAME...: the object imports nothing but the functions of libm, a few of libc, and the names. __cpu_model
-# belongs to the compiler's own library, and tells what the processor has; the linker makes _GLOBAL_OFFSET_TABLE_.
+# imports OBJECT NAME...: the object imports nothing but the functions of libm, a few of libc, and the names given.
+# __cpu_model belongs to the compiler's own library, and tells what the processor has; the linker makes
+# _GLOBAL_OFFSET_TABLE_.
 imports() {
     local object=$1
     nm -u "$object" | awk '{print $2}' | sort >"$object.names"
