@@ -2358,10 +2358,15 @@ typedef struct dtci_packet {
     dtci_head head;
     const unsigned char *payload;
     size_t payload_bytes;
-    size_t scratch;                /* bytes that opening and decoding the packet take */
-    const uint16_t *bins;          /* decoded tokens; NULL where the payload has none */
-    struct dtci_packet *nested[2]; /* opened packets within the payload */
+    size_t scratch;             /* bytes that opening and decoding the packet take */
+    const uint16_t *bins;       /* decoded tokens; NULL where the payload has none */
+    struct dtci_packet *nested; /* room for two packets within the payload, which opening fills in */
 } dtci_packet;
+
+/* A packet with room for the packets within its payload. */
+typedef struct dtci_opened {
+    dtci_packet packet, nested[2];
+} dtci_opened;
 
 /* What opening a packet leaves out. */
 #define DTCI_OPEN_ALL       0u
@@ -2388,7 +2393,7 @@ typedef struct dtci_addition {
     unsigned char *payload; /* where the sum's payload goes; it may be that of a or b */
     size_t capacity;        /* of the sum's payload */
     size_t bound;           /* out, of plan_add: bytes of the sum's payload, at the most */
-    size_t scratch;         /* out, of plan_add: bytes beyond what opening a and b takes */
+    size_t scratch;         /* out, of plan_add: bytes that opening a and b and adding them take */
     int fixed;              /* out, of plan_add: the payloads are fields, which can be verified as they are added */
     int verifying;          /* whether fields are verified as they are added: as follows */
     dtci_verify verify;
@@ -2483,9 +2488,11 @@ DTCI_SHARED dtc_status dtci_checksum_check(const dtci_packet *packet) {
 
 /* The one way to open a packet, which all readers take: checks bytes[0..size) to be one sound packet, of *count values
  * unless `count` is NULL. What is decoded on the way stands in the arena, which has what decoding takes. */
-DTCI_SHARED dtc_status dtci_packet_open(dtci_packet *packet, const size_t *count, const void *bytes, size_t size,
+DTCI_SHARED dtc_status dtci_packet_open(dtci_opened *opened, const size_t *count, const void *bytes, size_t size,
                                         const dtc_decode_options *options, dtci_arena *arena) {
+    dtci_packet *packet = &opened->packet;
     dtc_status status = dtci_packet_peek(packet, (const unsigned char *)bytes, size);
+    packet->nested = opened->nested;
     if (status != DTC_OK) return status;
     if (size != packet->head.packet_bytes) return DTC_ERROR_SIZE;
     if (count && *count != packet->head.count) return DTC_ERROR_COUNT;
@@ -4793,7 +4800,8 @@ DTCI_FN dtc_status dtci_ternary_plan_add(dtci_addition *sum) {
     if (sum->fixed != (sum->b->head.variant == DTCI_TERNARY_FIELDS)) return DTC_ERROR_INCOMPATIBLE_PACKING;
     sum->head.variant = sum->fixed ? DTCI_TERNARY_FIELDS : DTCI_TERNARY_WIDE;
     sum->bound = dtci_ternary_bytes(&sum->head);
-    sum->scratch = sum->fixed ? 0 : dtci_room(2 * bins) + dtci_coder_scratch(bins, dtci_digits_bits(&sum->head));
+    sum->scratch = dtci_room(2 * bins) + dtci_coder_scratch(bins, dtci_digits_bits(&sum->head));
+    sum->scratch = sum->fixed ? 0 : sum->a->scratch + sum->b->scratch + sum->scratch;
     return DTC_OK;
 }
 
@@ -6038,7 +6046,8 @@ DTCI_FN dtc_status dtci_quant_plan_add(dtci_addition *sum) {
     if (sum->fixed != (b.coding == DTCI_QUANT_FIELDS)) return DTC_ERROR_INCOMPATIBLE_PACKING;
     sum->bound = dtci_quant_grid_bytes(&sum->head, a.rotate) +
                  dtci_fields_bytes(count, dtci_quant_field_bits(&sum->head, a.bits));
-    sum->scratch = sum->fixed ? 0 : dtci_room(2 * count) + dtci_coder_scratch(count, dtci_quant_sum_bits(&sum->head));
+    sum->scratch = dtci_room(2 * count) + dtci_coder_scratch(count, dtci_quant_sum_bits(&sum->head));
+    sum->scratch = sum->fixed ? 0 : sum->a->scratch + sum->b->scratch + sum->scratch;
     return DTC_OK;
 }
 
@@ -6289,21 +6298,12 @@ DTCI_SHARED dtc_status dtci_nest_check(dtci_packet *nested, const unsigned char 
     return head->codec == DTC_QUANT && head->variant >> 7 ? DTC_ERROR_PAYLOAD : DTC_OK; /* rotated */
 }
 
-/* Bytes of scratch that opening a nested packet of `count` values takes, at the most. */
-DTCI_FN size_t dtci_nest_open_scratch(size_t count) {
-    return dtci_room(sizeof(dtci_packet)) + dtci_bins_scratch(count);
-}
-
-/* Opens the packet at the start of from[0..size) in memory of the arena. */
-DTCI_SHARED dtc_status dtci_nest_open(dtci_packet **nested, const unsigned char *from, size_t size,
+/* Opens the packet at the start of from[0..size), which must fit its place. */
+DTCI_SHARED dtc_status dtci_nest_open(dtci_packet *nested, const unsigned char *from, size_t size,
                                       const dtci_nest *place, dtci_arena *arena, unsigned skip) {
-    dtci_packet *opened = (dtci_packet *)dtci_take(arena, sizeof *opened);
-    dtc_status status;
-    *nested = opened;
-    if (!opened) return DTC_ERROR_SCRATCH;
-    status = dtci_nest_check(opened, from, size, place);
-    if (status == DTC_OK) status = (dtci_nest_codec(opened->head.codec)->open)(opened, arena, skip);
-    if (status == DTC_OK && opened->head.codec == DTC_RAW && !dtci_raw_finite(opened)) status = DTC_ERROR_PAYLOAD;
+    dtc_status status = dtci_nest_check(nested, from, size, place);
+    if (status == DTC_OK) status = (nested->codec->open)(nested, arena, skip);
+    if (status == DTC_OK && nested->head.codec == DTC_RAW && !dtci_raw_finite(nested)) status = DTC_ERROR_PAYLOAD;
     return status;
 }
 
@@ -6415,8 +6415,8 @@ DTCI_FN int dtci_factor_plan(dtci_factor *f, const dtc_spec *spec, size_t count)
 
 /* Bytes of scratch that opening the nested packets of u and v takes. */
 DTCI_FN size_t dtci_factor_open_scratch(size_t rank, size_t rows, size_t columns, int tokens) {
-    if (!tokens) return 2 * dtci_room(sizeof(dtci_packet));
-    return dtci_nest_open_scratch(rank * rows) + dtci_nest_open_scratch(rank * columns);
+    if (!tokens) return 0;
+    return dtci_bins_scratch(rank * rows) + dtci_bins_scratch(rank * columns);
 }
 
 /* Bytes of scratch that writing factors takes. */
@@ -6622,20 +6622,36 @@ DTCI_FN size_t dtci_factor_approximate(const dtci_factor *f, const dtci_source *
     return rank;
 }
 
+/* A matrix as the sum over k < rank of u_k v_k^T: u is rank x rows, v is rank x columns. */
+typedef struct dtci_factors {
+    const float *u, *v;
+    size_t rank, rows, columns;
+} dtci_factors;
+
+DTCI_FN dtci_factors dtci_factors_of(const float *u, const float *v, size_t rank, size_t rows, size_t columns) {
+    dtci_factors factors;
+    factors.u = u;
+    factors.v = v;
+    factors.rank = rank;
+    factors.rows = rows;
+    factors.columns = columns;
+    return factors;
+}
+
 /* Values first .. first + n - 1 of the product, n <= DTCI_CHUNK. Products of floats are exact in double, so that a
  * fused multiply-add rounds as an addition does. */
-DTCI_SHARED void dtci_factor_product(float *chunk, const float *u, const float *v, size_t rank, size_t rows,
-                                     size_t columns, size_t first, size_t n) {
+DTCI_SHARED void dtci_factor_product(float *chunk, const dtci_factors *f, size_t first, size_t n) {
     double sum[DTCI_CHUNK];
     double *volatile sums = sum; /* read anew for each k, so that no compiler joins passes and reorders additions */
     float right[DTCI_CHUNK];
-    size_t row = first / columns, column = first % columns, at, m, k, j;
+    size_t rank = f->rank, rows = f->rows, columns = f->columns, at, m, k, j;
+    size_t row = first / columns, column = first % columns;
     if (!rank) memset(sum, 0, sizeof sum);
     for (at = 0; at < n; at += m, row++, column = 0) {
         m = columns - column < n - at ? columns - column : n - at;
         for (k = 0; k < rank; k++) {
-            double *to = sums + at, weight = (double)dtci_float_at(u, k * rows + row);
-            memcpy(right, (const char *)v + 4 * (k * columns + column), 4 * m);
+            double *to = sums + at, weight = (double)dtci_float_at(f->u, k * rows + row);
+            memcpy(right, (const char *)f->v + 4 * (k * columns + column), 4 * m);
             if (k == 0)
                 for (j = 0; j < m; j++) to[j] = weight * (double)right[j];
             else
@@ -6648,13 +6664,12 @@ DTCI_SHARED void dtci_factor_product(float *chunk, const float *u, const float *
     }
 }
 
-DTCI_FN void dtci_factor_emit(const dtci_head *head, const float *u, const float *v, size_t rank,
-                              const dtci_sink *sink) {
-    size_t rows = head->rows, columns = head->count / rows, first, n;
+DTCI_FN void dtci_factor_emit(const dtci_factors *f, const dtci_sink *sink) {
+    size_t count = f->rows * f->columns, first, n;
     float chunk[DTCI_CHUNK];
-    for (first = 0; first < head->count; first += n) {
-        n = head->count - first < DTCI_CHUNK ? head->count - first : DTCI_CHUNK;
-        dtci_factor_product(chunk, u, v, rank, rows, columns, first, n);
+    for (first = 0; first < count; first += n) {
+        n = count - first < DTCI_CHUNK ? count - first : DTCI_CHUNK;
+        dtci_factor_product(chunk, f, first, n);
         dtci_sink_put(sink, first, chunk, n);
     }
 }
@@ -6666,29 +6681,28 @@ DTCI_FN size_t dtci_factor_second(const unsigned char *payload, size_t size) {
 }
 
 /* Writes rank, u and v. */
-DTCI_FN dtc_status dtci_factor_write(const dtc_value *value, const dtci_head *head, unsigned char *to, size_t capacity,
-                                     size_t *bytes, const float *u, const float *v, size_t rank,
-                                     const dtci_arena *arena) {
-    size_t rows = head->rows, columns = head->count / rows, used;
+DTCI_FN dtc_status dtci_factor_write(const dtci_factors *factors, const dtc_value *value, unsigned char *to,
+                                     size_t capacity, size_t *bytes, const dtci_arena *arena) {
+    size_t rank = factors->rank, rows = factors->rows, columns = factors->columns, used;
     dtc_spec u_spec = dtci_nest_spec(value, rows), v_spec = dtci_nest_spec(value, columns);
     dtc_status status;
     *bytes = 4;
     if (capacity < 4) return DTC_ERROR_CAPACITY;
     dtci_put32(to, (uint32_t)rank);
     if (!rank) return DTC_OK;
-    status = dtci_nest_encode(&u_spec, to + 4, capacity - 4, &used, u, rank * rows, arena);
+    status = dtci_nest_encode(&u_spec, to + 4, capacity - 4, &used, factors->u, rank * rows, arena);
     if (status != DTC_OK) return status;
     *bytes += used;
-    status = dtci_nest_encode(&v_spec, to + *bytes, capacity - *bytes, &used, v, rank * columns, arena);
+    status = dtci_nest_encode(&v_spec, to + *bytes, capacity - *bytes, &used, factors->v, rank * columns, arena);
     *bytes += used;
     return status;
 }
 
 /* Decodes the factors of an opened packet. */
 DTCI_FN void dtci_factor_read(float *u, float *v, const dtci_packet *packet) {
-    if (!packet->nested[0]) return;
-    dtci_nest_decode(u, packet->nested[0]);
-    dtci_nest_decode(v, packet->nested[1]);
+    if (!dtci_get32(packet->payload)) return;
+    dtci_nest_decode(u, &packet->nested[0]);
+    dtci_nest_decode(v, &packet->nested[1]);
 }
 
 DTCI_FN dtc_status dtci_factor_check(dtci_packet *packet) {
@@ -6714,7 +6728,6 @@ DTCI_FN dtc_status dtci_factor_open(dtci_packet *packet, dtci_arena *arena, unsi
     size_t rank = dtci_get32(packet->payload), size = packet->payload_bytes, second;
     dtci_nest u = {0, 1, 1}, v = {0, 1, 1};
     dtc_status status;
-    packet->nested[0] = packet->nested[1] = NULL;
     if (!rank) return DTC_OK;
     u.count = rank * packet->head.rows;
     v.count = rank * (packet->head.count / packet->head.rows);
@@ -6722,28 +6735,27 @@ DTCI_FN dtc_status dtci_factor_open(dtci_packet *packet, dtci_arena *arena, unsi
     status = dtci_nest_open(&packet->nested[0], packet->payload + 4, second - 4, &u, arena, skip);
     if (status == DTC_OK)
         status = dtci_nest_open(&packet->nested[1], packet->payload + second, size - second, &v, arena, skip);
-    if (status == DTC_OK && packet->nested[1]->head.packet_bytes != size - second) status = DTC_ERROR_PAYLOAD;
+    if (status == DTC_OK && packet->nested[1].head.packet_bytes != size - second) status = DTC_ERROR_PAYLOAD;
     return status;
 }
 
 /* Decodes the factors of an opened packet into memory of the arena. */
-DTCI_FN dtc_status dtci_factor_take_read(float **u, float **v, const dtci_packet *packet, dtci_arena *arena) {
-    size_t rank = dtci_get32(packet->payload), rows = packet->head.rows;
-    *u = *v = NULL;
-    if (!rank) return DTC_OK;
-    *u = (float *)dtci_take(arena, 4 * rank * rows);
-    *v = (float *)dtci_take(arena, 4 * rank * (packet->head.count / rows));
-    if (!*u || !*v) return DTC_ERROR_SCRATCH;
-    dtci_factor_read(*u, *v, packet);
+DTCI_FN dtc_status dtci_factor_take_read(dtci_factors *factors, const dtci_packet *packet, dtci_arena *arena) {
+    size_t rank = dtci_get32(packet->payload), rows = packet->head.rows, columns = packet->head.count / rows;
+    float *u = rank ? (float *)dtci_take(arena, 4 * rank * rows) : NULL;
+    float *v = rank ? (float *)dtci_take(arena, 4 * rank * columns) : NULL;
+    *factors = dtci_factors_of(u, v, rank, rows, columns);
+    if (rank && (!u || !v)) return DTC_ERROR_SCRATCH;
+    dtci_factor_read(u, v, packet);
     return DTC_OK;
 }
 
 DTCI_FN dtc_status dtci_factor_decode(const dtci_packet *packet, const dtci_sink *sink,
                                       const dtc_decode_options *options, dtci_arena *arena) {
-    float *u, *v;
-    dtc_status status = dtci_factor_take_read(&u, &v, packet, arena);
+    dtci_factors factors;
+    dtc_status status = dtci_factor_take_read(&factors, packet, arena);
     (void)options;
-    if (status == DTC_OK) dtci_factor_emit(&packet->head, u, v, dtci_get32(packet->payload), sink);
+    if (status == DTC_OK) dtci_factor_emit(&factors, sink);
     return status;
 }
 
@@ -6754,23 +6766,27 @@ DTCI_FN dtc_status dtci_factor_check_spec(const dtc_spec *spec) {
 
 /* Leaves in the residual what the receiver does not see, who gets u and v as they were rounded. */
 DTCI_FN dtc_status dtci_factor_leave(const dtci_encoding *e, float *u, float *v, dtci_arena *arena) {
-    dtci_packet made;
+    dtci_opened opened;
+    dtci_packet *made = &opened.packet;
+    dtci_factors factors;
     dtc_status status;
-    memset(&made, 0, sizeof made);
-    made.head = e->head;
-    made.payload = e->payload;
-    made.payload_bytes = e->bytes;
-    status = dtci_factor_open(&made, arena, DTCI_OPEN_ALL);
+    memset(&opened, 0, sizeof opened);
+    made->nested = opened.nested;
+    made->head = e->head;
+    made->payload = e->payload;
+    made->payload_bytes = e->bytes;
+    status = dtci_factor_open(made, arena, DTCI_OPEN_ALL);
     if (status != DTC_OK) return status;
-    dtci_factor_read(u, v, &made);
-    dtci_factor_emit(&e->head, u, v, dtci_get32(e->payload), e->residual);
+    dtci_factor_read(u, v, made);
+    factors = dtci_factors_of(u, v, dtci_get32(e->payload), e->head.rows, e->head.count / e->head.rows);
+    dtci_factor_emit(&factors, e->residual);
     return DTC_OK;
 }
 
 DTCI_FN dtc_status dtci_factor_encode(dtci_encoding *e) {
     size_t most = 4 * (size_t)e->head.count, rank, i;
-    const dtc_value *value = &e->spec->factor.value;
     dtci_arena work;
+    dtci_factors factors;
     dtci_factor f;
     dtc_status status;
     float *u, *v;
@@ -6783,8 +6799,9 @@ DTCI_FN dtc_status dtci_factor_encode(dtci_encoding *e) {
     rank = dtci_factor_approximate(&f, &e->source, e->spec->seed);
     for (i = 0; i < rank * f.rows; i++) u[i] = (float)f.left[i];
     for (i = 0; i < rank * f.columns; i++) v[i] = (float)f.right[i];
-    status = dtci_factor_write(value, &e->head, e->payload, e->capacity < most ? e->capacity : most, &e->bytes, u, v,
-                               rank, &e->arena);
+    factors = dtci_factors_of(u, v, rank, f.rows, f.columns);
+    status = dtci_factor_write(&factors, &e->spec->factor.value, e->payload, e->capacity < most ? e->capacity : most,
+                               &e->bytes, &e->arena);
     if (status == DTC_ERROR_CAPACITY && e->capacity >= most) return dtci_store_instead(&e->head);
     return status == DTC_OK && e->residual ? dtci_factor_leave(e, u, v, &e->arena) : status;
 }
@@ -6801,7 +6818,7 @@ DTCI_FN dtc_status dtci_factor_plan_add(dtci_addition *sum) {
     size_t columns = sum->head.count / rows;
     if (dtci_factor_stores(rank, rows, columns)) return DTC_ERROR_INCOMPATIBLE;
     sum->bound = 4 + 2 * 16 + 4 * rank * (rows + columns);
-    sum->scratch = dtci_room(4 * rank * rows) + dtci_room(4 * rank * columns);
+    sum->scratch = sum->a->scratch + sum->b->scratch + dtci_room(4 * rank * rows) + dtci_room(4 * rank * columns);
     return DTC_OK;
 }
 
@@ -6809,8 +6826,9 @@ DTCI_FN dtc_status dtci_factor_plan_add(dtci_addition *sum) {
 DTCI_FN dtc_status dtci_factor_add(dtci_addition *sum) {
     size_t rank_a = dtci_get32(sum->a->payload), rank = rank_a + dtci_get32(sum->b->payload), rows = sum->head.rows;
     size_t columns = sum->head.count / rows;
-    const dtci_packet *one = sum->a->nested[0] ? sum->a->nested[0] : sum->b->nested[0];
-    const dtci_packet *other = sum->b->nested[0] ? sum->b->nested[0] : one;
+    const dtci_packet *one = rank_a ? sum->a->nested : sum->b->nested;
+    const dtci_packet *other = rank > rank_a ? sum->b->nested : one;
+    dtci_factors factors;
     dtc_value value;
     float *u = (float *)dtci_take(&sum->arena, 4 * rank * rows);
     float *v = (float *)dtci_take(&sum->arena, 4 * rank * columns);
@@ -6819,23 +6837,25 @@ DTCI_FN dtc_status dtci_factor_add(dtci_addition *sum) {
     if (rank) value = dtci_nest_sum_value(one, other);
     dtci_factor_read(u, v, sum->a);
     dtci_factor_read(u + rank_a * rows, v + rank_a * columns, sum->b);
-    return dtci_factor_write(&value, &sum->head, sum->payload, sum->capacity, &sum->bytes, u, v, rank, &sum->arena);
+    factors = dtci_factors_of(u, v, rank, rows, columns);
+    return dtci_factor_write(&factors, &value, sum->payload, sum->capacity, &sum->bytes, &sum->arena);
 }
 
 /* Scales u. */
 DTCI_FN dtc_status dtci_factor_scale(const dtci_packet *packet, unsigned char *payload, float weight) {
-    return packet->nested[0] ? dtci_nest_scale(packet->nested[0], packet, payload, weight) : DTC_OK;
+    return dtci_get32(payload) ? dtci_nest_scale(&packet->nested[0], packet, payload, weight) : DTC_OK;
 }
 
 /* The sum over k of u_k (v_k^T x) or, transposed, of v_k (u_k^T x): (rows + columns) * rank operations. */
 DTCI_FN dtc_status dtci_factor_matvec(const dtci_packet *packet, const dtci_product *product, dtci_arena *arena) {
     size_t rank = dtci_get32(packet->payload), rows = packet->head.rows, columns = packet->head.count / rows, k, i;
     size_t outputs = product->transposed ? columns : rows, inputs = product->transposed ? rows : columns;
-    float *u, *v;
-    dtc_status status = dtci_factor_take_read(&u, &v, packet, arena);
+    dtci_factors f;
+    dtc_status status = dtci_factor_take_read(&f, packet, arena);
     if (status != DTC_OK) return status;
     for (k = 0; k < rank; k++) {
-        const float *by = (product->transposed ? u : v) + k * inputs, *to = (product->transposed ? v : u) + k * outputs;
+        const float *by = (product->transposed ? f.u : f.v) + k * inputs,
+                    *to = (product->transposed ? f.v : f.u) + k * outputs;
         double dot = 0;
         for (i = 0; i < inputs; i++) dot += (double)by[i] * (double)dtci_float_at(product->x, i);
         for (i = 0; i < outputs; i++) product->sums[i] += dot * (double)to[i];
@@ -6878,18 +6898,17 @@ DTCI_FN dtc_status dtci_factor_begin_given(dtci_head *head, const dtc_spec *spec
 }
 
 /* Writes factors that are given; where these are no smaller than their product, it goes instead, as raw fp32. */
-DTCI_FN dtc_status dtci_factor_write_given(dtci_encoding *e, const float *u, const float *v, size_t rank,
-                                           size_t columns) {
-    size_t most = 4 * (size_t)e->head.count, rows = e->head.rows, first, n, i;
+DTCI_FN dtc_status dtci_factor_write_given(dtci_encoding *e, const dtci_factors *f) {
+    size_t most = 4 * (size_t)e->head.count, first, n, i;
     dtc_status status = DTC_ERROR_CAPACITY;
     float chunk[DTCI_CHUNK];
-    if (!dtci_factor_stores(rank, rows, columns))
-        status = dtci_factor_write(&e->spec->factor.value, &e->head, e->payload,
-                                   e->capacity < most ? e->capacity : most, &e->bytes, u, v, rank, &e->arena);
+    if (!dtci_factor_stores(f->rank, f->rows, f->columns))
+        status = dtci_factor_write(f, &e->spec->factor.value, e->payload, e->capacity < most ? e->capacity : most,
+                                   &e->bytes, &e->arena);
     if (status != DTC_ERROR_CAPACITY || e->capacity < most) return status;
     for (first = 0; first < e->head.count; first += n) {
         n = e->head.count - first < DTCI_CHUNK ? e->head.count - first : DTCI_CHUNK;
-        dtci_factor_product(chunk, u, v, rank, rows, columns, first, n);
+        dtci_factor_product(chunk, f, first, n);
         for (i = 0; i < n; i++) dtci_put_float(e->payload + 4 * (first + i), chunk[i]);
     }
     e->bytes = most;
@@ -6907,6 +6926,7 @@ DTCI_API dtc_status dtc_encode_factors(const dtc_spec *spec, void *packet, size_
                                        const float *u, const float *v, size_t rank, size_t rows, size_t columns,
                                        void *scratch, size_t scratch_bytes) {
     dtci_source left = dtci_source_of(u), right = dtci_source_of(v);
+    dtci_factors factors = dtci_factors_of(u, v, rank, rows, columns);
     dtci_encoding e;
     dtc_status status;
     size_t around;
@@ -6925,7 +6945,7 @@ DTCI_API dtc_status dtc_encode_factors(const dtc_spec *spec, void *packet, size_
         return DTC_ERROR_NONFINITE;
     e.payload = (unsigned char *)packet + e.head.head_bytes;
     e.capacity = capacity - around;
-    status = dtci_factor_write_given(&e, u, v, rank, columns);
+    status = dtci_factor_write_given(&e, &factors);
     if (status != DTC_OK) return status;
     dtci_head_close((unsigned char *)packet, &e.head, e.bytes);
     *packet_bytes = e.head.packet_bytes;
@@ -6937,7 +6957,7 @@ DTCI_API dtc_status dtc_decode_factors(float *u, float *v, size_t *rank, size_t 
                                        void *scratch, size_t scratch_bytes) {
     dtci_arena arena = dtci_arena_of(scratch, scratch_bytes);
     size_t most = rank ? *rank : 0, count = rows * columns, found;
-    dtci_packet opened;
+    dtci_opened opened;
     dtc_status status;
     if (rank) *rank = 0;
     if (!rank || !packet || (!u && most && rows) || (!v && most && columns) ||
@@ -6945,11 +6965,11 @@ DTCI_API dtc_status dtc_decode_factors(float *u, float *v, size_t *rank, size_t 
         return DTC_ERROR_ARGUMENT;
     status = dtci_packet_open(&opened, &count, packet, packet_bytes, options, &arena);
     if (status != DTC_OK) return status;
-    if (opened.head.codec != DTC_FACTOR) return DTC_ERROR_CODEC;
-    if (opened.head.rows != rows) return DTC_ERROR_COUNT;
-    found = dtci_get32(opened.payload);
+    if (opened.packet.head.codec != DTC_FACTOR) return DTC_ERROR_CODEC;
+    if (opened.packet.head.rows != rows) return DTC_ERROR_COUNT;
+    found = dtci_get32(opened.packet.payload);
     if (found > most) return DTC_ERROR_CAPACITY;
-    dtci_factor_read(u, v, &opened);
+    dtci_factor_read(u, v, &opened.packet);
     *rank = found;
     return DTC_OK;
 }
@@ -7160,7 +7180,7 @@ DTCI_FN size_t dtci_sensing_room(size_t size) {
 /* Bytes of scratch that opening and decoding take. */
 DTCI_FN uint64_t dtci_sensing_decode_scratch(const dtci_sensing *s) {
     size_t total = dtci_sensing_total(s);
-    return (uint64_t)dtci_nest_open_scratch(total) + dtci_room(4 * (total + 1)) +
+    return (uint64_t)dtci_bins_scratch(total) + dtci_room(4 * (total + 1)) +
            5 * (uint64_t)dtci_room(4 * dtci_sensing_room(s->block));
 }
 
@@ -7504,7 +7524,7 @@ DTCI_FN dtc_status dtci_sensing_decode(const dtci_packet *packet, const dtci_sin
     work.w = (float *)dtci_take(arena, room);
     work.v = (float *)dtci_take(arena, room);
     if (!y || !work.rows || !work.y || !work.x || !work.w || !work.v) return DTC_ERROR_SCRATCH;
-    dtci_nest_decode(y, packet->nested[0]);
+    dtci_nest_decode(y, &packet->nested[0]);
     y[total] = 0; /* is looked at, where the last row is not measured */
     dtci_sensing_recover(&s, y, options, sink, &work);
     return DTC_OK;
@@ -7541,7 +7561,7 @@ DTCI_FN dtc_status dtci_sensing_open(dtci_packet *packet, dtci_arena *arena, uns
     dtci_nest place = dtci_sensing_place(packet);
     size_t size = packet->payload_bytes - 4;
     dtc_status status = dtci_nest_open(&packet->nested[0], packet->payload + 4, size, &place, arena, skip);
-    if (status == DTC_OK && packet->nested[0]->head.packet_bytes != size) status = DTC_ERROR_PAYLOAD;
+    if (status == DTC_OK && packet->nested[0].head.packet_bytes != size) status = DTC_ERROR_PAYLOAD;
     return status;
 }
 
@@ -7592,14 +7612,16 @@ DTCI_FN size_t dtci_sensing_scratch(const dtc_spec *spec, size_t count) {
 
 /* Leaves in the residual what the receiver does not see. */
 DTCI_FN dtc_status dtci_sensing_leave(const dtci_encoding *e, dtci_arena *arena) {
-    dtci_packet made;
+    dtci_opened opened;
+    dtci_packet *made = &opened.packet;
     dtc_status status;
-    memset(&made, 0, sizeof made);
-    made.head = e->head;
-    made.payload = e->payload;
-    made.payload_bytes = e->bytes;
-    status = dtci_sensing_open(&made, arena, DTCI_OPEN_ALL);
-    return status == DTC_OK ? dtci_sensing_decode(&made, e->residual, NULL, arena) : status;
+    memset(&opened, 0, sizeof opened);
+    made->nested = opened.nested;
+    made->head = e->head;
+    made->payload = e->payload;
+    made->payload_bytes = e->bytes;
+    status = dtci_sensing_open(made, arena, DTCI_OPEN_ALL);
+    return status == DTC_OK ? dtci_sensing_decode(made, e->residual, NULL, arena) : status;
 }
 
 DTCI_FN dtc_status dtci_sensing_encode(dtci_encoding *e) {
@@ -7667,8 +7689,8 @@ DTCI_FN dtc_status dtci_sensing_add(dtci_addition *sum) {
     dtc_status status;
     if (sum->capacity < 4) return DTC_ERROR_CAPACITY;
     memset(&nested, 0, sizeof nested);
-    nested.a = sum->a->nested[0];
-    nested.b = sum->b->nested[0];
+    nested.a = &sum->a->nested[0];
+    nested.b = &sum->b->nested[0];
     status = dtci_nest_plan_add(&nested);
     if (status != DTC_OK) return status;
     nested.arena = sum->arena;
@@ -7681,7 +7703,7 @@ DTCI_FN dtc_status dtci_sensing_add(dtci_addition *sum) {
 }
 
 DTCI_FN dtc_status dtci_sensing_scale(const dtci_packet *packet, unsigned char *payload, float weight) {
-    return dtci_nest_scale(packet->nested[0], packet, payload, weight);
+    return dtci_nest_scale(&packet->nested[0], packet, payload, weight);
 }
 
 static const dtci_key dtci_sensing_keys[] = {
@@ -7753,7 +7775,7 @@ DTCI_SHARED int dtci_circulant_plan(dtci_circulant *c, size_t count, size_t rows
 
 /* Bytes of scratch that opening the nested packet takes. */
 DTCI_FN size_t dtci_circulant_open_scratch(size_t count, int tokens) {
-    return tokens ? dtci_nest_open_scratch(count) : dtci_room(sizeof(dtci_packet));
+    return tokens ? dtci_bins_scratch(count) : 0;
 }
 
 /* Bytes of scratch that writing vectors takes, or reading them back. */
@@ -7868,7 +7890,7 @@ DTCI_FN dtc_status dtci_circulant_open(dtci_packet *packet, dtci_arena *arena, u
     dtc_status status;
     place.count = c.count;
     status = dtci_nest_open(&packet->nested[0], packet->payload, packet->payload_bytes, &place, arena, skip);
-    if (status == DTC_OK && packet->nested[0]->head.packet_bytes != packet->payload_bytes) status = DTC_ERROR_PAYLOAD;
+    if (status == DTC_OK && packet->nested[0].head.packet_bytes != packet->payload_bytes) status = DTC_ERROR_PAYLOAD;
     return status;
 }
 
@@ -7878,7 +7900,7 @@ DTCI_FN dtc_status dtci_circulant_decode(const dtci_packet *packet, const dtci_s
     float *vectors = (float *)dtci_take(arena, 4 * c.count);
     (void)options;
     if (!vectors) return DTC_ERROR_SCRATCH;
-    dtci_nest_decode(vectors, packet->nested[0]);
+    dtci_nest_decode(vectors, &packet->nested[0]);
     dtci_circulant_emit(&c, vectors, sink);
     return DTC_OK;
 }
@@ -7890,15 +7912,17 @@ DTCI_FN dtc_status dtci_circulant_check_spec(const dtc_spec *spec) {
 /* Leaves in the residual what the receiver does not see, who gets the vectors as they were rounded. */
 DTCI_FN dtc_status dtci_circulant_leave(const dtci_encoding *e, const dtci_circulant *c, float *vectors,
                                         dtci_arena *arena) {
-    dtci_packet made;
+    dtci_opened opened;
+    dtci_packet *made = &opened.packet;
     dtc_status status;
-    memset(&made, 0, sizeof made);
-    made.head = e->head;
-    made.payload = e->payload;
-    made.payload_bytes = e->bytes;
-    status = dtci_circulant_open(&made, arena, DTCI_OPEN_ALL);
+    memset(&opened, 0, sizeof opened);
+    made->nested = opened.nested;
+    made->head = e->head;
+    made->payload = e->payload;
+    made->payload_bytes = e->bytes;
+    status = dtci_circulant_open(made, arena, DTCI_OPEN_ALL);
     if (status != DTC_OK) return status;
-    dtci_nest_decode(vectors, made.nested[0]);
+    dtci_nest_decode(vectors, &opened.nested[0]);
     dtci_circulant_emit(c, vectors, e->residual);
     return DTC_OK;
 }
@@ -7930,25 +7954,25 @@ DTCI_FN void dtci_circulant_describe(const dtci_packet *packet, dtc_spec *spec) 
 DTCI_FN dtc_status dtci_circulant_plan_add(dtci_addition *sum) {
     dtci_circulant c = dtci_circulant_of(&sum->head);
     sum->bound = 16 + 4 * c.count;
-    sum->scratch = 2 * dtci_room(4 * c.count);
+    sum->scratch = sum->a->scratch + sum->b->scratch + 2 * dtci_room(4 * c.count);
     return DTC_OK;
 }
 
 /* Sums of vectors, in fp32, or in the type of both packets. */
 DTCI_FN dtc_status dtci_circulant_add(dtci_addition *sum) {
-    dtc_value value = dtci_nest_sum_value(sum->a->nested[0], sum->b->nested[0]);
+    dtc_value value = dtci_nest_sum_value(&sum->a->nested[0], &sum->b->nested[0]);
     dtci_circulant c = dtci_circulant_of(&sum->head);
     float *vectors = (float *)dtci_take(&sum->arena, 4 * c.count);
     float *others = (float *)dtci_take(&sum->arena, 4 * c.count);
     if (!vectors || !others) return DTC_ERROR_SCRATCH;
-    dtci_nest_decode(vectors, sum->a->nested[0]);
-    dtci_nest_decode(others, sum->b->nested[0]);
+    dtci_nest_decode(vectors, &sum->a->nested[0]);
+    dtci_nest_decode(others, &sum->b->nested[0]);
     if (dtci_raw_combine(vectors, others, 0, (uint32_t)value.type, c.count)) return DTC_ERROR_NONFINITE;
     return dtci_circulant_write(&c, &value, sum->payload, sum->capacity, &sum->bytes, vectors, &sum->arena);
 }
 
 DTCI_FN dtc_status dtci_circulant_scale(const dtci_packet *packet, unsigned char *payload, float weight) {
-    return dtci_nest_scale(packet->nested[0], packet, payload, weight);
+    return dtci_nest_scale(&packet->nested[0], packet, payload, weight);
 }
 
 static const dtci_key dtci_circulant_keys[] = {
@@ -8047,14 +8071,14 @@ DTCI_API dtc_status dtc_encode_circulant(const dtc_spec *spec, void *packet, siz
 DTCI_API dtc_status dtc_decode_circulant(float *vectors, size_t vector_count, const void *packet, size_t packet_bytes,
                                          const dtc_decode_options *options, void *scratch, size_t scratch_bytes) {
     dtci_arena arena = dtci_arena_of(scratch, scratch_bytes);
-    dtci_packet opened;
+    dtci_opened opened;
     dtc_status status;
     if ((!vectors && vector_count) || !packet) return DTC_ERROR_ARGUMENT;
     status = dtci_packet_open(&opened, NULL, packet, packet_bytes, options, &arena);
     if (status != DTC_OK) return status;
-    if (opened.head.codec != DTC_CIRCULANT) return DTC_ERROR_CODEC;
-    if (vector_count != dtci_circulant_of(&opened.head).count) return DTC_ERROR_COUNT;
-    dtci_nest_decode(vectors, opened.nested[0]);
+    if (opened.packet.head.codec != DTC_CIRCULANT) return DTC_ERROR_CODEC;
+    if (vector_count != dtci_circulant_of(&opened.packet.head).count) return DTC_ERROR_COUNT;
+    dtci_nest_decode(vectors, &opened.nested[0]);
     return DTC_OK;
 }
 
@@ -8211,11 +8235,11 @@ DTCI_API dtc_status dtc_inspect(const void *packet, size_t bytes, dtc_info *info
 
 DTCI_SHARED dtc_status dtci_decode(const dtci_sink *sink, size_t count, const void *packet, size_t packet_bytes,
                                    const dtc_decode_options *options, dtci_arena *arena) {
-    dtci_packet opened;
+    dtci_opened opened;
     dtc_status status;
     if (options && (unsigned)options->method > DTC_METHOD_LINEAR) return DTC_ERROR_ARGUMENT;
     status = dtci_packet_open(&opened, &count, packet, packet_bytes, options, arena);
-    return status == DTC_OK ? (opened.codec->decode)(&opened, sink, options, arena) : status;
+    return status == DTC_OK ? (opened.packet.codec->decode)(&opened.packet, sink, options, arena) : status;
 }
 
 DTCI_API dtc_status dtc_decode(float *values, size_t count, const void *packet, size_t packet_bytes,
@@ -8262,26 +8286,26 @@ DTCI_FN dtc_status dtci_addition_plan(dtci_addition *sum) {
 }
 
 /* Checks two packets, and plans their sum; *fits is whether they add by their heads, which is not an error here. */
-DTCI_FN dtc_status dtci_addition_begin(dtci_addition *sum, dtci_packet packets[2], const void *a, size_t a_bytes,
+DTCI_FN dtc_status dtci_addition_begin(dtci_addition *sum, dtci_opened packets[2], const void *a, size_t a_bytes,
                                        const void *b, size_t b_bytes, dtc_status *fits) {
     dtc_status status;
     memset(sum, 0, sizeof *sum);
-    sum->a = &packets[0];
-    sum->b = &packets[1];
+    sum->a = &packets[0].packet;
+    sum->b = &packets[1].packet;
     if (!a || !b) return DTC_ERROR_ARGUMENT;
     status = dtci_packet_peek(sum->a, (const unsigned char *)a, a_bytes);
     if (status == DTC_OK && a_bytes != sum->a->head.packet_bytes) status = DTC_ERROR_SIZE;
     if (status == DTC_OK) status = dtci_packet_peek(sum->b, (const unsigned char *)b, b_bytes);
     if (status == DTC_OK && b_bytes != sum->b->head.packet_bytes) status = DTC_ERROR_SIZE;
     if (status != DTC_OK) return status;
+    sum->a->nested = packets[0].nested;
+    sum->b->nested = packets[1].nested;
     *fits = dtci_addition_plan(sum);
-    sum->scratch += sum->a->scratch + sum->b->scratch;
-    if (sum->fixed) sum->scratch = 0; /* what rotated packets take is for decoding them */
     return DTC_OK;
 }
 
 DTCI_API size_t dtc_packet_add_bound(const void *a, size_t a_bytes, const void *b, size_t b_bytes) {
-    dtci_packet packets[2];
+    dtci_opened packets[2];
     dtci_addition sum;
     dtc_status fits;
     if (dtci_addition_begin(&sum, packets, a, a_bytes, b, b_bytes, &fits) != DTC_OK || fits != DTC_OK) return 0;
@@ -8289,7 +8313,7 @@ DTCI_API size_t dtc_packet_add_bound(const void *a, size_t a_bytes, const void *
 }
 
 DTCI_API size_t dtc_packet_add_scratch(const void *a, size_t a_bytes, const void *b, size_t b_bytes) {
-    dtci_packet packets[2];
+    dtci_opened packets[2];
     dtci_addition sum;
     dtc_status fits;
     if (dtci_addition_begin(&sum, packets, a, a_bytes, b, b_bytes, &fits) != DTC_OK || fits != DTC_OK) return 0;
@@ -8340,7 +8364,7 @@ DTCI_FN dtc_status dtci_addition_fixed(dtci_addition *sum, unsigned char *to, co
 DTCI_API dtc_status dtc_packet_add(void *sum, size_t capacity, size_t *sum_bytes, const void *a, size_t a_bytes,
                                    const void *b, size_t b_bytes, void *scratch, size_t scratch_bytes) {
     dtc_status status, fits = DTC_OK;
-    dtci_packet packets[2];
+    dtci_opened packets[2];
     dtci_addition adding;
     size_t around;
     if (sum_bytes) *sum_bytes = 0;
@@ -8374,17 +8398,19 @@ DTCI_API dtc_status dtc_packet_add(void *sum, size_t capacity, size_t *sum_bytes
 
 /* Tokens are not looked at: scaling leaves them as they are. */
 DTCI_API dtc_status dtc_packet_scale(void *packet, size_t packet_bytes, float weight) {
-    unsigned char *p = (unsigned char *)packet, nested[2 * (sizeof(dtci_packet) + DTCI_ALIGN)];
-    dtci_arena arena = dtci_arena_of(nested, sizeof nested);
-    dtci_packet opened;
+    unsigned char *p = (unsigned char *)packet;
+    dtci_arena none = dtci_arena_of(NULL, 0);
+    dtci_opened opened;
+    dtci_packet *checked = &opened.packet;
     dtc_status status;
     if (!packet || !dtci_finite(weight)) return DTC_ERROR_ARGUMENT;
-    status = dtci_packet_peek(&opened, p, packet_bytes);
-    if (status == DTC_OK && packet_bytes != opened.head.packet_bytes) status = DTC_ERROR_SIZE;
-    if (status == DTC_OK) status = dtci_checksum_check(&opened);
-    if (status == DTC_OK) status = (opened.codec->open)(&opened, &arena, DTCI_OPEN_NO_TOKENS);
-    if (status == DTC_OK) status = (opened.codec->scale)(&opened, p + opened.head.head_bytes, weight);
-    if (status == DTC_OK && opened.head.checksum) dtci_put32(p + packet_bytes - 4, dtci_crc32c(p, packet_bytes - 4));
+    status = dtci_packet_peek(checked, p, packet_bytes);
+    checked->nested = opened.nested;
+    if (status == DTC_OK && packet_bytes != checked->head.packet_bytes) status = DTC_ERROR_SIZE;
+    if (status == DTC_OK) status = dtci_checksum_check(checked);
+    if (status == DTC_OK) status = (checked->codec->open)(checked, &none, DTCI_OPEN_NO_TOKENS);
+    if (status == DTC_OK) status = (checked->codec->scale)(checked, p + checked->head.head_bytes, weight);
+    if (status == DTC_OK && checked->head.checksum) dtci_put32(p + packet_bytes - 4, dtci_crc32c(p, packet_bytes - 4));
     return status;
 }
 
@@ -8404,29 +8430,35 @@ DTCI_API dtc_status dtc_packet_matvec(float *y, const void *packet, size_t packe
                                       void *scratch, size_t scratch_bytes) {
     dtci_arena arena = dtci_arena_of(scratch, scratch_bytes);
     size_t outputs, rows, i;
+    const dtci_codec *codec;
     dtci_product product;
-    dtci_packet opened;
+    dtci_opened opened;
     dtci_sink sink;
     dtc_status status;
     if (!packet) return DTC_ERROR_ARGUMENT;
+    status = dtci_packet_peek(&opened.packet, (const unsigned char *)packet, packet_bytes);
+    if (status != DTC_OK) return status;
+    rows = opened.packet.head.rows ? opened.packet.head.rows : 1;
+    outputs = dtci_matvec_outputs(&opened.packet, transposed);
+    if ((!x && opened.packet.head.count) || (!y && outputs)) return DTC_ERROR_ARGUMENT;
+    if (packet_bytes == opened.packet.head.packet_bytes &&
+        opened.packet.scratch + dtci_room(outputs * sizeof(double)) > arena.left)
+        return DTC_ERROR_SCRATCH;
     status = dtci_packet_open(&opened, NULL, packet, packet_bytes, NULL, &arena);
     if (status != DTC_OK) return status;
-    rows = opened.head.rows ? opened.head.rows : 1;
-    outputs = dtci_matvec_outputs(&opened, transposed);
-    if ((!x && opened.head.count) || (!y && outputs)) return DTC_ERROR_ARGUMENT;
+    codec = opened.packet.codec;
     product.x = x;
     product.transposed = transposed;
-    if (opened.scratch + dtci_room(outputs * sizeof(double)) > scratch_bytes) return DTC_ERROR_SCRATCH;
     product.sums = (double *)dtci_take(&arena, outputs * sizeof(double));
     if (!product.sums) return DTC_ERROR_SCRATCH;
     memset(product.sums, 0, outputs * sizeof(double));
     memset(&sink, 0, sizeof sink);
     sink.kind = transposed ? DTCI_SINK_COLUMNS : DTCI_SINK_ROWS;
-    sink.columns = opened.head.count / rows;
+    sink.columns = opened.packet.head.count / rows;
     sink.x = x;
     sink.sums = product.sums;
-    status = opened.codec->matvec ? (opened.codec->matvec)(&opened, &product, &arena)
-                                  : (opened.codec->decode)(&opened, &sink, NULL, &arena);
+    status = codec->matvec ? (codec->matvec)(&opened.packet, &product, &arena)
+                           : (codec->decode)(&opened.packet, &sink, NULL, &arena);
     for (i = 0; i < outputs && status == DTC_OK; i++) {
         float bounded = dtci_to_float(product.sums[i]);
         memcpy((char *)y + 4 * i, &bounded, 4);

@@ -205,7 +205,7 @@ extern "C" {
 #define DTCI_FFT_FN static inline
 
 #ifdef DTC_STATIC
-#define DTCI_FFT_API static inline
+#define DTCI_FFT_API DTC_API
 #else
 #define DTCI_FFT_API
 #endif

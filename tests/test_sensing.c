@@ -36,7 +36,7 @@ static void hadamard(double *x, size_t n) {
 
 static problem open_problem(const packet *made) {
     const dtc_info info = inspect(made);
-    dtci_packet opened;
+    dtci_opened opened;
     dtci_arena arena;
     dtci_sensing s;
     dtci_sensing_part part;
@@ -48,7 +48,7 @@ static problem open_problem(const packet *made) {
     scratch = memory(info.decode_scratch);
     arena = dtci_arena_of(scratch, info.decode_scratch);
     assert_int_equal(dtci_packet_open(&opened, &info.count, made->bytes, made->size, NULL, &arena), DTC_OK);
-    s = dtci_sensing_of(&opened.head, get32(opened.payload));
+    s = dtci_sensing_of(&opened.packet.head, get32(opened.packet.payload));
     part = dtci_sensing_at(&s, 0);
     assert_int_equal(part.values, info.count);
     p.count = info.count;
@@ -59,7 +59,7 @@ static problem open_problem(const packet *made) {
     p.y = doubles(p.size);
     rows = floats(p.size);
     y = floats(p.measurements);
-    dtci_nest_decode(y, opened.nested[0]);
+    dtci_nest_decode(y, &opened.nested[0]);
     dtci_sensing_rows(rows, &s, &part);
     for (i = 0; i < p.size; i++) {
         float one = 1;
