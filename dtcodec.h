@@ -224,11 +224,12 @@
  *
  *     DTCODEC_IMPLEMENTATION     compiles the functions in this file
  *     DTC_STATIC                 compiles the functions as static functions in every file that defines the macro
- *     DTC_NO_TERNARY             Each of these five macros leaves out a codec. Calls that need the codec then return
- *     DTC_NO_QUANT               DTC_ERROR_CODEC. raw cannot be left out, because the other codecs store through it.
- *     DTC_NO_FACTOR              factor, circulant and sensing quantize through quant: without quant, value=1..16 is
- *     DTC_NO_SENSING             DTC_ERROR_CODEC, and sensing takes bits=32 only.
- *     DTC_NO_CIRCULANT
+ *     DTC_NO_TERNARY             Each of these five macros leaves out a codec. dtc_spec_parse does not know the name of
+ *     DTC_NO_QUANT               a codec that is left out, and returns DTC_ERROR_SPEC_CODEC. For packets and for a
+ *     DTC_NO_FACTOR              dtc_spec of the codec, the functions return DTC_ERROR_CODEC. raw cannot be left out,
+ *     DTC_NO_SENSING             because the other codecs store through it. factor, circulant and sensing quantize
+ *     DTC_NO_CIRCULANT           through quant: without quant, value=1..16 is DTC_ERROR_CODEC, and sensing takes
+ *                                bits=32 only.
  *     DTC_NO_SIMD                leaves out vector types, and leaves out the question (__builtin_cpu_supports, on
  *                                x86-64) whether the processor has AVX2 and the CRC-32C instruction. Without this
  *                                macro, tensors of a few hundred values and more use what the processor has. Packets
@@ -646,7 +647,7 @@
 #include <stdint.h>
 
 #define DTC_VERSION_MAJOR 0
-#define DTC_VERSION_MINOR 2
+#define DTC_VERSION_MINOR 3
 #define DTC_VERSION_PATCH 0
 
 #define DTC_WIRE_VERSION 0 /* independent of the library's version; wire version 0 may still change */
@@ -4914,47 +4915,57 @@ static const dtci_codec dtci_ternary_codec = DTCI_LEFT_OUT(DTC_TERNARY);
 #endif /* DTC_NO_TERNARY */
 
 /* --------------------------------------------------------------------------------------------------------------------
- * quant: N-bit quantization by entropy, Huffman coded (Oland and Raj, Reducing communication overhead in distributed
- * learning by an order of magnitude (almost), ICASSP 2015). Stochastic rounding as in QSGD (Alistarh et al., 2017).
+ * quant: N-bit quantization
  *
- * grid=zero: a value is near k * step, where k is an integer from `lowest` up: one bin is centred on exact 0.
- * grid=even: a value is in bin k of 2^N over [offset, ...), 2 * half wide; it decodes to the bin's centre.
- *     With stochastic rounding, which is between centres, the outer centres lie on min and max.
- * A range too narrow for its distance from 0 to be an int (|lowest| > 2^24) has no bin on 0: its grid is even. So is
- * the grid for one bit, whose two bins could not both be centred on 0 and cover both sides.
+ * The encoder rounds each value to a grid and stores the number of the grid point. Sources: bits=auto and Huffman codes
+ * from Oland and Raj, Reducing communication overhead in distributed learning by an order of magnitude (almost), ICASSP
+ * 2015; rounding=stochastic from QSGD (Alistarh et al., 2017); rotate from DRIVE (Vargaftik et al., NeurIPS 2021) and
+ * EDEN (ICML 2022).
  *
- * rotate: each block is cut into parts of 2^L values, and each part is turned by a seeded randomized Hadamard
- * transform, after which its coordinates are all but Gaussian (DRIVE, Vargaftik et al., NeurIPS 2021; EDEN, ICML 2022).
- * All parts have the same grid in units of their root mean square, with lowest = -(2^(N-1) - 1). A part's step is
- * multiplied by |x|^2 / <c, x>, c being what x was rounded to, which makes the mean over the seeds x itself. The
- * decoder's transform is of integers, hence exact.
+ * grid=zero: the grid points of a block are k * step, where the integer k starts at `lowest`. A range that contains 0
+ *     therefore has a grid point at exactly 0.
+ * grid=even: 2^bits bins of width 2 * half start at `offset`, and a grid point is the centre of a bin. With stochastic
+ *     rounding, which rounds to one of the two neighbouring centres, the outer centres lie on min and max.
  *
- * A field is k - lowest of its block. A bin is k - the least lowest of all blocks, so that 0 is the same bin in every
- * block.
+ * The encoder replaces grid=zero by grid=even in two cases. For one bit, two bins that are centred on multiples of step
+ * cannot cover both sides of 0. For a narrow range far from 0, |lowest| * workers would be above 2^24.
+ *
+ * rotate: each block is cut into parts of 2^L values. A randomized Hadamard transform, with signs from the seed, makes
+ * the values of a part nearly Gaussian. All parts have the same grid in units of their own root mean square; for
+ * grid=zero, lowest is -(2^(bits-1) - 1). Let x be the rotated values of a part and c the grid points that they were
+ * rounded to. The encoder multiplies the step of the part by |x|^2 / <c, x>, unless rounding is stochastic or the range
+ * is given. The mean of the decoded values over the seeds is then the tensor, up to the bias that the manual gives. The
+ * decoder transforms integers, which is exact.
+ *
+ * A field of a value is k - lowest of its block. A bin of a value is k minus the least lowest of all blocks, so that
+ * k = 0 is the same bin in every block. With grid=even or rotate, bin and field are the same number.
  * ------------------------------------------------------------------------------------------------------------------*/
 
-/* Half the range, in standard deviations, over which 2^bits even bins have nearly the least error for Gaussian values
- * (Max, Quantizing for minimum distortion, 1960, to within 2 % of the range). */
+/* Returns half the width of the range, in standard deviations, over which 2^bits even bins have nearly the least
+ * squared error for Gaussian values. The line fits the optima of Max, Quantizing for minimum distortion (1960), to
+ * within 2 % of the range. */
 DTCI_FN double dtci_loading(unsigned bits) {
     return 1.35 + 0.33 * (double)bits;
 }
 
 #ifndef DTC_NO_QUANT
 
+/* --- Grids and parts --- */
+
 #define DTCI_QUANT_BITS_MAX 16
-#define DTCI_QUANT_LOWEST   16777216.0  /* |lowest| * workers, at the most: k * step stays exact in double */
-#define DTCI_QUANT_HALVES   268435456.0 /* |offset| * workers / half, at the most: so does offset + k * half */
-#define DTCI_QUANT_ROTATED  16384u      /* workers * 2^bits, at the most: sums of 2^16 integers stay below 2^31 */
+#define DTCI_QUANT_LOWEST   16777216.0  /* largest |lowest| * workers: k * step stays exact in double */
+#define DTCI_QUANT_HALVES   268435456.0 /* largest |offset| * workers / half: offset + k * half stays exact in double */
+#define DTCI_QUANT_ROTATED  16384u      /* largest workers * 2^bits, rotated: sums of 2^16 integers stay below 2^31 */
 
-/* How fields are written. */
-#define DTCI_QUANT_FIELDS   0u /* fields, with room for sums */
-#define DTCI_QUANT_TOKENS   1u /* tokens of bins */
+/* How the payload stores fields (the coding of the wire format). */
+#define DTCI_QUANT_FIELDS   0u /* fields of fixed width, as entropy=none asks for */
+#define DTCI_QUANT_TOKENS   1u /* Huffman tokens of bins */
 #define DTCI_QUANT_CONSTANT 2u /* nothing: every field is 0 */
-#define DTCI_QUANT_WIDE     3u /* fields, where tokens would not be smaller */
+#define DTCI_QUANT_WIDE     3u /* fields of fixed width, because tokens would not be smaller */
 
-/* What the head's variant byte holds. */
+/* The contents of the variant byte in the head. */
 typedef struct dtci_quant_variant {
-    unsigned bits; /* of a field of one term */
+    unsigned bits; /* of a field in a packet of one term */
     int even, rotate;
     uint32_t coding;
 } dtci_quant_variant;
@@ -4972,34 +4983,37 @@ DTCI_FN dtci_quant_variant dtci_quant_variant_of(const dtci_head *head) {
     return variant;
 }
 
-/* What encoder and decoder both know of the fields. */
+/* What determines the fields of a packet; the encoder, the decoder and the addition use it. */
 typedef struct dtci_quant {
     const dtci_head *head;
     dtci_quant_variant is;
-    const unsigned char *grids; /* as on the wire; of the encoder of rotated parts: 8 bytes a part */
-    unsigned bin_bits;          /* of a bin, over all blocks: 17 where that is too many */
-    int32_t base;               /* zero grids: the lowest k of all blocks, terms included */
+    const unsigned char *grids; /* in the wire format; while encoding with rotate, 8 bytes a part */
+    unsigned bin_bits;          /* bits of a bin over all blocks; 17 if that is more than 16 */
+    int32_t base;               /* grid=zero: terms times the least lowest of all blocks */
 } dtci_quant;
 
-/* Values that share a grid: a block, or, rotated, a power of two of them. */
+/* Values first .. end - 1, which share one grid. A part is a block, or with rotate a power of two of values of a
+ * block. */
 typedef struct dtci_part {
-    size_t index, first, end;
+    size_t index, first, end; /* index: number of the part in the packet */
 } dtci_part;
 
-/* The number of parts that n values are cut into: as many of 2^16 as there are, then one for each bit of the rest. */
+/* Returns the number of rotated parts that n values are cut into: as many parts of 2^16 values as fit, then one for
+ * each bit that is set in the number of the remaining values. */
 DTCI_FN size_t dtci_rotations(size_t n) {
     size_t parts = n >> DTCI_HADAMARD_MAX;
     for (n &= ((size_t)1 << DTCI_HADAMARD_MAX) - 1; n; n &= n - 1) parts++;
     return parts;
 }
 
+/* Returns the number of parts, and so of grids, of a packet. */
 DTCI_SHARED size_t dtci_quant_parts(const dtci_head *head, int rotate) {
     size_t block = dtci_block(head);
     if (!rotate || !head->count) return dtci_blocks(head);
     return head->count / block * dtci_rotations(block) + dtci_rotations(head->count % block);
 }
 
-/* The part that holds value i. */
+/* Returns the part that holds value i. */
 DTCI_SHARED dtci_part dtci_quant_part(const dtci_head *head, int rotate, size_t i) {
     size_t block = dtci_block(head), b = i / block, left, whole;
     dtci_part part;
@@ -5011,7 +5025,7 @@ DTCI_SHARED dtci_part dtci_quant_part(const dtci_head *head, int rotate, size_t 
     part.index = b * dtci_rotations(block);
     whole =
         (i - part.first < left >> DTCI_HADAMARD_MAX << DTCI_HADAMARD_MAX ? i - part.first : left) >> DTCI_HADAMARD_MAX;
-    for (;;) { /* over the parts of 2^16 at once, then one by one */
+    for (;;) { /* the first pass skips whole parts of 2^16 values, later passes one part each */
         part.index += whole;
         part.first += whole << DTCI_HADAMARD_MAX;
         left -= whole << DTCI_HADAMARD_MAX;
@@ -5025,11 +5039,11 @@ DTCI_SHARED dtci_part dtci_quant_part(const dtci_head *head, int rotate, size_t 
 }
 
 typedef struct dtci_grid {
-    double origin, step; /* even: offset, half; zero: 0, step */
-    int32_t lowest;      /* even: 0 */
+    double origin, step; /* grid=even: offset and half; grid=zero: 0 and step */
+    int32_t lowest;      /* 0 with grid=even */
 } dtci_grid;
 
-/* The grid of block b. */
+/* Returns the grid of part b, from 8 bytes. */
 DTCI_FN dtci_grid dtci_quant_grid(const dtci_quant *q, size_t b) {
     const unsigned char *p = q->grids + 8 * b;
     dtci_grid grid;
@@ -5041,21 +5055,22 @@ DTCI_FN dtci_grid dtci_quant_grid(const dtci_quant *q, size_t b) {
     return grid;
 }
 
-/* Bytes of the grids on the wire. */
+/* Returns the bytes of all grids in the payload. With rotate, a grid is a step alone. */
 DTCI_FN size_t dtci_quant_grid_bytes(const dtci_head *head, int rotate) {
     return (rotate ? 4u : 8u) * dtci_quant_parts(head, rotate);
 }
 
-/* The largest field. */
+/* Returns the largest field that a packet of these terms may have. */
 DTCI_FN uint32_t dtci_quant_top(const dtci_quant *q) {
     return q->head->terms * ((1u << q->is.bits) - 1);
 }
 
+/* Returns the bits of a field of fixed width. The field has room for the sum of `workers` packets. */
 DTCI_FN unsigned dtci_quant_field_bits(const dtci_head *head, unsigned bits) {
     return dtci_bit_width(head->workers * ((1u << bits) - 1));
 }
 
-/* Finds base and bin_bits, from the grids. */
+/* Sets q->base and q->bin_bits, from the grids. */
 DTCI_SHARED void dtci_quant_find_base(dtci_quant *q) {
     int32_t low = INT32_MAX, high = INT32_MIN, terms = (int32_t)q->head->terms;
     size_t blocks = dtci_quant_parts(q->head, q->is.rotate), b;
@@ -5069,18 +5084,16 @@ DTCI_SHARED void dtci_quant_find_base(dtci_quant *q) {
     if (q->bin_bits > DTCI_QUANT_BITS_MAX) q->bin_bits = DTCI_QUANT_BITS_MAX + 1;
 }
 
-/* What a packet's bins less its fields are, in one block. */
+/* Returns bin minus field, which is one number for all values of block b. */
 DTCI_FN uint32_t dtci_quant_shift(const dtci_quant *q, size_t b) {
     if (q->is.even || q->is.rotate || !q->head->block) return 0;
     return (uint32_t)(dtci_quant_grid(q, b).lowest * (int32_t)q->head->terms - q->base);
 }
 
-/* Values of fields
- *
- * Kernels of one chunk and its parts, n <= DTCI_CHUNK. */
+/* --- Fields to values --- */
 
-/* to[i] = origin + (scale * field + first) * step. Products are exact in double, and so is their sum with the origin:
- * each value is rounded once. */
+/* to[i] = origin + (scale * fields[i] + first) * step, for n <= DTCI_CHUNK. The products and their sums with the origin
+ * are exact in double, so that each value is rounded once. */
 DTCI_INLINE void dtci_dequantize_body(char *DTCI_RESTRICT to, const uint32_t *fields, double origin, double step,
                                       int32_t scale, int32_t first, size_t n) {
     size_t i;
@@ -5102,7 +5115,7 @@ DTCI_TWIN(dtci_dequantize,
            size_t n),
           (to, fields, origin, step, scale, first, n))
 
-/* Values of n fields, or bins, of which the first is of value `first`. */
+/* Writes the values of n fields to `to`; if as_bins is set, `fields` holds bins. fields[0] belongs to value `first`. */
 DTCI_FN void dtci_quant_floats(char *to, const dtci_quant *q, int as_bins, const uint32_t *fields, size_t first,
                                size_t n) {
     int narrow = !q->is.even && dtci_quant_field_bits(q->head, q->is.bits) < 24;
@@ -5114,12 +5127,12 @@ DTCI_FN void dtci_quant_floats(char *to, const dtci_quant *q, int as_bins, const
         double origin = grid.origin * (double)terms;
         int32_t scale = q->is.even ? 2 : 1, k0 = q->is.even ? terms : as_bins ? q->base : grid.lowest * terms;
         stop = (b + 1) * block - first < n ? (b + 1) * block - first : n;
-        if (fabs(origin) + 67108864 * fabs(grid.step) > (double)FLT_MAX) { /* more than any |scale * field + k0| */
+        if (fabs(origin) + 67108864 * fabs(grid.step) > (double)FLT_MAX) { /* 2^26 > any |scale * field + k0| */
             for (i = at; i < stop; i++) {
                 float x = dtci_to_float(origin + (double)(scale * (int32_t)fields[i] + k0) * grid.step);
                 memcpy(to + 4 * i, &x, 4);
             }
-        } else if (narrow && grid.step > 0 && k0 > -8388608 && k0 < 8388608) { /* not -0 either */
+        } else if (narrow && grid.step > 0 && k0 > -8388608 && k0 < 8388608) { /* other steps may give -0 */
             dtci_multiples(to + 4 * at, fields + at, (float)grid.step, k0, stop - at);
         } else {
             dtci_dequantize(to + 4 * at, fields + at, origin, grid.step, scale, k0, stop - at);
@@ -5127,7 +5140,8 @@ DTCI_FN void dtci_quant_floats(char *to, const dtci_quant *q, int as_bins, const
     }
 }
 
-/* Fields, or bins, first .. first + n - 1 of an opened packet; first is a multiple of DTCI_CHUNK. */
+/* Reads the fields of values first .. first + n - 1 from an opened packet; if the coding is TOKENS, their bins. first
+ * is a multiple of DTCI_CHUNK. */
 DTCI_SHARED void dtci_quant_unpack(uint32_t *fields, const dtci_quant *q, const dtci_packet *packet, size_t first,
                                    size_t n) {
     if (q->is.coding == DTCI_QUANT_CONSTANT)
@@ -5139,7 +5153,7 @@ DTCI_SHARED void dtci_quant_unpack(uint32_t *fields, const dtci_quant *q, const 
                            dtci_quant_field_bits(q->head, q->is.bits));
 }
 
-/* Turns bins first .. first + n - 1 into fields, or back. */
+/* Turns the bins of values first .. first + n - 1 into fields, or fields into bins if to_bins is set, in place. */
 DTCI_FN void dtci_quant_rebase(uint32_t *fields, const dtci_quant *q, int to_bins, size_t first, size_t n) {
     size_t at = 0, stop;
     if (q->is.even || q->is.rotate || !q->head->block) return;
@@ -5151,10 +5165,10 @@ DTCI_FN void dtci_quant_rebase(uint32_t *fields, const dtci_quant *q, int to_bin
     }
 }
 
-/* Rotation */
+/* --- Rotation --- */
 
-/* Multiplies n <= DTCI_CHUNK values by `unit` and their signs. With a shared range, which they may exceed, they are
- * kept within 1e30. */
+/* Multiplies n <= DTCI_CHUNK values by unit, and negates those with a set mask in `negative`. With a shared range,
+ * values may be beyond the range by any factor; they are bounded to +-1e30, so that the transform does not overflow. */
 DTCI_INLINE void dtci_quant_flip_body(float *x, const uint32_t *negative, double unit, int shared, size_t n) {
     size_t i;
     for (i = 0; i < n; i++) {
@@ -5167,7 +5181,7 @@ DTCI_INLINE void dtci_quant_flip_body(float *x, const uint32_t *negative, double
 DTCI_TWIN(dtci_quant_flip, (float *x, const uint32_t *negative, double unit, int shared, size_t n),
           (x, negative, unit, shared, n))
 
-/* The integers that n fields of rotated parts stand for. */
+/* Turns n fields of a rotated packet into the integers that they stand for. `least` is the integer of field 0. */
 DTCI_INLINE void dtci_quant_integers_body(uint32_t *DTCI_RESTRICT to, const uint32_t *fields, unsigned even,
                                           uint32_t least, size_t n) {
     size_t i;
@@ -5178,13 +5192,13 @@ DTCI_TWIN(dtci_quant_integers,
           (uint32_t * DTCI_RESTRICT to, const uint32_t *fields, unsigned even, uint32_t least, size_t n),
           (to, fields, even, least, n))
 
-/* The integer of field 0. */
+/* Returns the integer that field 0 of a rotated packet stands for, modulo 2^32. */
 DTCI_FN uint32_t dtci_quant_least(const dtci_quant *q) {
     uint32_t terms = q->head->terms, bins = 1u << q->is.bits;
     return q->is.even ? terms - terms * bins : 0u - terms * (bins / 2 - 1);
 }
 
-/* Multiplies integers by their signs and the step. The products may be beyond FLT_MAX where the step is huge. */
+/* to[i] = sign * turned[i] * step, for n <= DTCI_CHUNK. The results are bounded to +-FLT_MAX if `bounded` is set. */
 DTCI_INLINE void dtci_quant_back_body(char *DTCI_RESTRICT to, const uint32_t *turned, const uint32_t *negative,
                                       double step, int bounded, size_t n) {
     size_t i;
@@ -5203,12 +5217,12 @@ DTCI_TWIN(dtci_quant_back,
            size_t n),
           (to, turned, negative, step, bounded, n))
 
-/* Turns a part of integers back, and hands its values to the sink. */
+/* Transforms the integers of one part back, and delivers its values to the sink. */
 DTCI_FN void dtci_quant_emit_part(const dtci_quant *q, uint32_t *turned, const dtci_part *part, const dtci_sink *sink) {
     dtci_random random = dtci_random_of(q->head->seed);
     unsigned level = dtci_hadamard_fit(part->end - part->first);
     double step = ldexp((double)dtci_get_float(q->grids + 4 * part->index), -(int)((level + 1) / 2));
-    int bounded = step > 1e28 || step < -1e28; /* there are 2^31 multiples of it */
+    int bounded = step > 1e28 || step < -1e28; /* smaller steps times an int32 stay below FLT_MAX */
     float chunk[DTCI_CHUNK];
     size_t at, n;
     dtci_hadamard_integer(turned + part->first, level);
@@ -5221,7 +5235,7 @@ DTCI_FN void dtci_quant_emit_part(const dtci_quant *q, uint32_t *turned, const d
     }
 }
 
-/* Decodes rotated parts in `turned`, which has room for count integers. */
+/* Decodes a rotated packet. `turned` has room for `count` integers. */
 DTCI_FN void dtci_quant_emit_rotated(const dtci_quant *q, const dtci_packet *packet, uint32_t *turned,
                                      const dtci_sink *sink) {
     size_t count = q->head->count, at, n;
@@ -5238,7 +5252,7 @@ DTCI_FN void dtci_quant_emit_rotated(const dtci_quant *q, const dtci_packet *pac
     }
 }
 
-/* What a checked packet's head and grids say. */
+/* Returns what determines the fields of a packet whose grids are valid. */
 DTCI_SHARED dtci_quant dtci_quant_of(const dtci_packet *packet) {
     dtci_quant q;
     q.head = &packet->head;
@@ -5249,6 +5263,8 @@ DTCI_SHARED dtci_quant dtci_quant_of(const dtci_packet *packet) {
     if (!q.is.rotate) dtci_quant_find_base(&q);
     return q;
 }
+
+/* --- Decode --- */
 
 DTCI_FN dtc_status dtci_quant_decode(const dtci_packet *packet, const dtci_sink *sink,
                                      const dtc_decode_options *options, dtci_arena *arena) {
@@ -5272,47 +5288,47 @@ DTCI_FN dtc_status dtci_quant_decode(const dtci_packet *packet, const dtci_sink 
     return DTC_OK;
 }
 
-/* The encoder
- *
- * It finds ranges (or turns the values), chooses a grid, chooses a coding, and writes. */
+/* --- Encoder: grids --- */
 
+/* What one encoding works with. The encoder finds the ranges (or rotates the values), chooses the grids, chooses the
+ * coding and writes. */
 typedef struct dtci_quant_work {
     dtci_quant q;
     dtci_encoding *e;
-    dtci_source source; /* the values, or the rotated ones */
+    dtci_source source; /* the values, or the rotated values */
     dtci_random random;
-    int stochastic, shared; /* shared: the range is given */
-    float *ranges;          /* min and max a part */
-    unsigned char *grids;   /* 8 bytes a part */
-    uint16_t *bins;         /* by value */
-    float *rotated;         /* by value; rotated: as below */
-    float *deviations;      /* root mean square a part */
-    int *exponents;         /* a part's values are times 2^-exponent, to stay clear of limits */
-    double reach;           /* the largest magnitude, in deviations */
+    int stochastic, shared; /* shared: the spec gives min or max */
+    float *ranges;          /* min and max of each part */
+    unsigned char *grids;   /* 8 bytes of each part */
+    uint16_t *bins;         /* the bin of each value */
+    float *rotated;         /* the rotated values, times 2^-exponent; NULL without rotate */
+    float *deviations;      /* root mean square of each rotated part; see dtci_quant_rotate */
+    int *exponents;         /* of each part, so that its values stay far from the limits of float */
+    double reach;           /* largest magnitude of any part, in its deviations */
     dtci_coder coder;
-    dtci_tokens_plan plan; /* of the bins, where they were priced */
-    int priced;
+    dtci_tokens_plan plan; /* of the tokens of the bins, if priced is set */
+    int priced;            /* whether bins and plan belong to the present grids */
 } dtci_quant_work;
 
-/* How fine a grid is wanted; one of these is not 0. */
+/* How fine the grids shall be. Exactly one of the fields is not 0. */
 typedef struct dtci_fineness {
-    unsigned bits; /* bins: 2^bits a range */
-    double levels; /* steps a range, in as many bits as it takes */
-    double step;   /* as wide as this, or less, in as many bits as it takes */
+    unsigned bits; /* a range has 2^bits bins */
+    double levels; /* a range has this many steps, and the bits follow from it */
+    double step;   /* a step has at most this width, and the bits follow from it */
 } dtci_fineness;
 
-/* Makes the grids of rotated parts, whose range is symmetric and in units of their deviation; ranges become what to
- * clip to. Returns 0 where they take too many bits. */
+/* Makes the grids of a rotated packet, whose ranges are symmetric and in units of the deviation of each part. Sets
+ * w->ranges to the limits that values are clipped to. Returns 0 if workers * 2^bits would be too large. */
 DTCI_FN int dtci_quant_rotated_grids(dtci_quant_work *w, dtci_fineness fineness) {
     dtci_quant *q = &w->q;
     unsigned char *grids = w->grids;
     size_t parts = dtci_quant_parts(q->head, 1), b;
     double levels = fineness.levels, reach = w->reach, bins, loading = dtci_loading(fineness.bits);
-    int32_t most; /* the largest |k| */
+    int32_t most; /* largest |k| of grid=zero */
     if (fineness.bits == 1) q->is.even = 1;
     if (fineness.bits) {
         levels = (double)(1u << fineness.bits) - (q->is.even ? 0 : 1) - (w->stochastic ? 1 : 0);
-        if (!w->shared && !w->stochastic && loading < reach) reach = loading; /* to clip would be biased */
+        if (!w->shared && !w->stochastic && loading < reach) reach = loading; /* clipping biases stochastic rounding */
     }
     if (q->is.even) {
         bins = ceil(levels) + (w->stochastic ? 1 : 0);
@@ -5340,8 +5356,9 @@ DTCI_FN int dtci_quant_rotated_grids(dtci_quant_work *w, dtci_fineness fineness)
     return 1;
 }
 
-/* Makes the even grid of one block for a range [min, max]. Returns the number of the highest bin, or a negative number
- * where the step that is asked for is too fine. */
+/* Makes the even grid of one block for the range [min, max], with the width `step` of a bin. If `given` is set, the
+ * width may only become smaller. Returns the number of the highest bin, or a negative number if so fine a width is not
+ * possible. */
 DTCI_FN double dtci_quant_even_grid(unsigned char *to, const dtci_quant_work *w, double min, double max, double step,
                                     int given) {
     double workers = (double)w->q.head->workers, offset;
@@ -5356,8 +5373,8 @@ DTCI_FN double dtci_quant_even_grid(unsigned char *to, const dtci_quant_work *w,
     return floor((max - offset) / (2 * (double)half) + (w->stochastic ? 0.5 : 0.0));
 }
 
-/* Makes the zero grid of one block for a range [min, max]. Returns the number of the highest bin, or a negative number
- * where zero is out of reach. */
+/* Makes the zero grid of one block for the range [min, max]. If `given` is set, the step may only become smaller.
+ * Returns the number of the highest bin, or a negative number if `lowest` would be out of its range. */
 DTCI_FN double dtci_quant_zero_grid(unsigned char *to, const dtci_quant_work *w, double min, double max, double step,
                                     int given) {
     double reach = DTCI_QUANT_LOWEST / (double)w->q.head->workers, low, high;
@@ -5371,14 +5388,14 @@ DTCI_FN double dtci_quant_zero_grid(unsigned char *to, const dtci_quant_work *w,
     return high - low;
 }
 
-/* Makes the grid of a block of one value: its first bin is exactly on it. */
+/* Makes the grid of a block whose values are all equal. Field 0 decodes to exactly that value. */
 DTCI_FN void dtci_quant_constant_grid(unsigned char *to, int even, float value) {
     dtci_put32(to, dtci_float_bits(value) & (even ? 0xffffffffu : 0x7fffffffu));
     dtci_put32(to + 4, even || !(value < 0 || value > 0) ? 0 : value < 0 ? 0xffffffffu : 1);
 }
 
-/* Makes the grids for w->ranges; all turn to even ones where zero is out of reach. Returns 0 where they take more than
- * 16 bits. */
+/* Makes the grids of all parts for w->ranges. If a block cannot have grid=zero, all blocks have grid=even. Returns 0 if
+ * the grids would need more than 16 bits or cannot be as fine as asked for. */
 DTCI_FN int dtci_quant_make_grids(dtci_quant_work *w, dtci_fineness fineness) {
     dtci_quant *q = &w->q;
     size_t blocks = dtci_blocks(q->head), b;
@@ -5413,14 +5430,17 @@ DTCI_FN int dtci_quant_make_grids(dtci_quant_work *w, dtci_fineness fineness) {
     return 1;
 }
 
-/* How the values of a part become fields. */
+/* --- Encoder: values to fields --- */
+
+/* How a kernel turns the values of one part into fields. A value is bounded to min .. max. Its field is the integer
+ * part of (value - origin) * inverse + bias, at most top; stochastic rounding adds a random number in [0, 1) before. */
 typedef struct dtci_quantizer {
     float min, max;
     double origin, inverse, bias, top;
     int stochastic;
 } dtci_quantizer;
 
-/* Fields of n values, of which the first is value `first`. */
+/* Quantizes n values to fields; values[0] is value `first`. */
 DTCI_INLINE void dtci_quantize_as(uint32_t *DTCI_RESTRICT fields, const char *values, const dtci_quantizer *by,
                                   int stochastic, const dtci_random *random, size_t first, size_t n) {
     float min = by->min, max = by->max;
@@ -5430,10 +5450,10 @@ DTCI_INLINE void dtci_quantize_as(uint32_t *DTCI_RESTRICT fields, const char *va
         float value = dtci_float_at(values, i), x = value > min ? value : min;
         double t = ((double)(x < max ? x : max) - origin) * inverse + bias;
         if (stochastic) {
-            uint32_t draw = dtci_random_at(random, (uint32_t)(first + i)); /* as an int, which SIMD converts */
+            uint32_t draw = dtci_random_at(random, (uint32_t)(first + i)); /* below: SIMD converts int32, not uint32 */
             t += ((double)(int32_t)(draw ^ 0x80000000u) + 2147483648.0) * (1 / 4294967296.0);
         }
-        t = t < top ? t : top; /* by rounding alone it may be above; or below 0, and come to 0 */
+        t = t < top ? t : top; /* rounding errors can bring t above top; the cast makes a t just below 0 to 0 */
         fields[i] = (uint32_t)(int32_t)t;
     }
 }
@@ -5453,7 +5473,7 @@ DTCI_TWIN(dtci_quantize,
            size_t first, size_t n),
           (fields, values, by, random, first, n))
 
-/* Adds `shift` to n fields, after setting in *any what is set in any of them. */
+/* Sets in *any every bit that is set in any of n fields, and then adds shift to the fields. */
 DTCI_INLINE void dtci_fields_shift_body(uint32_t *fields, uint32_t *any, uint32_t shift, size_t n) {
     uint32_t bits = 0;
     size_t i;
@@ -5472,8 +5492,8 @@ DTCI_INLINE void dtci_fields_shift_body(uint32_t *fields, uint32_t *any, uint32_
 
 DTCI_TWIN(dtci_fields_shift, (uint32_t * fields, uint32_t *any, uint32_t shift, size_t n), (fields, any, shift, n))
 
-/* Quantizes values first .. first + n - 1, n <= DTCI_CHUNK: to fields or, where `any` is not NULL, to bins; then what
- * is set in any field is set in *any. */
+/* Quantizes values first .. first + n - 1, n <= DTCI_CHUNK. If `any` is NULL, the results are fields. Otherwise the
+ * results are bins, and *any gets every bit that is set in a field whose step is not 0. */
 DTCI_FN void dtci_quant_fields(uint32_t *fields, uint32_t *any, const dtci_quant_work *w, size_t first, size_t n) {
     const dtci_quant *q = &w->q;
     size_t at, stop, i;
@@ -5493,7 +5513,7 @@ DTCI_FN void dtci_quant_fields(uint32_t *fields, uint32_t *any, const dtci_quant
         by.stochastic = w->stochastic;
         stop = part.end - first < n ? part.end - first : n;
         if (!(grid.step > 0)) {
-            uint32_t zero = q->is.rotate ? (uint32_t)-grid.lowest : any ? shift : 0; /* as most others may be */
+            uint32_t zero = q->is.rotate ? (uint32_t)-grid.lowest : any ? shift : 0; /* probably the commonest bin */
             for (i = at; i < stop; i++) fields[i] = zero;
         } else {
             dtci_quantize(fields + at, values + 4 * at, &by, &w->random, first + at, stop - at);
@@ -5502,7 +5522,8 @@ DTCI_FN void dtci_quant_fields(uint32_t *fields, uint32_t *any, const dtci_quant
     }
 }
 
-/* Quantizes all values to bins; returns what is set in any of them. */
+/* Quantizes all values to w->bins. Returns 0 if no field needs to be stored, because each field is 0 or its step is
+ * 0. */
 DTCI_FN uint32_t dtci_quant_bin_all(dtci_quant_work *w) {
     size_t count = w->q.head->count, first, n;
     uint32_t fields[DTCI_CHUNK], any = 0;
@@ -5514,7 +5535,7 @@ DTCI_FN uint32_t dtci_quant_bin_all(dtci_quant_work *w) {
     return any;
 }
 
-/* Quantizes all values to fields, and packs them. */
+/* Quantizes all values to fields, and packs the fields. */
 DTCI_FN void dtci_quant_pack_all(unsigned char *to, const dtci_quant_work *w) {
     unsigned bits = dtci_quant_field_bits(w->q.head, w->q.is.bits);
     size_t count = w->q.head->count, first, n;
@@ -5526,7 +5547,7 @@ DTCI_FN void dtci_quant_pack_all(unsigned char *to, const dtci_quant_work *w) {
     }
 }
 
-/* Packs all bins as fields. */
+/* Packs the fields of all bins. */
 DTCI_SHARED void dtci_quant_pack_bins(unsigned char *to, const dtci_quant *q, const uint16_t *bins) {
     unsigned bits = dtci_quant_field_bits(q->head, q->is.bits);
     size_t count = q->head->count, first, n;
@@ -5539,7 +5560,9 @@ DTCI_SHARED void dtci_quant_pack_bins(unsigned char *to, const dtci_quant *q, co
     }
 }
 
-/* Multiplies values first .. end - 1 by `unit` and their signs. */
+/* --- Encoder: rotation --- */
+
+/* Writes values first .. end - 1, times unit and their signs, to w->rotated. */
 DTCI_FN void dtci_quant_flip_all(dtci_quant_work *w, size_t first, size_t end, double unit) {
     uint32_t negative[DTCI_CHUNK];
     float chunk[DTCI_CHUNK];
@@ -5553,8 +5576,9 @@ DTCI_FN void dtci_quant_flip_all(dtci_quant_work *w, size_t first, size_t end, d
     }
 }
 
-/* Turns the values, times 2^-exponent, part by part; finds deviations, reach and ranges. With a shared range, it and
- * not the values sets the exponent, and a part's deviation is that range. Returns 0 where a value is not finite. */
+/* Rotates the values, times 2^-exponent, part by part. Sets w->exponents, deviations, reach and ranges. With a shared
+ * range, the exponent follows from the range, and the deviation of a part is the largest that values in the range can
+ * have. Returns 0 if a value is not finite. */
 DTCI_FN int dtci_quant_rotate(dtci_quant_work *w) {
     double max = (double)w->e->spec->quant.max;
     size_t count = w->q.head->count, size, i;
@@ -5587,7 +5611,8 @@ DTCI_FN int dtci_quant_rotate(dtci_quant_work *w) {
     return 1;
 }
 
-/* Writes the parts' steps: times |x|^2 / <c, x>, unless rounding is unbiased or the grid shared. */
+/* Writes the step of each part. Without stochastic rounding and without a shared range, the step is corrected to
+ * squares / dot, which removes the bias of rounding. */
 DTCI_FN void dtci_quant_write_steps(unsigned char *to, const dtci_quant_work *w) {
     const dtci_quant *q = &w->q;
     dtci_part part;
@@ -5615,17 +5640,21 @@ DTCI_FN void dtci_quant_write_steps(unsigned char *to, const dtci_quant_work *w)
     }
 }
 
-/* Bits of any bin that the encoder's tables have room for. */
+/* --- Scratch --- */
+
+/* Returns the most bits of a bin that the tables in scratch have room for. */
 DTCI_FN unsigned dtci_quant_bin_bits_max(const dtc_spec *spec) {
     return spec->quant.bits && (!spec->block || spec->quant.rotate) ? (unsigned)spec->quant.bits : DTCI_QUANT_BITS_MAX;
 }
 
-/* Whether grids alone would take as much as the values, which are stored then. */
+/* Returns whether there are more than count / 2 parts. Their grids would be about as large as the values, so the
+ * encoder stores the values as raw fp32, and decoders refuse such a packet. */
 DTCI_FN int dtci_quant_stores(const dtci_head *head, int rotate) {
     return dtci_quant_parts(head, rotate) > head->count / 2;
 }
 
-/* No fewer parts than any tensor of at most `count` values is cut into. */
+/* Returns a number of parts that no tensor of at most `count` values exceeds. Scratch must not shrink when count grows,
+ * but the exact number of rotated parts does. */
 DTCI_FN size_t dtci_quant_most_parts(const dtc_spec *spec, size_t count) {
     size_t block = spec->block && spec->block < count ? spec->block : count, blocks;
     blocks = block ? dtci_ceil_div(count, block) : 0;
@@ -5633,7 +5662,7 @@ DTCI_FN size_t dtci_quant_most_parts(const dtc_spec *spec, size_t count) {
     return blocks * ((block >> DTCI_HADAMARD_MAX) + dtci_bit_width((uint32_t)(block < 65535 ? block : 65535)));
 }
 
-/* Saturates: a size that cannot be addressed is one that nobody has. */
+/* The result is bounded to SIZE_MAX, so that a size that cannot be addressed fails as too little scratch. */
 DTCI_FN size_t dtci_quant_scratch(const dtc_spec *spec, size_t count) {
     size_t parts = dtci_quant_most_parts(spec, count);
     uint64_t bytes = 2 * (uint64_t)dtci_room(8 * parts) + dtci_room(2 * count);
@@ -5643,6 +5672,7 @@ DTCI_FN size_t dtci_quant_scratch(const dtc_spec *spec, size_t count) {
     return bytes < SIZE_MAX ? (size_t)bytes : SIZE_MAX;
 }
 
+/* Takes the arrays of an encoding from its arena. Returns 0 if the scratch is too small. */
 DTCI_FN int dtci_quant_take(dtci_quant_work *w) {
     const dtc_spec *spec = w->e->spec;
     dtci_arena *arena = &w->e->arena;
@@ -5663,7 +5693,10 @@ DTCI_FN int dtci_quant_take(dtci_quant_work *w) {
     return w->ranges && w->grids && w->bins;
 }
 
-/* Finds the blocks' ranges, or takes what is given. Returns 0 where a value is not finite. */
+/* --- Encoder: choice of grid and coding --- */
+
+/* Sets w->ranges to the smallest and the largest value of each block, or to what the spec gives. Returns 0 if a value
+ * is not finite. */
 DTCI_FN int dtci_quant_find_ranges(dtci_quant_work *w) {
     const dtc_spec *spec = w->e->spec;
     size_t count = w->q.head->count, block = dtci_block(w->q.head), blocks = dtci_blocks(w->q.head), b;
@@ -5680,7 +5713,7 @@ DTCI_FN int dtci_quant_find_ranges(dtci_quant_work *w) {
     return 1;
 }
 
-/* Whether every block has but one value. */
+/* Returns whether the values of each part are all equal. */
 DTCI_FN int dtci_quant_constant(const dtci_quant_work *w) {
     size_t parts = dtci_quant_parts(w->q.head, w->q.is.rotate), b;
     for (b = 0; b < parts; b++)
@@ -5688,13 +5721,13 @@ DTCI_FN int dtci_quant_constant(const dtci_quant_work *w) {
     return 1;
 }
 
-/* The finest grid that a search may come to. */
+/* Returns the most bits that the encoder may choose. */
 DTCI_FN unsigned dtci_quant_bits_max(const dtci_quant *q) {
     return q->is.rotate ? dtci_bit_width(DTCI_QUANT_ROTATED / q->head->workers) - 1 : DTCI_QUANT_BITS_MAX;
 }
 
-/* Chooses the bits of bits=auto: N = H + floor, where H is the entropy of a `probe`-bit quantization of a `sample` of
- * the values (Oland and Raj, Algorithm 1). */
+/* Returns the bits of bits=auto: the entropy H of a sample of the values, quantized to `probe` bits, plus `floor`
+ * (Oland and Raj, Algorithm 1). */
 DTCI_FN unsigned dtci_quant_auto_bits(const dtci_quant_work *w) {
     const dtc_spec *spec = w->e->spec;
     const dtci_quant *q = &w->q;
@@ -5706,8 +5739,8 @@ DTCI_FN unsigned dtci_quant_auto_bits(const dtci_quant_work *w) {
     uint64_t sum = 0;
     unsigned bits;
     sample *= (double)count;
-    stride = (size_t)((double)count / (sample > 1024 ? sample : 1024)); /* small tensors are looked at more closely */
-    stride = stride > 1 ? (stride - 1) | 1 : 1; /* odd, so as not to stay in one column of a matrix */
+    stride = (size_t)((double)count / (sample > 1024 ? sample : 1024)); /* small tensors: 1024 values, or all */
+    stride = stride > 1 ? (stride - 1) | 1 : 1; /* an odd stride does not stay in one column of a matrix */
     memset(histogram, 0, sizeof histogram);
     for (i = 0; i < count; i += stride, n++) {
         size_t b = dtci_quant_part(q->head, q->is.rotate, i).index;
@@ -5726,7 +5759,8 @@ DTCI_FN unsigned dtci_quant_auto_bits(const dtci_quant_work *w) {
     return bits < dtci_quant_bits_max(q) ? bits : dtci_quant_bits_max(q);
 }
 
-/* Quantizes all values to bins, and prices their tokens; w->plan.bytes is 0 where all bins are the lowest. */
+/* Quantizes all values to bins, and plans their tokens. w->plan.bytes is then the size of the tokens, or 0 if all
+ * fields are 0. */
 DTCI_FN void dtci_quant_price(dtci_quant_work *w) {
     memset(&w->plan, 0, sizeof w->plan);
     w->priced = 1;
@@ -5735,7 +5769,7 @@ DTCI_FN void dtci_quant_price(dtci_quant_work *w) {
     w->plan = dtci_coder_choose(&w->coder);
 }
 
-/* What max-error asks for; a step of 0 where fp32 cannot tell so close values apart. */
+/* Returns the step that max-error asks for. The step is <= 0 if fp32 cannot hold the values so exactly. */
 DTCI_FN dtci_fineness dtci_quant_max_error(const dtci_quant_work *w) {
     size_t blocks = dtci_blocks(w->q.head), i;
     double error = (double)w->e->spec->quant.max_error, reach = 0;
@@ -5745,25 +5779,26 @@ DTCI_FN dtci_fineness dtci_quant_max_error(const dtci_quant_work *w) {
         double magnitude = (double)(w->ranges[i] < 0 ? -w->ranges[i] : w->ranges[i]);
         if (magnitude > reach) reach = magnitude;
     }
-    error -= (reach + error) * (1.0001 / 16777216) + 7.1e-46; /* what rounding a decoded value to fp32 adds */
+    error -= (reach + error) * (1.0001 / 16777216) + 7.1e-46; /* the error of rounding a decoded value to fp32 */
     fineness.step = (double)dtci_float_down(w->stochastic ? error : 2 * error);
     return fineness;
 }
 
-/* Finds the finest grids whose tokens take at most `budget` bytes, by trial: tokens cost about a bit more for each
- * doubling of the levels. 0: blocks lie too far apart for tokens. */
+/* Makes the finest grids whose tokens have at most `budget` bytes, by trial. The search starts from the rule that
+ * tokens cost about one bit more a value when the levels double. Returns 0 if bins need more than 16 bits even with the
+ * coarsest grids. */
 DTCI_FN int dtci_quant_fit_rate(dtci_quant_work *w, size_t budget) {
     dtci_quant *q = &w->q;
     double count = (double)q->head->count, fits = 0, fails = 0, slope = 1, last_levels = 0, last_bits = 0;
     double levels = exp2(8.0 * (double)budget / count) * 4,
-           least = q->is.even && !w->stochastic ? 0.9999 : 1.0 / 1024, /* one bin for all */
+           least = q->is.even && !w->stochastic ? 0.9999 : 1.0 / 1024, /* all values in one bin */
         most = (double)(1u << dtci_quant_bits_max(q)) * (65000.0 / 65536), best = least;
     size_t most_bytes = 0;
     dtci_fineness fineness;
     int trial;
     memset(&fineness, 0, sizeof fineness);
     for (trial = 0; trial < 40 && levels >= least; trial++) {
-        double step = -1; /* of log2(levels) */
+        double step = -1; /* the next change of log2(levels) */
         int fit;
         fineness.levels = levels = levels < most ? levels : most;
         fit = dtci_quant_make_grids(w, fineness) && q->bin_bits <= DTCI_QUANT_BITS_MAX;
@@ -5801,7 +5836,7 @@ DTCI_FN int dtci_quant_fit_rate(dtci_quant_work *w, size_t budget) {
     return 1;
 }
 
-/* Chooses the grid. *stored is whether the values are better stored. */
+/* Chooses and makes the grids. Sets *stored if the values shall be stored as raw fp32 instead. */
 DTCI_FN void dtci_quant_choose_grid(dtci_quant_work *w, int *stored) {
     const dtc_spec *spec = w->e->spec;
     const dtci_head *head = w->q.head;
@@ -5818,7 +5853,7 @@ DTCI_FN void dtci_quant_choose_grid(dtci_quant_work *w, int *stored) {
     } else if (spec->quant.rate > 0) {
         *stored = budget >= 4 * (double)head->count;
         if (*stored || (budget >= (double)around && dtci_quant_fit_rate(w, (size_t)budget - around))) return;
-        /* the head alone is above the budget, which then is for the values alone */
+        /* the search failed, or head, checksum and grids exceed the budget: the rate alone gives the bits */
         fineness.bits = spec->quant.rate < 2 ? 2 : spec->quant.rate < 16 ? (unsigned)spec->quant.rate : 16;
         if (fineness.bits > most) fineness.bits = most;
         w->priced = 0;
@@ -5828,7 +5863,7 @@ DTCI_FN void dtci_quant_choose_grid(dtci_quant_work *w, int *stored) {
     if (!*stored) *stored = !dtci_quant_make_grids(w, fineness);
 }
 
-/* Chooses how fields are written; e->bytes becomes the payload's size, at the most. */
+/* Chooses the coding. Sets e->bytes to an upper bound of the payload. */
 DTCI_FN void dtci_quant_choose_coding(dtci_quant_work *w) {
     const dtc_spec *spec = w->e->spec;
     size_t grids = dtci_quant_grid_bytes(w->q.head, w->q.is.rotate), count = w->q.head->count;
@@ -5846,7 +5881,9 @@ DTCI_FN void dtci_quant_choose_coding(dtci_quant_work *w) {
     w->e->bytes = grids + (*coding == DTCI_QUANT_CONSTANT ? 0 : *coding == DTCI_QUANT_TOKENS ? w->plan.bytes : fields);
 }
 
-/* Writes grids, or steps, and fields. */
+/* --- Encoder: payload --- */
+
+/* Writes the payload: the grids, or the steps of a rotated packet, and the fields. */
 DTCI_FN dtc_status dtci_quant_write(dtci_quant_work *w) {
     dtci_encoding *e = w->e;
     size_t grids = dtci_quant_grid_bytes(w->q.head, w->q.is.rotate), size = 0;
@@ -5873,14 +5910,14 @@ DTCI_FN dtc_status dtci_quant_write(dtci_quant_work *w) {
     return DTC_OK;
 }
 
-/* Leaves in the residual what the receiver of the packet does not see. */
+/* Decodes the packet that was made, and writes the difference from the values to the residual. */
 DTCI_FN dtc_status dtci_quant_leave(const dtci_quant_work *w) {
     dtci_packet made;
     dtci_arena turned;
     made.head = w->e->head;
     made.payload = w->e->payload;
     made.bins = w->bins;
-    turned.p = (unsigned char *)(void *)w->rotated; /* which is not needed any more */
+    turned.p = (unsigned char *)(void *)w->rotated; /* the rotated values are not needed any more */
     turned.left = w->rotated ? 4 * (size_t)made.head.count : 0;
     return dtci_quant_decode(&made, w->e->residual, NULL, &turned);
 }
@@ -5911,6 +5948,8 @@ DTCI_FN dtc_status dtci_quant_encode(dtci_encoding *e) {
     status = dtci_quant_write(&w);
     return status == DTC_OK && e->residual ? dtci_quant_leave(&w) : status;
 }
+
+/* --- Options check --- */
 
 DTCI_FN dtc_status dtci_quant_check_spec(const dtc_spec *spec) {
     uint32_t workers = spec->workers ? spec->workers : 1;
@@ -5946,7 +5985,7 @@ DTCI_FN void dtci_quant_begin(dtci_head *head, const dtc_spec *spec) {
     if (spec->quant.rotate) head->seed = spec->seed;
 }
 
-/* Packets */
+/* --- Packet: check, open, describe --- */
 
 DTCI_FN dtc_status dtci_quant_check(dtci_packet *packet) {
     const dtci_head *head = &packet->head;
@@ -5962,8 +6001,8 @@ DTCI_FN dtc_status dtci_quant_check(dtci_packet *packet) {
     return size == need ? DTC_OK : DTC_ERROR_SIZE;
 }
 
-/* Whether a grid is in its range. Denormals are compared as what they are on the wire, so that a processor that flushes
- * them accepts the same packets. */
+/* Returns whether the grid of one block is valid. dtci_get_double converts denormals by their bits, so that a processor
+ * that flushes denormals accepts the same packets. */
 DTCI_FN int dtci_quant_grid_sound(const unsigned char *grid, int even, double workers) {
     uint32_t bits = dtci_get32(grid + 4);
     int32_t lowest;
@@ -5975,6 +6014,7 @@ DTCI_FN int dtci_quant_grid_sound(const unsigned char *grid, int even, double wo
            fabs(dtci_get_double(grid)) * workers <= fabs(dtci_get_double(grid + 4)) * DTCI_QUANT_HALVES;
 }
 
+/* Returns whether all grids of a payload are valid. */
 DTCI_FN int dtci_quant_grids_sound(const unsigned char *grids, const dtci_head *head) {
     dtci_quant_variant is = dtci_quant_variant_of(head);
     size_t parts = dtci_quant_parts(head, is.rotate), b;
@@ -5984,7 +6024,7 @@ DTCI_FN int dtci_quant_grids_sound(const unsigned char *grids, const dtci_head *
     return 1;
 }
 
-/* Whether the bins, which are below 2^bin_bits, stand for fields in their range, in every block. */
+/* Returns whether the bins, which are below 2^bin_bits, give valid fields in every block. */
 DTCI_FN int dtci_quant_bins_sound(const dtci_quant *q, const uint16_t *bins) {
     size_t count = q->head->count, block = q->is.rotate || q->is.even ? count : dtci_block(q->head), first;
     uint32_t top = dtci_quant_top(q);
@@ -6030,11 +6070,14 @@ DTCI_FN void dtci_quant_describe(const dtci_packet *packet, dtc_spec *spec) {
     spec->quant.entropy = is.coding == DTCI_QUANT_FIELDS ? DTC_ENTROPY_NONE : DTC_ENTROPY_HUFFMAN;
 }
 
-/* Bits of any bin of a sum, at the most 16, or 17 where only fields have room for it. */
+/* --- Sums --- */
+
+/* Returns the most bits of a bin that the coder of a sum has room for. Sums whose bins have more bits are stored as
+ * fields. */
 DTCI_FN unsigned dtci_quant_sum_bits(const dtci_head *head) {
     dtci_quant_variant is = dtci_quant_variant_of(head);
     unsigned bits = dtci_quant_field_bits(head, is.bits);
-    if (head->block && !is.even && !is.rotate) return DTCI_QUANT_BITS_MAX; /* blocks may have different lowests */
+    if (head->block && !is.even && !is.rotate) return DTCI_QUANT_BITS_MAX; /* `lowest` may differ by block */
     return bits > DTCI_QUANT_BITS_MAX ? DTCI_QUANT_BITS_MAX : bits;
 }
 
@@ -6051,7 +6094,8 @@ DTCI_FN dtc_status dtci_quant_plan_add(dtci_addition *sum) {
     return DTC_OK;
 }
 
-/* Adds fields, a chunk at a time: to bins, or, where `bins` is NULL, packed. Returns what is set in any of them. */
+/* Adds the fields of both packets, a chunk at a time. The sums go to `bins` as bins, or packed to `to` if `bins` is
+ * NULL. Returns 0 if all sums are 0. */
 DTCI_FN uint32_t dtci_quant_sum(uint16_t *bins, unsigned char *to, const dtci_quant *q, const dtci_addition *sum) {
     dtci_quant a = dtci_quant_of(sum->a), b = dtci_quant_of(sum->b);
     unsigned bits = dtci_quant_field_bits(q->head, q->is.bits);
@@ -6077,7 +6121,8 @@ DTCI_FN uint32_t dtci_quant_sum(uint16_t *bins, unsigned char *to, const dtci_qu
     return any;
 }
 
-/* Codes the bins of a sum anew, by what the sum alone is, so that the order of adding does not show. */
+/* Codes the bins of a sum as tokens, or as fields if tokens would not be smaller. The choice depends on the sum alone,
+ * so that sums in any order give the same bytes. */
 DTCI_FN dtc_status dtci_quant_recode(dtci_addition *sum, dtci_quant *q, const uint16_t *bins, size_t grids) {
     size_t count = sum->head.count, size;
     dtci_tokens_plan plan;
@@ -6098,7 +6143,7 @@ DTCI_FN dtc_status dtci_quant_recode(dtci_addition *sum, dtci_quant *q, const ui
     return DTC_OK;
 }
 
-/* Fields of fixed width are added as they are packed. */
+/* Adds fields of fixed width without unpacking them. */
 DTCI_FN void dtci_quant_add_fixed(dtci_addition *sum, const dtci_quant *q, size_t grids) {
     sum->verify.largest_a = sum->a->head.terms * ((1u << q->is.bits) - 1);
     sum->verify.largest_b = sum->b->head.terms * ((1u << q->is.bits) - 1);
@@ -6145,11 +6190,14 @@ DTCI_FN dtc_status dtci_quant_add(dtci_addition *sum) {
     return status;
 }
 
-/* Scales offsets and halves. A half that is rounded to few digits may become too small for its offset. */
+/* --- Multiples --- */
+
+/* Multiplies offset and half of each grid. Rounding a small half can make |offset| too large for it; this is
+ * NONFINITE. */
 DTCI_FN dtc_status dtci_quant_scale_even(const dtci_head *head, unsigned char *grids, float weight) {
     size_t blocks = dtci_blocks(head), b;
     int write;
-    for (write = 0; write < 2; write++) { /* the packet stays as it is, unless all grids stay in their range */
+    for (write = 0; write < 2; write++) { /* the first pass only checks, so that the packet is unchanged on failure */
         for (b = 0; b < blocks; b++) {
             unsigned char grid[8];
             dtci_put_float(grid, dtci_get_float(grids + 8 * b) * weight);
@@ -6167,6 +6215,8 @@ DTCI_FN dtc_status dtci_quant_scale(const dtci_packet *packet, unsigned char *pa
     if (is.even && !is.rotate) return dtci_quant_scale_even(&packet->head, payload, weight);
     return dtci_scales_scale(payload, parts, is.rotate ? 4 : 8, weight);
 }
+
+/* --- Keys and row --- */
 
 static const dtci_key dtci_quant_keys[] = {
     {"bits", "auto", DTCI_KEY_INTEGER, DTCI_FIELD(quant.bits), 1, 16, 0, 1},
@@ -6209,16 +6259,19 @@ static const dtci_codec dtci_quant_codec = DTCI_LEFT_OUT(DTC_QUANT);
 #endif /* DTC_NO_QUANT */
 
 /* --------------------------------------------------------------------------------------------------------------------
- * Nested packets: arrays within another codec's payload, each a whole packet of raw or quant, without a checksum or a
- * shape of its own
+ * Nested packets (see NESTED in the wire format)
+ *
+ * The payloads of factor, sensing and circulant hold their arrays as whole packets of raw or quant, without checksum,
+ * rows or seed.
  * ------------------------------------------------------------------------------------------------------------------*/
 
-/* The row of a codec that may be nested; NULL where it may not. */
+/* Returns the row of a codec that may be nested, or NULL for another codec. */
 DTCI_FN const dtci_codec *dtci_nest_codec(dtc_codec codec) {
     return codec == DTC_RAW ? &dtci_raw_codec : codec == DTC_QUANT ? &dtci_quant_codec : NULL;
 }
 
-/* The spec under which an array is nested: as values of a type, or quantized, `block` of them to a scale. */
+/* Returns the spec of a nested packet: floats of value->type if value->bits is 0, else quant with `block` values a
+ * grid. */
 DTCI_FN dtc_spec dtci_nest_spec(const dtc_value *value, size_t block) {
     dtc_spec spec;
     memset(&spec, 0, sizeof spec);
@@ -6230,23 +6283,26 @@ DTCI_FN dtc_spec dtci_nest_spec(const dtc_value *value, size_t block) {
     return spec;
 }
 
+/* Checks the options of a dtc_value. Errors: SPEC; CODEC (quantized values in a build without quant). */
 DTCI_FN dtc_status dtci_value_check(const dtc_value *value) {
     if ((unsigned)value->type > DTC_TYPE_FP16 || value->bits < 0 || value->bits > 16 || (value->type && value->bits))
         return DTC_ERROR_SPEC;
     return value->bits && !dtci_quant_codec.encode ? DTC_ERROR_CODEC : DTC_OK;
 }
 
-/* Bytes of a nested packet of `count` values, at the most. */
+/* Returns the bytes that are enough for a nested packet of `count` values. */
 DTCI_FN size_t dtci_nest_bound(const dtc_spec *spec, size_t count) {
     return 12 + (spec->block ? 4u : 0u) + (spec->workers > 1 ? 4u : 0u) + 4 * count;
 }
 
+/* Returns the bytes of scratch that dtci_nest_encode needs. */
 DTCI_FN size_t dtci_nest_scratch(const dtc_spec *spec, size_t count) {
     const dtci_codec *codec = dtci_nest_codec(spec->codec);
     return codec->scratch ? (codec->scratch)(spec, count) : 0;
 }
 
-/* Encodes finite values, and gives the packet's bytes. The arena is free again afterwards. */
+/* Encodes finite values as a nested packet of *bytes bytes at `to`. The arena itself does not change, so its memory is
+ * free again after the call. Errors: ARGUMENT, CAPACITY, SCRATCH. */
 DTCI_SHARED dtc_status dtci_nest_encode(const dtc_spec *spec, unsigned char *to, size_t capacity, size_t *bytes,
                                         const float *values, size_t count, const dtci_arena *arena) {
     const dtci_codec *codec = dtci_nest_codec(spec->codec);
@@ -6265,7 +6321,7 @@ DTCI_SHARED dtc_status dtci_nest_encode(const dtc_spec *spec, unsigned char *to,
     e.payload = to + e.head.head_bytes;
     e.capacity = capacity - e.head.head_bytes;
     status = (codec->encode)(&e);
-    if (status == DTC_OK && e.head.codec == DTC_RAW && codec->number != DTC_RAW) { /* its head may be shorter */
+    if (status == DTC_OK && e.head.codec == DTC_RAW && codec->number != DTC_RAW) { /* raw may have a shorter head */
         e.payload = to + e.head.head_bytes;
         e.capacity = capacity - e.head.head_bytes;
         status = dtci_raw_encode(&e);
@@ -6276,13 +6332,14 @@ DTCI_SHARED dtc_status dtci_nest_encode(const dtc_spec *spec, unsigned char *to,
     return DTC_OK;
 }
 
-/* What the place of a nested packet asks of it. */
+/* What the wire format requires of a nested packet in its place. */
 typedef struct dtci_nest {
     size_t count;
     uint32_t workers, terms;
 } dtci_nest;
 
-/* Checks the head of the packet at the start of from[0..size), against its place. Any violation is PAYLOAD. */
+/* Checks the head of the nested packet at the start of from[0..size) against its place, in constant time. Every
+ * violation is PAYLOAD; a packet of quant in a build without quant is CODEC. */
 DTCI_SHARED dtc_status dtci_nest_check(dtci_packet *nested, const unsigned char *from, size_t size,
                                        const dtci_nest *place) {
     dtci_head *head = &nested->head;
@@ -6298,7 +6355,8 @@ DTCI_SHARED dtc_status dtci_nest_check(dtci_packet *nested, const unsigned char 
     return head->codec == DTC_QUANT && head->variant >> 7 ? DTC_ERROR_PAYLOAD : DTC_OK; /* rotated */
 }
 
-/* Opens the packet at the start of from[0..size), which must fit its place. */
+/* Checks and opens the nested packet at the start of from[0..size), which must fit its place. Its decoded tokens
+ * are in memory of the arena. Errors: those of dtci_nest_check, SCRATCH. */
 DTCI_SHARED dtc_status dtci_nest_open(dtci_packet *nested, const unsigned char *from, size_t size,
                                       const dtci_nest *place, dtci_arena *arena, unsigned skip) {
     dtc_status status = dtci_nest_check(nested, from, size, place);
@@ -6307,7 +6365,7 @@ DTCI_SHARED dtc_status dtci_nest_open(dtci_packet *nested, const unsigned char *
     return status;
 }
 
-/* Decodes an opened nested packet. */
+/* Decodes an opened nested packet to values[0..count), where count is that of the packet. */
 DTCI_FN void dtci_nest_decode(float *values, const dtci_packet *nested) {
     dtci_sink sink;
     memset(&sink, 0, sizeof sink);
@@ -6316,14 +6374,15 @@ DTCI_FN void dtci_nest_decode(float *values, const dtci_packet *nested) {
     (void)(dtci_nest_codec(nested->head.codec)->decode)(nested, &sink, NULL, NULL);
 }
 
-/* Scales an opened nested packet, where it stands in the payload of `outer`. */
+/* Multiplies an opened nested packet by weight. `payload` is the writable payload of `outer`, which the packet lies
+ * in. */
 DTCI_FN dtc_status dtci_nest_scale(const dtci_packet *nested, const dtci_packet *outer, unsigned char *payload,
                                    float weight) {
     size_t at = (size_t)(nested->payload - outer->payload);
     return (dtci_nest_codec(nested->head.codec)->scale)(nested, payload + at, weight);
 }
 
-/* How a nested packet holds its values. */
+/* Returns how a nested packet holds its values, from its head. */
 DTCI_FN dtc_value dtci_nest_value(const dtci_head *head) {
     dtc_value value;
     memset(&value, 0, sizeof value);
@@ -6332,7 +6391,8 @@ DTCI_FN dtc_value dtci_nest_value(const dtci_head *head) {
     return value;
 }
 
-/* The type that holds both packets' values and, at least, fp32's sums of them. */
+/* Returns how the sum of two nested packets holds its values: in the type that both have, or in fp32 if the types
+ * differ or the values are quantized. */
 DTCI_FN dtc_value dtci_nest_sum_value(const dtci_packet *a, const dtci_packet *b) {
     dtc_value value;
     memset(&value, 0, sizeof value);
@@ -6341,7 +6401,7 @@ DTCI_FN dtc_value dtci_nest_sum_value(const dtci_packet *a, const dtci_packet *b
     return value;
 }
 
-/* Plans the sum of two nested packets whose heads were checked. */
+/* Plans the sum of two nested packets whose heads were checked. Sets sum->head, and the outputs of plan_add. */
 DTCI_FN dtc_status dtci_nest_plan_add(dtci_addition *sum) {
     const dtci_head *a = &sum->a->head, *b = &sum->b->head;
     if (a->codec != b->codec) return DTC_ERROR_INCOMPATIBLE_CODEC;
@@ -6351,7 +6411,8 @@ DTCI_FN dtc_status dtci_nest_plan_add(dtci_addition *sum) {
     return (dtci_nest_codec(a->codec)->plan_add)(sum);
 }
 
-/* Adds two opened nested packets that were planned; sum->payload and its capacity are those of the whole packet. */
+/* Adds two opened nested packets that were planned. On entry sum->payload and sum->capacity are those of the whole
+ * nested packet; on return sum->bytes is its size. */
 DTCI_FN dtc_status dtci_nest_add(dtci_addition *sum) {
     unsigned char *packet = sum->payload;
     dtc_status status;
@@ -6366,40 +6427,48 @@ DTCI_FN dtc_status dtci_nest_add(dtci_addition *sum) {
 }
 
 /* --------------------------------------------------------------------------------------------------------------------
- * factor: a matrix as sum over k < rank of u_k v_k^T. Sufficient factors, where the caller has them (Xie et al., UAI
- * 2016); else a low-rank approximation, as in PowerSGD (Vogels et al., NeurIPS 2019).
+ * factor: a matrix as the sum over k < rank of the outer products u_k v_k^T
  *
- * The approximation is found by subspace iteration: a few more vectors than the rank are multiplied with the matrix and
- * its transpose in turn, and made orthonormal in between (Halko, Martinsson and Tropp, SIAM Review 2011, section 4.5).
- * The singular values of the last product, which has few columns, select the best `rank` directions in that subspace.
- * All of it in double, which neither the squares of FLT_MAX nor those of denormals leave: no scaling is needed.
+ * dtc_encode_factors sends factors that the caller has (sufficient factors: Xie et al., UAI 2016). dtc_encode computes
+ * a low-rank approximation of the matrix, as PowerSGD does (Vogels et al., NeurIPS 2019).
  *
- * Payload: rank (4 bytes); unless it is 0, the nested packets of u (rank x rows), and of v (rank x columns).
+ * The approximation is found by subspace iteration (Halko, Martinsson and Tropp, SIAM Review 2011, section 4.5). A few
+ * more vectors than the rank are multiplied with the matrix and with its transpose in turn. The vectors are made
+ * orthonormal between the products. The singular values of the last product, which has few columns, select the best
+ * `rank` directions of the subspace. All computations are in double, whose range holds the squares of FLT_MAX and of
+ * denormal floats, so no scaling is needed.
+ *
+ * The payload is the rank (4 bytes) and, unless the rank is 0, the nested packets of u (rank x rows) and of v
+ * (rank x columns).
  * ------------------------------------------------------------------------------------------------------------------*/
 
 #ifndef DTC_NO_FACTOR
 
-#define DTCI_FACTOR_RANK   4     /* by default */
-#define DTCI_FACTOR_MORE   8u    /* vectors iterated on beyond the rank */
-#define DTCI_FACTOR_PASSES 4u    /* products with the matrix or its transpose */
-#define DTCI_FACTOR_ROWS   4u    /* rows of the matrix that a product takes at once */
-#define DTCI_FACTOR_NOISE  1e-15 /* squared singular values below this part of the largest are rounding errors */
+/* --- Sizes --- */
 
+#define DTCI_FACTOR_RANK   4     /* the default of the rank */
+#define DTCI_FACTOR_MORE   8u    /* the iteration has this many vectors more than the rank */
+#define DTCI_FACTOR_PASSES 4u    /* products with the matrix or its transpose */
+#define DTCI_FACTOR_ROWS   4u    /* a product takes this many rows of the matrix at once */
+#define DTCI_FACTOR_NOISE  1e-15 /* smaller squared singular values, relative to the largest, are rounding errors */
+
+/* The sizes and the arrays of one approximation. */
 typedef struct dtci_factor {
     size_t rows, columns;
-    size_t rank;            /* wanted */
-    size_t width;           /* vectors iterated on */
+    size_t rank;            /* the largest rank of the packet */
+    size_t width;           /* number of vectors in the iteration */
     double *left, *right;   /* width x rows, width x columns */
     double *gram, *basis;   /* width x width: inner products, and their eigenvectors */
     double *scales, *chunk; /* width; width x DTCI_CHUNK */
 } dtci_factor;
 
-/* Whether factors are no smaller than the values. */
+/* Returns whether the factors have at least as many values as the matrix. The matrix is then stored as raw fp32. */
 DTCI_FN int dtci_factor_stores(size_t rank, size_t rows, size_t columns) {
     return (uint64_t)rank * ((uint64_t)rows + columns) >= (uint64_t)rows * columns;
 }
 
-/* The sizes of approximating a matrix of spec->rows rows. 0: it is stored. */
+/* Sets the sizes for approximating a matrix of spec->rows rows. Returns 0 if the matrix is stored as raw fp32
+ * instead. */
 DTCI_FN int dtci_factor_plan(dtci_factor *f, const dtc_spec *spec, size_t count) {
     size_t least;
     memset(f, 0, sizeof *f);
@@ -6410,23 +6479,25 @@ DTCI_FN int dtci_factor_plan(dtci_factor *f, const dtc_spec *spec, size_t count)
     if (dtci_factor_stores(f->rank, f->rows, f->columns)) return 0;
     least = f->rows < f->columns ? f->rows : f->columns;
     f->width = f->rank + DTCI_FACTOR_MORE < least ? f->rank + DTCI_FACTOR_MORE : least;
-    return f->rows + f->columns <= (size_t)-1 / 32 / f->width; /* or scratch could not be addressed */
+    return f->rows + f->columns <= (size_t)-1 / 32 / f->width; /* a larger scratch could not be addressed */
 }
 
-/* Bytes of scratch that opening the nested packets of u and v takes. */
+/* --- Scratch --- */
+
+/* Returns the bytes of scratch that opening u and v needs. `tokens` is 0 if both are raw. */
 DTCI_FN size_t dtci_factor_open_scratch(size_t rank, size_t rows, size_t columns, int tokens) {
     if (!tokens) return 0;
     return dtci_bins_scratch(rank * rows) + dtci_bins_scratch(rank * columns);
 }
 
-/* Bytes of scratch that writing factors takes. */
+/* Returns the bytes of scratch that dtci_factor_write needs. */
 DTCI_FN size_t dtci_factor_write_scratch(const dtc_value *value, size_t rank, size_t rows, size_t columns) {
     dtc_spec u = dtci_nest_spec(value, rows), v = dtci_nest_spec(value, columns);
     size_t need = dtci_nest_scratch(&u, rank * rows), other = dtci_nest_scratch(&v, rank * columns);
     return other > need ? other : need;
 }
 
-/* Bytes of scratch that writing factors takes, or reading them back. */
+/* Returns the bytes of scratch that are enough to write u and v, and also to open them again. */
 DTCI_FN size_t dtci_factor_nest_scratch(const dtc_value *value, size_t rank, size_t rows, size_t columns) {
     size_t write = dtci_factor_write_scratch(value, rank, rows, columns);
     size_t read = dtci_factor_open_scratch(rank, rows, columns, value->bits);
@@ -6443,6 +6514,7 @@ DTCI_FN size_t dtci_factor_scratch(const dtc_spec *spec, size_t count) {
     return dtci_room(4 * f.rank * f.rows) + dtci_room(4 * f.rank * f.columns) + (iteration > nest ? iteration : nest);
 }
 
+/* Takes the arrays of an approximation from the arena. Returns 0 if the scratch is too small. */
 DTCI_FN int dtci_factor_take(dtci_factor *f, dtci_arena *arena) {
     f->left = (double *)dtci_take(arena, 8 * f->width * f->rows);
     f->right = (double *)dtci_take(arena, 8 * f->width * f->columns);
@@ -6453,7 +6525,9 @@ DTCI_FN int dtci_factor_take(dtci_factor *f, dtci_arena *arena) {
     return f->left && f->right && f->gram && f->basis && f->scales && f->chunk;
 }
 
-/* In four sums, so that an addition need not wait for the last one. */
+/* --- Encoder: approximation --- */
+
+/* Returns the inner product of x and y. Four sums let the processor add without waiting for the last addition. */
 DTCI_FN double dtci_factor_dot(const double *x, const double *y, size_t n) {
     double a = 0, b = 0, c = 0, d = 0;
     size_t i;
@@ -6467,13 +6541,13 @@ DTCI_FN double dtci_factor_dot(const double *x, const double *y, size_t n) {
     return (a + b) + (c + d);
 }
 
-/* left = A right or, transposed, right = A^T left; a tile of a few rows at a time, which serves every vector while it
- * is in the first-level cache. */
+/* left = A right or, if `transposed` is set, right = A^T left. A tile of a few rows stays in the first-level cache
+ * while it is multiplied with every vector. */
 DTCI_SHARED void dtci_factor_multiply(const dtci_factor *f, const dtci_source *source, int transposed) {
     double tile[DTCI_FACTOR_ROWS][DTCI_CHUNK];
     float chunk[DTCI_CHUNK];
     size_t row, column, rows, n, k, i, j;
-    memset(tile, 0, sizeof tile); /* rows that are not there count as zeros */
+    memset(tile, 0, sizeof tile); /* rows of the last tile that the matrix lacks are zeros */
     if (transposed)
         memset(f->right, 0, 8 * f->width * f->columns);
     else
@@ -6501,7 +6575,7 @@ DTCI_SHARED void dtci_factor_multiply(const dtci_factor *f, const dtci_source *s
     }
 }
 
-/* gram = the inner products of `width` vectors of n values. */
+/* f->gram = the inner products of f->width vectors of n values each. */
 DTCI_SHARED void dtci_factor_gram(const dtci_factor *f, const double *vectors, size_t n) {
     size_t first, m, i, j;
     memset(f->gram, 0, 8 * f->width * f->width);
@@ -6515,7 +6589,7 @@ DTCI_SHARED void dtci_factor_gram(const dtci_factor *f, const double *vectors, s
         for (j = 0; j < i; j++) f->gram[j * f->width + i] = f->gram[i * f->width + j];
 }
 
-/* (x, y) = (c x - s y, s x + c y) along two rows or columns of a matrix. */
+/* (x, y) = (c x - s y, s x + c y) for n elements of two rows (stride 1) or two columns of a matrix. */
 DTCI_SHARED void dtci_factor_rotate(double *x, double *y, size_t stride, size_t n, double c, double s) {
     size_t i;
     for (i = 0; i < n * stride; i += stride) {
@@ -6525,14 +6599,14 @@ DTCI_SHARED void dtci_factor_rotate(double *x, double *y, size_t stride, size_t 
     }
 }
 
-/* Eigenvectors of gram into the rows of basis, eigenvalues onto gram's diagonal, the largest first: Jacobi's method,
- * sweep by sweep (Golub and Van Loan, Matrix Computations, section 8.5). */
+/* Sets the rows of f->basis to the eigenvectors of f->gram, and the diagonal of f->gram to the eigenvalues, the largest
+ * first. The method is that of Jacobi (Golub and Van Loan, Matrix Computations, section 8.5). */
 DTCI_FN void dtci_factor_eigen(const dtci_factor *f) {
     size_t n = f->width, p, q, i;
     int sweep, turned = 1;
     double *g = f->gram;
     for (i = 0; i < n * n; i++) f->basis[i] = i % (n + 1) == 0;
-    for (sweep = 0; sweep < 30 && turned; sweep++) { /* it takes six or so */
+    for (sweep = 0; sweep < 30 && turned; sweep++) { /* about six sweeps are enough */
         turned = 0;
         for (p = 0; p < n; p++) {
             for (q = p + 1; q < n; q++) {
@@ -6561,7 +6635,7 @@ DTCI_FN void dtci_factor_eigen(const dtci_factor *f) {
     }
 }
 
-/* vectors = diag(scales) basis vectors, n values each. */
+/* vectors = diag(f->scales) f->basis vectors, for f->width vectors of n values each. */
 DTCI_SHARED void dtci_factor_turn(const dtci_factor *f, double *vectors, size_t n) {
     size_t first, m, i, j, k;
     for (first = 0; first < n; first += m) {
@@ -6579,14 +6653,16 @@ DTCI_SHARED void dtci_factor_turn(const dtci_factor *f, double *vectors, size_t 
     }
 }
 
-/* The squared singular value k of what gram was made from; 0 where it is nothing but rounding errors. */
+/* Returns the squared singular value k of the vectors that f->gram was computed from, or 0 if it is a rounding
+ * error. */
 DTCI_FN double dtci_factor_square(const dtci_factor *f, size_t k) {
     double square = f->gram[k * (f->width + 1)];
     return square > DTCI_FACTOR_NOISE * f->gram[0] ? square : 0;
 }
 
-/* Makes vectors orthonormal, but for those that become zero where the rank is lower than `width`. Twice, as inner
- * products hold the direction of the shorter ones with half the digits. */
+/* Makes f->width vectors of n values orthonormal. If their rank is lower than the width, the other vectors become zero.
+ * The second pass is needed, because inner products hold the directions of short vectors with half of the digits
+ * only. */
 DTCI_FN void dtci_factor_orthonormalize(const dtci_factor *f, double *vectors, size_t n) {
     size_t k;
     int twice;
@@ -6601,7 +6677,8 @@ DTCI_FN void dtci_factor_orthonormalize(const dtci_factor *f, double *vectors, s
     }
 }
 
-/* Leaves factors in the first vectors of left and right, u_k and v_k of one length each, and returns their rank. */
+/* Computes the approximation. The first vectors of f->left and f->right become u_k and v_k, where both have the same
+ * length. Returns their number, the rank, which is at most f->rank. */
 DTCI_FN size_t dtci_factor_approximate(const dtci_factor *f, const dtci_source *source, uint64_t seed) {
     dtci_random random = dtci_random_of(seed);
     size_t i, rank = 0;
@@ -6622,6 +6699,8 @@ DTCI_FN size_t dtci_factor_approximate(const dtci_factor *f, const dtci_source *
     return rank;
 }
 
+/* --- Factors to values, and the payload --- */
+
 /* A matrix as the sum over k < rank of u_k v_k^T: u is rank x rows, v is rank x columns. */
 typedef struct dtci_factors {
     const float *u, *v;
@@ -6638,11 +6717,11 @@ DTCI_FN dtci_factors dtci_factors_of(const float *u, const float *v, size_t rank
     return factors;
 }
 
-/* Values first .. first + n - 1 of the product, n <= DTCI_CHUNK. Products of floats are exact in double, so that a
- * fused multiply-add rounds as an addition does. */
+/* Writes values first .. first + n - 1, n <= DTCI_CHUNK, of the product of the factors to `chunk`. Products of floats
+ * are exact in double, so a fused multiply-add gives the same sums. */
 DTCI_SHARED void dtci_factor_product(float *chunk, const dtci_factors *f, size_t first, size_t n) {
     double sum[DTCI_CHUNK];
-    double *volatile sums = sum; /* read anew for each k, so that no compiler joins passes and reorders additions */
+    double *volatile sums = sum; /* volatile: no compiler can join the passes over k and reorder additions */
     float right[DTCI_CHUNK];
     size_t rank = f->rank, rows = f->rows, columns = f->columns, at, m, k, j;
     size_t row = first / columns, column = first % columns;
@@ -6658,12 +6737,13 @@ DTCI_SHARED void dtci_factor_product(float *chunk, const dtci_factors *f, size_t
                 for (j = 0; j < m; j++) to[j] += weight * (double)right[j];
         }
     }
-    for (j = 0; j < n; j++) { /* bounded by bits: compilers do not vectorize comparisons of floats */
+    for (j = 0; j < n; j++) { /* the bound is by bits, because compilers do not vectorize comparisons of floats */
         uint32_t bits = dtci_float_bits((float)sum[j]);
         chunk[j] = dtci_bits_float((bits & 0x7f800000u) == 0x7f800000u ? (bits & 0x80000000u) | 0x7f7fffffu : bits);
     }
 }
 
+/* Delivers all values of the product of the factors to the sink. */
 DTCI_FN void dtci_factor_emit(const dtci_factors *f, const dtci_sink *sink) {
     size_t count = f->rows * f->columns, first, n;
     float chunk[DTCI_CHUNK];
@@ -6674,13 +6754,13 @@ DTCI_FN void dtci_factor_emit(const dtci_factors *f, const dtci_sink *sink) {
     }
 }
 
-/* Where the packet of v starts in a payload of `size` bytes; 0 where there cannot be one. */
+/* Returns the offset of the packet of v in a payload of `size` bytes, or 0 if there is no place for it. */
 DTCI_FN size_t dtci_factor_second(const unsigned char *payload, size_t size) {
-    size_t first = size >= 16 ? dtci_get32(payload + 12) : 0; /* packet_bytes of the packet of u */
+    size_t first = size >= 16 ? dtci_get32(payload + 12) : 0; /* packet_bytes of u */
     return first >= 12 && first <= size - 4 && size - 4 - first >= 12 ? 4 + first : 0;
 }
 
-/* Writes rank, u and v. */
+/* Writes a payload of *bytes bytes: the rank, u and v. Errors: those of dtci_nest_encode. */
 DTCI_FN dtc_status dtci_factor_write(const dtci_factors *factors, const dtc_value *value, unsigned char *to,
                                      size_t capacity, size_t *bytes, const dtci_arena *arena) {
     size_t rank = factors->rank, rows = factors->rows, columns = factors->columns, used;
@@ -6698,12 +6778,14 @@ DTCI_FN dtc_status dtci_factor_write(const dtci_factors *factors, const dtc_valu
     return status;
 }
 
-/* Decodes the factors of an opened packet. */
+/* Decodes the factors of an opened packet to u and v. With rank 0, nothing is written. */
 DTCI_FN void dtci_factor_read(float *u, float *v, const dtci_packet *packet) {
     if (!dtci_get32(packet->payload)) return;
     dtci_nest_decode(u, &packet->nested[0]);
     dtci_nest_decode(v, &packet->nested[1]);
 }
+
+/* --- Packet: check, open --- */
 
 DTCI_FN dtc_status dtci_factor_check(dtci_packet *packet) {
     const dtci_head *head = &packet->head;
@@ -6739,7 +6821,9 @@ DTCI_FN dtc_status dtci_factor_open(dtci_packet *packet, dtci_arena *arena, unsi
     return status;
 }
 
-/* Decodes the factors of an opened packet into memory of the arena. */
+/* --- Decode --- */
+
+/* Decodes the factors of an opened packet to memory of the arena. With rank 0, u and v are NULL. */
 DTCI_FN dtc_status dtci_factor_take_read(dtci_factors *factors, const dtci_packet *packet, dtci_arena *arena) {
     size_t rank = dtci_get32(packet->payload), rows = packet->head.rows, columns = packet->head.count / rows;
     float *u = rank ? (float *)dtci_take(arena, 4 * rank * rows) : NULL;
@@ -6759,12 +6843,17 @@ DTCI_FN dtc_status dtci_factor_decode(const dtci_packet *packet, const dtci_sink
     return status;
 }
 
+/* --- Options check --- */
+
 DTCI_FN dtc_status dtci_factor_check_spec(const dtc_spec *spec) {
     if (spec->factor.rank < 0 || spec->factor.rank > 65535) return DTC_ERROR_SPEC;
     return dtci_value_check(&spec->factor.value);
 }
 
-/* Leaves in the residual what the receiver does not see, who gets u and v as they were rounded. */
+/* --- Encoder --- */
+
+/* Decodes the packet that was made, and writes the difference from the values to the residual. u and v are overwritten
+ * by the factors as the packet holds them, rounded. */
 DTCI_FN dtc_status dtci_factor_leave(const dtci_encoding *e, float *u, float *v, dtci_arena *arena) {
     dtci_opened opened;
     dtci_packet *made = &opened.packet;
@@ -6806,12 +6895,16 @@ DTCI_FN dtc_status dtci_factor_encode(dtci_encoding *e) {
     return status == DTC_OK && e->residual ? dtci_factor_leave(e, u, v, &e->arena) : status;
 }
 
+/* --- Packet: describe --- */
+
 DTCI_FN void dtci_factor_describe(const dtci_packet *packet, dtc_spec *spec) {
     dtci_head u;
     spec->factor.rank = (int)dtci_get32(packet->payload);
     if (spec->factor.rank && dtci_head_read(packet->payload + 4, packet->payload_bytes - 4, &u) == DTC_OK)
         spec->factor.value = dtci_nest_value(&u);
 }
+
+/* --- Sums --- */
 
 DTCI_FN dtc_status dtci_factor_plan_add(dtci_addition *sum) {
     size_t rank = (size_t)dtci_get32(sum->a->payload) + dtci_get32(sum->b->payload), rows = sum->head.rows;
@@ -6822,7 +6915,7 @@ DTCI_FN dtc_status dtci_factor_plan_add(dtci_addition *sum) {
     return DTC_OK;
 }
 
-/* Ranks concatenate: the factors of a, then those of b, to the bit. */
+/* The factors of the sum are exactly those of a, followed by those of b. */
 DTCI_FN dtc_status dtci_factor_add(dtci_addition *sum) {
     size_t rank_a = dtci_get32(sum->a->payload), rank = rank_a + dtci_get32(sum->b->payload), rows = sum->head.rows;
     size_t columns = sum->head.count / rows;
@@ -6841,12 +6934,17 @@ DTCI_FN dtc_status dtci_factor_add(dtci_addition *sum) {
     return dtci_factor_write(&factors, &value, sum->payload, sum->capacity, &sum->bytes, &sum->arena);
 }
 
-/* Scales u. */
+/* --- Multiples --- */
+
+/* Multiplies u alone, which multiplies the matrix. */
 DTCI_FN dtc_status dtci_factor_scale(const dtci_packet *packet, unsigned char *payload, float weight) {
     return dtci_get32(payload) ? dtci_nest_scale(&packet->nested[0], packet, payload, weight) : DTC_OK;
 }
 
-/* The sum over k of u_k (v_k^T x) or, transposed, of v_k (u_k^T x): (rows + columns) * rank operations. */
+/* --- Products with vectors --- */
+
+/* Adds u_k (v_k^T x) for all k to the sums or, transposed, v_k (u_k^T x). This takes (rows + columns) * rank
+ * operations. */
 DTCI_FN dtc_status dtci_factor_matvec(const dtci_packet *packet, const dtci_product *product, dtci_arena *arena) {
     size_t rank = dtci_get32(packet->payload), rows = packet->head.rows, columns = packet->head.count / rows, k, i;
     size_t outputs = product->transposed ? columns : rows, inputs = product->transposed ? rows : columns;
@@ -6862,6 +6960,8 @@ DTCI_FN dtc_status dtci_factor_matvec(const dtci_packet *packet, const dtci_prod
     }
     return DTC_OK;
 }
+
+/* --- Keys and row --- */
 
 static const dtci_key dtci_factor_keys[] = {
     {"rank", "", DTCI_KEY_INTEGER, DTCI_FIELD(factor.rank), 1, 65535, 0, 0},
@@ -6885,7 +6985,9 @@ static const dtci_codec dtci_factor_codec = {DTC_FACTOR,
                                              dtci_factor_scale,
                                              dtci_factor_matvec};
 
-/* The head of a packet of factors that are given. */
+/* --- API --- */
+
+/* Checks the arguments of dtc_encode_factors, and makes the head of its packet. Errors: SPEC, CODEC, ARGUMENT. */
 DTCI_FN dtc_status dtci_factor_begin_given(dtci_head *head, const dtc_spec *spec, size_t rank, size_t rows,
                                            size_t columns) {
     dtc_spec shaped = *spec;
@@ -6897,7 +6999,8 @@ DTCI_FN dtc_status dtci_factor_begin_given(dtci_head *head, const dtc_spec *spec
     return dtci_spec_begin(head, &shaped, rows * columns);
 }
 
-/* Writes factors that are given; where these are no smaller than their product, it goes instead, as raw fp32. */
+/* Writes the payload of factors that the caller gave. If the factors are not smaller than the matrix, the payload is
+ * the matrix as raw fp32. */
 DTCI_FN dtc_status dtci_factor_write_given(dtci_encoding *e, const dtci_factors *f) {
     size_t most = 4 * (size_t)e->head.count, first, n, i;
     dtc_status status = DTC_ERROR_CAPACITY;
@@ -7004,37 +7107,45 @@ DTCI_API dtc_status dtc_decode_factors(float *u, float *v, size_t *rank, size_t 
 #endif /* DTC_NO_FACTOR */
 
 /* --------------------------------------------------------------------------------------------------------------------
- * sensing: quantized compressive sensing (Mitra and Khisti). A block's n values, padded with zeros to N, a power of
- * two, become m measurements y = A x + noise, A = P H D / sqrt(N): D seeded signs, H the Hadamard matrix, P a seeded
- * choice of m of its rows. So A A^T = I, and A^T y is the nearest of all that would be measured so.
+ * sensing: quantized compressive sensing (Mitra and Khisti)
  *
- * Payload: measurements of a whole block (uint32), then all blocks' measurements as a nested packet.
+ * The encoder sends m measurements of the n values x of a block. The block is filled up with zeros to N values, a power
+ * of two. The measurements are y = A x + noise with A = P H D / sqrt(N). D multiplies by signs from the seed, H is the
+ * Hadamard matrix, and P chooses m of its rows by the seed. Since A A^T = I, A^T y is the shortest of all vectors that
+ * have the measurements y.
+ *
+ * The payload is the number of measurements of a whole block (uint32), and the measurements of all blocks as one nested
+ * packet.
  * ------------------------------------------------------------------------------------------------------------------*/
 
 #ifndef DTC_NO_SENSING
 
-#define DTCI_SENSING_BLOCK 256u /* the smallest that can be asked for: a decoder's passes are no shorter */
+/* --- Sizes --- */
+
+#define DTCI_SENSING_BLOCK 256u /* the smallest block of a spec: passes of the decoder take 256 values at once */
 #define DTCI_SENSING_LANES 8u
 
-/* How an array is cut up. */
+/* The sizes of a packet. */
 typedef struct dtci_sensing {
-    size_t count, block, measurements; /* of a whole block, which has a power of two of values */
+    size_t count, block, measurements; /* measurements: of a whole block. block is a power of two */
     dtci_random random;
 } dtci_sensing;
 
-/* One block: values first .. first + values - 1, in a transform of 2^log2_size. */
+/* One block: values first .. first + values - 1, in a transform of 2^log2_size values. */
 typedef struct dtci_sensing_part {
     size_t first, values, measurements;
     unsigned log2_size;
 } dtci_sensing_part;
 
-/* Values in a block: as given, else 2^16; not more than it takes to hold them all. */
+/* Returns the values of a block: those that the head gives or else 65536, or the least power of two that holds all
+ * values, if that is less. */
 DTCI_FN size_t dtci_sensing_block(const dtci_head *head) {
     if (head->block) return head->block;
     return head->count >> DTCI_HADAMARD_MAX ? (size_t)1 << DTCI_HADAMARD_MAX
                                             : (size_t)1 << dtci_bit_width(head->count ? head->count - 1 : 0);
 }
 
+/* Returns the sizes of a packet with this head and this number of measurements of a whole block. */
 DTCI_FN dtci_sensing dtci_sensing_of(const dtci_head *head, size_t measurements) {
     dtci_sensing s;
     s.count = head->count;
@@ -7044,18 +7155,19 @@ DTCI_FN dtci_sensing dtci_sensing_of(const dtci_head *head, size_t measurements)
     return s;
 }
 
-/* Measurements of `values` values. */
+/* Returns the number of measurements of a block of `values` values: values * measurements / block, rounded up. */
 DTCI_FN size_t dtci_sensing_share(const dtci_sensing *s, size_t values) {
     uint64_t product = (uint64_t)values * s->measurements;
     return (size_t)(product / s->block) + (product % s->block != 0);
 }
 
+/* Returns the number of measurements of all blocks. */
 DTCI_FN size_t dtci_sensing_total(const dtci_sensing *s) {
     return s->count / s->block * s->measurements + dtci_sensing_share(s, s->count % s->block);
 }
 
-/* The block at `first`. What is shorter than a block is padded; but where all rows are measured it is cut into powers
- * of two, so that nothing is lost. */
+/* Returns the block that starts at value `first`. A last, shorter block is padded with zeros. But if all rows are
+ * measured, it is cut into powers of two, so that nothing is lost. */
 DTCI_SHARED dtci_sensing_part dtci_sensing_at(const dtci_sensing *s, size_t first) {
     dtci_sensing_part part;
     part.first = first;
@@ -7066,13 +7178,16 @@ DTCI_SHARED dtci_sensing_part dtci_sensing_at(const dtci_sensing *s, size_t firs
     return part;
 }
 
-/* rows[i] is 1 where row i is measured, else 0: each choice of m of them is as likely (Knuth, 3.4.2, algorithm S). */
+/* --- Measuring --- */
+
+/* Sets rows[i] to 1 if row i is measured, else to 0. Every choice of m rows has the same probability (Knuth, The Art of
+ * Computer Programming, section 3.4.2, algorithm S). */
 DTCI_INLINE void dtci_sensing_rows_body(float *rows, const dtci_sensing *s, const dtci_sensing_part *part) {
     uint32_t size = (uint32_t)1 << part->log2_size, left = (uint32_t)part->measurements, first, i;
     for (first = 0; first < size; first += DTCI_CHUNK) {
         uint32_t n = size - first < DTCI_CHUNK ? size - first : DTCI_CHUNK, draws[DTCI_CHUNK];
-        for (i = 0; i < DTCI_CHUNK; i++) { /* what is behind the last row is not looked at */
-            uint64_t draw = dtci_random_at(&s->random, 0xc0000000u + first + i); /* apart from those of signs */
+        for (i = 0; i < DTCI_CHUNK; i++) { /* draws after the last row are not used */
+            uint64_t draw = dtci_random_at(&s->random, 0xc0000000u + first + i); /* the signs use other indices */
             draws[i] = (uint32_t)(draw * (size - first - i) >> 32);
         }
         for (i = 0; i < n; i++) {
@@ -7085,7 +7200,7 @@ DTCI_INLINE void dtci_sensing_rows_body(float *rows, const dtci_sensing *s, cons
 
 DTCI_TWIN(dtci_sensing_rows, (float *rows, const dtci_sensing *s, const dtci_sensing_part *part), (rows, s, part))
 
-/* D, on n <= DTCI_CHUNK values. */
+/* Multiplies n <= DTCI_CHUNK values by their signs (the matrix D); x[0] is value `first`. */
 DTCI_FN void dtci_sensing_flip(float *x, const dtci_sensing *s, size_t first, size_t n) {
     uint32_t negative[DTCI_CHUNK];
     size_t i;
@@ -7093,7 +7208,8 @@ DTCI_FN void dtci_sensing_flip(float *x, const dtci_sensing *s, size_t first, si
     for (i = 0; i < n; i++) x[i] = dtci_bits_float(dtci_float_bits(x[i]) ^ (negative[i] & 0x80000000u));
 }
 
-/* The power of two that brings the largest magnitude into [0.5, 1): nothing overflows on the way. */
+/* Returns the power of two that brings the largest magnitude into [0.5, 1), so that no sum of the transform
+ * overflows. */
 DTCI_SHARED double dtci_sensing_unit(const float *x, size_t n) {
     uint32_t largest = 0;
     int exponent;
@@ -7106,7 +7222,8 @@ DTCI_SHARED double dtci_sensing_unit(const float *x, size_t n) {
     return ldexp(1, -exponent);
 }
 
-/* y of one block; there is room for one more. */
+/* Measures one block. y has room for one float more than the block has measurements. rows and x have the size of the
+ * transform; x is working memory. */
 DTCI_FN void dtci_sensing_measure(float *y, const dtci_sensing *s, const dtci_sensing_part *part,
                                   const dtci_source *source, const float *rows, float *x) {
     size_t size = (size_t)1 << part->log2_size, i, n;
@@ -7121,16 +7238,16 @@ DTCI_FN void dtci_sensing_measure(float *y, const dtci_sensing *s, const dtci_se
     for (i = 0; i < part->values; i++) x[i] = (float)((double)x[i] * unit);
     dtci_hadamard(x, part->log2_size);
     unit = 1 / (unit * sqrt((double)size));
-    for (i = 0; i < size; i++) /* magnitudes are below 65536 */
+    for (i = 0; i < size; i++) /* here |x| is at most 65536 */
         x[i] = unit < 1e30 ? (float)((double)x[i] * unit) : dtci_to_float((double)x[i] * unit);
-    for (i = 0; i < size; i++) { /* no branch: it could not be foreseen */
+    for (i = 0; i < size; i++) { /* no branch, because the processor could not predict it */
         *y = x[i];
         y += rows[i] > 0;
     }
 }
 
-/* Limits measurements, which are all but Gaussian, to the range that loads a quantizer of `bits` bits best. For one bit
- * there are two bins on either side of 0, whose centres are the mean magnitude. */
+/* Clips m measurements, which are nearly Gaussian, to the best range of a quantizer of `bits` bits. For one bit,
+ * measurements become +-most, so that the centres of the two bins are +- the mean magnitude. */
 DTCI_FN void dtci_sensing_limit(float *y, size_t m, unsigned bits) {
     double squares = 0, sum = 0, limit;
     size_t negative = 0, i;
@@ -7149,6 +7266,7 @@ DTCI_FN void dtci_sensing_limit(float *y, size_t m, unsigned bits) {
         for (i = 0; i < m; i++) y[i] = y[i] > most ? most : y[i] < -most ? -most : y[i];
 }
 
+/* Returns the spec of the nested packet of measurements. */
 DTCI_FN dtc_spec dtci_sensing_nest(const dtc_spec *spec, const dtci_sensing *s) {
     dtc_value value;
     dtc_spec nest;
@@ -7164,38 +7282,41 @@ DTCI_FN dtc_spec dtci_sensing_nest(const dtc_spec *spec, const dtci_sensing *s) 
     return nest;
 }
 
-/* One block to be decoded, in units that leave no float near its limits: arrays of the transform's size, filled up
- * with zeros to a multiple of DTCI_CHUNK. */
+/* --- Finding the values of a block --- */
+
+/* One block to decode, in units that keep all floats far from their limits. The arrays have the size of the transform,
+ * and are filled up with zeros to at least DTCI_CHUNK floats. */
 typedef struct dtci_sensing_work {
-    float *rows, *y;  /* 1 where there is a measurement, and it; else 0 */
-    float *x, *w, *v; /* estimate; gradient; FISTA's extrapolated estimate */
+    float *rows, *y;  /* rows[i]: 1 if row i is measured, else 0; y[i]: the measurement of row i, or 0 */
+    float *x, *w, *v; /* x: estimate; w: gradient; v: extrapolated estimate of FISTA */
     size_t size, room, values, measurements;
     unsigned log2_size;
 } dtci_sensing_work;
 
+/* Returns the floats of each array of dtci_sensing_work, for a transform of `size` values. */
 DTCI_FN size_t dtci_sensing_room(size_t size) {
     return size < DTCI_CHUNK ? DTCI_CHUNK : size;
 }
 
-/* Bytes of scratch that opening and decoding take. */
+/* Returns the bytes of scratch that opening and decoding a packet need. */
 DTCI_FN uint64_t dtci_sensing_decode_scratch(const dtci_sensing *s) {
     size_t total = dtci_sensing_total(s);
     return (uint64_t)dtci_bins_scratch(total) + dtci_room(4 * (total + 1)) +
            5 * (uint64_t)dtci_room(4 * dtci_sensing_room(s->block));
 }
 
-/* What a value is taken to be: 0, or with the probability `density` Gaussian of this variance. */
+/* The assumed distribution of a value: 0, or with probability `density` Gaussian with this variance. */
 typedef struct dtci_sensing_prior {
     double density, variance;
 } dtci_sensing_prior;
 
-/* What dtci_sensing_denoise computes with. */
+/* The constants of dtci_sensing_denoise. */
 typedef struct dtci_sensing_denoiser {
-    float k, g, c; /* of t = k r^2, x = p g r, p = 1 / (1 + c exp(-t)) */
+    float k, g, c; /* t = k r^2, p = 1 / (1 + c exp(-t)), x = p g r */
 } dtci_sensing_denoiser;
 
-/* Passes over a block, written once for one value at a time, for four and for eight. Sums are in floats over 256
- * values, and of these in double. */
+/* Passes over a block, written once for vectors of one, four and eight values. Sums are in float over 256 values, and
+ * in double over these sums. */
 #define DTCI_SENSING_PASSES(name, FN, vector)                                                                         \
     FN double name##_sum(const vector *x) {                                                                           \
         float lanes[sizeof(vector) / 4];                                                                              \
@@ -7206,7 +7327,7 @@ typedef struct dtci_sensing_denoiser {
         return sum;                                                                                                   \
     }                                                                                                                 \
                                                                                                                       \
-    /* w := back * (y - scale * rows * w); returns the sum of (y - scale * rows * w)^2, of values begin .. end - 1 */ \
+    /* For values begin .. end - 1: w := back * d, where d = y - scale * rows * w. Returns the sum of d^2. */         \
     FN double name##_residual(const dtci_sensing_work *work, size_t begin, size_t end, float scale, float back) {     \
         double squares = 0;                                                                                           \
         size_t first, i;                                                                                              \
@@ -7226,7 +7347,7 @@ typedef struct dtci_sensing_denoiser {
         return squares;                                                                                               \
     }                                                                                                                 \
                                                                                                                       \
-    /* Adds w^2 and w^4 of values first .. last - 1 to sums. */                                                       \
+    /* For values first .. last - 1: sums[0] += w^2 and sums[1] += w^4. */                                            \
     FN void name##_moments(const dtci_sensing_work *work, size_t first, size_t last, double *sums) {                  \
         size_t stop, i;                                                                                               \
         for (i = first; i < last;) {                                                                                  \
@@ -7245,8 +7366,8 @@ typedef struct dtci_sensing_denoiser {
         }                                                                                                             \
     }                                                                                                                 \
                                                                                                                       \
-    /* Of values first .. last - 1, r = x + w: x := their expectation, w := r. Adds to sums p, (g r)^2 p and dx/dr /  \
-     * g. */                                                                                                          \
+    /* For values first .. last - 1, where r = x + w: x := expectation of each value, w := r. Adds p to sums[0], then \
+     * (g r)^2 p to sums[1] and (dx/dr) / g to sums[2]. */                                                            \
     FN void name##_denoise(const dtci_sensing_work *work, const dtci_sensing_denoiser *with, size_t first,            \
                            size_t last, double *sums) {                                                               \
         const float k = with->k, g = with->g, c = with->c;                                                            \
@@ -7262,7 +7383,7 @@ typedef struct dtci_sensing_denoiser {
                 vector r = *x + *w, t = k * r * r, q = 1.0f / (1.0f + t * 0.03125f), e = q * q, p;                    \
                 e *= e;                                                                                               \
                 e *= e;                                                                                               \
-                e += 1e-8f; /* too little to matter, and no denormals come of it, which are slow */                   \
+                e += 1e-8f; /* too small to matter; keeps e from becoming denormal, which is slow */                  \
                 e *= e;                                                                                               \
                 e *= e;                                                                                               \
                 p = 1.0f / (1.0f + c * e);                                                                            \
@@ -7304,8 +7425,8 @@ DTCI_SENSING_PASSES(dtci_sensing_8, DTCI_AVX2, dtci_f8)
 #define DTCI_SENSING_PASS(pass) dtci_sensing_1_##pass
 #endif
 
-/* With w = x: w := gain A^T (y - A x), which is the gradient's step; returns |y - A x|^2. The second transform has its
- * near levels first, so that all passes over a part find it in the cache. */
+/* On entry w is x. Sets w := gain A^T (y - A x), the step along the gradient, and returns |y - A x|^2. The second
+ * transform begins with its near levels, so that all passes over a part find the part in the cache. */
 DTCI_FN double dtci_sensing_gradient(const dtci_sensing_work *work, double gain) {
     float scale = (float)(1 / sqrt((double)work->size)), back = (float)(gain / sqrt((double)work->size));
     unsigned log2_part = work->log2_size < DTCI_HADAMARD_NEAR ? work->log2_size : DTCI_HADAMARD_NEAR;
@@ -7321,7 +7442,7 @@ DTCI_FN double dtci_sensing_gradient(const dtci_sensing_work *work, double gain)
     return squares;
 }
 
-/* The same at x = 0. */
+/* Computes what dtci_sensing_gradient computes, at x = 0 and without the first transform. */
 DTCI_FN double dtci_sensing_start(const dtci_sensing_work *work, double gain) {
     double squares;
     memset(work->w, 0, 4 * work->room);
@@ -7330,8 +7451,8 @@ DTCI_FN double dtci_sensing_start(const dtci_sensing_work *work, double gain) {
     return squares;
 }
 
-/* x := c A^T y, c = 1 but for padding, which takes part of y's square: there 1 / (m/N + n/N (1 - m/N)), which leaves
- * the least squared error on average. */
+/* x := c A^T y. Without padding, c is 1. Padding takes a part of the square of y; then c = 1 / (m/N + n/N (1 - m/N)),
+ * which has the least squared error on average. */
 DTCI_FN void dtci_sensing_linear(const dtci_sensing_work *work) {
     double part = (double)work->measurements / (double)work->size;
     double scale = 1 / (part + (double)work->values / (double)work->size * (1 - part));
@@ -7340,9 +7461,9 @@ DTCI_FN void dtci_sensing_linear(const dtci_sensing_work *work) {
     for (i = 0; i < work->values; i++) work->x[i] = work->w[i] * (float)scale;
 }
 
-/* ISTA (Daubechies et al., 2004), x <- soft(x + A^T (y - A x), lambda), to least |y - A x|^2 / 2 + lambda |x|_1; and
- * FISTA (Beck and Teboulle, 2009), which steps from a point v beyond x, and starts anew where that leads uphill
- * (O'Donoghue and Candes, 2015). lambda is a 1024th of that which leaves x = 0. Stops where x moves by less than
+/* Finds the x that minimizes |y - A x|^2 / 2 + lambda |x|_1 with lambda = max |A^T y| / 1024. ISTA (Daubechies et al.,
+ * 2004) repeats x <- soft(x + A^T (y - A x), lambda). FISTA (Beck and Teboulle, 2009) steps from a point v beyond x,
+ * and starts anew if that leads uphill (O'Donoghue and Candes, 2015). The iteration stops if x moves by less than
  * `tolerance` of its length. */
 DTCI_FN void dtci_sensing_ista(const dtci_sensing_work *work, int fista, uint32_t iterations, double tolerance) {
     float lambda = 0, *x = work->x, *v = work->v, *w = work->w;
@@ -7379,8 +7500,8 @@ DTCI_FN void dtci_sensing_ista(const dtci_sensing_work *work, int fista, uint32_
     }
 }
 
-/* The prior that explains how far w, the values with Gaussian noise, is from being Gaussian itself: by its fourth
- * moment, less what chance alone may make of that. `power` is the values' mean square. */
+/* Returns a first prior. w holds the values with Gaussian noise, and `power` is the mean square of the values. The
+ * prior explains the excess of the fourth moment of w over that of a Gaussian, less what chance alone may cause. */
 DTCI_FN dtci_sensing_prior dtci_sensing_guess(const dtci_sensing_work *work, double power) {
     double n = (double)work->values, moments[2] = {0, 0}, excess;
     size_t whole = work->values - work->values % DTCI_SENSING_LANES;
@@ -7393,11 +7514,12 @@ DTCI_FN dtci_sensing_prior dtci_sensing_guess(const dtci_sensing_work *work, dou
     return prior;
 }
 
-/* r = x + w is the values with Gaussian noise. x := their expectation under the prior, w := r; the prior is fitted to
- * them (expectation maximization: Vila and Schniter, 2013). Returns the mean of dx/dr, padding included.
+/* On entry r = x + w holds the values with Gaussian noise of variance `noise`. Sets x to the expectation of the values
+ * under the prior, and w := r. Fits the prior to the result by expectation maximization (Vila and Schniter, 2013).
+ * Returns the mean of dx/dr, padding included.
  *
- * x = p g r, where p = 1 / (1 + odds exp(-t)) is the chance that the value is not 0, t = k r^2. (1 + t/32)^-32 stands
- * for exp(-t), and the derivative is that of this function. */
+ * The expectation is x = p g r, where p = 1 / (1 + c exp(-t)) is the probability that the value is not 0, t = k r^2.
+ * (1 + t/32)^-32 replaces exp(-t), and the derivative is that of this function. */
 DTCI_FN double dtci_sensing_denoise(const dtci_sensing_work *work, double noise, dtci_sensing_prior *prior) {
     double total = prior->variance + noise, gain = prior->variance / total, sums[3] = {0, 0, 0}, chance;
     size_t whole = work->values - work->values % DTCI_SENSING_LANES, i;
@@ -7414,14 +7536,15 @@ DTCI_FN double dtci_sensing_denoise(const dtci_sensing_work *work, double noise,
     chance = sums[0];
     prior->variance = chance > 0 ? sums[1] / chance + gain * noise : noise;
     prior->density = chance / (double)work->values;
-    if (!(chance > 1)) prior->density = 1 / (double)work->values; /* at least one value is not 0 */
+    if (!(chance > 1)) prior->density = 1 / (double)work->values; /* assumes that at least one value is not 0 */
     return gain * sums[2] / (double)work->size;
 }
 
-/* Orthogonal approximate message passing (Ma and Ping, 2017; Rangan, Schniter and Fletcher, 2019), for the expectation
- * of x under a prior learned on the way. Each round makes r = x + N/m A^T (y - A x), whose error is Gaussian and known
- * from the residual, removes that noise, and takes from the result the part that is along r, so that the next error is
- * again of that kind. Stops where two rounds in turn lower the noise by less than `tolerance` of it. */
+/* Finds the expectation of x under a prior that is learned from the measurements, by orthogonal approximate message
+ * passing (Ma and Ping, 2017; Rangan, Schniter and Fletcher, 2019). Each iteration computes r = x + N/m A^T (y - A x),
+ * whose error is Gaussian, and takes its variance from the residual. It removes that noise from r. It then subtracts
+ * from the result the part that is along r, so that the next error is Gaussian again. The iteration stops after two
+ * iterations in a row that lower the noise by less than `tolerance` of it. */
 DTCI_FN void dtci_sensing_amp(const dtci_sensing_work *work, uint32_t iterations, double tolerance) {
     double m = (double)work->measurements, gain = (double)work->size / m, least = 0, unsent = 0, start = 0;
     dtci_sensing_prior prior;
@@ -7429,8 +7552,8 @@ DTCI_FN void dtci_sensing_amp(const dtci_sensing_work *work, uint32_t iterations
     for (k = 0; k < iterations; k++) {
         double off = (k > 0 ? dtci_sensing_gradient(work, gain) : dtci_sensing_start(work, gain)) / m;
         double noise = gain * off - unsent, slope;
-        if (k == 0 && !(off > 0)) return; /* all is 0 */
-        /* the measurements' own noise is between none and all of the residual */
+        if (k == 0 && !(off > 0)) return; /* all measurements are 0 */
+        /* the noise of the measurements themselves is between none and all of the residual */
         noise = noise < (gain - 1) * off ? (gain - 1) * off : noise > gain * off ? gain * off : noise;
         if (k == 0) {
             noise = (gain - 1) * off;
@@ -7448,8 +7571,10 @@ DTCI_FN void dtci_sensing_amp(const dtci_sensing_work *work, uint32_t iterations
     }
 }
 
-/* Readies a block to be decoded, in units that leave no float near its limits; y is scaled in place. Returns the factor
- * back to the values' unit, which is a power of two. */
+/* --- Decode --- */
+
+/* Sets work->x to 0 and work->y to the measurements of a block, in units that keep all floats far from their limits. y
+ * is scaled in place. Returns the factor, a power of two, from these units back to the units of the values. */
 DTCI_FN double dtci_sensing_ready(dtci_sensing_work *work, const dtci_sensing_part *part, float *y) {
     double unit = dtci_sensing_unit(y, part->measurements);
     size_t i, n;
@@ -7463,7 +7588,7 @@ DTCI_FN double dtci_sensing_ready(dtci_sensing_work *work, const dtci_sensing_pa
     return 1 / unit;
 }
 
-/* Hands a block's decoded values to the sink. */
+/* Delivers the decoded values of a block to the sink, times `back` and their signs. */
 DTCI_FN void dtci_sensing_deliver(const dtci_sensing_work *work, const dtci_sensing *s, const dtci_sensing_part *part,
                                   double back, const dtci_sink *sink) {
     size_t i, j, n;
@@ -7479,7 +7604,8 @@ DTCI_FN void dtci_sensing_deliver(const dtci_sensing_work *work, const dtci_sens
     }
 }
 
-/* Finds all blocks' values from their measurements y, which are scaled in place. */
+/* Computes the values of all blocks from their measurements y, which are scaled in place, and delivers them to the
+ * sink. */
 DTCI_FN void dtci_sensing_recover(const dtci_sensing *s, float *y, const dtc_decode_options *options,
                                   const dtci_sink *sink, dtci_sensing_work *work) {
     dtc_method method = options ? options->method : DTC_METHOD_AUTO;
@@ -7525,10 +7651,12 @@ DTCI_FN dtc_status dtci_sensing_decode(const dtci_packet *packet, const dtci_sin
     work.v = (float *)dtci_take(arena, room);
     if (!y || !work.rows || !work.y || !work.x || !work.w || !work.v) return DTC_ERROR_SCRATCH;
     dtci_nest_decode(y, &packet->nested[0]);
-    y[total] = 0; /* is looked at, where the last row is not measured */
+    y[total] = 0; /* dtci_sensing_ready reads one float after the last measurement */
     dtci_sensing_recover(&s, y, options, sink, &work);
     return DTC_OK;
 }
+
+/* --- Packet: check, open --- */
 
 DTCI_FN dtc_status dtci_sensing_check(dtci_packet *packet) {
     const dtci_head *head = &packet->head;
@@ -7547,7 +7675,7 @@ DTCI_FN dtc_status dtci_sensing_check(dtci_packet *packet) {
     return DTC_OK;
 }
 
-/* What the place of the measurements asks of their packet. */
+/* Returns what the wire format requires of the nested packet of the measurements. */
 DTCI_FN dtci_nest dtci_sensing_place(const dtci_packet *packet) {
     dtci_sensing s = dtci_sensing_of(&packet->head, dtci_get32(packet->payload));
     dtci_nest place;
@@ -7565,7 +7693,7 @@ DTCI_FN dtc_status dtci_sensing_open(dtci_packet *packet, dtci_arena *arena, uns
     return status;
 }
 
-/* The shape that a spec asks for. */
+/* Returns the sizes that a spec asks for; head->block and head->count are set. */
 DTCI_FN dtci_sensing dtci_sensing_plan(const dtc_spec *spec, const dtci_head *head) {
     double ratio = spec->sensing.ratio > 0 ? (double)spec->sensing.ratio : 0.25;
     dtci_sensing s = dtci_sensing_of(head, 1);
@@ -7573,6 +7701,8 @@ DTCI_FN dtci_sensing dtci_sensing_plan(const dtc_spec *spec, const dtci_head *he
     if (measurements > 1) s.measurements = (size_t)measurements;
     return s;
 }
+
+/* --- Options check --- */
 
 DTCI_FN dtc_status dtci_sensing_check_spec(const dtc_spec *spec) {
     if (!dtci_finite(spec->sensing.ratio) || spec->sensing.ratio < 0 || spec->sensing.ratio > 1) return DTC_ERROR_SPEC;
@@ -7590,6 +7720,8 @@ DTCI_FN void dtci_sensing_begin(dtci_head *head, const dtc_spec *spec) {
     dtci_begin_block(head, spec);
     head->seed = spec->seed;
 }
+
+/* --- Scratch --- */
 
 DTCI_FN size_t dtci_sensing_scratch(const dtc_spec *spec, size_t count) {
     uint64_t measure, decode, encode;
@@ -7610,7 +7742,9 @@ DTCI_FN size_t dtci_sensing_scratch(const dtc_spec *spec, size_t count) {
     return encode < SIZE_MAX ? (size_t)encode : SIZE_MAX;
 }
 
-/* Leaves in the residual what the receiver does not see. */
+/* --- Encoder --- */
+
+/* Decodes the packet that was made, and writes the difference from the values to the residual. */
 DTCI_FN dtc_status dtci_sensing_leave(const dtci_encoding *e, dtci_arena *arena) {
     dtci_opened opened;
     dtci_packet *made = &opened.packet;
@@ -7657,6 +7791,8 @@ DTCI_FN dtc_status dtci_sensing_encode(dtci_encoding *e) {
     return e->residual ? dtci_sensing_leave(e, &e->arena) : DTC_OK;
 }
 
+/* --- Packet: describe --- */
+
 DTCI_FN void dtci_sensing_describe(const dtci_packet *packet, dtc_spec *spec) {
     dtci_head nest;
     spec->sensing.ratio = (float)dtci_get32(packet->payload) / (float)dtci_sensing_block(&packet->head);
@@ -7664,7 +7800,10 @@ DTCI_FN void dtci_sensing_describe(const dtci_packet *packet, dtc_spec *spec) {
         spec->sensing.bits = nest.codec == DTC_QUANT ? (int)(nest.variant & 15) + 1 : 32;
 }
 
-/* The measurements add. Their packets' heads are checked here, since the sum's size depends on them. */
+/* --- Sums --- */
+
+/* Plans the sum of the measurements. Both heads of nested packets are checked here, because the size of the sum depends
+ * on them. */
 DTCI_FN dtc_status dtci_sensing_plan_add(dtci_addition *sum) {
     dtci_packet a, b;
     dtci_nest place_a = dtci_sensing_place(sum->a), place_b = dtci_sensing_place(sum->b);
@@ -7702,9 +7841,13 @@ DTCI_FN dtc_status dtci_sensing_add(dtci_addition *sum) {
     return status;
 }
 
+/* --- Multiples --- */
+
 DTCI_FN dtc_status dtci_sensing_scale(const dtci_packet *packet, unsigned char *payload, float weight) {
     return dtci_nest_scale(&packet->nested[0], packet, payload, weight);
 }
+
+/* --- Keys and row --- */
 
 static const dtci_key dtci_sensing_keys[] = {
     {"ratio", "", DTCI_KEY_FLOAT, DTCI_FIELD(sensing.ratio), 0, 1, 0, 0},
@@ -7738,11 +7881,14 @@ static const dtci_codec dtci_sensing_codec = DTCI_LEFT_OUT(DTC_SENSING);
 /* --------------------------------------------------------------------------------------------------------------------
  * circulant: a block-circulant matrix as its vectors (Cheng et al., ICCV 2015; Araujo et al., 2018)
  *
- * Block (p, q) of block x block values has a vector c, and is W[i][j] = c[(i - j) mod block]: its wrapped diagonals are
- * constant. Blocks at the border may reach beyond the matrix; what does is cut off. The nearest block-circulant matrix
- * to any other, in the sum of squares, has the mean of each wrapped diagonal in its place.
+ * The matrix is cut into blocks of block x block values. Each block has a vector c, and its element (i, j) is
+ * c[(i - j) mod block], so the wrapped diagonals of a block are constant. Blocks at the right and the lower border may
+ * reach beyond the matrix; elements outside the matrix are not used.
  *
- * Payload: the nested packet of the vectors, [block rows][block columns][block].
+ * dtc_encode projects any matrix to the block-circulant matrix with the least sum of squared differences. Its vectors
+ * are the means of the wrapped diagonals. dtc_encode_circulant sends vectors that the caller has.
+ *
+ * The payload is the nested packet of the vectors, [block rows][block columns][block].
  * ------------------------------------------------------------------------------------------------------------------*/
 
 DTCI_API size_t dtc_circulant_vector_count(size_t rows, size_t columns, size_t block) {
@@ -7756,14 +7902,17 @@ DTCI_API size_t dtc_circulant_vector_count(size_t rows, size_t columns, size_t b
 
 #ifndef DTC_NO_CIRCULANT
 
+/* --- Sizes --- */
+
+/* The sizes of a block-circulant matrix. */
 typedef struct dtci_circulant {
     size_t rows, columns, block;
-    size_t across; /* blocks side by side */
-    size_t count;  /* of all vectors' values */
+    size_t across; /* number of blocks in a row of blocks */
+    size_t count;  /* number of floats in all vectors */
 } dtci_circulant;
 
-/* The sizes of a matrix of `rows` rows (0: 1) in blocks of block x block. 0: its vectors, with their packet's head, are
- * no smaller than its values. */
+/* Sets the sizes of a matrix of count values in `rows` rows (0: 1 row) and in blocks of block x block values (0: one
+ * block). Returns 0 if the vectors and the head of their packet are not smaller than the values of the matrix. */
 DTCI_SHARED int dtci_circulant_plan(dtci_circulant *c, size_t count, size_t rows, size_t block) {
     c->rows = rows ? rows : 1;
     c->columns = count / c->rows;
@@ -7773,12 +7922,14 @@ DTCI_SHARED int dtci_circulant_plan(dtci_circulant *c, size_t count, size_t rows
     return c->count > 0 && (uint64_t)c->count + 3 <= count;
 }
 
-/* Bytes of scratch that opening the nested packet takes. */
+/* --- Scratch --- */
+
+/* Returns the bytes of scratch that opening the vectors needs. `tokens` is 0 if they are raw. */
 DTCI_FN size_t dtci_circulant_open_scratch(size_t count, int tokens) {
     return tokens ? dtci_bins_scratch(count) : 0;
 }
 
-/* Bytes of scratch that writing vectors takes, or reading them back. */
+/* Returns the bytes of scratch that are enough to write the vectors, and also to open them again. */
 DTCI_FN size_t dtci_circulant_nest_scratch(const dtc_value *value, size_t count) {
     dtc_spec nested = dtci_nest_spec(value, 0);
     size_t need = dtci_nest_scratch(&nested, count), other = dtci_circulant_open_scratch(count, value->bits);
@@ -7794,19 +7945,22 @@ DTCI_FN size_t dtci_circulant_scratch(const dtc_spec *spec, size_t count) {
     return dtci_room(4 * c.count) + (sums > nest ? sums : nest);
 }
 
-/* How many values of a block of which tall x wide are not cut off are on the wrapped diagonal d. */
+/* --- Projection, vectors to values, and the payload --- */
+
+/* Returns the number of values on wrapped diagonal d of a block, of which only the first `tall` rows and `wide` columns
+ * are in the matrix. */
 DTCI_FN size_t dtci_circulant_diagonal(size_t block, size_t tall, size_t wide, size_t d) {
     size_t below = wide + d < tall ? wide + d : tall, above = wide + d < block + tall ? wide + d : block + tall;
     return (below > d ? below - d : 0) + (above > block ? above - block : 0);
 }
 
-/* vectors = the means of the diagonals; sums has room for the vectors of a row of blocks. */
+/* vectors = the means of the wrapped diagonals. `sums` has room for the vectors of one row of blocks. */
 DTCI_FN void dtci_circulant_project(const dtci_circulant *c, float *vectors, double *sums, const dtci_source *source) {
     size_t top, row, column, n, at, stop, k;
     float chunk[DTCI_CHUNK];
     for (top = 0; top < c->rows; top += c->block) {
         size_t tall = c->rows - top < c->block ? c->rows - top : c->block;
-        for (k = 0; k < c->across * c->block; k++) sums[k] = -0.0; /* to which adding -0 is -0 */
+        for (k = 0; k < c->across * c->block; k++) sums[k] = -0.0; /* a diagonal of -0 has the sum -0 */
         for (row = 0; row < tall; row++) {
             for (column = 0; column < c->columns; column += n) {
                 n = c->columns - column < DTCI_CHUNK ? c->columns - column : DTCI_CHUNK;
@@ -7830,7 +7984,7 @@ DTCI_FN void dtci_circulant_project(const dtci_circulant *c, float *vectors, dou
     }
 }
 
-/* n <= DTCI_CHUNK values of a row of the matrix, from a column on. */
+/* Writes n <= DTCI_CHUNK values of a row of the matrix to `chunk`, from a column on. */
 DTCI_SHARED void dtci_circulant_row(const dtci_circulant *c, float *chunk, const float *vectors, size_t row,
                                     size_t column, size_t n) {
     size_t i = row % c->block, at, stop;
@@ -7846,6 +8000,7 @@ DTCI_SHARED void dtci_circulant_row(const dtci_circulant *c, float *chunk, const
     }
 }
 
+/* Delivers all values of the matrix to the sink. */
 DTCI_FN void dtci_circulant_emit(const dtci_circulant *c, const float *vectors, const dtci_sink *sink) {
     size_t row, column, n;
     float chunk[DTCI_CHUNK];
@@ -7858,13 +8013,16 @@ DTCI_FN void dtci_circulant_emit(const dtci_circulant *c, const float *vectors, 
     }
 }
 
+/* Writes the payload, which is the nested packet of the vectors, of *bytes bytes. Errors: those of dtci_nest_encode. */
 DTCI_FN dtc_status dtci_circulant_write(const dtci_circulant *c, const dtc_value *value, unsigned char *to,
                                         size_t capacity, size_t *bytes, const float *vectors, const dtci_arena *arena) {
     dtc_spec nested = dtci_nest_spec(value, 0);
     return dtci_nest_encode(&nested, to, capacity, bytes, vectors, c->count, arena);
 }
 
-/* The sizes that a packet's head tells. */
+/* --- Packet: check, open --- */
+
+/* Returns the sizes that the head of a packet gives. */
 DTCI_FN dtci_circulant dtci_circulant_of(const dtci_head *head) {
     dtci_circulant c;
     (void)dtci_circulant_plan(&c, head->count, head->rows, head->block);
@@ -7894,6 +8052,8 @@ DTCI_FN dtc_status dtci_circulant_open(dtci_packet *packet, dtci_arena *arena, u
     return status;
 }
 
+/* --- Decode --- */
+
 DTCI_FN dtc_status dtci_circulant_decode(const dtci_packet *packet, const dtci_sink *sink,
                                          const dtc_decode_options *options, dtci_arena *arena) {
     dtci_circulant c = dtci_circulant_of(&packet->head);
@@ -7905,11 +8065,16 @@ DTCI_FN dtc_status dtci_circulant_decode(const dtci_packet *packet, const dtci_s
     return DTC_OK;
 }
 
+/* --- Options check --- */
+
 DTCI_FN dtc_status dtci_circulant_check_spec(const dtc_spec *spec) {
     return dtci_value_check(&spec->circulant.value);
 }
 
-/* Leaves in the residual what the receiver does not see, who gets the vectors as they were rounded. */
+/* --- Encoder --- */
+
+/* Decodes the packet that was made, and writes the difference from the values to the residual. `vectors` is overwritten
+ * by the vectors as the packet holds them, rounded. */
 DTCI_FN dtc_status dtci_circulant_leave(const dtci_encoding *e, const dtci_circulant *c, float *vectors,
                                         dtci_arena *arena) {
     dtci_opened opened;
@@ -7945,11 +8110,15 @@ DTCI_FN dtc_status dtci_circulant_encode(dtci_encoding *e) {
     return status == DTC_OK && e->residual ? dtci_circulant_leave(e, &c, vectors, &e->arena) : status;
 }
 
+/* --- Packet: describe --- */
+
 DTCI_FN void dtci_circulant_describe(const dtci_packet *packet, dtc_spec *spec) {
     dtci_head nested;
     if (dtci_head_read(packet->payload, packet->payload_bytes, &nested) == DTC_OK)
         spec->circulant.value = dtci_nest_value(&nested);
 }
+
+/* --- Sums --- */
 
 DTCI_FN dtc_status dtci_circulant_plan_add(dtci_addition *sum) {
     dtci_circulant c = dtci_circulant_of(&sum->head);
@@ -7958,7 +8127,7 @@ DTCI_FN dtc_status dtci_circulant_plan_add(dtci_addition *sum) {
     return DTC_OK;
 }
 
-/* Sums of vectors, in fp32, or in the type of both packets. */
+/* The sum has the sums of the vectors, in the type that both packets have, or in fp32. */
 DTCI_FN dtc_status dtci_circulant_add(dtci_addition *sum) {
     dtc_value value = dtci_nest_sum_value(&sum->a->nested[0], &sum->b->nested[0]);
     dtci_circulant c = dtci_circulant_of(&sum->head);
@@ -7971,9 +8140,13 @@ DTCI_FN dtc_status dtci_circulant_add(dtci_addition *sum) {
     return dtci_circulant_write(&c, &value, sum->payload, sum->capacity, &sum->bytes, vectors, &sum->arena);
 }
 
+/* --- Multiples --- */
+
 DTCI_FN dtc_status dtci_circulant_scale(const dtci_packet *packet, unsigned char *payload, float weight) {
     return dtci_nest_scale(&packet->nested[0], packet, payload, weight);
 }
+
+/* --- Keys and row --- */
 
 static const dtci_key dtci_circulant_keys[] = {
     {"value", "fp32|bf16|fp16", DTCI_KEY_VALUE, DTCI_FIELD(circulant.value), 1, 16, 0, 0},
@@ -7996,7 +8169,10 @@ static const dtci_codec dtci_circulant_codec = {DTC_CIRCULANT,
                                                 dtci_circulant_scale,
                                                 NULL};
 
-/* The head of a packet of vectors that are given, and how many these are. */
+/* --- API --- */
+
+/* Checks the arguments of dtc_encode_circulant, and makes the head of its packet. *vectors is the number of floats in
+ * the vectors. Errors: SPEC, CODEC, ARGUMENT. */
 DTCI_FN dtc_status dtci_circulant_begin_given(dtci_head *head, size_t *vectors, const dtc_spec *spec, size_t rows,
                                               size_t columns) {
     dtc_spec shaped = *spec;
@@ -8009,7 +8185,8 @@ DTCI_FN dtc_status dtci_circulant_begin_given(dtci_head *head, size_t *vectors, 
     return dtci_spec_begin(head, &shaped, rows * columns);
 }
 
-/* Writes vectors that are given; where these are no fewer than the matrix, it goes instead, as raw fp32. */
+/* Writes the payload of vectors that the caller gave, from a copy in the arena, because `vectors` may have any
+ * alignment. If the vectors are not smaller than the matrix, the payload is the matrix as raw fp32. */
 DTCI_FN dtc_status dtci_circulant_write_given(dtci_encoding *e, unsigned char *packet, size_t capacity,
                                               const float *vectors) {
     dtci_circulant c;
@@ -8131,7 +8308,7 @@ DTCI_FN const dtci_codec *dtci_codec_of(unsigned number) {
  * Encoding and inspecting
  * ------------------------------------------------------------------------------------------------------------------*/
 
-/* A seed always counts, so that the bound is the same with and without one. */
+/* The bound always includes the 8 bytes of a seed, so that it does not depend on the seed. */
 DTCI_API size_t dtc_encode_bound(const dtc_spec *spec, size_t count) {
     dtci_head head;
     dtc_spec seeded;
@@ -8148,6 +8325,8 @@ DTCI_API size_t dtc_encode_scratch(const dtc_spec *spec, size_t count) {
     return (dtci_codec_of((unsigned)spec->codec)->scratch)(spec, count);
 }
 
+/* Encodes e->source, in the arena and with the residual of *e, as one packet. If the codec stores the values as raw
+ * instead, raw writes the payload. Errors: those of dtc_encode. */
 DTCI_FN dtc_status dtci_encode(const dtc_spec *spec, void *packet, size_t capacity, size_t *packet_bytes, size_t count,
                                dtci_encoding *e) {
     const dtci_codec *codec = dtci_codec_of((unsigned)spec->codec);
@@ -8158,7 +8337,7 @@ DTCI_FN dtc_status dtci_encode(const dtc_spec *spec, void *packet, size_t capaci
     e->spec = spec;
     around = dtci_head_around(&e->head);
     e->payload = (unsigned char *)packet + (capacity < around ? 0 : e->head.head_bytes);
-    e->capacity = capacity < around ? 0 : capacity - around; /* the head of a stored packet may be shorter */
+    e->capacity = capacity < around ? 0 : capacity - around; /* raw may still fit: its head may be shorter */
     status = (codec->encode)(e);
     around = dtci_head_around(&e->head);
     if (status == DTC_OK && capacity < around) status = DTC_ERROR_CAPACITY;
@@ -8233,6 +8412,7 @@ DTCI_API dtc_status dtc_inspect(const void *packet, size_t bytes, dtc_info *info
  * Decoding
  * ------------------------------------------------------------------------------------------------------------------*/
 
+/* Decodes a packet of `count` values to the sink. Errors: those of dtc_decode. */
 DTCI_SHARED dtc_status dtci_decode(const dtci_sink *sink, size_t count, const void *packet, size_t packet_bytes,
                                    const dtc_decode_options *options, dtci_arena *arena) {
     dtci_opened opened;
@@ -8269,7 +8449,8 @@ DTCI_API dtc_status dtc_decode_add(float *values, size_t count, float weight, co
  * Adding, scaling and multiplying packets
  * ------------------------------------------------------------------------------------------------------------------*/
 
-/* Whether two checked packets add by their heads; tells the sum's head, and what adding takes. */
+/* Returns DTC_OK if two checked packets can be added according to their heads, or else an INCOMPATIBLE status or TERMS.
+ * Sets sum->head and the outputs of plan_add. */
 DTCI_FN dtc_status dtci_addition_plan(dtci_addition *sum) {
     const dtci_head *a = &sum->a->head, *b = &sum->b->head;
     if (a->codec != b->codec) return DTC_ERROR_INCOMPATIBLE_CODEC;
@@ -8285,7 +8466,8 @@ DTCI_FN dtc_status dtci_addition_plan(dtci_addition *sum) {
     return (sum->a->codec->plan_add)(sum);
 }
 
-/* Checks two packets, and plans their sum; *fits is whether they add by their heads, which is not an error here. */
+/* Checks two packets and plans their sum. *fits is the result of dtci_addition_plan; two valid packets that cannot be
+ * added are no error here. Errors: ARGUMENT, those of dtc_inspect, SIZE (bytes follow a packet). */
 DTCI_FN dtc_status dtci_addition_begin(dtci_addition *sum, dtci_opened packets[2], const void *a, size_t a_bytes,
                                        const void *b, size_t b_bytes, dtc_status *fits) {
     dtc_status status;
@@ -8320,13 +8502,14 @@ DTCI_API size_t dtc_packet_add_scratch(const void *a, size_t a_bytes, const void
     return sum.scratch;
 }
 
-/* Opens both packets of a sum. */
+/* Opens both packets of a sum, without the checks that `skip` names. */
 DTCI_FN dtc_status dtci_addition_open(dtci_addition *sum, unsigned skip) {
     dtc_status status = (sum->a->codec->open)(sum->a, &sum->arena, skip);
     return status == DTC_OK ? (sum->b->codec->open)(sum->b, &sum->arena, skip) : status;
 }
 
-/* The first fault of two checked packets, in the order in which decoding finds them; DTC_OK where there is none. */
+/* Returns the first fault of two checked packets, in the order in which dtc_decode finds faults, or DTC_OK. The result
+ * is SCRATCH if the arena is too small to find out. */
 DTCI_FN dtc_status dtci_addition_fault(const dtci_addition *sum) {
     dtci_arena arena = sum->arena;
     dtc_status status = dtci_checksum_check(sum->a);
@@ -8337,7 +8520,8 @@ DTCI_FN dtc_status dtci_addition_fault(const dtci_addition *sum) {
     return status;
 }
 
-/* Adds fields of fixed width, and verifies both packets while they are read for it. */
+/* Adds two packets of fixed-width fields to the packet `to`. The checksums and fields of both are verified while they
+ * are added, so that each packet is read from memory once. Errors: those of dtc_packet_add. */
 DTCI_FN dtc_status dtci_addition_fixed(dtci_addition *sum, unsigned char *to, const void *a, const void *b) {
     size_t around = dtci_head_around(&sum->head);
     dtc_status status = dtci_addition_open(sum, DTCI_OPEN_NO_FIELDS), fault;
@@ -8347,7 +8531,7 @@ DTCI_FN dtc_status dtci_addition_fixed(dtci_addition *sum, unsigned char *to, co
     verify->sum = to;
     verify->crc_a = verify->crc_b = verify->crc_sum = 0xffffffffu;
     sum->verifying = 1;
-    if (status == DTC_OK) { /* the sum has the size of its terms */
+    if (status == DTC_OK) { /* the head is written first, because the checksum covers it */
         sum->head.packet_bytes = (uint32_t)(around + sum->bound);
         dtci_head_write(to, &sum->head);
         status = (sum->a->codec->add)(sum);
@@ -8372,7 +8556,7 @@ DTCI_API dtc_status dtc_packet_add(void *sum, size_t capacity, size_t *sum_bytes
     status = dtci_addition_begin(&adding, packets, a, a_bytes, b, b_bytes, &fits);
     if (status != DTC_OK) return status;
     adding.arena = dtci_arena_of(scratch, scratch_bytes);
-    if (fits != DTC_OK) { /* a malformed packet is that before it is incompatible, where there is scratch to see it */
+    if (fits != DTC_OK) { /* a fault of a packet has precedence, if the scratch is large enough to find it */
         status = dtci_addition_fault(&adding);
         return status != DTC_OK && status != DTC_ERROR_SCRATCH ? status : fits;
     }
@@ -8396,7 +8580,7 @@ DTCI_API dtc_status dtc_packet_add(void *sum, size_t capacity, size_t *sum_bytes
     return DTC_OK;
 }
 
-/* Tokens are not looked at: scaling leaves them as they are. */
+/* Tokens are not checked, because scaling does not change them. */
 DTCI_API dtc_status dtc_packet_scale(void *packet, size_t packet_bytes, float weight) {
     unsigned char *p = (unsigned char *)packet;
     dtci_arena none = dtci_arena_of(NULL, 0);
@@ -8414,7 +8598,7 @@ DTCI_API dtc_status dtc_packet_scale(void *packet, size_t packet_bytes, float we
     return status;
 }
 
-/* The number of elements of a product with a checked packet's matrix. */
+/* Returns the number of elements of the product of the matrix of a checked packet and a vector. */
 DTCI_FN size_t dtci_matvec_outputs(const dtci_packet *packet, int transposed) {
     size_t rows = packet->head.rows ? packet->head.rows : 1;
     return transposed ? packet->head.count / rows : rows;
@@ -8527,7 +8711,7 @@ DTCI_API const char *dtc_status_string(dtc_status status) {
  * Specs as text
  * ------------------------------------------------------------------------------------------------------------------*/
 
-/* Keys of all codecs. */
+/* The keys that all codecs have. */
 static const dtci_key dtci_common_keys[] = {
     {"rows", "", DTCI_KEY_INTEGER, DTCI_FIELD(rows), 1, DTCI_COUNT_MAX, 0, 0},
     {"seed", "", DTCI_KEY_INTEGER, DTCI_FIELD(seed), 0, 18446744073709551615.0, 0, 0},
@@ -8538,14 +8722,15 @@ static const dtci_key dtci_common_keys[] = {
 
 #define DTCI_COMMON_KEYS (sizeof dtci_common_keys / sizeof *dtci_common_keys)
 
-/* Key i of a codec: its own ones first, then those of all; NULL beyond the last. */
+/* Returns key i of a codec, or NULL after the last key. The keys of the codec come first, then the keys that all codecs
+ * have. */
 DTCI_FN const dtci_key *dtci_key_at(const dtci_codec *codec, size_t i) {
     if (i < codec->key_count) return &codec->keys[i];
     i -= codec->key_count;
     return i < DTCI_COMMON_KEYS ? &dtci_common_keys[i] : NULL;
 }
 
-/* Integers in fields of any size; -fshort-enums makes enumerators of one byte. */
+/* Returns the unsigned integer in a field of 1, 2, 4 or 8 bytes. Enumerators have 1 byte with -fshort-enums. */
 DTCI_FN uint64_t dtci_field_get(const void *field, size_t bytes) {
     uint64_t x8 = 0;
     uint32_t x4 = 0;
@@ -8557,6 +8742,7 @@ DTCI_FN uint64_t dtci_field_get(const void *field, size_t bytes) {
     return x8 + x4 + x2;
 }
 
+/* Writes an unsigned integer to a field of 1, 2, 4 or 8 bytes. */
 DTCI_FN void dtci_field_put(void *field, size_t bytes, uint64_t x) {
     uint32_t x4 = (uint32_t)(x & 0xffffffffu);
     uint16_t x2 = (uint16_t)(x & 0xffffu);
@@ -8606,7 +8792,7 @@ DTCI_SHARED double dtci_power10(int e) {
     return e < 0 ? 1 / power : power;
 }
 
-/* Returns digits * 10^e: one multiplication by, or one division by, a power of ten that is exact up to 10^22. */
+/* Returns digits * 10^e, by one multiplication or division. The power of ten is exact up to 10^22. */
 DTCI_FN double dtci_decimal(uint64_t digits, int e) {
     return e < 0 ? (double)digits / dtci_power10(-e) : (double)digits * dtci_power10(e);
 }
@@ -8695,7 +8881,7 @@ DTCI_FN int dtci_key_read(const dtci_key *key, const char *text, size_t n, dtc_s
     return 1;
 }
 
-/* The codec of the name text[0..n). */
+/* Returns the row of the codec with the name text[0..n), or NULL. Codecs that are left out have no name. */
 DTCI_FN const dtci_codec *dtci_codec_named(const char *text, size_t n) {
     size_t i;
     for (i = 0; i < DTCI_CODECS; i++)
@@ -8704,7 +8890,8 @@ DTCI_FN const dtci_codec *dtci_codec_named(const char *text, size_t n) {
     return NULL;
 }
 
-/* Reads the keys at *at, each after a colon or a comma, up to the end or to what is wrong, where *at then is. */
+/* Reads the keys at *at into *spec. Each key follows a colon or a comma. On return *at is the end of the text or the
+ * place of the error. Errors: SPEC_KEY, SPEC_VALUE. */
 DTCI_FN dtc_status dtci_keys_read(const dtci_codec *codec, const char **at, dtc_spec *spec) {
     uint32_t seen = 0, groups = 0;
     while (**at) {
@@ -8743,7 +8930,7 @@ DTCI_API dtc_status dtc_spec_parse(const char *text, dtc_spec *spec, const char 
     at += n;
     status = dtci_keys_read(codec, &at, &parsed);
     if (status == DTC_OK && dtci_spec_check(&parsed) == DTC_ERROR_SPEC) {
-        status = DTC_ERROR_SPEC_VALUE; /* each value is in its range: two of them exclude each other */
+        status = DTC_ERROR_SPEC_VALUE; /* each value is in its range, but two of them exclude each other */
         while (at > text && at[-1] != '=') at--;
     }
     if (error_at) *error_at = at;
@@ -8751,7 +8938,7 @@ DTCI_API dtc_status dtc_spec_parse(const char *text, dtc_spec *spec, const char 
     return status;
 }
 
-/* Text that is appended to. What exceeds the capacity is counted but not written. */
+/* The output text. What exceeds the capacity is counted but not written. */
 typedef struct dtci_text {
     char *text;
     size_t length, capacity;
@@ -8762,6 +8949,7 @@ DTCI_SHARED void dtci_text_add(dtci_text *to, const char *text, size_t n) {
     to->length += n;
 }
 
+/* Appends an integer in decimal. */
 DTCI_SHARED void dtci_text_integer(dtci_text *to, uint64_t value) {
     char digits[20];
     size_t n = sizeof digits;
@@ -8770,7 +8958,7 @@ DTCI_SHARED void dtci_text_integer(dtci_text *to, uint64_t value) {
     dtci_text_add(to, digits + n, sizeof digits - n);
 }
 
-/* Appends digits / 10^places. */
+/* Appends digits / 10^places with `places` digits after the point. */
 DTCI_FN void dtci_text_fraction(dtci_text *to, uint64_t digits, int places) {
     uint64_t power = 1;
     for (; places > 0; places--) power *= 10;
@@ -8817,7 +9005,7 @@ DTCI_FN void dtci_text_float(dtci_text *to, float value) {
     }
 }
 
-/* Writes a key's value; writes nothing where it is the default. */
+/* Appends the separator, a key and its value. Appends nothing if the field of the key has its default. */
 DTCI_FN void dtci_key_format(dtci_text *to, const dtci_key *key, const dtc_spec *spec, char separator) {
     const char *field = (const char *)spec + key->offset, *word;
     int words = key->kind == DTCI_KEY_WORD, reals = key->kind == DTCI_KEY_FLOAT || key->kind == DTCI_KEY_GIVEN, given;
@@ -8882,7 +9070,8 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
 }
 #endif
 
-/* Nothing internal is left behind but the mark that the implementation was there. */
+/* Every internal macro is undefined here. Only DTCI_IMPLEMENTED stays, so that a second include does not define the
+ * functions again. */
 #undef DTCI_ALIGN
 #undef DTCI_API
 #undef DTCI_AVX2
@@ -8970,6 +9159,15 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
 
 /* Change log
  *
+ * 0.3.0  The enumerators of dtc_type, dtc_entropy and dtc_rounding are named DTC_TYPE_, DTC_ENTROPY_ and DTC_ROUNDING_.
+ *        dtc_circulant_vectors is named dtc_circulant_vector_count. The macro DTC_SIMD_FROM is gone.
+ *        Every function that reads a payload refuses the packets that dtc_decode refuses; dtc_packet_scale checks what
+ *        it changes. Fields and bins above their range, and padding that is not zero, are DTC_ERROR_PAYLOAD.
+ *        A sum or a multiple that its type cannot hold is DTC_ERROR_NONFINITE.
+ *        dtc_encode_bound and dtc_encode_scratch do not depend on the seed and do not shrink when the count grows. The
+ *        scratch grows with the count, so that most short tensors need less.
+ *        For a codec that was left out of the build, dtc_spec_parse returns DTC_ERROR_SPEC_CODEC.
+ *        With DTC_STATIC, functions in C++ are inline instead of static, so that a C++20 module can export them.
  * 0.2.0  rotation, factor, sensing and circulant; pairs of bins; sums, multiples and products of packets
  * 0.1.0  raw, ternary and quant; wire version 0
  */
