@@ -1033,18 +1033,19 @@ extern "C" {
 /* --------------------------------------------------------------------------------------------------------------------
  * Compiler and SIMD
  *
- * Kernels are plain loops in a shape of which compilers make SIMD by themselves: a constant number of turns over arrays
- * on the stack. DTCI_TWIN compiles a kernel a second time, for AVX2, and chooses between both at each call by asking
- * the processor, which costs a load and a branch. Both twins do the same operations on each value, hence give the same
- * bits. Only kernels have twins; the code that calls them is compiled once.
+ * A kernel is a plain loop that compilers turn into SIMD code by themselves. Most kernels take n <= DTCI_CHUNK values
+ * and have a separate loop for n == DTCI_CHUNK, because compilers vectorize loops with a constant number of iterations
+ * best. DTCI_TWIN compiles a kernel twice, the second time for AVX2. Each call asks the processor which of the two to
+ * run; the question costs a load and a branch. Both twins do the same operations on each value, so they give the same
+ * bits. Only kernels have twins. The code that calls kernels is compiled once.
  * ------------------------------------------------------------------------------------------------------------------*/
 
 #define DTCI_FN static inline
 
 #if defined(__GNUC__)
-#define DTCI_INLINE static inline __attribute__((always_inline)) /* a part of an inner loop, kept in registers */
+#define DTCI_INLINE static inline __attribute__((always_inline)) /* for parts of inner loops, to stay in registers */
 #define DTCI_KERNEL static __attribute__((noinline, unused))
-#define DTCI_SHARED static __attribute__((noinline, unused)) /* called from many places, and never in an inner loop */
+#define DTCI_SHARED static __attribute__((noinline, unused)) /* for functions with many callers outside inner loops */
 #else
 #define DTCI_INLINE static inline
 #define DTCI_KERNEL static
@@ -1076,13 +1077,13 @@ extern "C" {
 #define DTCI_AVX2_INLINE __attribute__((target("avx2"))) DTCI_INLINE
 #endif
 
-/* Whether the processor has a feature; tests replace the question. */
+/* Tells whether the processor has a feature. Tests define this macro themselves, to run the code for both answers. */
 #if defined(DTCI_X86) && !defined(DTCI_CPU_HAS)
 #define DTCI_CPU_HAS(feature) __builtin_cpu_supports(feature)
 #endif
 
-/* Vectors of floats (f), words (u) and doubles (d), at any alignment. Vectors are made by the compiler's extension and
- * not by intrinsics, whose headers would leave their macros behind. */
+/* Vector types of floats (f), 32-bit words (u) and doubles (d). A vector may have any alignment. The types use the
+ * compiler's vector extension, because the headers of intrinsics define macros that reach the program. */
 #if defined(__has_builtin) && !defined(DTC_NO_SIMD)
 #if __has_builtin(__builtin_shufflevector) && (defined(__SSE2__) || defined(__aarch64__))
 #define DTCI_VECTORS 1
@@ -1098,14 +1099,15 @@ typedef uint32_t dtci_u8 __attribute__((vector_size(32), aligned(1), may_alias))
 typedef double dtci_d4 __attribute__((vector_size(32), aligned(1), may_alias));
 #endif
 
-/* The widest word that the compiler can compute with bit by bit. */
+/* The widest type that has bitwise operators: a vector of four 64-bit words or, without SIMD, one such word. */
 #if defined(__GNUC__) && !defined(DTC_NO_SIMD)
 typedef uint64_t dtci_words __attribute__((vector_size(32), aligned(1), may_alias));
 #else
 typedef uint64_t dtci_words;
 #endif
 
-/* Defines the kernel `name` by name_body, an inline function. */
+/* Defines the kernel `name`. The inline function name_body has the code. `parameters` and `arguments` are the lists of
+ * the declaration and of the call, both in parentheses. */
 #if defined(DTCI_AVX2) && !defined(__AVX2__)
 #define DTCI_TWIN(name, parameters, arguments) \
     DTCI_KERNEL void name##_plain parameters { \
@@ -1127,16 +1129,19 @@ typedef uint64_t dtci_words;
     }
 #endif
 
-#define DTCI_COUNT_MAX 0x3fffff00u /* values in a packet: with its head, the packet stays below 4 GiB */
-#define DTCI_CHUNK     256u        /* values that a kernel takes at a time; a multiple of every packing's group */
+#define DTCI_COUNT_MAX 0x3fffff00u /* most values of a packet: as fp32, with head and checksum, below 4 GiB */
+#define DTCI_CHUNK     256u        /* values of a chunk; as many as DTCI_GROUP, since fields are packed by chunks */
 
 typedef char dtci_assert_float_is_32[sizeof(float) == 4 && sizeof(double) == 8 ? 1 : -1];
 
 /* --------------------------------------------------------------------------------------------------------------------
  * Bytes and checked arithmetic
+ *
+ * The functions dtci_get16 to dtci_put64, dtci_get_float and dtci_put_float read and write little-endian numbers at any
+ * alignment.
  * ------------------------------------------------------------------------------------------------------------------*/
 
-/* A constant to the compiler. */
+/* Compilers replace calls of this function by a constant. */
 DTCI_INLINE int dtci_little_endian(void) {
     const uint16_t one = 1;
     unsigned char first;
@@ -1209,59 +1214,60 @@ DTCI_FN void dtci_put_float(unsigned char *p, float x) {
     dtci_put32(p, dtci_float_bits(x));
 }
 
-/* A float on the wire as a double. Denormals are converted as integers, so that a processor that flushes them to zero
- * reads the same number. */
+/* Returns the fp32 at p as a double. A denormal is converted from its bits as an integer, because a processor that
+ * flushes denormals would convert the float to 0. */
 DTCI_FN double dtci_get_double(const unsigned char *p) {
     uint32_t bits = dtci_get32(p);
-    double magnitude = (double)(int32_t)(bits & 0x7fffffu) * 1.401298464324817e-45; /* times 2^-149 */
+    double magnitude = (double)(int32_t)(bits & 0x7fffffu) * 1.401298464324817e-45; /* 2^-149 */
     if (bits & 0x7f800000u) return (double)dtci_bits_float(bits);
     return bits >> 31 ? -magnitude : magnitude;
 }
 
-/* values[i] of floats at any alignment. */
+/* Returns values[i] of an array of floats that may have any alignment. */
 DTCI_INLINE float dtci_float_at(const void *values, size_t i) {
     float x;
     memcpy(&x, (const char *)values + 4 * i, 4);
     return x;
 }
 
-/* Tests the exponent's bits, since compilers drop x != x under -ffast-math. */
+/* Tells whether x is neither NaN nor infinite. The function tests the bits of the exponent, because compilers drop
+ * x != x under -ffast-math. */
 DTCI_FN int dtci_finite(float x) {
     return (dtci_float_bits(x) & 0x7f800000u) != 0x7f800000u;
 }
 
-/* x rounded to fp32 and bounded to +-FLT_MAX. */
+/* Returns x, bounded to +-FLT_MAX and rounded to fp32. */
 DTCI_FN float dtci_to_float(double x) {
     x = x > (double)FLT_MAX ? (double)FLT_MAX : x;
     x = x < -(double)FLT_MAX ? -(double)FLT_MAX : x;
     return (float)x;
 }
 
-/* The smallest float that is no smaller than x >= 0. */
+/* Returns the smallest float that is not below x >= 0, or FLT_MAX if x is above that. */
 DTCI_FN float dtci_float_up(double x) {
     float y = (float)(x < (double)FLT_MAX ? x : (double)FLT_MAX);
     return (double)y < x && (double)y < (double)FLT_MAX ? dtci_bits_float(dtci_float_bits(y) + 1) : y;
 }
 
-/* The largest float that is no larger than x; 0 for x <= 0. */
+/* Returns the largest float that is not above x. The result is 0 if x <= 0, and at most FLT_MAX. */
 DTCI_FN float dtci_float_down(double x) {
     float y = (float)(x < (double)FLT_MAX ? x > 0 ? x : 0 : (double)FLT_MAX);
     return (double)y > x && y > 0 ? dtci_bits_float(dtci_float_bits(y) - 1) : y;
 }
 
-/* Whether n bytes are the same. Compilers make calls of bcmp from memcmp, which the header may not import. */
+/* Tells whether n bytes are equal. The function does not call memcmp, because compilers turn that into a call of bcmp,
+ * and the header may not import bcmp. */
 DTCI_FN int dtci_same(const void *a, const void *b, size_t n) {
     const unsigned char *x = (const unsigned char *)a, *y = (const unsigned char *)b;
     while (n && *x == *y) x++, y++, n--;
     return n == 0;
 }
 
-/* ceil(a / b) */
 DTCI_FN size_t dtci_ceil_div(size_t a, size_t b) {
     return a / b + (a % b != 0);
 }
 
-/* The number of bits that hold the integers 0..x. */
+/* Returns the number of bits that hold the integers 0..x; 0 if x is 0. */
 DTCI_FN unsigned dtci_bit_width(uint32_t x) {
 #if defined(__GNUC__)
     return x ? 32 - (unsigned)__builtin_clz(x) : 0;
@@ -1272,7 +1278,7 @@ DTCI_FN unsigned dtci_bit_width(uint32_t x) {
 #endif
 }
 
-/* The position of the lowest set bit of x; x is not 0. */
+/* Returns the position of the lowest set bit of x, which is not 0. */
 DTCI_FN unsigned dtci_lowest_bit(uint64_t x) {
 #if defined(__GNUC__)
     return (unsigned)__builtin_ctzll(x);
@@ -1283,7 +1289,8 @@ DTCI_FN unsigned dtci_lowest_bit(uint64_t x) {
 #endif
 }
 
-/* log2(x) in units of 1/65536, x >= 1. Integer arithmetic alone, so that every platform finds the same. */
+/* Returns log2(x) in units of 1/65536, for x >= 1. The function uses integers only, because log2 of the C library
+ * differs between platforms. */
 DTCI_FN uint32_t dtci_log2(uint32_t x) {
     unsigned whole = dtci_bit_width(x) - 1, i;
     uint64_t m = (uint64_t)x << (31 - whole);
@@ -1303,8 +1310,9 @@ DTCI_FN uint32_t dtci_log2(uint32_t x) {
  * CRC-32C (Castagnoli; RFC 3720, 12.1): reflected polynomial 0x82f63b78
  * ------------------------------------------------------------------------------------------------------------------*/
 
-/* Eight tables, so that eight bytes are looked up side by side. A table is linear in its index, so the eight entries at
- * powers of two spell it. */
+/* Entry [k][x] is the CRC, without inversions, of the byte x and k zero bytes after it. So the CRC of eight bytes is
+ * the XOR of eight look-ups, none of which waits for another. Entry x ^ y of a table is the XOR of the entries x and y,
+ * so the macros compute each table from its eight entries at powers of two. */
 #if !defined(DTCI_CRC_ARM)
 #define DTCI_CRC_2(x, a)                     (x), (x) ^ (a)
 #define DTCI_CRC_4(x, a, b)                  DTCI_CRC_2(x, a), DTCI_CRC_2((x) ^ (b), a)
@@ -1344,9 +1352,9 @@ static const uint32_t dtci_crc_table[8][256] = {DTCI_CRC_256(0xf26b8303u, 0xe13b
 #endif
 
 #if defined(DTCI_X86)
-#define DTCI_CRC_STREAM 8192u /* bytes */
+#define DTCI_CRC_STREAM 8192u /* bytes of each of three streams */
 
-/* a * b modulo the polynomial; bit 31 is x^0. */
+/* Returns the product of two polynomials modulo that of the CRC. Bit 31 is the coefficient of x^0. */
 DTCI_FN uint32_t dtci_crc_multiply(uint32_t a, uint32_t b) {
     uint32_t product = 0;
     unsigned i;
@@ -1358,8 +1366,9 @@ DTCI_FN uint32_t dtci_crc_multiply(uint32_t a, uint32_t b) {
     return product;
 }
 
-/* The instruction takes three cycles, and one can begin every cycle. So three streams run side by side. They are joined
- * by what a stream's length of zero bytes does to the sum before it. */
+/* Continues the CRC `start` with p[0..bytes). The crc32 instruction takes three cycles, and a new one can start in each
+ * cycle. So the loop computes the CRCs of three streams at the same time. To join two streams, the CRC of the first is
+ * multiplied with x^(8 * DTCI_CRC_STREAM), as if so many zero bytes followed. */
 __attribute__((target("sse4.2"))) DTCI_KERNEL uint32_t dtci_crc32c_x86(uint32_t start, const unsigned char *p,
                                                                        size_t bytes) {
     const uint32_t zeros = 0x28461564u; /* x^(8 * DTCI_CRC_STREAM) */
@@ -1369,7 +1378,7 @@ __attribute__((target("sse4.2"))) DTCI_KERNEL uint32_t dtci_crc32c_x86(uint32_t 
     for (; bytes >= 3 * DTCI_CRC_STREAM; p += 3 * DTCI_CRC_STREAM, bytes -= 3 * DTCI_CRC_STREAM) {
         uint64_t second = 0, third = 0;
         for (i = 0; i < DTCI_CRC_STREAM; i += 64) {
-            uintptr_t next = (uintptr_t)p + 3 * DTCI_CRC_STREAM + i; /* beyond what the processor fetches by itself */
+            uintptr_t next = (uintptr_t)p + 3 * DTCI_CRC_STREAM + i; /* farther than the processor prefetches */
             __builtin_prefetch((const void *)next);
             __builtin_prefetch((const void *)(next + DTCI_CRC_STREAM));
             __builtin_prefetch((const void *)(next + 2 * DTCI_CRC_STREAM));
@@ -1388,7 +1397,7 @@ __attribute__((target("sse4.2"))) DTCI_KERNEL uint32_t dtci_crc32c_x86(uint32_t 
 }
 #endif
 
-/* Continues a checksum, which begins as all ones and ends inverted. */
+/* Continues the CRC `crc` with p[0..bytes). A CRC starts with all bits set, and the last result is inverted. */
 DTCI_FN uint32_t dtci_crc32c_on(uint32_t crc, const unsigned char *p, size_t bytes) {
 #if defined(DTCI_X86)
     if (DTCI_CPU_HAS("sse4.2")) return dtci_crc32c_x86(crc, p, bytes);
@@ -1415,13 +1424,15 @@ DTCI_FN uint32_t dtci_crc32c(const unsigned char *p, size_t bytes) {
 /* --------------------------------------------------------------------------------------------------------------------
  * Source and sink: where a codec's floats come from and go to
  *
- * Every pass goes by chunks of DTCI_CHUNK values, which stay in the first-level cache. Error feedback and weighted sums
- * are done on the chunk, so that no codec needs a second copy of its loops for them.
+ * A source is an array of values or the sum of values and a residual. A sink stores decoded values, adds them to an
+ * array, subtracts them for the residual or multiplies them with a vector. Codecs process values by chunks of
+ * DTCI_CHUNK, which stay in the first-level cache. Source and sink do their work on each chunk, so that no codec needs
+ * a second copy of its loops for error feedback or weighted sums.
  * ------------------------------------------------------------------------------------------------------------------*/
 
 typedef struct dtci_source {
-    const float *values;
-    const float *residual; /* NULL, or added to the values */
+    const float *values;   /* at any alignment */
+    const float *residual; /* added to the values; NULL without error feedback */
 } dtci_source;
 
 DTCI_INLINE void dtci_sum_floats(float *DTCI_RESTRICT sum, const char *a, const char *b, size_t n) {
@@ -1436,8 +1447,8 @@ DTCI_FN dtci_source dtci_source_of(const float *values) {
     return source;
 }
 
-/* Values first .. first + n - 1, n <= DTCI_CHUNK. With a residual the sums are in `chunk`; else the values stay where
- * they are. */
+/* Returns values first .. first + n - 1 of a source. If the source has a residual, n is at most DTCI_CHUNK, and the
+ * result is `chunk`, which receives the sums. Without a residual the result points into the source. */
 DTCI_INLINE const char *dtci_view(float *chunk, const dtci_source *source, size_t first, size_t n) {
     const char *values = (const char *)source->values + 4 * first;
     const char *residual = NULL;
@@ -1450,31 +1461,32 @@ DTCI_INLINE const char *dtci_view(float *chunk, const dtci_source *source, size_
     return (const char *)chunk;
 }
 
-/* Copies values first .. first + n - 1, residual included, to `chunk`. */
+/* Copies values first .. first + n - 1 of a source to `chunk`, n <= DTCI_CHUNK. The residual is added. */
 DTCI_SHARED void dtci_gather(float *chunk, const dtci_source *source, size_t first, size_t n) {
     const char *view = dtci_view(chunk, source, first, n);
     if (!source->residual) memcpy(chunk, view, 4 * n);
 }
 
 typedef enum dtci_sink_kind {
-    DTCI_SINK_STORE,
-    DTCI_SINK_ADD,
-    DTCI_SINK_RESIDUAL,
-    DTCI_SINK_ROWS,   /* sums[row] += value * x[column] */
-    DTCI_SINK_COLUMNS /* sums[column] += value * x[row] */
+    DTCI_SINK_STORE,    /* values[i] = decoded */
+    DTCI_SINK_ADD,      /* values[i] = values[i] + weight * decoded */
+    DTCI_SINK_RESIDUAL, /* values[i] = (addend[i] + values[i]) - decoded */
+    DTCI_SINK_ROWS,     /* sums[row] += decoded * x[column] */
+    DTCI_SINK_COLUMNS   /* sums[column] += decoded * x[row] */
 } dtci_sink_kind;
 
 typedef struct dtci_sink {
     dtci_sink_kind kind;
-    float *values;       /* written: decoded; values + weight * decoded; values + addend - decoded */
-    const float *addend; /* residual: what was encoded, less the residual */
-    float weight;
-    double *sums; /* of products with a vector: of a matrix, row by row */
-    const float *x;
-    size_t columns;
+    float *values;       /* what STORE, ADD and RESIDUAL write, at any alignment */
+    const float *addend; /* RESIDUAL: the encoded values, to which the encoder added the residual */
+    float weight;        /* ADD */
+    double *sums;        /* ROWS: a sum for each row of the matrix. COLUMNS: a sum for each column */
+    const float *x;      /* ROWS and COLUMNS: the vector */
+    size_t columns;      /* ROWS and COLUMNS: columns of the matrix, which is row-major */
 } dtci_sink;
 
-/* Multiplies values first .. first + n - 1 of a matrix with the vector x. */
+/* Multiplies values first .. first + n - 1 of the matrix with elements of x, and adds the products to sums. `chunk` has
+ * the values. */
 DTCI_SHARED void dtci_sink_multiply(const dtci_sink *sink, size_t first, const float *chunk, size_t n) {
     size_t at = 0, i;
     while (at < n) {
@@ -1492,7 +1504,7 @@ DTCI_SHARED void dtci_sink_multiply(const dtci_sink *sink, size_t first, const f
     }
 }
 
-/* to[i] += weight * chunk[i], n <= DTCI_CHUNK. */
+/* to[i] = to[i] + weight * chunk[i], computed in double, n <= DTCI_CHUNK. */
 DTCI_INLINE void dtci_add_floats_body(char *DTCI_RESTRICT to, const float *chunk, float weight, size_t n) {
     double by = (double)weight;
     size_t i;
@@ -1511,7 +1523,8 @@ DTCI_INLINE void dtci_add_floats_body(char *DTCI_RESTRICT to, const float *chunk
 
 DTCI_TWIN(dtci_add_floats, (char *DTCI_RESTRICT to, const float *chunk, float weight, size_t n), (to, chunk, weight, n))
 
-/* residual[i] = (values[i] + residual[i]) - chunk[i]: what was encoded, less what the receiver decodes. */
+/* residual[i] = (values[i] + residual[i]) - chunk[i], n <= DTCI_CHUNK. The sum is what the encoder encoded; chunk[i] is
+ * what the receiver decodes. */
 DTCI_SHARED void dtci_leave_floats(char *DTCI_RESTRICT residual, const char *values, const float *chunk, size_t n) {
     size_t i;
     if (n == DTCI_CHUNK) {
@@ -1529,13 +1542,13 @@ DTCI_SHARED void dtci_leave_floats(char *DTCI_RESTRICT residual, const char *val
     }
 }
 
-/* Where decoded values first .. are to be written before dtci_sink_deliver: at their destination if the sink stores
- * them, else in `chunk`. */
+/* Returns where a codec writes its decoded values from `first` on before it calls dtci_sink_deliver. This is the
+ * destination itself, which may have any alignment, if the sink stores values; else `chunk`. */
 DTCI_INLINE char *dtci_sink_place(float *chunk, const dtci_sink *sink, size_t first) {
     return sink->kind == DTCI_SINK_STORE ? (char *)sink->values + 4 * first : (char *)chunk;
 }
 
-/* Takes n <= DTCI_CHUNK decoded values that were written to dtci_sink_place. */
+/* Gives n <= DTCI_CHUNK decoded values to the sink. The codec has written them to dtci_sink_place. */
 DTCI_SHARED void dtci_sink_deliver(const dtci_sink *sink, size_t first, const float *chunk, size_t n) {
     char *to = (char *)sink->values;
     switch (sink->kind) {
@@ -1552,7 +1565,7 @@ DTCI_SHARED void dtci_sink_deliver(const dtci_sink *sink, size_t first, const fl
     }
 }
 
-/* Takes n <= DTCI_CHUNK decoded values from `chunk`, wherever the sink wants them. */
+/* Gives n <= DTCI_CHUNK decoded values to the sink. The codec has written them to `chunk`, whatever the sink does. */
 DTCI_SHARED void dtci_sink_put(const dtci_sink *sink, size_t first, const float *chunk, size_t n) {
     if (sink->kind == DTCI_SINK_STORE) memcpy((char *)sink->values + 4 * first, chunk, 4 * n);
     dtci_sink_deliver(sink, first, chunk, n);
@@ -1563,20 +1576,21 @@ DTCI_SHARED void dtci_sink_put(const dtci_sink *sink, size_t first, const float 
  * ------------------------------------------------------------------------------------------------------------------*/
 
 typedef struct dtci_stats {
-    float min, max;
-    double squares;
-    int finite;
+    float min, max; /* without values, FLT_MAX and -FLT_MAX */
+    double squares; /* sum of the squares */
+    int finite;     /* 1 if no value is NaN or infinite */
 } dtci_stats;
 
-/* Eight interleaved partial results, so that vectors of any width find the same. */
+/* Partial results of a scan. Lane j takes every eighth value from the jth on. The lanes are the same with vectors of
+ * any width, so all versions of the scan round the sums in the same way. */
 typedef struct dtci_lanes {
-    float low[8], high[8];
-    double squares[8];
-    uint32_t exponents;
+    float low[8], high[8]; /* minimum and maximum of a lane */
+    double squares[8];     /* sum of the squares of a lane */
+    uint32_t exponents;    /* bit 31 is set if a value is NaN or infinite */
 } dtci_lanes;
 
 DTCI_INLINE void dtci_scan_lane(dtci_lanes *lanes, size_t j, float x) {
-    lanes->exponents |= (dtci_float_bits(x) & 0x7fffffffu) + 0x00800000u; /* bit 31 where the exponent is all ones */
+    lanes->exponents |= (dtci_float_bits(x) & 0x7fffffffu) + 0x00800000u; /* sets bit 31 if the exponent is all ones */
     lanes->low[j] = x < lanes->low[j] ? x : lanes->low[j];
     lanes->high[j] = x > lanes->high[j] ? x : lanes->high[j];
     lanes->squares[j] += (double)x * (double)x;
@@ -1590,13 +1604,14 @@ DTCI_INLINE void dtci_scan_chunk(dtci_lanes *lanes, const char *chunk, size_t n)
 }
 
 #if defined(DTCI_AVX2)
+/* Converts four floats to doubles. */
 #if defined(__clang__)
 #define DTCI_DOUBLES(x) __builtin_convertvector(x, dtci_d4)
 #else
 #define DTCI_DOUBLES(x) __builtin_ia32_cvtps2pd256(x)
 #endif
 
-/* n is a multiple of 8. */
+/* Scans n values as dtci_scan_chunk does. n is a multiple of 8. */
 DTCI_AVX2 void dtci_scan_avx2(dtci_lanes *lanes, const char *values, size_t n) {
     dtci_u8 exponents = {0, 0, 0, 0, 0, 0, 0, 0};
     dtci_f8 low = *(const dtci_f8 *)lanes->low, high = *(const dtci_f8 *)lanes->high;
@@ -1620,6 +1635,7 @@ DTCI_AVX2 void dtci_scan_avx2(dtci_lanes *lanes, const char *values, size_t n) {
 }
 #endif
 
+/* Returns the statistics of values first .. first + n - 1 of a source, for any n. The residual is added. */
 DTCI_SHARED dtci_stats dtci_scan(const dtci_source *source, size_t first, size_t n) {
     float chunk[DTCI_CHUNK];
     dtci_lanes lanes;
@@ -1659,10 +1675,10 @@ DTCI_SHARED dtci_stats dtci_scan(const dtci_source *source, size_t first, size_t
  * ------------------------------------------------------------------------------------------------------------------*/
 
 typedef struct dtci_bit_writer {
-    unsigned char *p, *end;
-    uint64_t bits;
-    unsigned n;   /* bits pending, below 8 between calls */
-    int overflow; /* something did not fit and was dropped */
+    unsigned char *p, *end; /* the next byte to write; the end of the buffer */
+    uint64_t bits;          /* bits that are not yet in the buffer, the first one lowest */
+    unsigned n;             /* number of these bits, below 8 between calls */
+    int overflow;           /* 1 if a byte did not fit into the buffer and was dropped */
 } dtci_bit_writer;
 
 DTCI_FN void dtci_bits_begin(dtci_bit_writer *w, unsigned char *p, size_t capacity) {
@@ -1673,7 +1689,7 @@ DTCI_FN void dtci_bits_begin(dtci_bit_writer *w, unsigned char *p, size_t capaci
     w->overflow = 0;
 }
 
-/* At most 56 bits, the ones above n being zero, where eight bytes of room are left. */
+/* Writes the n <= 56 low bits of `bits`, whose other bits are zero. The buffer has room for eight bytes more. */
 DTCI_INLINE void dtci_bits_push(dtci_bit_writer *w, uint64_t bits, unsigned n) {
     w->bits |= bits << w->n;
     w->n += n;
@@ -1683,7 +1699,7 @@ DTCI_INLINE void dtci_bits_push(dtci_bit_writer *w, uint64_t bits, unsigned n) {
     w->n &= 7;
 }
 
-/* The same, with room or without. */
+/* Writes n bits as dtci_bits_push does. Sets w->overflow if the buffer has no room for them. */
 DTCI_FN void dtci_bits_put(dtci_bit_writer *w, uint64_t bits, unsigned n) {
     if (w->end - w->p >= 8) {
         dtci_bits_push(w, bits, n);
@@ -1699,16 +1715,16 @@ DTCI_FN void dtci_bits_put(dtci_bit_writer *w, uint64_t bits, unsigned n) {
     }
 }
 
-/* Pads the last byte with zero bits. */
+/* Writes zero bits up to the end of a byte. */
 DTCI_FN void dtci_bits_close(dtci_bit_writer *w) {
     if (w->n) dtci_bits_put(w, 0, 8 - w->n);
 }
 
 typedef struct dtci_bit_reader {
     const unsigned char *data;
-    size_t size, at; /* at may pass size: zeros are read there, and dtci_bits_done tells */
-    uint64_t bits;
-    unsigned n;
+    size_t size, at; /* bytes of data; the next byte to load, which may be after the last: zeros are read there */
+    uint64_t bits;   /* loaded bits, the next one lowest; above the first n, it may have bits of data[at] */
+    unsigned n;      /* number of loaded bits, not below 56 after a refill */
 } dtci_bit_reader;
 
 DTCI_FN void dtci_bits_start(dtci_bit_reader *r, const unsigned char *data, size_t size) {
@@ -1731,45 +1747,50 @@ DTCI_FN void dtci_bits_refill(dtci_bit_reader *r) {
         if (r->at < r->size) r->bits |= (uint64_t)r->data[r->at] << r->n;
 }
 
+/* Drops n bits, which are available. */
 DTCI_FN void dtci_bits_skip(dtci_bit_reader *r, unsigned n) {
     r->bits >>= n;
     r->n -= n;
 }
 
-/* At most 32 bits, which a refill has made available. */
+/* Reads n <= 32 bits, which a refill has made available. */
 DTCI_FN uint32_t dtci_bits_take(dtci_bit_reader *r, unsigned n) {
     uint32_t x = (uint32_t)(r->bits & (((uint64_t)1 << n) - 1));
     dtci_bits_skip(r, n);
     return x;
 }
 
-/* Bytes that were begun. */
+/* Returns the number of bytes of which the reader has used at least one bit. */
 DTCI_FN size_t dtci_bits_used(const dtci_bit_reader *r) {
     return r->at - r->n / 8;
 }
 
-/* Whether all bytes were used, none beyond, and the last one's padding is zero. */
+/* Tells whether the reader has used all bytes of data and none after them, and the unused bits of the last byte are
+ * zero. */
 DTCI_FN int dtci_bits_done(const dtci_bit_reader *r) {
     return dtci_bits_used(r) == r->size && (r->bits & (((uint64_t)1 << r->n % 8) - 1)) == 0;
 }
 
 /* --------------------------------------------------------------------------------------------------------------------
- * Fields: unsigned integers of 1..24 bits in plane order (see FIELDS in the wire format)
+ * Fields: unsigned integers of 1..24 bits (see FIELDS in the wire format, which defines groups and parts)
+ *
+ * All parts of p bits of a group fill 32 * p bytes.
  * ------------------------------------------------------------------------------------------------------------------*/
 
-#define DTCI_GROUP 256u /* fields that are packed together */
+#define DTCI_GROUP 256u /* fields of a group */
 
 DTCI_FN size_t dtci_fields_bytes(size_t count, unsigned bits) {
     return count / DTCI_GROUP * 32 * bits + (count % DTCI_GROUP * bits + 7) / 8;
 }
 
-/* The low bytes of a group's fields. As words they are in the machine's order, and every word is treated alike. */
+/* One byte of each field of a group. The byte order of the words does not matter, because the operations on words treat
+ * all bytes of a word alike. */
 typedef union dtci_group {
     unsigned char bytes[256];
     uint64_t words[32];
 } dtci_group;
 
-/* Packs the low 4, 2 or 1 bits of the bytes of `group`, and shifts these bits out. */
+/* Packs the `part` low bits of each byte of `group`, where `part` is 4, 2 or 1. Shifts these bits out of the bytes. */
 DTCI_INLINE void dtci_fields_join(unsigned char *to, dtci_group *group, unsigned part) {
     uint64_t mask = 0x0101010101010101u * ((1u << part) - 1), joined[16];
     size_t plane = 4 * part, j;
@@ -1777,21 +1798,22 @@ DTCI_INLINE void dtci_fields_join(unsigned char *to, dtci_group *group, unsigned
     for (j = 0; j < plane; j++) joined[j] = group->words[j] & mask;
     for (k = 1; k < 8 / part; k++)
         for (j = 0; j < plane; j++) joined[j] |= (group->words[k * plane + j] & mask) << k * part;
-    for (j = 0; j < 32; j++) group->words[j] >>= part; /* what comes in from the next byte is above what follows */
+    for (j = 0; j < 32; j++) group->words[j] >>= part; /* bits from the next byte stay above those still to pack */
     memcpy(to, joined, 8 * plane);
 }
 
-/* The inverse of dtci_fields_join, to the bits from `at` up. */
+/* Unpacks what dtci_fields_join packed, to the bits from `at` up of each byte of `group`. These bits were zero. */
 DTCI_INLINE void dtci_fields_split(dtci_group *group, const unsigned char *from, unsigned part, unsigned at) {
     uint64_t mask = 0x0101010101010101u * ((1u << part) - 1), joined[16];
     size_t plane = 4 * part, j;
     unsigned k;
     for (j = 0; j < plane; j++)
-        memcpy(joined + j, from + 8 * j, 8); /* no memcpy of all: loads wait for stores as wide */
+        memcpy(joined + j, from + 8 * j, 8); /* one memcpy of all is slower: loads wait for its wider stores */
     for (k = 0; k < 8 / part; k++)
         for (j = 0; j < plane; j++) group->words[k * plane + j] |= (joined[j] >> k * part & mask) << at;
 }
 
+/* Packs the fields of a group to 32 * bits bytes. */
 DTCI_INLINE void dtci_fields_pack_group_body(unsigned char *DTCI_RESTRICT to, const uint32_t *fields, unsigned bits) {
     dtci_group group;
     unsigned shift;
@@ -1813,8 +1835,8 @@ DTCI_INLINE void dtci_fields_pack_group_body(unsigned char *DTCI_RESTRICT to, co
 
 DTCI_TWIN(dtci_fields_pack_group, (unsigned char *to, const uint32_t *fields, unsigned bits), (to, fields, bits))
 
-/* Packs fields first .. first + n - 1 of a whole that begins at `to`; first is a multiple of DTCI_GROUP, and n is
- * DTCI_GROUP or, at the end, less. */
+/* Packs fields[0..n) as fields first .. first + n - 1 of the packed fields that begin at `to`. first is a multiple of
+ * DTCI_GROUP. n is DTCI_GROUP, or less for the last fields. */
 DTCI_FN void dtci_fields_pack(unsigned char *to, const uint32_t *fields, size_t first, size_t n, unsigned bits) {
     dtci_bit_writer w;
     size_t j;
@@ -1828,6 +1850,7 @@ DTCI_FN void dtci_fields_pack(unsigned char *to, const uint32_t *fields, size_t 
     dtci_bits_close(&w);
 }
 
+/* Unpacks the fields of a group. */
 DTCI_INLINE void dtci_fields_unpack_group_body(uint32_t *DTCI_RESTRICT fields, const unsigned char *from,
                                                unsigned bits) {
     dtci_group group;
@@ -1858,7 +1881,7 @@ DTCI_INLINE void dtci_fields_unpack_group_body(uint32_t *DTCI_RESTRICT fields, c
 
 DTCI_TWIN(dtci_fields_unpack_group, (uint32_t * fields, const unsigned char *from, unsigned bits), (fields, from, bits))
 
-/* The inverse of dtci_fields_pack. */
+/* Unpacks n fields to fields[0..n). The parameters are those of dtci_fields_pack. */
 DTCI_FN void dtci_fields_unpack(uint32_t *fields, const unsigned char *from, size_t first, size_t n, unsigned bits) {
     dtci_bit_reader r;
     size_t j;
@@ -1874,15 +1897,16 @@ DTCI_FN void dtci_fields_unpack(uint32_t *fields, const unsigned char *from, siz
     }
 }
 
-/* *sum = *x + *y + *carry in parts of a word, `top` having the top bit of each part; *carry becomes the bit that each
- * part carries out, in the place of its top bit. No sum crosses its part, since the top bits are added apart. */
+/* Adds *x, *y and *carry in each part of a word separately. `top` is the top bit of each part. Before, *carry has a
+ * carry into each part in its lowest bit; afterwards, the carry out of each part in its top bit. The top bits are added
+ * without carry, so that no sum reaches the next part. */
 DTCI_INLINE void dtci_parts_add(dtci_words *sum, dtci_words *carry, const dtci_words *x, const dtci_words *y,
                                 uint64_t top) {
     *sum = ((*x & ~top) + (*y & ~top) + *carry) ^ ((*x ^ *y) & top);
     *carry = ((*x & *y) | ((*x | *y) & ~*sum)) & top;
 }
 
-/* The top bit of each part in a word. */
+/* Returns a word in which the top bit of each part of `part` bits is set. */
 DTCI_INLINE uint64_t dtci_part_top(unsigned part) {
     const uint64_t ones = 0x0101010101010101u;
     uint64_t top = 0;
@@ -1891,10 +1915,10 @@ DTCI_INLINE uint64_t dtci_part_top(unsigned part) {
     return top;
 }
 
-#define DTCI_LANES (256 / sizeof(dtci_words)) /* words that hold a byte for each field of a group */
+#define DTCI_LANES (256 / sizeof(dtci_words)) /* elements of dtci_words with a byte for each field of a group */
 
-/* Adds one part of a group, each with the bit in `carry`, which holds a byte a field, and leaves there what each field
- * carries on; after the last part nothing is carried on. */
+/* Adds one part of all fields of a group. `carry` has a byte for each field: before, the carry of the field into this
+ * part; afterwards, its carry into the next part. With `last`, there is no next part and no carry. */
 DTCI_INLINE void dtci_fields_add_part(unsigned char *sum, const unsigned char *a, const unsigned char *b,
                                       dtci_words *carry, unsigned part, int last) {
     const uint64_t top = dtci_part_top(part), ones = 0x0101010101010101u;
@@ -1912,6 +1936,7 @@ DTCI_INLINE void dtci_fields_add_part(unsigned char *sum, const unsigned char *a
     }
 }
 
+/* Adds the fields of one group. Each sum fits into `bits` bits. */
 DTCI_INLINE void dtci_fields_add_group(unsigned char *sum, const unsigned char *a, const unsigned char *b,
                                        unsigned bits) {
     dtci_words carry[DTCI_LANES];
@@ -1929,11 +1954,11 @@ DTCI_INLINE void dtci_fields_add_group(unsigned char *sum, const unsigned char *
     if (bits & 1) dtci_fields_add_part(sum + at, a + at, b + at, carry, 1, 1);
 }
 
-/* sum = a + b of whole groups of fields, whose sums have room in their bits. sum may be a or b. */
+/* Adds the fields of whole groups. Each sum fits into `bits` bits. sum may be a or b. */
 DTCI_INLINE void dtci_fields_add_body(unsigned char *sum, const unsigned char *a, const unsigned char *b, size_t groups,
                                       unsigned bits) {
     size_t at = 0, bytes = groups * 32 * bits;
-    if ((bits & (bits - 1)) == 0 && bits <= 8) { /* one part: nothing is carried on */
+    if ((bits & (bits - 1)) == 0 && bits <= 8) { /* a field is one part, which needs no carry */
         for (; at < bytes; at += sizeof(dtci_words)) {
             dtci_words x, y;
             memcpy(&x, a + at, sizeof x);
@@ -1949,13 +1974,13 @@ DTCI_TWIN(dtci_fields_add,
           (unsigned char *sum, const unsigned char *a, const unsigned char *b, size_t groups, unsigned bits),
           (sum, a, b, groups, bits))
 
-/* The width of the highest part of fields of `bits` bits. */
+/* Returns the bits of the highest part of a field of `bits` bits. */
 DTCI_INLINE unsigned dtci_part_highest(unsigned bits) {
     return bits & 1 ? 1 : bits & 2 ? 2 : bits & 4 ? 4 : 8;
 }
 
-/* Whether a part of a group is above `largest`, in the words of 32 * part bytes: adding what is missing to 2^part
- * carries. */
+/* Sets bits of *excess if a field of a group is above `largest` in one part. `a` is the first byte of these parts. A
+ * part above `largest` carries if 2^part - 1 - largest is added. */
 DTCI_INLINE void dtci_part_excess(dtci_words *excess, const unsigned char *a, unsigned part, uint32_t largest) {
     const uint64_t top = dtci_part_top(part), every = top >> (part - 1);
     dtci_words constant = {0};
@@ -1969,6 +1994,7 @@ DTCI_INLINE void dtci_part_excess(dtci_words *excess, const unsigned char *a, un
     }
 }
 
+/* Returns the OR of the 64-bit words of *words. */
 DTCI_INLINE uint64_t dtci_words_any(const dtci_words *words) {
     uint64_t each[sizeof(dtci_words) / 8], any = 0;
     size_t j;
@@ -1977,7 +2003,7 @@ DTCI_INLINE uint64_t dtci_words_any(const dtci_words *words) {
     return any;
 }
 
-/* Whether a field of a group is above `largest`, one by one. */
+/* Tells whether a field of a group is above `largest`. The function unpacks the group and compares each field. */
 DTCI_FN int dtci_group_exceeds(const unsigned char *a, unsigned bits, uint32_t largest) {
     uint32_t fields[DTCI_GROUP];
     size_t j;
@@ -1987,8 +2013,9 @@ DTCI_FN int dtci_group_exceeds(const unsigned char *a, unsigned bits, uint32_t l
     return j < DTCI_GROUP;
 }
 
-/* Sets *excess to nonzero if a field of whole groups is above `largest`. High parts that must be zero are tested for
- * that. The next lower part decides most groups: if it is below its limit everywhere, no field is too large. */
+/* Makes *excess nonzero if a field of whole groups is above `largest`. The high parts in which `largest` is zero must
+ * be zero in all fields. The next lower part decides most groups: if it is below that part of `largest` in all fields
+ * of a group, no field is above `largest`. All other groups are unpacked. */
 DTCI_INLINE void dtci_fields_excess_body(uint64_t *excess, const unsigned char *a, size_t groups, unsigned bits,
                                          uint32_t largest) {
     unsigned used = bits, part = dtci_part_highest(bits);
@@ -2019,7 +2046,8 @@ DTCI_TWIN(dtci_fields_excess,
           (uint64_t * excess, const unsigned char *a, size_t groups, unsigned bits, uint32_t largest),
           (excess, a, groups, bits, largest))
 
-/* Whether the fields after the last whole group are at most `largest`, and the padding after them is zero. */
+/* Tells whether the fields after the last whole group are at most `largest`, and the padding after them is zero. `from`
+ * is the first byte of all `count` fields. */
 DTCI_FN int dtci_fields_rest_sound(const unsigned char *from, size_t count, unsigned bits, uint32_t largest) {
     size_t n = count % DTCI_GROUP, left = n * bits % 8, j;
     uint32_t fields[DTCI_GROUP];
@@ -2029,23 +2057,25 @@ DTCI_FN int dtci_fields_rest_sound(const unsigned char *from, size_t count, unsi
     return sound && !(left && from[dtci_fields_bytes(count, bits) - 1] >> left);
 }
 
-/* Whether all fields are at most `largest`, and the padding is zero. */
+/* Tells whether all fields are at most `largest`, and the padding after the last field is zero. */
 DTCI_FN int dtci_fields_sound(const unsigned char *from, size_t count, unsigned bits, uint32_t largest) {
     uint64_t excess = 0;
     if (largest + 1 < (uint32_t)1 << bits) dtci_fields_excess(&excess, from, count / DTCI_GROUP, bits, largest);
     return !excess && dtci_fields_rest_sound(from, count, bits, largest);
 }
 
-#define DTCI_STRIDE_BYTES 24576u /* at least, from one checksum to the next: the instruction's streams need as much */
+#define DTCI_STRIDE_BYTES 24576u /* least bytes between two CRCs: all three streams of dtci_crc32c_x86 */
 
-/* What is verified while two packets are added, so that each is read from memory once. */
+/* The checksums and the ranges of fields of two packets, which are verified while the packets are added: each packet is
+ * read from memory once. */
 typedef struct dtci_verify {
-    const unsigned char *a, *b, *sum; /* checksums go up to here */
-    uint32_t crc_a, crc_b, crc_sum;
-    uint32_t largest_a, largest_b; /* of the fields */
-    uint64_t excess;               /* nonzero if a field was larger */
+    const unsigned char *a, *b, *sum; /* the first bytes that the CRCs do not cover yet */
+    uint32_t crc_a, crc_b, crc_sum;   /* CRCs, not inverted */
+    uint32_t largest_a, largest_b;    /* the largest valid field of a and of b */
+    uint64_t excess;                  /* nonzero if a field is larger, or padding is not zero */
 } dtci_verify;
 
+/* Continues the CRCs of both terms up to the bytes `a` and `b`. */
 DTCI_FN void dtci_verify_terms(dtci_verify *verify, const unsigned char *a, const unsigned char *b) {
     verify->crc_a = dtci_crc32c_on(verify->crc_a, verify->a, (size_t)(a - verify->a));
     verify->crc_b = dtci_crc32c_on(verify->crc_b, verify->b, (size_t)(b - verify->b));
@@ -2053,13 +2083,14 @@ DTCI_FN void dtci_verify_terms(dtci_verify *verify, const unsigned char *a, cons
     verify->b = b;
 }
 
+/* Continues the CRC of the sum up to the byte `sum`. */
 DTCI_FN void dtci_verify_sum(dtci_verify *verify, const unsigned char *sum) {
     verify->crc_sum = dtci_crc32c_on(verify->crc_sum, verify->sum, (size_t)(sum - verify->sum));
     verify->sum = sum;
 }
 
-/* sum = a + b of any number of fields, whose sums have room in their bits. Verifies what it adds, unless `verify` is
- * NULL; where verify->excess comes out as nonzero, the sum is meaningless. sum may be a or b. */
+/* Adds `count` fields. Each sum fits into `bits` bits. sum may be a or b. The function verifies the terms unless
+ * `verify` is NULL. If verify->excess is nonzero afterwards, the sum is meaningless. */
 DTCI_FN void dtci_fields_sum(unsigned char *sum, const unsigned char *a, const unsigned char *b, size_t count,
                              unsigned bits, dtci_verify *verify) {
     size_t groups = count / DTCI_GROUP, stride = 1 + DTCI_STRIDE_BYTES / (32 * (size_t)bits), at, end = 0, i;
@@ -2089,8 +2120,8 @@ DTCI_FN void dtci_fields_sum(unsigned char *sum, const unsigned char *a, const u
     if (verify) dtci_verify_sum(verify, sum + end);
 }
 
-/* to[i] = (fields[i] + first) * step of one chunk, n <= DTCI_CHUNK: where the integer is a float's and no product is
- * too large, one rounding in fp32 gives the same bits as one by way of double. */
+/* to[i] = (fields[i] + first) * step, n <= DTCI_CHUNK. The caller knows that fp32 holds each integer exactly and that
+ * no product is above FLT_MAX. Then the product in fp32 has the same bits as the product in double, rounded to fp32. */
 DTCI_INLINE void dtci_multiples_body(char *DTCI_RESTRICT to, const uint32_t *fields, float step, int32_t first,
                                      size_t n) {
     size_t i;
@@ -2111,22 +2142,22 @@ DTCI_TWIN(dtci_multiples, (char *DTCI_RESTRICT to, const uint32_t *fields, float
           (to, fields, step, first, n))
 
 /* --------------------------------------------------------------------------------------------------------------------
- * Scratch: the caller's memory, handed out in pieces
+ * Scratch: the caller's memory, from which arrays are taken
  * ------------------------------------------------------------------------------------------------------------------*/
 
-#define DTCI_ALIGN 64u
+#define DTCI_ALIGN 64u /* bytes */
 
 typedef struct dtci_arena {
-    unsigned char *p;
-    size_t left;
+    unsigned char *p; /* the first free byte; NULL without scratch */
+    size_t left;      /* free bytes */
 } dtci_arena;
 
-/* What dtci_take of `bytes` uses up at the most; sizes of scratch are sums of these. */
+/* Returns the most bytes of an arena that dtci_take uses up for `bytes` bytes. Sizes of scratch are sums of these. */
 DTCI_FN size_t dtci_room(size_t bytes) {
     return bytes + DTCI_ALIGN - 1;
 }
 
-/* `bytes` bytes aligned to DTCI_ALIGN, or NULL. */
+/* Takes `bytes` bytes, aligned to DTCI_ALIGN, from the arena. Returns NULL and takes nothing if the arena has fewer. */
 DTCI_FN void *dtci_take(dtci_arena *arena, size_t bytes) {
     size_t pad = (size_t)(0 - (uintptr_t)arena->p) % DTCI_ALIGN;
     unsigned char *p = arena->p + pad;
@@ -2144,11 +2175,11 @@ DTCI_FN dtci_arena dtci_arena_of(void *scratch, size_t bytes) {
 }
 
 /* --------------------------------------------------------------------------------------------------------------------
- * Random numbers: a hash of seed and index, so that the number of any element is computed on its own
+ * Random numbers: hashes of a seed and an index, so that each number is computed without the others
  * ------------------------------------------------------------------------------------------------------------------*/
 
 typedef struct dtci_random {
-    uint32_t key[2];
+    uint32_t key[2]; /* the hashed seed, low half first */
 } dtci_random;
 
 DTCI_FN dtci_random dtci_random_of(uint64_t seed) {
@@ -2162,8 +2193,9 @@ DTCI_FN dtci_random dtci_random_of(uint64_t seed) {
     return random;
 }
 
-/* Uniform on 0..2^32-1; a packet has fewer than 2^32 values. A Weyl sequence, without which neighbours are akin,
- * through two rounds of multiplications found by C. Wellons' hash prospector (2018). */
+/* Returns random number `index`, uniform on 0..2^32-1. The index becomes a number of a Weyl sequence first, because the
+ * hashes of adjacent integers are correlated. The constants of the two rounds after that were found by C. Wellons' hash
+ * prospector (2018). */
 DTCI_FN uint32_t dtci_random_at(const dtci_random *random, uint32_t index) {
     uint32_t x = index * 0x9e3779b9u + random->key[0];
     x = (x ^ x >> 16) * 0x7feb352du;
@@ -2184,15 +2216,16 @@ DTCI_FN uint32_t dtci_random_at(const dtci_random *random, uint32_t index) {
 
 typedef struct dtci_head {
     dtc_codec codec;
-    int checksum;
-    uint32_t variant; /* one byte; its meaning is the codec's */
-    uint32_t count, packet_bytes;
-    uint32_t rows, block; /* 0: not given */
-    uint32_t workers, terms;
-    uint64_t seed;
-    size_t head_bytes;
+    int checksum;                 /* 1 if a checksum follows the payload */
+    uint32_t variant;             /* one byte, whose meaning depends on the codec */
+    uint32_t count, packet_bytes; /* values of the packet; size from the magic to the checksum */
+    uint32_t rows, block;         /* 0 if not given */
+    uint32_t workers, terms;      /* 1 if not given */
+    uint64_t seed;                /* 0 if not given */
+    size_t head_bytes;            /* size of the head, which is the offset of the payload */
 } dtci_head;
 
+/* Computes the size of a head from the fields that it has. */
 DTCI_FN size_t dtci_head_bytes(const dtci_head *head) {
     return 12 + (head->rows ? 4u : 0u) + (head->block ? 4u : 0u) + (head->workers > 1 ? 4u : 0u) +
            (head->seed ? 8u : 0u);
@@ -2202,12 +2235,12 @@ DTCI_FN size_t dtci_payload_bytes(const dtci_head *head) {
     return head->packet_bytes - head->head_bytes - (head->checksum ? 4 : 0);
 }
 
-/* The number of values that share a scale. */
+/* Returns the number of values of a block. The last block may have fewer. */
 DTCI_FN size_t dtci_block(const dtci_head *head) {
     return head->block ? head->block : head->count;
 }
 
-/* The number of blocks that share a scale. */
+/* Returns the number of blocks. A packet without values has none. */
 DTCI_FN size_t dtci_blocks(const dtci_head *head) {
     return head->count ? dtci_ceil_div(head->count, dtci_block(head)) : 0;
 }
@@ -2243,7 +2276,8 @@ DTCI_SHARED void dtci_head_write(unsigned char *p, const dtci_head *head) {
     dtci_put32(p + 8, head->packet_bytes);
 }
 
-/* The part of a head that all codecs fill in alike. */
+/* Fills in the fields of a head that do not depend on the codec. Returns DTC_ERROR_ARGUMENT if the count is too large,
+ * and DTC_ERROR_SPEC if the rows do not divide it. */
 DTCI_FN dtc_status dtci_head_begin(dtci_head *head, const dtc_spec *spec, size_t count) {
     memset(head, 0, sizeof *head);
     if (count > DTCI_COUNT_MAX) return DTC_ERROR_ARGUMENT;
@@ -2251,18 +2285,19 @@ DTCI_FN dtc_status dtci_head_begin(dtci_head *head, const dtc_spec *spec, size_t
     head->codec = spec->codec;
     head->checksum = !spec->no_checksum;
     head->count = (uint32_t)count;
-    head->rows = count ? (uint32_t)spec->rows : 0; /* no values could have any shape */
+    head->rows = count ? (uint32_t)spec->rows : 0; /* rows of a head are never above count */
     head->workers = spec->workers ? spec->workers : 1;
     head->terms = 1;
     return DTC_OK;
 }
 
-/* Bytes of head and checksum around a payload. */
+/* Returns the size of a packet without its payload: the bytes of the head and the checksum. */
 DTCI_FN size_t dtci_head_around(const dtci_head *head) {
     return dtci_head_bytes(head) + (head->checksum ? 4 : 0);
 }
 
-/* Makes the packet whole, whose payload of `bytes` bytes is in its place. */
+/* Completes a packet whose payload of `bytes` bytes is in its place: writes the head and the checksum around it. Sets
+ * head->packet_bytes. */
 DTCI_SHARED void dtci_head_close(unsigned char *packet, dtci_head *head, size_t bytes) {
     bytes += head->head_bytes;
     head->packet_bytes = (uint32_t)(bytes + (head->checksum ? 4 : 0));
@@ -2270,7 +2305,8 @@ DTCI_SHARED void dtci_head_close(unsigned char *packet, dtci_head *head, size_t 
     if (head->checksum) dtci_put32(packet + bytes, dtci_crc32c(packet, bytes));
 }
 
-/* Turns the head into that of raw fp32: how a codec has values stored that it cannot make smaller. */
+/* Changes the head to that of a raw fp32 packet, and returns DTC_OK. A codec calls this if it cannot make the values
+ * smaller. Its caller then encodes the values with raw. */
 DTCI_FN dtc_status dtci_store_instead(dtci_head *head) {
     head->codec = DTC_RAW;
     head->variant = DTC_TYPE_FP32;
@@ -2280,7 +2316,8 @@ DTCI_FN dtc_status dtci_store_instead(dtci_head *head) {
     return DTC_OK;
 }
 
-/* Reads and checks the part of a head that all codecs share. The codec's number is not checked. */
+/* Reads and checks the fields of a head that do not depend on the codec, from a packet in p[0..bytes). Returns the
+ * status of the first violation. The codec's number is not checked. */
 DTCI_SHARED dtc_status dtci_head_read(const unsigned char *p, size_t bytes, dtci_head *head) {
     const unsigned char *at = p + 12;
     uint32_t flags;
@@ -2325,134 +2362,165 @@ DTCI_SHARED dtc_status dtci_head_read(const unsigned char *p, size_t bytes, dtci
 }
 
 /* --------------------------------------------------------------------------------------------------------------------
- * Codec interface: what a codec's room gives to the rest of the header
+ * Codec interface: the table by which the functions of the library call a codec
  * ------------------------------------------------------------------------------------------------------------------*/
 
-/* A key of a spec's text. */
+/* How the value of a key in a spec's text is stored in the key's field of dtc_spec. */
 typedef enum dtci_key_kind {
-    DTCI_KEY_WORD,    /* an enumerator or flag, by the words for 0, 1, 2, … */
-    DTCI_KEY_INTEGER, /* an integer of the field's size; 0 is `auto` where that is the key's word */
-    DTCI_KEY_FLOAT,   /* a float; 0 is `auto` where that is the key's word */
-    DTCI_KEY_GIVEN,   /* a float that may be 0, and the int that tells it from `auto` */
-    DTCI_KEY_NOT,     /* an int that holds the opposite of the words for 0 and 1 */
-    DTCI_KEY_VALUE    /* a dtc_value: the word of a type, or bits */
+    DTCI_KEY_WORD,    /* an enumerator or a flag: 0, 1, 2, … for the first, second, third, … word */
+    DTCI_KEY_INTEGER, /* an integer of the field's size; 0 for the word `auto`, if the key has it */
+    DTCI_KEY_FLOAT,   /* a float above 0; 0 for the word `auto`, if the key has it */
+    DTCI_KEY_GIVEN,   /* a float, which may be 0, and an int, which is 0 for the word `auto` and 1 for a number */
+    DTCI_KEY_NOT,     /* an int: 1 for the first word, 0 for the second */
+    DTCI_KEY_VALUE    /* a dtc_value: a word gives the type, a number gives the bits */
 } dtci_key_kind;
 
+/* A key of a spec's text. */
 typedef struct dtci_key {
     char name[12];  /* an array, not a pointer, so that the table needs no relocation */
-    char words[32]; /* separated by | */
+    char words[32]; /* words that the key takes, separated by | */
     dtci_key_kind kind;
-    size_t offset, bytes; /* of the field in dtc_spec */
-    double low, high;     /* range of numbers */
-    size_t given;         /* DTCI_KEY_GIVEN: offset of the int */
-    unsigned group;       /* keys of one group exclude each other; 0: no group */
+    size_t offset, bytes; /* place and size of the field in dtc_spec */
+    double low, high;     /* smallest and largest number that the key takes */
+    size_t given;         /* DTCI_KEY_GIVEN: offset of the int in dtc_spec */
+    unsigned group;       /* a spec gives at most one key of a group; 0: the key has no group */
 } dtci_key;
 
-#define DTCI_FIELD(field) offsetof(dtc_spec, field), sizeof(((dtc_spec *)0)->field)
-#define DTCI_FLOAT_MAX    3.40282356e38 /* whatever rounds to FLT_MAX */
+#define DTCI_FIELD(field) offsetof(dtc_spec, field), sizeof(((dtc_spec *)0)->field) /* offset, bytes of dtci_key */
+#define DTCI_FLOAT_MAX    3.40282356e38 /* numbers from FLT_MAX up to this one round to FLT_MAX */
 
 struct dtci_codec;
 
-/* A packet that is read. Checking fills in all but the last two members, and opening these. */
+/* A packet that is read. dtci_packet_peek fills in all members but the last two. The codec's `open` fills in these. */
 typedef struct dtci_packet {
     const struct dtci_codec *codec;
     dtci_head head;
     const unsigned char *payload;
     size_t payload_bytes;
-    size_t scratch;             /* bytes that opening and decoding the packet take */
-    const uint16_t *bins;       /* decoded tokens; NULL where the payload has none */
-    struct dtci_packet *nested; /* room for two packets within the payload, which opening fills in */
+    size_t scratch;             /* bytes of scratch that opening and decoding the packet take */
+    const uint16_t *bins;       /* decoded tokens, in the scratch; NULL if the payload has no tokens */
+    struct dtci_packet *nested; /* room for two nested packets, which opening fills in; factor has two of them */
 } dtci_packet;
 
-/* A packet with room for the packets within its payload. */
+/* A packet with room for its nested packets. */
 typedef struct dtci_opened {
     dtci_packet packet, nested[2];
 } dtci_opened;
 
-/* What opening a packet leaves out. */
+/* Flags of what a codec's `open` skips. */
 #define DTCI_OPEN_ALL       0u
-#define DTCI_OPEN_NO_TOKENS 1u /* tokens, which take scratch: the caller does not touch them */
-#define DTCI_OPEN_NO_FIELDS 2u /* the range of fields: the caller verifies them as it adds them */
+#define DTCI_OPEN_NO_TOKENS 1u /* decoding of tokens, which takes scratch: the caller leaves the tokens as they are */
+#define DTCI_OPEN_NO_FIELDS 2u /* the check of the range of fields: the caller verifies fields while it adds them */
 
-/* A tensor to encode. */
+/* The arguments and results of a codec's `encode`. */
 typedef struct dtci_encoding {
     const dtc_spec *spec;
     dtci_source source;
-    const dtci_sink *residual; /* NULL without error feedback */
-    dtci_arena arena;
-    unsigned char *payload; /* where the payload goes */
-    size_t capacity;        /* of the payload */
-    dtci_head head;         /* out: variant; or that of raw fp32, where the codec leaves the payload to raw */
-    size_t bytes;           /* out: of the payload */
+    const dtci_sink *residual; /* receives the decoded values; NULL without error feedback */
+    dtci_arena arena;          /* scratch */
+    unsigned char *payload;    /* where the codec writes the payload */
+    size_t capacity;           /* bytes that the payload may take */
+    dtci_head head;            /* result: the variant; after dtci_store_instead the head of a raw packet */
+    size_t bytes;              /* result: bytes of the payload */
 } dtci_encoding;
 
-/* Two packets to add. */
+/* The arguments and results of a codec's `plan_add` and `add`. */
 typedef struct dtci_addition {
-    dtci_packet *a, *b;
-    dtci_head head; /* of the sum; out: variant */
-    dtci_arena arena;
-    unsigned char *payload; /* where the sum's payload goes; it may be that of a or b */
-    size_t capacity;        /* of the sum's payload */
-    size_t bound;           /* out, of plan_add: bytes of the sum's payload, at the most */
-    size_t scratch;         /* out, of plan_add: bytes that opening a and b and adding them take */
-    int fixed;              /* out, of plan_add: the payloads are fields, which can be verified as they are added */
-    int verifying;          /* whether fields are verified as they are added: as follows */
+    dtci_packet *a, *b;     /* the terms */
+    dtci_head head;         /* head of the sum; result of both functions: the variant */
+    dtci_arena arena;       /* scratch */
+    unsigned char *payload; /* where `add` writes the payload of the sum; may be the payload of a or b */
+    size_t capacity;        /* bytes that the payload of the sum may take */
+    size_t bound;           /* result of plan_add: the most bytes of the payload of the sum */
+    size_t scratch;         /* result of plan_add: bytes of scratch that opening a and b and adding them take */
+    int fixed;              /* result of plan_add: 1 if both payloads are fields, and `add` can verify them */
+    int verifying;          /* 1 if `add` verifies the fields, by means of `verify` */
     dtci_verify verify;
-    size_t bytes; /* out, of add: of the sum's payload */
+    size_t bytes; /* result of `add`: bytes of the payload of the sum */
 } dtci_addition;
 
-/* A vector to multiply with a packet's matrix. */
+/* The arguments of a codec's `matvec`: a vector to multiply with the matrix of a packet. */
 typedef struct dtci_product {
-    double *sums; /* zeros; as many as the product has elements */
-    const float *x;
-    int transposed;
+    double *sums;   /* result: the elements of the product. All are 0 before the call */
+    const float *x; /* the vector, at any alignment */
+    int transposed; /* 1 if the matrix is transposed first */
 } dtci_product;
 
-/* One row of the table of codecs. Every status is a packet's or spec's first fault. */
+/* One row of the table of codecs. A returned status is that of the first violation in the packet or the spec. */
 typedef struct dtci_codec {
     dtc_codec number;
     char name[12];
-    const dtci_key *keys;
+    const dtci_key *keys; /* keys of specs that only this codec has */
     size_t key_count;
-    dtc_status (*check_spec)(const dtc_spec *spec);        /* the codec's own fields of a spec */
-    void (*begin)(dtci_head *head, const dtc_spec *spec);  /* block and seed of a fresh head */
-    size_t (*scratch)(const dtc_spec *spec, size_t count); /* of encoding; never less for a larger count */
-    dtc_status (*encode)(dtci_encoding *encoding);         /* the payload, and what is left in the residual */
-    dtc_status (*check)(dtci_packet *packet);              /* head and sizes, in constant time */
-    dtc_status (*open)(dtci_packet *packet, dtci_arena *arena, unsigned skip); /* everything else */
-    void (*describe)(const dtci_packet *packet, dtc_spec *spec); /* what a checked packet tells of its spec */
+
+    /* Checks the fields of a spec that only this codec has. */
+    dtc_status (*check_spec)(const dtc_spec *spec);
+
+    /* Fills in those fields of a head that depend on the codec and the spec: variant, block or seed. */
+    void (*begin)(dtci_head *head, const dtc_spec *spec);
+
+    /* Returns the bytes of scratch that `encode` takes. The result does not shrink when the count grows. */
+    size_t (*scratch)(const dtc_spec *spec, size_t count);
+
+    /* Writes the payload, and gives the decoded values to encoding->residual. */
+    dtc_status (*encode)(dtci_encoding *encoding);
+
+    /* Checks the head and the size of the payload in constant time. Sets packet->scratch. */
+    dtc_status (*check)(dtci_packet *packet);
+
+    /* Checks the payload of a checked packet, and decodes its tokens and nested packets into the arena. */
+    dtc_status (*open)(dtci_packet *packet, dtci_arena *arena, unsigned skip);
+
+    /* Sets the fields of *spec that a checked packet tells and only this codec has. */
+    void (*describe)(const dtci_packet *packet, dtc_spec *spec);
+
+    /* Decodes an opened packet to the sink. */
     dtc_status (*decode)(const dtci_packet *packet, const dtci_sink *sink, const dtc_decode_options *options,
-                         dtci_arena *arena);         /* an opened packet */
-    dtc_status (*plan_add)(dtci_addition *addition); /* of checked packets: whether they add by their heads */
-    dtc_status (*add)(dtci_addition *addition);      /* opened packets */
-    dtc_status (*scale)(const dtci_packet *packet, unsigned char *payload, float weight); /* unchanged on failure */
+                         dtci_arena *arena);
+
+    /* Tells what adding two checked packets takes. Returns a status of the kind DTC_ERROR_INCOMPATIBLE if their heads
+     * show that they cannot be added. */
+    dtc_status (*plan_add)(dtci_addition *addition);
+
+    /* Writes the payload of the sum of two opened packets. */
+    dtc_status (*add)(dtci_addition *addition);
+
+    /* Multiplies the values of an opened packet by a finite weight, in its payload. A failure leaves that unchanged. */
+    dtc_status (*scale)(const dtci_packet *packet, unsigned char *payload, float weight);
+
+    /* Multiplies the matrix of an opened packet with a vector. */
     dtc_status (*matvec)(const dtci_packet *packet, const dtci_product *product,
-                         dtci_arena *arena); /* an opened packet; NULL: its values are multiplied as it is decoded */
+                         dtci_arena *arena); /* NULL: `decode` gives the matrix to a sink that multiplies */
 } dtci_codec;
 
-/* The row of a codec that is left out of the build. */
+/* The row of a codec that the configuration leaves out. */
 #define DTCI_LEFT_OUT(number) \
     { number, "", NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL }
 
+/* The `begin` of codecs whose head has neither a block nor a seed. */
 DTCI_FN void dtci_begin_nothing(dtci_head *head, const dtc_spec *spec) {
     (void)head;
     (void)spec;
 }
 
+/* The `begin` of codecs whose head has the block of the spec, if that is below the count. */
 DTCI_FN void dtci_begin_block(dtci_head *head, const dtc_spec *spec) {
     if (spec->block < head->count) head->block = (uint32_t)spec->block;
 }
 
-/* The row of a codec; NULL where it is unknown or left out. Defined with the table of codecs. */
+/* Returns the row of a codec, or NULL if the codec is unknown or left out. The table of codecs follows all codecs. */
 DTCI_FN const dtci_codec *dtci_codec_of(unsigned number);
 
+/* Checks a spec, without a count. Returns DTC_ERROR_CODEC if the codec is unknown or left out, and DTC_ERROR_SPEC if a
+ * field is out of its range. */
 DTCI_SHARED dtc_status dtci_spec_check(const dtc_spec *spec) {
     const dtci_codec *codec = dtci_codec_of((unsigned)spec->codec);
     if (spec->workers > 65535 || spec->rows > DTCI_COUNT_MAX || spec->block > DTCI_COUNT_MAX) return DTC_ERROR_SPEC;
     return codec ? (codec->check_spec)(spec) : DTC_ERROR_CODEC;
 }
 
-/* Checks a spec and makes the head of a packet of it, but for its size and what encoding decides. */
+/* Checks a spec and fills in the head of a packet of `count` values. The fields packet_bytes and, for most codecs,
+ * variant are left to encoding. */
 DTCI_SHARED dtc_status dtci_spec_begin(dtci_head *head, const dtc_spec *spec, size_t count) {
     dtc_status status = dtci_spec_check(spec);
     if (status == DTC_OK) status = dtci_head_begin(head, spec, count);
@@ -2462,7 +2530,7 @@ DTCI_SHARED dtc_status dtci_spec_begin(dtci_head *head, const dtc_spec *spec, si
     return DTC_OK;
 }
 
-/* Runs the codec's check on a packet whose head was read. */
+/* Fills in a packet whose head was read from `bytes`, and runs the codec's `check`. */
 DTCI_SHARED dtc_status dtci_packet_check(dtci_packet *packet, const unsigned char *bytes, const dtci_codec *codec) {
     packet->codec = codec;
     packet->payload = bytes + packet->head.head_bytes;
@@ -2470,7 +2538,8 @@ DTCI_SHARED dtc_status dtci_packet_check(dtci_packet *packet, const unsigned cha
     return (codec->check)(packet);
 }
 
-/* Checks the packet at the start of bytes[0..size) in constant time. */
+/* Reads the packet at the start of bytes[0..size), and checks its head and its sizes in constant time. The payload and
+ * the checksum are not checked. */
 DTCI_SHARED dtc_status dtci_packet_peek(dtci_packet *packet, const unsigned char *bytes, size_t size) {
     const dtci_codec *codec = size >= 12 ? dtci_codec_of(bytes[1] & 15) : NULL;
     dtc_status status;
@@ -2480,6 +2549,7 @@ DTCI_SHARED dtc_status dtci_packet_peek(dtci_packet *packet, const unsigned char
     return status == DTC_OK ? dtci_packet_check(packet, bytes, codec) : status;
 }
 
+/* Returns DTC_ERROR_CHECKSUM if a checked packet has a checksum that is wrong. */
 DTCI_SHARED dtc_status dtci_checksum_check(const dtci_packet *packet) {
     const unsigned char *bytes = packet->payload - packet->head.head_bytes;
     size_t size = packet->head.packet_bytes;
@@ -2487,8 +2557,9 @@ DTCI_SHARED dtc_status dtci_checksum_check(const dtci_packet *packet) {
     return DTC_ERROR_CHECKSUM;
 }
 
-/* The one way to open a packet, which all readers take: checks bytes[0..size) to be one sound packet, of *count values
- * unless `count` is NULL. What is decoded on the way stands in the arena, which has what decoding takes. */
+/* Checks that bytes[0..size) is one valid packet, and opens it: all readers of packets do so by this function. Unless
+ * `count` is NULL, the packet must have *count values. Tokens are decoded into the arena. Returns DTC_ERROR_SCRATCH if
+ * the arena has less than opening and decoding take. */
 DTCI_SHARED dtc_status dtci_packet_open(dtci_opened *opened, const size_t *count, const void *bytes, size_t size,
                                         const dtc_decode_options *options, dtci_arena *arena) {
     dtci_packet *packet = &opened->packet;
@@ -2518,11 +2589,11 @@ DTCI_SHARED dtc_status dtci_packet_open(dtci_opened *opened, const size_t *count
  * whose r is always 0. The wire format (TOKENS, at the top of this file) defines symbols and extra bits exactly.
  * ------------------------------------------------------------------------------------------------------------------*/
 
-#define DTCI_SYMBOLS      4096u /* most symbols of an alphabet */
-#define DTCI_CODE_MAX     15u   /* bits of the longest code */
-#define DTCI_LOOKUP_BITS  11u   /* one table look-up decodes codes of up to this length */
-#define DTCI_RUN_MAX      65535u
-#define DTCI_STREAMS      4u /* streams of DTCI_STREAMS_FROM bins and more; fewer bins have one stream */
+#define DTCI_SYMBOLS      4096u  /* most symbols of an alphabet */
+#define DTCI_CODE_MAX     15u    /* bits of the longest code */
+#define DTCI_LOOKUP_BITS  11u    /* one table look-up decodes codes of up to this length */
+#define DTCI_RUN_MAX      65535u /* bins of the longest run */
+#define DTCI_STREAMS      4u     /* streams of DTCI_STREAMS_FROM bins and more; fewer bins have one stream */
 #define DTCI_STREAMS_FROM 4096u
 #define DTCI_TOKENS_HEAD  7u /* bytes of mode, precisions, values and runs */
 
@@ -2543,8 +2614,8 @@ DTCI_FN uint32_t dtci_class_start(uint32_t number, unsigned precision, unsigned 
 }
 
 typedef struct dtci_tokens {
-    uint32_t mode;
-    unsigned value_precision, run_precision;
+    uint32_t mode;                           /* the commonest bin */
+    unsigned value_precision, run_precision; /* precision of the classes of distances, and of runs */
     uint32_t values, runs; /* value symbols of a bin; classes of runs. The alphabet has runs * values symbols */
     int pairs;             /* tokens are pairs: the first bin takes the place of the run, and runs = values */
 } dtci_tokens;
@@ -2623,7 +2694,8 @@ DTCI_FN void dtci_huffman_depths(uint32_t *a, size_t n) {
     }
 }
 
-/* Working memory for one code: arrays of as many elements as symbols are used. */
+/* Working memory for one code: each array has an element for each symbol that occurs. The coder also counts bins in
+ * these arrays. */
 typedef struct dtci_huffman_work {
     uint64_t *keys[2];
     uint32_t *weights;
@@ -2791,7 +2863,7 @@ typedef struct dtci_runs {
     uint16_t mode;
 } dtci_runs;
 
-#define DTCI_RUNS 64u /* most runs that one dtci_runs_take returns */
+#define DTCI_RUNS 64u /* most runs that one dtci_runs_next returns */
 
 /* Returns the ends of runs in the first DTCI_RUNS of n bins, one bit a bin. Without a branch for each bin, because the
  * processor cannot predict such branches. */
@@ -2808,7 +2880,7 @@ DTCI_FN uint64_t dtci_run_ends(const uint16_t *bins, size_t n, uint16_t mode) {
     }
     for (i = 0; i < DTCI_RUNS; i++) ends[i] = some[i] != mode;
     if (n <= DTCI_RUNS) ends[n - 1] = 1;
-    for (i = 0; i < DTCI_RUNS; i += 8) bits |= dtci_get64(ends + i) * 0x0102040810204080u >> 56 << i; /* a bit a byte */
+    for (i = 0; i < DTCI_RUNS; i += 8) bits |= dtci_get64(ends + i) * 0x0102040810204080u >> 56 << i; /* packs bits 0 */
     return n < DTCI_RUNS ? bits & (((uint64_t)1 << n) - 1) : bits;
 }
 
@@ -2852,31 +2924,31 @@ DTCI_FN size_t dtci_stream_count(size_t n) {
     return n < DTCI_STREAMS_FROM ? 1 : DTCI_STREAMS;
 }
 
-/* Returns the bins of each stream but the last: stream j begins at bin j * dtci_stream_bins(n). */
+/* Returns the number of bins of each stream but the last. Stream j begins at bin j * dtci_stream_bins(n). */
 DTCI_FN size_t dtci_stream_bins(size_t n) {
     return dtci_ceil_div(n, dtci_stream_count(n));
 }
 
-/* The encoder's working memory. Its tables have an element for each bin where that is at most four times the number of
- * bins to code. Where there are more, the bins that occur are sorted, and a bin's rank takes its place: so a short
- * tensor takes little scratch whatever its bits. */
+/* The encoder's working memory for n bins below 2^bits. The tables by index have an element for each of the 2^bits bins
+ * if these are at most 4 n + 4. Otherwise the bins that occur are sorted, and the rank of a bin is its index. So a
+ * short tensor takes little scratch for any number of bits. */
 typedef struct dtci_coder {
     dtci_huffman_work huffman;
-    uint32_t *counts;     /* by symbol */
-    uint32_t *symbols;    /* by symbol: code << 4 | length */
-    uint8_t *lengths[2];  /* by symbol: of the best code so far, and of the one that is tried */
-    uint32_t *histogram;  /* by index, which is a bin or its rank */
-    dtci_bin_code *codes; /* by index */
-    uint16_t *used;       /* the bins that occur, by rank if `ranked` */
-    uint16_t *ranks;      /* of each bin that is coded, if `ranked` */
-    size_t table, ranked_most, used_count;
-    int ranked;
-    const uint16_t *bins; /* what is coded, as indices */
-    size_t n;
-    uint32_t mode, mode_index, largest; /* largest: distance of a bin from the mode */
+    uint32_t *counts;     /* number of tokens, by symbol */
+    uint32_t *symbols;    /* code << 4 | length, by symbol */
+    uint8_t *lengths[2];  /* code lengths by symbol, of the best choice so far and of the one that is tried */
+    uint32_t *histogram;  /* number of bins, by index, which is a bin or its rank */
+    dtci_bin_code *codes; /* code of a bin, by index */
+    uint16_t *used;       /* the bins that occur; by rank if `ranked` */
+    uint16_t *ranks;      /* the rank of each of the n bins, if `ranked` */
+    size_t table, ranked_most, used_count; /* elements of a table by index; not used; elements of `used` */
+    int ranked;                            /* 1 if indices are ranks, 0 if they are bins */
+    const uint16_t *bins;                  /* the indices of the n bins */
+    size_t n;                              /* number of bins to encode */
+    uint32_t mode, mode_index, largest;    /* the mode; its index; the largest distance of a bin from the mode */
 } dtci_coder;
 
-/* The number of elements of a coder's arrays, for n bins of `bits` bits. None is smaller for a larger n. */
+/* The number of elements of a coder's arrays, for n bins of `bits` bits. No member shrinks when n grows. */
 typedef struct dtci_coder_sizes {
     size_t symbols, table, ranked, keys;
 } dtci_coder_sizes;
@@ -2884,7 +2956,7 @@ typedef struct dtci_coder_sizes {
 DTCI_FN dtci_coder_sizes dtci_coder_measure(size_t n, unsigned bits) {
     dtci_coder_sizes sizes;
     size_t bins = (size_t)1 << bits;
-    sizes.symbols = n <= 8192 ? 1024 : DTCI_SYMBOLS; /* alphabets have an eighth of n symbols, or are small */
+    sizes.symbols = n <= 8192 ? 1024 : DTCI_SYMBOLS; /* an alphabet of more than 1024 has at most n / 8 */
     sizes.table = n < bins / 4 ? 4 * n + 4 : bins;
     sizes.ranked = n < bins / 4 ? n : bins / 4;
     sizes.keys = n + 2 < sizes.symbols ? n + 2 : sizes.symbols;
@@ -2899,7 +2971,8 @@ DTCI_SHARED size_t dtci_coder_scratch(size_t n, unsigned bits) {
            dtci_room(2 * sizes.table) + dtci_room(2 * sizes.ranked);
 }
 
-/* Takes the coder's memory, for n bins of up to `bits` bits. 0: not enough scratch. */
+/* Takes the arrays of a coder, for n bins of up to `bits` bits, from the arena. Returns 0 if the last array does not
+ * fit; the caller has compared the scratch with dtci_coder_scratch before. */
 DTCI_SHARED int dtci_coder_take(dtci_coder *coder, size_t n, unsigned bits, dtci_arena *arena) {
     dtci_coder_sizes sizes = dtci_coder_measure(n, bits);
     memset(coder, 0, sizeof *coder);
@@ -2915,15 +2988,16 @@ DTCI_SHARED int dtci_coder_take(dtci_coder *coder, size_t n, unsigned bits, dtci
     coder->codes = (dtci_bin_code *)dtci_take(arena, sizeof(dtci_bin_code) * sizes.table);
     coder->used = (uint16_t *)dtci_take(arena, 2 * sizes.table);
     coder->ranks = (uint16_t *)dtci_take(arena, 2 * sizes.ranked);
-    return coder->ranks != NULL; /* the last one to be taken */
+    return coder->ranks != NULL; /* the last array that is taken */
 }
 
-/* The index of the bin used[i]. */
+/* Returns the index of the bin used[i]. */
 DTCI_INLINE uint32_t dtci_coder_index(const dtci_coder *coder, size_t i) {
     return coder->ranked ? (uint32_t)i : coder->used[i];
 }
 
-/* Counts bins of few values in four tables, so that equal neighbours need not wait for each other. */
+/* Counts n bins below `all` <= n in a table of all bins. If the scratch has room, four tables are used in turn, because
+ * increments of one element wait for each other. */
 DTCI_FN void dtci_coder_count_dense(dtci_coder *coder, const uint16_t *bins, size_t n, size_t all) {
     uint32_t *a = coder->histogram, *b = coder->counts, *c = coder->symbols, *d = coder->huffman.weights;
     size_t i = 0, bin;
@@ -2945,7 +3019,7 @@ DTCI_FN void dtci_coder_count_dense(dtci_coder *coder, const uint16_t *bins, siz
         if (a[i]) coder->used[coder->used_count++] = (uint16_t)i;
 }
 
-/* Sorts the bins, and gives each that occurs a rank. */
+/* Sorts n bins, counts each bin that occurs, and sets the rank of each of the n bins. */
 DTCI_FN void dtci_coder_count_ranked(dtci_coder *coder, const uint16_t *bins, size_t n) {
     uint64_t *keys = coder->huffman.keys[0];
     size_t i, used = 0;
@@ -2963,7 +3037,8 @@ DTCI_FN void dtci_coder_count_ranked(dtci_coder *coder, const uint16_t *bins, si
     coder->used_count = used;
 }
 
-/* Counts n > 0 bins below 2^bits. If several bins are commonest, the mode is the one that comes first. */
+/* Counts n > 0 bins below 2^bits, and finds the mode. If several bins are commonest, the mode is the one of them that
+ * comes first in the input. */
 DTCI_FN void dtci_coder_count(dtci_coder *coder, const uint16_t *bins, size_t n, unsigned bits) {
     uint32_t *counts = coder->histogram, first = 65535, last = 0, most = 0;
     size_t all = (size_t)1 << bits, i;
@@ -2994,8 +3069,8 @@ DTCI_FN void dtci_coder_count(dtci_coder *coder, const uint16_t *bins, size_t n,
 
 typedef struct dtci_tokens_plan {
     dtci_tokens tokens;
-    uint8_t *lengths;
-    size_t bytes; /* upper bound of the bytes on the wire: each stream may end with a part of a byte */
+    uint8_t *lengths; /* code lengths by symbol, in an array of the coder */
+    size_t bytes;     /* upper bound of the bytes on the wire: each stream may end with a part of a byte */
 } dtci_tokens_plan;
 
 /* Computes the codes of all bins that occur, at a precision, and sets the fields of `tokens` that follow from them. */
@@ -3247,7 +3322,7 @@ DTCI_FN size_t dtci_write_pairs(const dtci_coder *coder, dtci_bit_writer *writer
     return at;
 }
 
-/* Writes bins[at..end) as tokens with runs. If the writer has room for all runs of one dtci_runs_take, it writes them
+/* Writes bins[at..end) as tokens with runs. If the writer has room for all runs of one dtci_runs_next, it writes them
  * without a check of each. */
 DTCI_FN void dtci_write_runs(const dtci_coder *coder, dtci_bit_writer *writer, size_t at, size_t end,
                              const dtci_tokens *tokens) {
@@ -3277,7 +3352,7 @@ DTCI_FN void dtci_write_runs(const dtci_coder *coder, dtci_bit_writer *writer, s
     }
 }
 
-/* Joins each bin's code and extra bits, where a bin is a whole token. */
+/* Joins the code and the extra bits of each bin that occurs, for plain tokens. */
 DTCI_FN void dtci_coder_join(dtci_coder *coder) {
     size_t i;
     for (i = 0; i < coder->used_count; i++) {
@@ -3288,7 +3363,7 @@ DTCI_FN void dtci_coder_join(dtci_coder *coder) {
     }
 }
 
-/* Writes pairs at..end - 1; a last bin without a partner is followed by the mode. */
+/* Writes bins[at..end) as pairs. If the number of bins is odd, the second bin of the last pair is the mode. */
 DTCI_FN void dtci_write_last_pairs(const dtci_coder *coder, dtci_bit_writer *w, size_t at, size_t end,
                                    uint32_t values) {
     for (; at < end; at += 2) {
@@ -3445,8 +3520,8 @@ DTCI_INLINE dtci_token dtci_token_at(const dtci_decoder *decoder, uint64_t bits)
 
 typedef struct dtci_stream {
     dtci_bit_reader reader;
-    uint16_t *at, *end;
-    uint32_t bad; /* nonzero if a bin or a run was out of range */
+    uint16_t *at, *end; /* where the next bin is written; the end of the stream's bins */
+    uint32_t bad;       /* nonzero if a bin or a run was out of range */
 } dtci_stream;
 
 /* Decodes one token of a run and a bin, with all checks. */
@@ -3463,7 +3538,8 @@ DTCI_FN void dtci_stream_step(dtci_stream *s, const dtci_decoder *decoder, uint3
     *s->at++ = (uint16_t)(token.bin & 0xffff);
 }
 
-/* Decodes one pair, with all checks. At the end of a stream the second bin may be missing: the token's is the mode. */
+/* Decodes one pair, with all checks. If the stream has an odd number of bins, the second bin of its last pair must be
+ * the mode and is dropped. */
 DTCI_FN void dtci_stream_pair(dtci_stream *s, const dtci_decoder *decoder, uint32_t mode, uint32_t top) {
     dtci_token token;
     dtci_bits_refill(&s->reader);
@@ -3479,9 +3555,9 @@ DTCI_FN void dtci_stream_pair(dtci_stream *s, const dtci_decoder *decoder, uint3
 
 /* A bit reader that does not check for the end. It may be used while eight bytes after `p` can be read. */
 typedef struct dtci_fast {
-    uint64_t bits;
-    const unsigned char *p;
-    unsigned n;
+    uint64_t bits;          /* loaded bits, the next one lowest */
+    const unsigned char *p; /* the next byte to load */
+    unsigned n;             /* number of loaded bits */
 } dtci_fast;
 
 DTCI_INLINE void dtci_fast_refill(dtci_fast *f) {
@@ -3552,7 +3628,7 @@ DTCI_INLINE void dtci_streams_fast(dtci_stream *s, const dtci_decoder *decoder, 
     dtci_fast_close(&s[1].reader, &f1);
     dtci_fast_close(&s[2].reader, &f2);
     dtci_fast_close(&s[3].reader, &f3);
-    s[0].bad = any > top; /* the OR tells: top is all ones */
+    s[0].bad = any > top; /* top is all ones, so the OR is above it if a bin is */
     for (j = 0; j < 4; j++) s[j].at += i;
 }
 
@@ -3572,8 +3648,8 @@ DTCI_FN void dtci_streams_read(dtci_stream *s, const dtci_decoder *decoder, uint
 
 #define DTCI_RUN_SHORT 16u /* bins that are set to the mode at once, also those after a shorter run */
 
-/* Tells whether the next token can be read and its short run written without a check of the ends of input and output.
- * */
+/* Tells whether the next token can be read, and a short run of it written, without a check of the ends of the input and
+ * of the output. */
 DTCI_INLINE int dtci_runs_free(const dtci_stream *s, const dtci_fast *f, const unsigned char *end) {
     return end - f->p >= 8 && s->end - s->at > (ptrdiff_t)DTCI_RUN_SHORT;
 }
@@ -3662,7 +3738,7 @@ DTCI_FN dtc_status dtci_tokens_read(uint16_t *bins, size_t n, unsigned bits, con
  * Bins: arrays of 16-bit bin numbers between a codec's fields and its tokens
  * ------------------------------------------------------------------------------------------------------------------*/
 
-/* bins[i] = fields[i] of one chunk, n <= DTCI_CHUNK; fields are below 2^16. */
+/* bins[i] = fields[i], n <= DTCI_CHUNK. The fields are below 2^16. */
 DTCI_INLINE void dtci_bins_from_fields_body(uint16_t *DTCI_RESTRICT bins, const uint32_t *fields, size_t n) {
     size_t i;
     if (n == DTCI_CHUNK)
@@ -3673,7 +3749,7 @@ DTCI_INLINE void dtci_bins_from_fields_body(uint16_t *DTCI_RESTRICT bins, const 
 
 DTCI_TWIN(dtci_bins_from_fields, (uint16_t * DTCI_RESTRICT bins, const uint32_t *fields, size_t n), (bins, fields, n))
 
-/* fields[i] = bins[i] + shift of one chunk, n <= DTCI_CHUNK. */
+/* fields[i] = bins[i] + shift modulo 2^32, n <= DTCI_CHUNK. */
 DTCI_INLINE void dtci_fields_from_bins_body(uint32_t *DTCI_RESTRICT fields, const uint16_t *bins, uint32_t shift,
                                             size_t n) {
     size_t i;
@@ -3686,7 +3762,7 @@ DTCI_INLINE void dtci_fields_from_bins_body(uint32_t *DTCI_RESTRICT fields, cons
 DTCI_TWIN(dtci_fields_from_bins, (uint32_t * DTCI_RESTRICT fields, const uint16_t *bins, uint32_t shift, size_t n),
           (fields, bins, shift, n))
 
-/* Bytes from bins below 256, and back. */
+/* bytes[i] = bins[i], n <= DTCI_CHUNK. The bins are below 256. */
 DTCI_INLINE void dtci_bytes_from_bins_body(unsigned char *DTCI_RESTRICT bytes, const uint16_t *bins, size_t n) {
     size_t i;
     if (n == DTCI_CHUNK)
@@ -3697,6 +3773,7 @@ DTCI_INLINE void dtci_bytes_from_bins_body(unsigned char *DTCI_RESTRICT bytes, c
 
 DTCI_TWIN(dtci_bytes_from_bins, (unsigned char *DTCI_RESTRICT bytes, const uint16_t *bins, size_t n), (bytes, bins, n))
 
+/* bins[i] = bytes[i], n <= DTCI_CHUNK. */
 DTCI_INLINE void dtci_bins_from_bytes_body(uint16_t *DTCI_RESTRICT bins, const unsigned char *bytes, size_t n) {
     size_t i;
     if (n == DTCI_CHUNK)
@@ -3707,7 +3784,7 @@ DTCI_INLINE void dtci_bins_from_bytes_body(uint16_t *DTCI_RESTRICT bins, const u
 
 DTCI_TWIN(dtci_bins_from_bytes, (uint16_t * DTCI_RESTRICT bins, const unsigned char *bytes, size_t n), (bins, bytes, n))
 
-/* Raises *most to the largest of n bins less `shift`, modulo 2^16. */
+/* Raises *most to the largest bins[i] - shift modulo 2^16, for any n. */
 DTCI_INLINE void dtci_bins_most_body(uint16_t *most, const uint16_t *bins, uint16_t shift, size_t n) {
     uint16_t largest = *most;
     size_t i;
@@ -3726,7 +3803,7 @@ DTCI_INLINE void dtci_bins_most_body(uint16_t *most, const uint16_t *bins, uint1
 
 DTCI_TWIN(dtci_bins_most, (uint16_t * most, const uint16_t *bins, uint16_t shift, size_t n), (most, bins, shift, n))
 
-/* sum[i] = a[i] + b[i] of n bins, whose sums are below 2^16. */
+/* sum[i] = a[i] + b[i], for any n. The sums are below 2^16. sum may be a or b. */
 DTCI_INLINE void dtci_bins_add_body(uint16_t *sum, const uint16_t *a, const uint16_t *b, size_t n) {
     size_t i;
     for (i = 0; i < n; i++) sum[i] = (uint16_t)((a[i] + b[i]) & 0xffff);
@@ -3734,7 +3811,8 @@ DTCI_INLINE void dtci_bins_add_body(uint16_t *sum, const uint16_t *a, const uint
 
 DTCI_TWIN(dtci_bins_add, (uint16_t * sum, const uint16_t *a, const uint16_t *b, size_t n), (sum, a, b, n))
 
-/* Writes the bins that the coder counted as tokens, if these take fewer than `limit` bytes; else *bytes is 0. */
+/* Writes the bins that the coder has counted as TOKENS. Sets *bytes to their size, or writes nothing and sets *bytes to
+ * 0 if plan->bytes is not below `limit`. Returns DTC_ERROR_CAPACITY if the tokens do not fit into the capacity. */
 DTCI_FN dtc_status dtci_bins_write(dtci_coder *coder, const dtci_tokens_plan *plan, size_t limit, unsigned char *to,
                                    size_t capacity, size_t *bytes) {
     *bytes = 0;
@@ -3743,13 +3821,14 @@ DTCI_FN dtc_status dtci_bins_write(dtci_coder *coder, const dtci_tokens_plan *pl
     return *bytes ? DTC_OK : DTC_ERROR_CAPACITY;
 }
 
-/* Bytes of scratch that dtci_bins_open takes for n bins. Its room for the decoder can be used again. */
+/* Returns the bytes of scratch that dtci_bins_open takes for n bins. */
 DTCI_FN size_t dtci_bins_scratch(size_t n) {
     return dtci_room(sizeof(dtci_decoder)) + dtci_room(2 * n);
 }
 
-/* Decodes tokens of n > 0 bins of `bits` bits into the arena. Tokens are decoded there, since only then it is known
- * that they are sound: nothing of a malformed packet reaches the caller's values. */
+/* Decodes the TOKENS in from[0..size), n > 0 bins of `bits` bits, into the arena, and sets *bins to the decoded bins.
+ * The bins go to the arena because an error may be found at the last token, and a malformed packet must not change the
+ * caller's values. The memory of the decoder can be taken again afterwards. */
 DTCI_SHARED dtc_status dtci_bins_open(const uint16_t **bins, size_t n, unsigned bits, const unsigned char *from,
                                       size_t size, dtci_arena *arena) {
     uint16_t *decoded = (uint16_t *)dtci_take(arena, 2 * n);
@@ -3761,17 +3840,20 @@ DTCI_SHARED dtc_status dtci_bins_open(const uint16_t **bins, size_t n, unsigned 
 }
 
 /* --------------------------------------------------------------------------------------------------------------------
- * Hadamard transform: x := H x, unnormalized, H of natural (Sylvester) order, and a seeded diagonal of signs before it
+ * Hadamard transform: x := H x, where H has natural (Sylvester) order and is not normalized; random signs of values
  *
- * On floats for encoders, and on integers, modulo 2^32, for decoders that must be exact. Levels commute, but for how
- * floats are rounded; so their order is fixed: the far ones come first, in passes over everything, and the near ones
- * then stay within what the first-level cache holds.
+ * The transform of 2^L values has L levels. A level replaces each pair of values a and b that are a stride apart by
+ * a + b and a - b; the strides are 2^0 to 2^(L-1). Encoders transform floats. Decoders, which must be exact, transform
+ * integers modulo 2^32. The order of the levels changes how floats are rounded, so all versions have the same order.
+ * Far levels have strides of 2^DTCI_HADAMARD_NEAR and more. They come first and go over the whole array. Near levels
+ * then go over one part of 2^DTCI_HADAMARD_NEAR values after the other, which stays in the first-level cache.
  * ------------------------------------------------------------------------------------------------------------------*/
 
 #define DTCI_HADAMARD_MAX  16u /* log2 of the largest size */
-#define DTCI_HADAMARD_NEAR 12u /* of the parts that near levels stay within: four far levels are left */
+#define DTCI_HADAMARD_NEAR 12u /* log2 of the values that near levels stay within; at most four levels are far */
 
-/* The reference. A level joins values a stride apart; two make a pass, the one of the smaller stride first. */
+/* Defines the transform in plain C, as the reference. name_levels does the levels of the strides from span / 2 down to
+ * `stop`, for n values. A pass over the values does two levels, the one of the smaller stride first. */
 #define DTCI_HADAMARD_REFERENCE(name, type)                                                          \
     DTCI_FN void name##_levels(type *x, size_t n, size_t stop, size_t span) {                        \
         for (; span >= 4 * stop; span /= 4) {                                                        \
@@ -3812,11 +3894,13 @@ DTCI_SHARED dtc_status dtci_bins_open(const uint16_t **bins, size_t n, unsigned 
 DTCI_HADAMARD_REFERENCE(dtci_hadamard_reference, float)
 DTCI_HADAMARD_REFERENCE(dtci_hadamard_integer_reference, uint32_t)
 
-/* The same operations on vectors, in fewer passes: four levels at a time stay in 16 registers. */
+/* The transform with vectors does the same operations in fewer passes: a pass does up to four levels on 16 vectors,
+ * which stay in registers. */
 #if defined(DTCI_VECTORS)
-#define DTCI_HADAMARD_TILE 32u
+#define DTCI_HADAMARD_TILE 32u /* columns that name_far_16 processes at a time */
 
-/* A level within a vector: it, its signs changed where `negative` has ones, and its values exchanged. */
+/* Do a level whose stride is less than a vector: *x = swapped + *x, with the signs of *x changed where `negative` has
+ * ones. `swapped` is *x with the two values of each pair exchanged. */
 #define DTCI_HADAMARD_FLOAT(x, words, negative, swapped) \
     *(x) = (swapped) + (__typeof__(*(x)))((words) * (x) ^ ((negative)&0x80000000u))
 #define DTCI_HADAMARD_INTEGER(x, words, negative, swapped) *(x) = (swapped) - (negative) + (*(x) ^ (negative))
@@ -3830,7 +3914,7 @@ DTCI_HADAMARD_REFERENCE(dtci_hadamard_integer_reference, uint32_t)
         const words negative = {0, 0, ~0u, ~0u};                                \
         LEVEL(x, words, negative, __builtin_shufflevector(*x, *x, 2, 3, 0, 1)); \
     }                                                                           \
-    /* strides 4, 8, 1, 2 */                                                    \
+    /* levels of strides 4, 8, 1, 2 */                                          \
     INLINE void name##_last_16(type *p) {                                       \
         vector x[4];                                                            \
         name##_load(x, 1, p, 4);                                                \
@@ -3844,7 +3928,7 @@ DTCI_HADAMARD_REFERENCE(dtci_hadamard_integer_reference, uint32_t)
         name##_lanes_2(x + 3);                                                  \
         name##_store(p, 4, x);                                                  \
     }                                                                           \
-    /* strides 2, 4, 1 */                                                       \
+    /* levels of strides 2, 4, 1 */                                             \
     INLINE void name##_last_8(type *p) {                                        \
         vector a = *name##_at(p), b = *name##_at(p + 4);                        \
         name##_lanes_2(&a);                                                     \
@@ -3889,7 +3973,9 @@ DTCI_HADAMARD_REFERENCE(dtci_hadamard_integer_reference, uint32_t)
         *name##_at(p) = x;                                                                  \
     }
 
-/* LANES is one of the above. */
+/* Defines the transform with vectors. INLINE and FN declare its functions, `type` is that of the values, and `words` is
+ * the type of vectors of uint32_t. LANES is DTCI_HADAMARD_LANES_4 or _8, by the number of values of a vector, and LEVEL
+ * is DTCI_HADAMARD_FLOAT or _INTEGER. Transforms of fewer than 8 values are left to `reference`. */
 #define DTCI_HADAMARD_VECTORS(name, reference, INLINE, FN, type, vector, words, LANES, LEVEL)                      \
     INLINE vector *name##_at(type *p) {                                                                            \
         return (vector *)p;                                                                                        \
@@ -3918,13 +4004,13 @@ DTCI_HADAMARD_REFERENCE(dtci_hadamard_integer_reference, uint32_t)
         *name##_at(p + 2 * h) = x[2];                                                                              \
         *name##_at(p + 3 * h) = x[3];                                                                              \
     }                                                                                                              \
-    /* strides h and 2 h */                                                                                        \
+    /* levels of strides h and 2 h */                                                                              \
     INLINE void name##_pass_4(type *to, size_t to_h, type *from, size_t h) {                                       \
         vector x[4];                                                                                               \
         name##_load(x, 1, from, h);                                                                                \
         name##_store(to, to_h, x);                                                                                 \
     }                                                                                                              \
-    /* strides 4 h, 8 h, h and 2 h */                                                                              \
+    /* levels of strides 4 h, 8 h, h and 2 h */                                                                    \
     INLINE void name##_pass_16(type *p, size_t h) {                                                                \
         vector x[16];                                                                                              \
         name##_load(x, 4, p, 4 * h);                                                                               \
@@ -3956,8 +4042,8 @@ DTCI_HADAMARD_REFERENCE(dtci_hadamard_integer_reference, uint32_t)
                 for (i = block; i < block + span / 2; i += lanes)                                                  \
                     name##_2(name##_at(x + i), name##_at(x + span / 2 + i));                                       \
     }                                                                                                              \
-    /* The four far levels of the largest size. Rows so many bytes apart share lines of the cache: so they         \
-     * are read and written four at a time, and between the two a tile of them stands elsewhere. */                \
+    /* Does the four far levels of the largest size. Its 16 rows share the same few sets of the cache, since they  \
+     * are 16 KiB apart. So four rows at a time are read or written, and `rows` holds a tile in between. */        \
     INLINE void name##_far_16(type *x) {                                                                           \
         const size_t lanes = sizeof(vector) / sizeof(type), h = (size_t)1 << DTCI_HADAMARD_NEAR;                   \
         const size_t tile = DTCI_HADAMARD_TILE;                                                                    \
@@ -4014,7 +4100,8 @@ DTCI_HADAMARD_VECTORS(dtci_hadamard_integer_avx2, dtci_hadamard_integer_referenc
 #define DTCI_HADAMARD_PASS(name, pass) name##_reference_##pass
 #endif
 
-/* The far levels, the near levels of one part, and all levels. */
+/* Defines the transform of x[0..2^log2_n). name_far does its far levels. name_near does all levels of an array that has
+ * no far levels. `name` itself does both. */
 #define DTCI_HADAMARD(name, type)                                                                                 \
     DTCI_FN void name##_far(type *x, unsigned log2_n) {                                                           \
         DTCI_HADAMARD_PASS(name, far)(x, log2_n);                                                                 \
@@ -4032,12 +4119,13 @@ DTCI_HADAMARD_VECTORS(dtci_hadamard_integer_avx2, dtci_hadamard_integer_referenc
 DTCI_HADAMARD(dtci_hadamard, float)
 DTCI_HADAMARD(dtci_hadamard_integer, uint32_t)
 
-/* The signs of values first .. first + 31, first being a multiple of 32: bit i is set where it is -1. */
+/* Returns the signs of values first .. first + 31, where first is a multiple of 32. Bit i is set if the sign of value
+ * first + i is -1. */
 DTCI_FN uint32_t dtci_signs(const dtci_random *random, size_t first) {
-    return dtci_random_at(random, 0x80000000u + (uint32_t)(first / 32)); /* apart from the draws of rounding */
+    return dtci_random_at(random, 0x80000000u + (uint32_t)(first / 32)); /* rounding has the numbers below 2^31 */
 }
 
-/* 32 bits as words, from the lowest up: all ones or none. */
+/* Sets to[i], i < 32, to all ones if bit i of `bits` is set, else to 0. */
 DTCI_FN void dtci_spread(uint32_t *to, uint32_t bits) {
     size_t i;
 #if defined(DTCI_VECTORS)
@@ -4051,7 +4139,7 @@ DTCI_FN void dtci_spread(uint32_t *to, uint32_t bits) {
 #endif
 }
 
-/* The signs of any n values: all ones where it is -1. */
+/* Sets negative[i], i < n, to all ones if the sign of value first + i is -1, else to 0. first and n may be any. */
 DTCI_SHARED void dtci_negative(uint32_t *negative, const dtci_random *random, size_t first, size_t n) {
     size_t at = first % 32, i;
     uint64_t bits = dtci_signs(random, first - at);
@@ -4070,7 +4158,8 @@ DTCI_SHARED void dtci_negative(uint32_t *negative, const dtci_random *random, si
     }
 }
 
-/* The transform's size for what is left of an array: the largest power of two that is not more. */
+/* Returns log2 of the size of the next part, if `left` > 0 values of an array are left (see PARTS in the wire format).
+ * The size is the largest power of two that is not above `left` or 2^DTCI_HADAMARD_MAX. */
 DTCI_FN unsigned dtci_hadamard_fit(size_t left) {
     return left >> DTCI_HADAMARD_MAX ? DTCI_HADAMARD_MAX : dtci_bit_width((uint32_t)left) - 1;
 }
@@ -4083,32 +4172,34 @@ DTCI_FN size_t dtci_raw_bytes(size_t count, uint32_t type) {
     return type == DTC_TYPE_FP32 ? 4 * count : 2 * count;
 }
 
-/* condition ? a : b. Written so, no compiler makes a branch of it, which would keep the loop around from SIMD. */
+/* Returns condition ? a : b. The condition is 0 or 1. Compilers may make a branch of the operator ?:, and a loop with a
+ * branch does not become SIMD code. */
 DTCI_INLINE uint32_t dtci_select(int condition, uint32_t a, uint32_t b) {
     uint32_t mask = 0u - (uint32_t)condition;
     return (a & mask) | (b & ~mask);
 }
 
-/* Rounds to nearest, ties to even; a finite value stays finite, and NaN stays NaN. */
+/* Returns the bits of x rounded to bf16: to nearest, ties to even. A finite value stays finite, and NaN stays NaN. */
 DTCI_INLINE uint32_t dtci_bf16_from_float(float x) {
     uint32_t bits = dtci_float_bits(x), cut = bits >> 16, rounded = bits + 0x7fffu + (cut & 1);
     uint32_t nan = (bits & 0x7fffffffu) > 0x7f800000u, lost = (bits & 0x7f0000u) == 0;
     uint32_t stays = ((bits & 0x7f800000u) == 0x7f800000u) | ((rounded & 0x7f800000u) == 0x7f800000u);
-    return dtci_select((int)stays, cut | (nan & lost), rounded >> 16); /* finite ones not up to infinity */
+    return dtci_select((int)stays, cut | (nan & lost), rounded >> 16); /* a finite value is not rounded to infinity */
 }
 
 DTCI_INLINE float dtci_bf16_to_float(uint32_t half) {
     return dtci_bits_float(half << 16);
 }
 
+/* Returns the bits of x rounded to fp16: to nearest, ties to even. A finite value stays finite, and NaN stays NaN. */
 DTCI_INLINE uint32_t dtci_fp16_from_float(float x) {
     uint32_t bits = dtci_float_bits(x), sign = bits >> 16 & 0x8000u, magnitude = bits & 0x7fffffffu;
     uint32_t nan = magnitude > 0x7f800000u, cut = magnitude >> 13 & 0x3ffu, lost = cut == 0;
     uint32_t normal = (magnitude - 0x38000000u + 0xfffu + (magnitude >> 13 & 1)) >> 13;
-    /* beside 1/2 a float's last bit is the last of a subnormal fp16 */
+    /* from 1/2 to 1 the last bit of a float is 2^-24, as in a subnormal fp16: the addition rounds to that bit */
     uint32_t half = dtci_float_bits((float)(dtci_bits_float(magnitude) + 0.5f)) - 0x3f000000u;
     half = dtci_select(magnitude < 0x38800000u, half, normal);
-    half = dtci_select(magnitude < 0x477fe000u, half, 0x7bffu); /* 65504, the largest */
+    half = dtci_select(magnitude < 0x477fe000u, half, 0x7bffu); /* the largest fp16 is 65504 */
     half = dtci_select(magnitude < 0x7f800000u, half, 0x7c00u | cut | (nan & lost));
     return sign | half;
 }
@@ -4121,11 +4212,12 @@ DTCI_INLINE float dtci_fp16_to_float(uint32_t half) {
     return dtci_bits_float(sign | bits);
 }
 
-/* From this magnitude on, as the bits of a float, a value rounds to infinity in a type. */
+/* Returns the smallest magnitude, as the bits of a float, that is infinity when it is rounded to a type. */
 DTCI_FN uint32_t dtci_raw_limit(uint32_t type) {
     return type == DTC_TYPE_FP32 ? 0x7f800000u : type == DTC_TYPE_BF16 ? 0x7f7f8000u : 0x477ff000u;
 }
 
+/* Unpacks n values to fp32. */
 DTCI_INLINE void dtci_raw_unpack_as(char *DTCI_RESTRICT to, const unsigned char *from, uint32_t type, size_t n) {
     size_t i;
     for (i = 0; i < n; i++) {
@@ -4136,7 +4228,7 @@ DTCI_INLINE void dtci_raw_unpack_as(char *DTCI_RESTRICT to, const unsigned char 
     }
 }
 
-/* Values first .. first + n - 1 of a payload, n <= DTCI_CHUNK, as fp32. */
+/* Unpacks values first .. first + n - 1 of a payload to fp32, n <= DTCI_CHUNK. */
 DTCI_INLINE void dtci_raw_unpack_body(char *DTCI_RESTRICT to, const unsigned char *payload, uint32_t type, size_t first,
                                       size_t n) {
     const unsigned char *from = payload + dtci_raw_bytes(first, type);
@@ -4154,6 +4246,7 @@ DTCI_TWIN(dtci_raw_unpack,
           (char *DTCI_RESTRICT to, const unsigned char *payload, uint32_t type, size_t first, size_t n),
           (to, payload, type, first, n))
 
+/* Rounds n values to `type` and packs them. */
 DTCI_INLINE void dtci_raw_pack_as(unsigned char *DTCI_RESTRICT to, const char *values, uint32_t type, size_t n) {
     size_t i;
     for (i = 0; i < n; i++) {
@@ -4165,7 +4258,7 @@ DTCI_INLINE void dtci_raw_pack_as(unsigned char *DTCI_RESTRICT to, const char *v
     }
 }
 
-/* The inverse of dtci_raw_unpack. */
+/* Packs values[0..n) as values first .. first + n - 1 of a payload, n <= DTCI_CHUNK. */
 DTCI_INLINE void dtci_raw_pack_body(unsigned char *DTCI_RESTRICT payload, const char *values, uint32_t type,
                                     size_t first, size_t n) {
     unsigned char *to = payload + dtci_raw_bytes(first, type);
@@ -4245,7 +4338,7 @@ DTCI_FN dtc_status dtci_raw_check(dtci_packet *packet) {
     return packet->payload_bytes == dtci_raw_bytes(head->count, head->variant) ? DTC_OK : DTC_ERROR_SIZE;
 }
 
-/* Any payload is one of raw. */
+/* Every payload is valid, because raw also carries NaN and infinity. */
 DTCI_FN dtc_status dtci_raw_open(dtci_packet *packet, dtci_arena *arena, unsigned skip) {
     (void)packet;
     (void)arena;
@@ -4257,7 +4350,7 @@ DTCI_FN void dtci_raw_describe(const dtci_packet *packet, dtc_spec *spec) {
     spec->raw.type = (dtc_type)packet->head.variant;
 }
 
-/* Whether the payload holds neither NaN nor infinity: what nested packets must. */
+/* Tells whether no value of the payload is NaN or infinite, as nested packets require. */
 DTCI_FN int dtci_raw_finite(const dtci_packet *packet) {
     size_t count = packet->head.count, first, n, i;
     uint32_t exponents = 0;
@@ -4276,8 +4369,8 @@ DTCI_FN dtc_status dtci_raw_plan_add(dtci_addition *sum) {
     return sum->a->head.variant == sum->b->head.variant ? DTC_OK : DTC_ERROR_INCOMPATIBLE_PACKING;
 }
 
-/* x[i] := x[i] + y[i] or, where y is NULL, x[i] * weight. Returns whether a result of finite numbers has left the range
- * of its type. */
+/* x[i] := x[i] + y[i] or, if y is NULL, x[i] * weight. Returns 1 if finite terms have a result that is infinite when it
+ * is rounded to `type`. */
 DTCI_SHARED int dtci_raw_combine(float *x, const float *y, float weight, uint32_t type, size_t n) {
     uint32_t limit = dtci_raw_limit(type), lost = 0;
     size_t i;
@@ -4291,7 +4384,8 @@ DTCI_SHARED int dtci_raw_combine(float *x, const float *y, float weight, uint32_
     return lost != 0;
 }
 
-/* The sum is rounded to the packets' type. */
+/* The sums are rounded to the type of the packets. Returns DTC_ERROR_NONFINITE if a sum of finite values is infinite in
+ * that type. */
 DTCI_FN dtc_status dtci_raw_add(dtci_addition *sum) {
     uint32_t type = sum->head.variant;
     size_t count = sum->head.count, first, n;
@@ -4312,7 +4406,7 @@ DTCI_FN dtc_status dtci_raw_scale(const dtci_packet *packet, unsigned char *payl
     uint32_t type = packet->head.variant;
     size_t count = packet->head.count, first, n;
     int write;
-    for (write = 0; write < 2; write++) { /* the packet stays as it is, unless all products have their type's range */
+    for (write = 0; write < 2; write++) { /* the first turn only checks, so that a failure changes nothing */
         for (first = 0; first < count; first += n) {
             float x[DTCI_CHUNK];
             n = count - first < DTCI_CHUNK ? count - first : DTCI_CHUNK;
@@ -4345,7 +4439,8 @@ static const dtci_codec dtci_raw_codec = {DTC_RAW,
                                           dtci_raw_scale,
                                           NULL};
 
-/* Multiplies n scales of a payload, which are finite and `stride` bytes apart, by weight if all stay finite. */
+/* Multiplies n finite scales, which are `stride` bytes apart, by a weight. Returns DTC_ERROR_NONFINITE and changes
+ * nothing if a product is not finite. */
 DTCI_FN dtc_status dtci_scales_scale(unsigned char *payload, size_t n, size_t stride, float weight) {
     size_t i;
     for (i = 0; i < n; i++)
@@ -4354,7 +4449,7 @@ DTCI_FN dtc_status dtci_scales_scale(unsigned char *payload, size_t n, size_t st
     return DTC_OK;
 }
 
-/* Whether n scales of a payload, which are `stride` bytes apart, are all finite. */
+/* Tells whether n scales, which are `stride` bytes apart, are finite. */
 DTCI_FN int dtci_scales_finite(const unsigned char *payload, size_t n, size_t stride) {
     size_t i;
     for (i = 0; i < n; i++)
@@ -4364,31 +4459,34 @@ DTCI_FN int dtci_scales_finite(const unsigned char *payload, size_t n, size_t st
 
 /* --------------------------------------------------------------------------------------------------------------------
  * ternary: TernGrad (Wen et al., NeurIPS 2017, section 3): g~ = s * sign(g) * b, b ~ Bernoulli(|g| / s), s = max |g|
- * after clipping at clip * sigma. sigma is taken about 0, so that a constant tensor is not clipped to nothing.
+ * after clipping at clip * sigma. Here sigma is the root mean square, because the standard deviation of a constant
+ * tensor is 0 and would clip all values to 0.
  *
- * A trit is -1, 0 or 1. A digit of a packet is its trit plus one; a digit of a sum is the sum of the digits that it is
- * made of, so 0..2 * terms. The wire format above describes the payload of each variant.
+ * A trit is -1, 0 or 1. The digit of a value is its trit plus one. The digit of a sum is the sum of the digits of its
+ * terms, 0..2 * terms. The wire format defines the payload of each variant (TERNARY, at the top of this file).
  * ------------------------------------------------------------------------------------------------------------------*/
 
 #ifndef DTC_NO_TERNARY
 
-/* Variants: how digits are packed. */
-#define DTCI_TERNARY_BASE3   0u     /* five digits a byte, of one term */
-#define DTCI_TERNARY_TOKENS  1u     /* these bytes as tokens */
-#define DTCI_TERNARY_FIELDS  2u     /* fields of fixed width, with room for sums */
-#define DTCI_TERNARY_ZERO    3u     /* nothing: every digit stands for zero */
-#define DTCI_TERNARY_DIGITS  4u     /* tokens of digits, of several terms */
-#define DTCI_TERNARY_WIDE    5u     /* fields, where those tokens would not be smaller */
-#define DTCI_TERNARY_WORKERS 32767u /* so that a sum's digit has 16 bits */
-#define DTCI_TERNARY_CHUNK   1280u  /* digits: whole groups of trits and of fields */
-#define DTCI_TERNARY_ROOM    1288u  /* digits of a chunk, and what fills up its last bin */
-#define DTCI_TRITS           160u   /* digits of a group, which makes 32 bytes */
+/* The variants of a packet, which tell how its digits are packed. */
+#define DTCI_TERNARY_BASE3   0u     /* one byte for five digits of one term */
+#define DTCI_TERNARY_TOKENS  1u     /* the bytes of DTCI_TERNARY_BASE3, coded as TOKENS */
+#define DTCI_TERNARY_FIELDS  2u     /* fixed-width packing: FIELDS, which have room for the digits of a sum */
+#define DTCI_TERNARY_ZERO    3u     /* nothing: every digit is `terms`, which decodes to 0 */
+#define DTCI_TERNARY_DIGITS  4u     /* bins of digits of several terms, coded as TOKENS */
+#define DTCI_TERNARY_WIDE    5u     /* FIELDS, because TOKENS would not be smaller */
+#define DTCI_TERNARY_WORKERS 32767u /* most workers: no digit of a sum then has more than 16 bits */
+#define DTCI_TERNARY_CHUNK   1280u  /* digits that are packed at a time; a multiple of DTCI_TRITS and DTCI_GROUP */
+#define DTCI_TERNARY_ROOM    1288u  /* elements of an array for a chunk of digits and those that fill up its last bin */
+#define DTCI_TRITS           160u   /* digits of a group of 32 bytes of five digits */
 
+/* Returns the bits of a digit in FIELDS. */
 DTCI_FN unsigned dtci_ternary_field_bits(const dtci_head *head) {
     return dtci_bit_width(2 * head->workers);
 }
 
-/* Bytes of the payload; where it has tokens, what these must be fewer than. */
+/* Returns the size of the payload. For a variant with TOKENS the result is the size without them, and the payload must
+ * be smaller than that. */
 DTCI_FN size_t dtci_ternary_bytes(const dtci_head *head) {
     size_t scales = 4 * dtci_blocks(head);
     if (head->variant == DTCI_TERNARY_ZERO) return scales;
@@ -4396,8 +4494,8 @@ DTCI_FN size_t dtci_ternary_bytes(const dtci_head *head) {
     return scales + dtci_fields_bytes(head->count, dtci_ternary_field_bits(head));
 }
 
-/* Draws the digits of n values, `chance` times which are chances in 2^24. There is no branch, since it could not be
- * foreseen. */
+/* Draws the digits of values[0..n), which are values first .. first + n - 1 of the packet. A trit is not 0 with a
+ * probability of |value| * chance / 2^24. The loop has no branch, because the processor could not predict it. */
 DTCI_INLINE void dtci_ternary_draw_as(uint32_t *DTCI_RESTRICT digits, const char *values, double chance,
                                       const dtci_random *random, size_t first, size_t n) {
     size_t i;
@@ -4423,7 +4521,7 @@ DTCI_TWIN(dtci_ternary_draw,
            size_t n),
           (digits, values, chance, random, first, n))
 
-/* Draws the digits of values first .. first + n - 1, n <= DTCI_CHUNK, under scales as they are on the wire. */
+/* Draws the digits of values first .. first + n - 1, n <= DTCI_CHUNK. `scales` are in the form of the payload. */
 DTCI_FN void dtci_ternary_digits(uint32_t *digits, const dtci_encoding *e, const unsigned char *scales,
                                  const dtci_random *random, size_t first, size_t n) {
     size_t block = dtci_block(&e->head), at, stop;
@@ -4438,7 +4536,8 @@ DTCI_FN void dtci_ternary_digits(uint32_t *digits, const dtci_encoding *e, const
     }
 }
 
-/* Packs n <= DTCI_TERNARY_CHUNK digits, five to a bin: whole groups, then what is left. */
+/* Packs n <= DTCI_TERNARY_CHUNK digits of one term, five to a bin (BYTES OF FIVE DIGITS in the wire format). Whole
+ * groups of DTCI_TRITS come first, then the digits that are left. */
 DTCI_INLINE void dtci_trits_pack_body(uint16_t *DTCI_RESTRICT bins, const uint32_t *digits, size_t n) {
     size_t stride, j;
     for (; n >= DTCI_TRITS; n -= DTCI_TRITS, digits += DTCI_TRITS, bins += DTCI_TRITS / 5) {
@@ -4457,7 +4556,7 @@ DTCI_INLINE void dtci_trits_pack_body(uint16_t *DTCI_RESTRICT bins, const uint32
 
 DTCI_TWIN(dtci_trits_pack, (uint16_t * DTCI_RESTRICT bins, const uint32_t *digits, size_t n), (bins, digits, n))
 
-/* The inverse of dtci_trits_pack. */
+/* Unpacks n <= DTCI_TERNARY_CHUNK digits from bins of five. */
 DTCI_INLINE void dtci_trits_unpack_body(uint32_t *DTCI_RESTRICT digits, const uint16_t *bins, size_t n) {
     size_t stride, j, k;
     for (; n >= DTCI_TRITS; n -= DTCI_TRITS, digits += DTCI_TRITS, bins += DTCI_TRITS / 5) {
@@ -4481,24 +4580,24 @@ DTCI_INLINE void dtci_trits_unpack_body(uint32_t *DTCI_RESTRICT digits, const ui
 
 DTCI_TWIN(dtci_trits_unpack, (uint32_t * DTCI_RESTRICT digits, const uint16_t *bins, size_t n), (digits, bins, n))
 
-/* The number of a sum's digits that share a bin: as many as keep it below 256; from eight terms on, one. */
+/* Returns the number of digits of a bin. A bin has as many digits as keep it below 256, and one from eight terms on. */
 DTCI_FN size_t dtci_digits_group(const dtci_head *head) {
     return head->terms > 7 ? 1 : head->terms > 2 ? 2 : head->terms > 1 ? 3 : 5;
 }
 
-/* Bins of n digits, which are packed a chunk at a time. */
+/* Returns the number of bins of n digits, which are packed by chunks of DTCI_TERNARY_CHUNK. */
 DTCI_FN size_t dtci_digits_bins(const dtci_head *head, size_t n) {
     size_t group = dtci_digits_group(head);
     return n / DTCI_TERNARY_CHUNK * dtci_ceil_div(DTCI_TERNARY_CHUNK, group) +
            dtci_ceil_div(n % DTCI_TERNARY_CHUNK, group);
 }
 
-/* Bits of such a bin. */
+/* Returns the bits of a bin of digits. */
 DTCI_FN unsigned dtci_digits_bits(const dtci_head *head) {
     return head->terms > 7 ? dtci_ternary_field_bits(head) : 8;
 }
 
-/* The largest such bin. */
+/* Returns the largest valid bin of digits. */
 DTCI_FN uint32_t dtci_digits_top(const dtci_head *head) {
     uint32_t base = 2 * head->terms + 1, top = base;
     size_t group;
@@ -4506,7 +4605,7 @@ DTCI_FN uint32_t dtci_digits_top(const dtci_head *head) {
     return top - 1;
 }
 
-/* Bin j of `stride` bins holds digits j, stride + j, … to the given base, the first one the least. */
+/* bins[j] = digits[j] + base * digits[stride + j] + …, for j < stride. A bin has `group` digits. */
 DTCI_INLINE void dtci_digits_join(uint16_t *DTCI_RESTRICT bins, const uint32_t *digits, uint32_t base, size_t group,
                                   size_t stride) {
     size_t j, k;
@@ -4517,9 +4616,10 @@ DTCI_INLINE void dtci_digits_join(uint16_t *DTCI_RESTRICT bins, const uint32_t *
     }
 }
 
+/* Splits `stride` bins into their digits. The parameters are those of dtci_digits_join. */
 DTCI_INLINE void dtci_digits_split(uint32_t *DTCI_RESTRICT digits, const uint16_t *bins, uint32_t base, size_t group,
                                    size_t stride) {
-    uint32_t inverse = (65535 + base) / base; /* bins below 256 are divided exactly */
+    uint32_t inverse = (65535 + base) / base; /* the division is exact for bins below 256 */
     size_t j, k;
     for (j = 0; j < stride; j++) {
         uint32_t bin = bins[j];
@@ -4531,8 +4631,8 @@ DTCI_INLINE void dtci_digits_split(uint32_t *DTCI_RESTRICT digits, const uint16_
     }
 }
 
-/* Packs n <= DTCI_TERNARY_CHUNK digits of a sum, `group` of them to a bin. The array has room for DTCI_TERNARY_ROOM
- * digits, and those after the first n stand for zero. */
+/* Packs n <= DTCI_TERNARY_CHUNK digits of a sum, `group` of them to a bin. `digits` has DTCI_TERNARY_ROOM elements, and
+ * those after the first n are the digit of 0. */
 DTCI_INLINE void dtci_digits_pack_body(uint16_t *DTCI_RESTRICT bins, const uint32_t *digits, uint32_t base,
                                        size_t group, size_t n) {
     if (group == 3)
@@ -4547,7 +4647,7 @@ DTCI_TWIN(dtci_digits_pack,
           (uint16_t * DTCI_RESTRICT bins, const uint32_t *digits, uint32_t base, size_t group, size_t n),
           (bins, digits, base, group, n))
 
-/* The inverse of dtci_digits_pack. */
+/* Unpacks n <= DTCI_TERNARY_CHUNK digits of a sum. `digits` has DTCI_TERNARY_ROOM elements. */
 DTCI_INLINE void dtci_digits_unpack_body(uint32_t *DTCI_RESTRICT digits, const uint16_t *bins, uint32_t base,
                                          size_t group, size_t n) {
     if (group == 3)
@@ -4562,8 +4662,8 @@ DTCI_TWIN(dtci_digits_unpack,
           (uint32_t * DTCI_RESTRICT digits, const uint16_t *bins, uint32_t base, size_t group, size_t n),
           (digits, bins, base, group, n))
 
-/* Digits first .. first + n - 1 of an opened packet, n <= DTCI_TERNARY_CHUNK; first is a multiple of that. The array
- * has room for DTCI_TERNARY_ROOM digits. */
+/* Unpacks digits first .. first + n - 1 of an opened packet, n <= DTCI_TERNARY_CHUNK. first is a multiple of
+ * DTCI_TERNARY_CHUNK, and `digits` has DTCI_TERNARY_ROOM elements. */
 DTCI_FN void dtci_ternary_unpack(uint32_t *digits, const dtci_packet *packet, size_t first, size_t n) {
     const dtci_head *head = &packet->head;
     const unsigned char *from = packet->payload + 4 * dtci_blocks(head);
@@ -4591,7 +4691,7 @@ DTCI_FN void dtci_ternary_unpack(uint32_t *digits, const dtci_packet *packet, si
     }
 }
 
-/* Values of n <= DTCI_CHUNK digits, the first of which is value `first`. */
+/* Decodes n <= DTCI_CHUNK digits, which are those of values first .. first + n - 1, to floats at `to`. */
 DTCI_FN void dtci_ternary_floats(char *to, const dtci_packet *packet, const uint32_t *digits, size_t first, size_t n) {
     size_t block = dtci_block(&packet->head), at, stop;
     int32_t terms = (int32_t)packet->head.terms;
@@ -4599,7 +4699,7 @@ DTCI_FN void dtci_ternary_floats(char *to, const dtci_packet *packet, const uint
         size_t b = (first + at) / block, end = (b + 1) * block - first;
         float scale = dtci_get_float(packet->payload + 4 * b);
         stop = end < n ? end : n;
-        if (131072 * fabs((double)scale) > (double)FLT_MAX) { /* more than any |digit - terms| */
+        if (131072 * fabs((double)scale) > (double)FLT_MAX) { /* any |digit - terms| is below 131072 */
             for (; at < stop; at++) {
                 float x = dtci_to_float((double)((int32_t)digits[at] - terms) * (double)scale);
                 memcpy(to + 4 * at, &x, 4);
@@ -4643,7 +4743,8 @@ DTCI_FN size_t dtci_ternary_scratch(const dtc_spec *spec, size_t count) {
     return spec->ternary.pack == DTC_PACK_BASE3 ? scales : scales + dtci_room(2 * bins) + dtci_coder_scratch(bins, 8);
 }
 
-/* Finds the blocks' scales; *zero is whether all are 0. */
+/* Computes the scale of each block, and sets *zero to 1 if all scales are 0, else to 0. Returns DTC_ERROR_NONFINITE if
+ * a value is NaN or infinite. */
 DTCI_FN dtc_status dtci_ternary_scales(unsigned char *scales, int *zero, const dtci_encoding *e) {
     size_t blocks = dtci_blocks(&e->head), block = dtci_block(&e->head), count = e->head.count, b;
     double clip = e->spec->ternary.clip > 0 ? (double)e->spec->ternary.clip : 2.5;
@@ -4656,13 +4757,14 @@ DTCI_FN dtc_status dtci_ternary_scales(unsigned char *scales, int *zero, const d
         bound = clip * sqrt(stats.squares / (double)n);
         if (bound < scale) scale = bound;
         if (e->spec->ternary.scale > 0) scale = (double)e->spec->ternary.scale;
-        dtci_put_float(scales + 4 * b, dtci_float_up(scale > 0 ? scale : 0)); /* not -0 */
+        dtci_put_float(scales + 4 * b, dtci_float_up(scale > 0 ? scale : 0)); /* never -0 */
         *zero &= !(scale > 0);
     }
     return DTC_OK;
 }
 
-/* Draws all digits, and packs them: as fields, as bytes, or, where `bins` is not NULL, as bins. */
+/* Draws and packs all digits. The variant DTCI_TERNARY_FIELDS gives fields at `to`. Other variants give bins of five
+ * digits in `bins` or, if `bins` is NULL, bytes of five digits at `to`. */
 DTCI_FN void dtci_ternary_pack(unsigned char *to, uint16_t *bins, const dtci_encoding *e, const unsigned char *scales) {
     dtci_random random = dtci_random_of(e->spec->seed);
     unsigned field_bits = dtci_ternary_field_bits(&e->head);
@@ -4682,7 +4784,8 @@ DTCI_FN void dtci_ternary_pack(unsigned char *to, uint16_t *bins, const dtci_enc
     }
 }
 
-/* Writes digits as tokens of bytes if these are smaller than the bytes, else as these. */
+/* Draws all digits into `bins`, and writes them as TOKENS if these are smaller than bytes of five digits, else as such
+ * bytes. */
 DTCI_FN dtc_status dtci_ternary_write(dtci_encoding *e, uint16_t *bins, const unsigned char *scales) {
     size_t before = 4 * dtci_blocks(&e->head), n = dtci_ceil_div(e->head.count, 5), size;
     unsigned char *to = e->payload + before;
@@ -4720,7 +4823,7 @@ DTCI_FN dtc_status dtci_ternary_encode(dtci_encoding *e) {
     if (e->bytes > 4 * (size_t)e->head.count) return dtci_store_instead(&e->head);
     if (e->capacity < scales_bytes) return DTC_ERROR_CAPACITY;
     memcpy(e->payload, scales, scales_bytes);
-    if (zero && e->head.variant != DTCI_TERNARY_FIELDS) { /* fields keep their size, for sums */
+    if (zero && e->head.variant != DTCI_TERNARY_FIELDS) { /* fixed-width packing keeps its size, for sums */
         e->head.variant = DTCI_TERNARY_ZERO;
         e->bytes = scales_bytes;
     } else if (base3) {
@@ -4737,7 +4840,7 @@ DTCI_FN dtc_status dtci_ternary_encode(dtci_encoding *e) {
     return dtci_ternary_decode(&made, e->residual, NULL, NULL);
 }
 
-/* The number of tokens' bins in a payload. */
+/* Returns the number of bins that the TOKENS of a payload have, 0 without TOKENS. */
 DTCI_FN size_t dtci_ternary_bins(const dtci_head *head) {
     return head->variant == DTCI_TERNARY_TOKENS   ? dtci_ceil_div(head->count, 5)
            : head->variant == DTCI_TERNARY_DIGITS ? dtci_digits_bins(head, head->count)
@@ -4757,6 +4860,7 @@ DTCI_FN dtc_status dtci_ternary_check(dtci_packet *packet) {
     return size == dtci_ternary_bytes(head) ? DTC_OK : DTC_ERROR_SIZE;
 }
 
+/* Tells whether n bytes of five digits are at most 3^5 - 1. */
 DTCI_FN int dtci_trits_sound(const unsigned char *bytes, size_t n) {
     unsigned char most = 0;
     size_t i;
@@ -4806,7 +4910,7 @@ DTCI_FN dtc_status dtci_ternary_plan_add(dtci_addition *sum) {
     return DTC_OK;
 }
 
-/* The bins of the sums of digits. Returns whether any sum is not that of zeros. */
+/* Adds the digits of two opened packets, and packs the sums to bins. Returns 1 if any sum is not the digit of 0. */
 DTCI_FN int dtci_ternary_sum(uint16_t *bins, const dtci_addition *sum) {
     size_t count = sum->head.count, group = dtci_digits_group(&sum->head), first, n, i;
     uint32_t terms = sum->head.terms, some[DTCI_TERNARY_ROOM], more[DTCI_TERNARY_ROOM], differ = 0;
@@ -4814,7 +4918,7 @@ DTCI_FN int dtci_ternary_sum(uint16_t *bins, const dtci_addition *sum) {
         n = count - first < DTCI_TERNARY_CHUNK ? count - first : DTCI_TERNARY_CHUNK;
         dtci_ternary_unpack(some, sum->a, first, n);
         dtci_ternary_unpack(more, sum->b, first, n);
-        for (i = n; i < DTCI_TERNARY_ROOM; i++) { /* what fills up the last bin, and loops of constant bounds */
+        for (i = n; i < DTCI_TERNARY_ROOM; i++) { /* fills up the last bin; the next loop reads all */
             some[i] = terms;
             more[i] = 0;
         }
@@ -4827,7 +4931,7 @@ DTCI_FN int dtci_ternary_sum(uint16_t *bins, const dtci_addition *sum) {
     return differ != 0;
 }
 
-/* Writes bins as fields. */
+/* Writes the digits of bins as FIELDS after the scales, which take `scales` bytes. */
 DTCI_FN void dtci_ternary_widen(dtci_addition *sum, const uint16_t *bins, size_t scales) {
     size_t count = sum->head.count, group = dtci_digits_group(&sum->head), first, n, i;
     unsigned bits = dtci_ternary_field_bits(&sum->head);
@@ -4841,8 +4945,8 @@ DTCI_FN void dtci_ternary_widen(dtci_addition *sum, const uint16_t *bins, size_t
     }
 }
 
-/* Digits of fixed width are added as they are packed. Others are coded anew by what the sum alone is, so that the order
- * of adding does not show. */
+/* Digits in fixed-width packing are added without unpacking them. Other digits are unpacked, added and coded again. The
+ * coding depends on the digits of the sum only, so that packets may be added in any order with the same result. */
 DTCI_FN dtc_status dtci_ternary_add(dtci_addition *sum) {
     size_t scales = 4 * dtci_blocks(&sum->head), n = dtci_digits_bins(&sum->head, sum->head.count), size = 0;
     unsigned bits = dtci_digits_bits(&sum->head);
