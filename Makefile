@@ -49,7 +49,7 @@ TESTS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/test_*.c))
 SCRIPTS := $(wildcard tests/test_*.sh)
 BENCHES := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/bench/*.c))
 TARGETS := $(filter-out replay seeds,$(patsubst fuzz/%.c,%,$(wildcard fuzz/*.c)))
-SOURCES := $(wildcard $(addsuffix /*.[ch],. examples examples/common examples/common/* tests tests/header tests/bench fuzz))
+SOURCES := $(wildcard $(addsuffix /*.[ch],. examples examples/common examples/common/* tests tests/* fuzz))
 
 all: examples ## build the example trainers
 

@@ -20,12 +20,12 @@ check() {
     fi
 }
 
-# once PATTERN: the number of the only line of dtcodec.h that matches
+# once PATTERN: the number of the line of dtcodec.h that holds the only match
 once() {
     local lines
-    lines=$(grep -n "$1" dtcodec.h | cut -d : -f 1)
+    lines=$(grep -no -- "$1" dtcodec.h | cut -d : -f 1)
     if [ "$(wc -w <<<"$lines")" -ne 1 ]; then
-        echo "dtcodec.h has $(wc -w <<<"$lines") lines, not one, for the marker: $1" >&2
+        echo "dtcodec.h has $(wc -w <<<"$lines") matches, not one, of the marker: $1" >&2
         return 1
     fi
     echo "$lines"

@@ -68,9 +68,9 @@ static void test_spec_fields(void **state) {
     (void)state;
     for (i = 0; i < LENGTH(scales); i++) {
         spec.ternary.scale = scales[i];
-        assert_int_equal(dtc_spec_format(&spec, text, sizeof text), DTC_ERROR_SPEC);
         assert_int_equal(dtc_encode_bound(&spec, 1), 0);
         assert_int_equal(dtc_encode_scratch(&spec, 1), 0);
+        assert_int_equal(dtc_spec_format(&spec, text, sizeof text), DTC_ERROR_SPEC);
         assert_int_equal(dtc_encode(&spec, room, sizeof room, &bytes, &value, 1, workspace(1000), 1000),
                          DTC_ERROR_SPEC);
     }
@@ -222,9 +222,13 @@ static void test_inspect(void **state) {
         assert_true(info.codec == DTC_SIGNS && info.count == 10 && info.terms == 1 && info.decode_scratch == 0);
         assert_int_equal(info.rows, spec.rows ? spec.rows : 1);
         assert_int_equal(info.workers, spec.workers ? spec.workers : 1);
-        if (spec.ternary.scale > 0) { /* a scale that is not positive is none that a spec can give */
+        if (spec.ternary.scale > 0) { /* no spec can give a negative scale or a NaN, so none is told */
             assert_int_equal(dtc_packet_scale(made.bytes, made.size, -1.0f), DTC_OK);
-            assert_true(inspect(&made).spec.ternary.scale <= 0);
+            info = inspect(&made);
+            assert_int_equal(dtc_spec_format(&info.spec, text, sizeof text), DTC_OK);
+            put_bytes(made.bytes + made.size - 2 - 4 * 3, 0x7fc00000u, 4);
+            info = inspect(&made);
+            assert_int_equal(dtc_spec_format(&info.spec, text, sizeof text), DTC_OK);
         }
         free(made.bytes);
     }
@@ -306,7 +310,9 @@ static void test_malformed(void **state) {
     }
     refused_with(&sound, 3, 2, 1, DTC_ERROR_HEAD);              /* variant */
     refused_with(&sound, 18, 2, 2, DTC_ERROR_HEAD);             /* terms */
-    refused_with(&sound, 4, 50, 1, DTC_ERROR_SIZE);             /* count: two bytes of bits too few */
+    refused_with(&sound, 4, 50, 1, DTC_ERROR_SIZE);             /* count: a byte of bits too few */
+    refused_with(&sound, 4, 40, 1, DTC_ERROR_SIZE);             /* count: a byte of bits too many */
+    refused_with(&sound, 12, 30, 1, DTC_ERROR_SIZE);            /* block: a scale too many */
     refused_with(&sound, 12, 10, 1, DTC_ERROR_SIZE);            /* block: two scales too few */
     refused_with(&sound, 8, sound.size - 1, 1, DTC_ERROR_SIZE); /* packet_bytes */
     refused_with(&sound, 1, 0x07, 1, DTC_ERROR_CODEC);          /* the next number after the toy's */
