@@ -76,7 +76,7 @@ static void test_spec_fields(void **state) {
     }
 }
 
-/* A packet written down byte by byte: blocks of 4 values, the second of which has one value. */
+/* A packet written down byte by byte. Its first block has 4 values, and its second block has one value. */
 static void test_bytes(void **state) {
     static const unsigned char expected[] = {0xd7, 0x06, 0x04, 0x00, 0x05, 0x00, 0x00, 0x00, 0x19,
                                              0x00, 0x00, 0x00, 0x04, 0x00, 0x00, 0x00, 0x00, 0x00,
@@ -295,7 +295,7 @@ static void refused_with(const packet *sound, size_t at, uint64_t value, size_t 
     free(bad.bytes);
 }
 
-/* 43 values in blocks of 20 have 3 scales, then 43 bits in 6 bytes, of which the last 5 bits are padding. */
+/* 43 values in blocks of 20 have 3 scales, then 43 bits in 6 bytes. The last 5 bits are padding. */
 static void test_malformed(void **state) {
     enum { SCALES = 20, BITS = SCALES + 12, LAST = BITS + 5 }; /* after a head with block and workers */
     float *values = drawn(43, noise_gaussian, 0, 5);
