@@ -1313,6 +1313,8 @@ DTCI_FN uint32_t dtci_log2(uint32_t x) {
 /* Entry [k][x] is the CRC, without inversions, of the byte x and k zero bytes after it. So the CRC of eight bytes is
  * the XOR of eight look-ups, none of which waits for another. Entry x ^ y of a table is the XOR of the entries x and y,
  * so the macros compute each table from its eight entries at powers of two. */
+#define DTCI_CRC_STREAM 8192u /* bytes of each of three streams */
+
 #if !defined(DTCI_CRC_ARM)
 #define DTCI_CRC_2(x, a)                     (x), (x) ^ (a)
 #define DTCI_CRC_4(x, a, b)                  DTCI_CRC_2(x, a), DTCI_CRC_2((x) ^ (b), a)
@@ -1352,7 +1354,6 @@ static const uint32_t dtci_crc_table[8][256] = {DTCI_CRC_256(0xf26b8303u, 0xe13b
 #endif
 
 #if defined(DTCI_X86)
-#define DTCI_CRC_STREAM 8192u /* bytes of each of three streams */
 
 /* Returns the product of two polynomials modulo that of the CRC. Bit 31 is the coefficient of x^0. */
 DTCI_FN uint32_t dtci_crc_multiply(uint32_t a, uint32_t b) {
@@ -1398,7 +1399,7 @@ __attribute__((target("sse4.2"))) DTCI_KERNEL uint32_t dtci_crc32c_x86(uint32_t 
 #endif
 
 /* Continues the CRC `crc` with p[0..bytes). A CRC starts with all bits set, and the last result is inverted. */
-DTCI_FN uint32_t dtci_crc32c_on(uint32_t crc, const unsigned char *p, size_t bytes) {
+DTCI_FN uint32_t dtci_crc32c_update(uint32_t crc, const unsigned char *p, size_t bytes) {
 #if defined(DTCI_X86)
     if (DTCI_CPU_HAS("sse4.2")) return dtci_crc32c_x86(crc, p, bytes);
 #endif
@@ -1418,7 +1419,7 @@ DTCI_FN uint32_t dtci_crc32c_on(uint32_t crc, const unsigned char *p, size_t byt
 }
 
 DTCI_FN uint32_t dtci_crc32c(const unsigned char *p, size_t bytes) {
-    return ~dtci_crc32c_on(0xffffffffu, p, bytes);
+    return ~dtci_crc32c_update(0xffffffffu, p, bytes);
 }
 
 /* --------------------------------------------------------------------------------------------------------------------
@@ -1435,7 +1436,7 @@ typedef struct dtci_source {
     const float *residual; /* added to the values; NULL without error feedback */
 } dtci_source;
 
-DTCI_INLINE void dtci_sum_floats(float *DTCI_RESTRICT sum, const char *a, const char *b, size_t n) {
+DTCI_INLINE void dtci_floats_add(float *DTCI_RESTRICT sum, const char *a, const char *b, size_t n) {
     size_t i;
     for (i = 0; i < n; i++) sum[i] = dtci_float_at(a, i) + dtci_float_at(b, i);
 }
@@ -1455,9 +1456,9 @@ DTCI_INLINE const char *dtci_view(float *chunk, const dtci_source *source, size_
     if (!source->residual) return values;
     residual = (const char *)source->residual + 4 * first;
     if (n == DTCI_CHUNK)
-        dtci_sum_floats(chunk, values, residual, DTCI_CHUNK);
+        dtci_floats_add(chunk, values, residual, DTCI_CHUNK);
     else
-        dtci_sum_floats(chunk, values, residual, n);
+        dtci_floats_add(chunk, values, residual, n);
     return (const char *)chunk;
 }
 
@@ -1505,7 +1506,7 @@ DTCI_SHARED void dtci_sink_multiply(const dtci_sink *sink, size_t first, const f
 }
 
 /* to[i] = to[i] + weight * chunk[i], computed in double, n <= DTCI_CHUNK. */
-DTCI_INLINE void dtci_add_floats_body(char *DTCI_RESTRICT to, const float *chunk, float weight, size_t n) {
+DTCI_INLINE void dtci_floats_add_weighted_body(char *DTCI_RESTRICT to, const float *chunk, float weight, size_t n) {
     double by = (double)weight;
     size_t i;
     if (n == DTCI_CHUNK) {
@@ -1521,11 +1522,12 @@ DTCI_INLINE void dtci_add_floats_body(char *DTCI_RESTRICT to, const float *chunk
     }
 }
 
-DTCI_TWIN(dtci_add_floats, (char *DTCI_RESTRICT to, const float *chunk, float weight, size_t n), (to, chunk, weight, n))
+DTCI_TWIN(dtci_floats_add_weighted, (char *DTCI_RESTRICT to, const float *chunk, float weight, size_t n),
+          (to, chunk, weight, n))
 
 /* residual[i] = (values[i] + residual[i]) - chunk[i], n <= DTCI_CHUNK. The sum is what the encoder encoded; chunk[i] is
  * what the receiver decodes. */
-DTCI_SHARED void dtci_leave_floats(char *DTCI_RESTRICT residual, const char *values, const float *chunk, size_t n) {
+DTCI_SHARED void dtci_floats_residual(char *DTCI_RESTRICT residual, const char *values, const float *chunk, size_t n) {
     size_t i;
     if (n == DTCI_CHUNK) {
         for (i = 0; i < DTCI_CHUNK; i++) {
@@ -1542,23 +1544,23 @@ DTCI_SHARED void dtci_leave_floats(char *DTCI_RESTRICT residual, const char *val
     }
 }
 
-/* Returns where a codec writes its decoded values from `first` on before it calls dtci_sink_deliver. This is the
+/* Returns where a codec writes its decoded values from `first` on before it calls dtci_sink_finish. This is the
  * destination itself, which may have any alignment, if the sink stores values; else `chunk`. */
 DTCI_INLINE char *dtci_sink_place(float *chunk, const dtci_sink *sink, size_t first) {
     return sink->kind == DTCI_SINK_STORE ? (char *)sink->values + 4 * first : (char *)chunk;
 }
 
 /* Gives n <= DTCI_CHUNK decoded values to the sink. The codec has written them to dtci_sink_place. */
-DTCI_SHARED void dtci_sink_deliver(const dtci_sink *sink, size_t first, const float *chunk, size_t n) {
+DTCI_SHARED void dtci_sink_finish(const dtci_sink *sink, size_t first, const float *chunk, size_t n) {
     char *to = (char *)sink->values;
     switch (sink->kind) {
     case DTCI_SINK_STORE:
         break;
     case DTCI_SINK_ADD:
-        dtci_add_floats(to + 4 * first, chunk, sink->weight, n);
+        dtci_floats_add_weighted(to + 4 * first, chunk, sink->weight, n);
         break;
     case DTCI_SINK_RESIDUAL:
-        dtci_leave_floats(to + 4 * first, (const char *)sink->addend + 4 * first, chunk, n);
+        dtci_floats_residual(to + 4 * first, (const char *)sink->addend + 4 * first, chunk, n);
         break;
     default:
         dtci_sink_multiply(sink, first, chunk, n);
@@ -1566,9 +1568,9 @@ DTCI_SHARED void dtci_sink_deliver(const dtci_sink *sink, size_t first, const fl
 }
 
 /* Gives n <= DTCI_CHUNK decoded values to the sink. The codec has written them to `chunk`, whatever the sink does. */
-DTCI_SHARED void dtci_sink_put(const dtci_sink *sink, size_t first, const float *chunk, size_t n) {
+DTCI_SHARED void dtci_sink_deliver(const dtci_sink *sink, size_t first, const float *chunk, size_t n) {
     if (sink->kind == DTCI_SINK_STORE) memcpy((char *)sink->values + 4 * first, chunk, 4 * n);
-    dtci_sink_deliver(sink, first, chunk, n);
+    dtci_sink_finish(sink, first, chunk, n);
 }
 
 /* --------------------------------------------------------------------------------------------------------------------
@@ -1700,7 +1702,7 @@ DTCI_INLINE void dtci_bits_push(dtci_bit_writer *w, uint64_t bits, unsigned n) {
 }
 
 /* Writes n bits as dtci_bits_push does. Sets w->overflow if the buffer has no room for them. */
-DTCI_FN void dtci_bits_put(dtci_bit_writer *w, uint64_t bits, unsigned n) {
+DTCI_FN void dtci_bits_append(dtci_bit_writer *w, uint64_t bits, unsigned n) {
     if (w->end - w->p >= 8) {
         dtci_bits_push(w, bits, n);
         return;
@@ -1717,7 +1719,7 @@ DTCI_FN void dtci_bits_put(dtci_bit_writer *w, uint64_t bits, unsigned n) {
 
 /* Writes zero bits up to the end of a byte. */
 DTCI_FN void dtci_bits_close(dtci_bit_writer *w) {
-    if (w->n) dtci_bits_put(w, 0, 8 - w->n);
+    if (w->n) dtci_bits_append(w, 0, 8 - w->n);
 }
 
 typedef struct dtci_bit_reader {
@@ -1754,7 +1756,7 @@ DTCI_FN void dtci_bits_skip(dtci_bit_reader *r, unsigned n) {
 }
 
 /* Reads n <= 32 bits, which a refill has made available. */
-DTCI_FN uint32_t dtci_bits_take(dtci_bit_reader *r, unsigned n) {
+DTCI_FN uint32_t dtci_bits_read(dtci_bit_reader *r, unsigned n) {
     uint32_t x = (uint32_t)(r->bits & (((uint64_t)1 << n) - 1));
     dtci_bits_skip(r, n);
     return x;
@@ -1777,7 +1779,7 @@ DTCI_FN int dtci_bits_done(const dtci_bit_reader *r) {
  * All parts of p bits of a group fill 32 * p bytes.
  * ------------------------------------------------------------------------------------------------------------------*/
 
-#define DTCI_GROUP 256u /* fields of a group */
+#define DTCI_GROUP DTCI_CHUNK /* fields of a group: a chunk of values is packed at once */
 
 DTCI_FN size_t dtci_fields_bytes(size_t count, unsigned bits) {
     return count / DTCI_GROUP * 32 * bits + (count % DTCI_GROUP * bits + 7) / 8;
@@ -1846,7 +1848,7 @@ DTCI_FN void dtci_fields_pack(unsigned char *to, const uint32_t *fields, size_t 
         return;
     }
     dtci_bits_begin(&w, to, dtci_fields_bytes(n, bits));
-    for (j = 0; j < n; j++) dtci_bits_put(&w, fields[j], bits);
+    for (j = 0; j < n; j++) dtci_bits_append(&w, fields[j], bits);
     dtci_bits_close(&w);
 }
 
@@ -1893,7 +1895,7 @@ DTCI_FN void dtci_fields_unpack(uint32_t *fields, const unsigned char *from, siz
     dtci_bits_start(&r, from, dtci_fields_bytes(n, bits));
     for (j = 0; j < n; j++) {
         dtci_bits_refill(&r);
-        fields[j] = dtci_bits_take(&r, bits);
+        fields[j] = dtci_bits_read(&r, bits);
     }
 }
 
@@ -1915,7 +1917,7 @@ DTCI_INLINE uint64_t dtci_part_top(unsigned part) {
     return top;
 }
 
-#define DTCI_LANES (256 / sizeof(dtci_words)) /* elements of dtci_words with a byte for each field of a group */
+#define DTCI_CARRY_WORDS (256 / sizeof(dtci_words)) /* elements of dtci_words with a byte for each field of a group */
 
 /* Adds one part of all fields of a group. `carry` has a byte for each field: before, the carry of the field into this
  * part; afterwards, its carry into the next part. With `last`, there is no next part and no carry. */
@@ -1939,7 +1941,7 @@ DTCI_INLINE void dtci_fields_add_part(unsigned char *sum, const unsigned char *a
 /* Adds the fields of one group. Each sum fits into `bits` bits. */
 DTCI_INLINE void dtci_fields_add_group(unsigned char *sum, const unsigned char *a, const unsigned char *b,
                                        unsigned bits) {
-    dtci_words carry[DTCI_LANES];
+    dtci_words carry[DTCI_CARRY_WORDS];
     size_t at = 0;
     memset(carry, 0, sizeof carry);
     for (; bits >= 8; bits -= 8, at += 256) dtci_fields_add_part(sum + at, a + at, b + at, carry, 8, bits == 8);
@@ -2048,23 +2050,23 @@ DTCI_TWIN(dtci_fields_excess,
 
 /* Tells whether the fields after the last whole group are at most `largest`, and the padding after them is zero. `from`
  * is the first byte of all `count` fields. */
-DTCI_FN int dtci_fields_rest_sound(const unsigned char *from, size_t count, unsigned bits, uint32_t largest) {
+DTCI_FN int dtci_fields_rest_valid(const unsigned char *from, size_t count, unsigned bits, uint32_t largest) {
     size_t n = count % DTCI_GROUP, left = n * bits % 8, j;
     uint32_t fields[DTCI_GROUP];
-    int sound = 1;
+    int valid = 1;
     dtci_fields_unpack(fields, from, count - n, n, bits);
-    for (j = 0; j < n; j++) sound &= fields[j] <= largest;
-    return sound && !(left && from[dtci_fields_bytes(count, bits) - 1] >> left);
+    for (j = 0; j < n; j++) valid &= fields[j] <= largest;
+    return valid && !(left && from[dtci_fields_bytes(count, bits) - 1] >> left);
 }
 
 /* Tells whether all fields are at most `largest`, and the padding after the last field is zero. */
-DTCI_FN int dtci_fields_sound(const unsigned char *from, size_t count, unsigned bits, uint32_t largest) {
+DTCI_FN int dtci_fields_valid(const unsigned char *from, size_t count, unsigned bits, uint32_t largest) {
     uint64_t excess = 0;
     if (largest + 1 < (uint32_t)1 << bits) dtci_fields_excess(&excess, from, count / DTCI_GROUP, bits, largest);
-    return !excess && dtci_fields_rest_sound(from, count, bits, largest);
+    return !excess && dtci_fields_rest_valid(from, count, bits, largest);
 }
 
-#define DTCI_STRIDE_BYTES 24576u /* least bytes between two CRCs: all three streams of dtci_crc32c_x86 */
+#define DTCI_STRIDE_BYTES (3 * DTCI_CRC_STREAM) /* least bytes between two updates of a checksum */
 
 /* The checksums and the ranges of fields of two packets, which are verified while the packets are added: each packet is
  * read from memory once. */
@@ -2077,22 +2079,22 @@ typedef struct dtci_verify {
 
 /* Continues the CRCs of both terms up to the bytes `a` and `b`. */
 DTCI_FN void dtci_verify_terms(dtci_verify *verify, const unsigned char *a, const unsigned char *b) {
-    verify->crc_a = dtci_crc32c_on(verify->crc_a, verify->a, (size_t)(a - verify->a));
-    verify->crc_b = dtci_crc32c_on(verify->crc_b, verify->b, (size_t)(b - verify->b));
+    verify->crc_a = dtci_crc32c_update(verify->crc_a, verify->a, (size_t)(a - verify->a));
+    verify->crc_b = dtci_crc32c_update(verify->crc_b, verify->b, (size_t)(b - verify->b));
     verify->a = a;
     verify->b = b;
 }
 
 /* Continues the CRC of the sum up to the byte `sum`. */
 DTCI_FN void dtci_verify_sum(dtci_verify *verify, const unsigned char *sum) {
-    verify->crc_sum = dtci_crc32c_on(verify->crc_sum, verify->sum, (size_t)(sum - verify->sum));
+    verify->crc_sum = dtci_crc32c_update(verify->crc_sum, verify->sum, (size_t)(sum - verify->sum));
     verify->sum = sum;
 }
 
 /* Adds `count` fields. Each sum fits into `bits` bits. sum may be a or b. The function verifies the terms unless
  * `verify` is NULL. If verify->excess is nonzero afterwards, the sum is meaningless. */
-DTCI_FN void dtci_fields_sum(unsigned char *sum, const unsigned char *a, const unsigned char *b, size_t count,
-                             unsigned bits, dtci_verify *verify) {
+DTCI_FN void dtci_fields_add_all(unsigned char *sum, const unsigned char *a, const unsigned char *b, size_t count,
+                                 unsigned bits, dtci_verify *verify) {
     size_t groups = count / DTCI_GROUP, stride = 1 + DTCI_STRIDE_BYTES / (32 * (size_t)bits), at, end = 0, i;
     uint32_t left[DTCI_GROUP] = {0}, more[DTCI_GROUP] = {0};
     for (at = 0; groups; groups -= stride, at = end) {
@@ -2110,8 +2112,8 @@ DTCI_FN void dtci_fields_sum(unsigned char *sum, const unsigned char *a, const u
     end = at + dtci_fields_bytes(count, bits);
     if (verify) {
         dtci_verify_terms(verify, a + end, b + end);
-        verify->excess |= !dtci_fields_rest_sound(a + at, count, bits, verify->largest_a);
-        verify->excess |= !dtci_fields_rest_sound(b + at, count, bits, verify->largest_b);
+        verify->excess |= !dtci_fields_rest_valid(a + at, count, bits, verify->largest_a);
+        verify->excess |= !dtci_fields_rest_valid(b + at, count, bits, verify->largest_b);
     }
     dtci_fields_unpack(left, a + at, 0, count, bits);
     dtci_fields_unpack(more, b + at, 0, count, bits);
@@ -2153,15 +2155,19 @@ typedef struct dtci_arena {
 } dtci_arena;
 
 /* Returns the most bytes of an arena that dtci_take uses up for `bytes` bytes. Sizes of scratch are sums of these. */
-DTCI_FN size_t dtci_room(size_t bytes) {
+DTCI_FN size_t dtci_take_bytes(size_t bytes) {
     return bytes + DTCI_ALIGN - 1;
 }
 
-/* Takes `bytes` bytes, aligned to DTCI_ALIGN, from the arena. Returns NULL and takes nothing if the arena has fewer. */
+/* Takes `bytes` bytes, aligned to DTCI_ALIGN, from the arena. Returns NULL, and leaves the arena
+ * empty, if it has fewer. */
 DTCI_FN void *dtci_take(dtci_arena *arena, size_t bytes) {
     size_t pad = (size_t)(0 - (uintptr_t)arena->p) % DTCI_ALIGN;
     unsigned char *p = arena->p + pad;
-    if (!arena->p || arena->left < pad || arena->left - pad < bytes) return NULL;
+    if (!arena->p || arena->left < pad || arena->left - pad < bytes) {
+        arena->left = 0; /* so that of several pieces it is enough to test the last one */
+        return NULL;
+    }
     arena->left -= pad + bytes;
     arena->p = p + bytes;
     return p;
@@ -2292,7 +2298,7 @@ DTCI_FN dtc_status dtci_head_begin(dtci_head *head, const dtc_spec *spec, size_t
 }
 
 /* Returns the size of a packet without its payload: the bytes of the head and the checksum. */
-DTCI_FN size_t dtci_head_around(const dtci_head *head) {
+DTCI_FN size_t dtci_head_overhead(const dtci_head *head) {
     return dtci_head_bytes(head) + (head->checksum ? 4 : 0);
 }
 
@@ -2307,7 +2313,7 @@ DTCI_SHARED void dtci_head_close(unsigned char *packet, dtci_head *head, size_t 
 
 /* Changes the head to that of a raw fp32 packet, and returns DTC_OK. A codec calls this if it cannot make the values
  * smaller. Its caller then encodes the values with raw. */
-DTCI_FN dtc_status dtci_store_instead(dtci_head *head) {
+DTCI_FN dtc_status dtci_head_become_raw(dtci_head *head) {
     head->codec = DTC_RAW;
     head->variant = DTC_TYPE_FP32;
     head->block = 0;
@@ -2367,12 +2373,12 @@ DTCI_SHARED dtc_status dtci_head_read(const unsigned char *p, size_t bytes, dtci
 
 /* How the value of a key in a spec's text is stored in the key's field of dtc_spec. */
 typedef enum dtci_key_kind {
-    DTCI_KEY_WORD,    /* an enumerator or a flag: 0, 1, 2, … for the first, second, third, … word */
-    DTCI_KEY_INTEGER, /* an integer of the field's size; 0 for the word `auto`, if the key has it */
-    DTCI_KEY_FLOAT,   /* a float above 0; 0 for the word `auto`, if the key has it */
-    DTCI_KEY_GIVEN,   /* a float, which may be 0, and an int, which is 0 for the word `auto` and 1 for a number */
-    DTCI_KEY_NOT,     /* an int: 1 for the first word, 0 for the second */
-    DTCI_KEY_VALUE    /* a dtc_value: a word gives the type, a number gives the bits */
+    DTCI_KEY_WORD,     /* an enumerator or a flag: 0, 1, 2, … for the first, second, third, … word */
+    DTCI_KEY_INTEGER,  /* an integer of the field's size; 0 for the word `auto`, if the key has it */
+    DTCI_KEY_FLOAT,    /* a float above 0; 0 for the word `auto`, if the key has it */
+    DTCI_KEY_OPTIONAL, /* a float, which may be 0, and an int, which is 0 for the word `auto` and 1 for a number */
+    DTCI_KEY_INVERTED, /* an int: 1 for the first word, 0 for the second */
+    DTCI_KEY_VALUE     /* a dtc_value: a word gives the type, a number gives the bits */
 } dtci_key_kind;
 
 /* A key of a spec's text. */
@@ -2382,7 +2388,7 @@ typedef struct dtci_key {
     dtci_key_kind kind;
     size_t offset, bytes; /* place and size of the field in dtc_spec */
     double low, high;     /* smallest and largest number that the key takes */
-    size_t given;         /* DTCI_KEY_GIVEN: offset of the int in dtc_spec */
+    size_t given;         /* DTCI_KEY_OPTIONAL: offset of the int in dtc_spec */
     unsigned group;       /* a spec gives at most one key of a group; 0: the key has no group */
 } dtci_key;
 
@@ -2420,7 +2426,7 @@ typedef struct dtci_encoding {
     dtci_arena arena;          /* scratch */
     unsigned char *payload;    /* where the codec writes the payload */
     size_t capacity;           /* bytes that the payload may take */
-    dtci_head head;            /* result: the variant; after dtci_store_instead the head of a raw packet */
+    dtci_head head;            /* result: the variant; after dtci_head_become_raw the head of a raw packet */
     size_t bytes;              /* result: bytes of the payload */
 } dtci_encoding;
 
@@ -2509,12 +2515,12 @@ DTCI_FN void dtci_begin_block(dtci_head *head, const dtc_spec *spec) {
 }
 
 /* Returns the row of a codec, or NULL if the codec is unknown or left out. The table of codecs follows all codecs. */
-DTCI_FN const dtci_codec *dtci_codec_of(unsigned number);
+DTCI_FN const dtci_codec *dtci_codec_find(unsigned number);
 
 /* Checks a spec, without a count. Returns DTC_ERROR_CODEC if the codec is unknown or left out, and DTC_ERROR_SPEC if a
  * field is out of its range. */
 DTCI_SHARED dtc_status dtci_spec_check(const dtc_spec *spec) {
-    const dtci_codec *codec = dtci_codec_of((unsigned)spec->codec);
+    const dtci_codec *codec = dtci_codec_find((unsigned)spec->codec);
     if (spec->workers > 65535 || spec->rows > DTCI_COUNT_MAX || spec->block > DTCI_COUNT_MAX) return DTC_ERROR_SPEC;
     return codec ? (codec->check_spec)(spec) : DTC_ERROR_CODEC;
 }
@@ -2525,7 +2531,7 @@ DTCI_SHARED dtc_status dtci_spec_begin(dtci_head *head, const dtc_spec *spec, si
     dtc_status status = dtci_spec_check(spec);
     if (status == DTC_OK) status = dtci_head_begin(head, spec, count);
     if (status != DTC_OK) return status;
-    (dtci_codec_of((unsigned)spec->codec)->begin)(head, spec);
+    (dtci_codec_find((unsigned)spec->codec)->begin)(head, spec);
     head->head_bytes = dtci_head_bytes(head);
     return DTC_OK;
 }
@@ -2541,7 +2547,7 @@ DTCI_SHARED dtc_status dtci_packet_check(dtci_packet *packet, const unsigned cha
 /* Reads the packet at the start of bytes[0..size), and checks its head and its sizes in constant time. The payload and
  * the checksum are not checked. */
 DTCI_SHARED dtc_status dtci_packet_peek(dtci_packet *packet, const unsigned char *bytes, size_t size) {
-    const dtci_codec *codec = size >= 12 ? dtci_codec_of(bytes[1] & 15) : NULL;
+    const dtci_codec *codec = size >= 12 ? dtci_codec_find(bytes[1] & 15) : NULL;
     dtc_status status;
     memset(packet, 0, sizeof *packet);
     if (size >= 12 && bytes[0] == DTCI_MAGIC && bytes[1] >> 4 == DTC_WIRE_VERSION && !codec) return DTC_ERROR_CODEC;
@@ -2550,7 +2556,7 @@ DTCI_SHARED dtc_status dtci_packet_peek(dtci_packet *packet, const unsigned char
 }
 
 /* Returns DTC_ERROR_CHECKSUM if a checked packet has a checksum that is wrong. */
-DTCI_SHARED dtc_status dtci_checksum_check(const dtci_packet *packet) {
+DTCI_SHARED dtc_status dtci_checksum_verify(const dtci_packet *packet) {
     const unsigned char *bytes = packet->payload - packet->head.head_bytes;
     size_t size = packet->head.packet_bytes;
     if (!packet->head.checksum || dtci_crc32c(bytes, size - 4) == dtci_get32(bytes + size - 4)) return DTC_OK;
@@ -2569,8 +2575,26 @@ DTCI_SHARED dtc_status dtci_packet_open(dtci_opened *opened, const size_t *count
     if (size != packet->head.packet_bytes) return DTC_ERROR_SIZE;
     if (count && *count != packet->head.count) return DTC_ERROR_COUNT;
     if (packet->scratch > arena->left) return DTC_ERROR_SCRATCH;
-    if (!(options && options->skip_checksum)) status = dtci_checksum_check(packet);
+    if (!(options && options->skip_checksum)) status = dtci_checksum_verify(packet);
     return status == DTC_OK ? (packet->codec->open)(packet, arena, DTCI_OPEN_ALL) : status;
+}
+
+/* Multiplies n finite scales, which are `stride` bytes apart, by a weight. Returns DTC_ERROR_NONFINITE and changes
+ * nothing if a product is not finite. */
+DTCI_FN dtc_status dtci_scales_scale(unsigned char *payload, size_t n, size_t stride, float weight) {
+    size_t i;
+    for (i = 0; i < n; i++)
+        if (!dtci_finite(dtci_get_float(payload + i * stride) * weight)) return DTC_ERROR_NONFINITE;
+    for (i = 0; i < n; i++) dtci_put_float(payload + i * stride, dtci_get_float(payload + i * stride) * weight);
+    return DTC_OK;
+}
+
+/* Tells whether n scales, which are `stride` bytes apart, are finite. */
+DTCI_FN int dtci_scales_finite(const unsigned char *payload, size_t n, size_t stride) {
+    size_t i;
+    for (i = 0; i < n; i++)
+        if (!dtci_finite(dtci_get_float(payload + i * stride))) return 0;
+    return 1;
 }
 
 /* --------------------------------------------------------------------------------------------------------------------
@@ -2606,7 +2630,7 @@ DTCI_FN uint32_t dtci_class(uint32_t m, unsigned precision, unsigned *extra) {
 
 /* Returns the smallest integer of a class, and in *extra the class's count of extra bits. The result is 0x10000 if no
  * integer below that has this class. */
-DTCI_FN uint32_t dtci_class_start(uint32_t number, unsigned precision, unsigned *extra) {
+DTCI_FN uint32_t dtci_class_least(uint32_t number, unsigned precision, unsigned *extra) {
     uint32_t octave = number >> precision;
     *extra = octave > 1 ? octave - 1 : 0;
     if (octave + precision > 16) return 0x10000u;
@@ -2620,7 +2644,7 @@ typedef struct dtci_tokens {
     int pairs;             /* tokens are pairs: the first bin takes the place of the run, and runs = values */
 } dtci_tokens;
 
-DTCI_FN void dtci_tokens_write(unsigned char *to, const dtci_tokens *tokens) {
+DTCI_FN void dtci_tokens_head_write(unsigned char *to, const dtci_tokens *tokens) {
     dtci_put16(to, tokens->mode);
     to[2] = (unsigned char)(tokens->value_precision | tokens->run_precision << 4);
     dtci_put16(to + 3, tokens->values);
@@ -2628,7 +2652,7 @@ DTCI_FN void dtci_tokens_write(unsigned char *to, const dtci_tokens *tokens) {
 }
 
 /* Reads the head of tokens. Returns 0 if a field is out of its range. */
-DTCI_FN int dtci_tokens_start(dtci_tokens *tokens, const unsigned char *from, unsigned bits) {
+DTCI_FN int dtci_tokens_head_read(dtci_tokens *tokens, const unsigned char *from, unsigned bits) {
     tokens->mode = dtci_get16(from);
     tokens->value_precision = from[2] & 15;
     tokens->run_precision = from[2] >> 4;
@@ -2768,7 +2792,7 @@ DTCI_SHARED size_t dtci_lengths_write(dtci_bit_writer *w, const uint8_t *lengths
             n = 7;
         }
         if (lengths[i]) last = lengths[i];
-        if (w) dtci_bits_put(w, bits, n);
+        if (w) dtci_bits_append(w, bits, n);
         total += n;
     }
     return total;
@@ -2784,20 +2808,20 @@ DTCI_FN size_t dtci_lengths_read(uint8_t *lengths, size_t symbols, const unsigne
     while (i < symbols) {
         dtci_bits_refill(&r);
         if (dtci_bits_used(&r) > size) return 0;
-        if (!dtci_bits_take(&r, 1)) {
+        if (!dtci_bits_read(&r, 1)) {
             lengths[i++] = (uint8_t)last;
-        } else if (!dtci_bits_take(&r, 1)) {
-            last = dtci_bits_take(&r, 1) ? last - 1 : last + 1;
+        } else if (!dtci_bits_read(&r, 1)) {
+            last = dtci_bits_read(&r, 1) ? last - 1 : last + 1;
             lengths[i++] = (uint8_t)last;
-        } else if (!dtci_bits_take(&r, 1)) {
-            last = dtci_bits_take(&r, 4);
+        } else if (!dtci_bits_read(&r, 1)) {
+            last = dtci_bits_read(&r, 4);
             lengths[i++] = (uint8_t)last;
         } else {
             unsigned z = 0;
             size_t run;
-            while (!dtci_bits_take(&r, 1))
+            while (!dtci_bits_read(&r, 1))
                 if (++z > 12) return 0;
-            run = ((size_t)1 << z) + dtci_bits_take(&r, z);
+            run = ((size_t)1 << z) + dtci_bits_read(&r, z);
             if (run > symbols - i) return 0;
             memset(lengths + i, 0, run);
             i += run;
@@ -2840,7 +2864,7 @@ typedef struct dtci_bin_code {
     uint16_t extra; /* number of bits in `bits` */
 } dtci_bin_code;
 
-DTCI_FN dtci_bin_code dtci_bin_encode(uint32_t bin, uint32_t mode, unsigned precision) {
+DTCI_FN dtci_bin_code dtci_bin_code_of(uint32_t bin, uint32_t mode, unsigned precision) {
     dtci_bin_code code;
     uint32_t distance = bin < mode ? mode - bin : bin - mode, number, mask;
     unsigned extra;
@@ -2941,7 +2965,7 @@ typedef struct dtci_coder {
     dtci_bin_code *codes; /* code of a bin, by index */
     uint16_t *used;       /* the bins that occur; by rank if `ranked` */
     uint16_t *ranks;      /* the rank of each of the n bins, if `ranked` */
-    size_t table, ranked_most, used_count; /* elements of a table by index; not used; elements of `used` */
+    size_t table, symbol_room, used_count; /* elements of a table by index; by symbol; of `used` */
     int ranked;                            /* 1 if indices are ranks, 0 if they are bins */
     const uint16_t *bins;                  /* the indices of the n bins */
     size_t n;                              /* number of bins to encode */
@@ -2953,7 +2977,7 @@ typedef struct dtci_coder_sizes {
     size_t symbols, table, ranked, keys;
 } dtci_coder_sizes;
 
-DTCI_FN dtci_coder_sizes dtci_coder_measure(size_t n, unsigned bits) {
+DTCI_FN dtci_coder_sizes dtci_coder_sizes_of(size_t n, unsigned bits) {
     dtci_coder_sizes sizes;
     size_t bins = (size_t)1 << bits;
     sizes.symbols = n <= 8192 ? 1024 : DTCI_SYMBOLS; /* an alphabet of more than 1024 has at most n / 8 */
@@ -2965,18 +2989,20 @@ DTCI_FN dtci_coder_sizes dtci_coder_measure(size_t n, unsigned bits) {
 }
 
 DTCI_SHARED size_t dtci_coder_scratch(size_t n, unsigned bits) {
-    dtci_coder_sizes sizes = dtci_coder_measure(n, bits);
-    return 2 * dtci_room(8 * sizes.keys) + dtci_room(4 * sizes.keys) + 2 * dtci_room(4 * sizes.symbols) +
-           2 * dtci_room(sizes.symbols) + dtci_room(4 * sizes.table) + dtci_room(sizeof(dtci_bin_code) * sizes.table) +
-           dtci_room(2 * sizes.table) + dtci_room(2 * sizes.ranked);
+    dtci_coder_sizes sizes = dtci_coder_sizes_of(n, bits);
+    return 2 * dtci_take_bytes(8 * sizes.keys) + dtci_take_bytes(4 * sizes.keys) +
+           2 * dtci_take_bytes(4 * sizes.symbols) + 2 * dtci_take_bytes(sizes.symbols) +
+           dtci_take_bytes(4 * sizes.table) + dtci_take_bytes(sizeof(dtci_bin_code) * sizes.table) +
+           dtci_take_bytes(2 * sizes.table) + dtci_take_bytes(2 * sizes.ranked);
 }
 
-/* Takes the arrays of a coder, for n bins of up to `bits` bits, from the arena. Returns 0 if the last array does not
- * fit; the caller has compared the scratch with dtci_coder_scratch before. */
+/* Takes the arrays of a coder, for n bins of up to `bits` bits, from the arena. Returns 0 if the arena has too
+ * little for them. */
 DTCI_SHARED int dtci_coder_take(dtci_coder *coder, size_t n, unsigned bits, dtci_arena *arena) {
-    dtci_coder_sizes sizes = dtci_coder_measure(n, bits);
+    dtci_coder_sizes sizes = dtci_coder_sizes_of(n, bits);
     memset(coder, 0, sizeof *coder);
     coder->table = sizes.table;
+    coder->symbol_room = sizes.symbols;
     coder->huffman.keys[0] = (uint64_t *)dtci_take(arena, 8 * sizes.keys);
     coder->huffman.keys[1] = (uint64_t *)dtci_take(arena, 8 * sizes.keys);
     coder->huffman.weights = (uint32_t *)dtci_take(arena, 4 * sizes.keys);
@@ -3002,7 +3028,7 @@ DTCI_FN void dtci_coder_count_dense(dtci_coder *coder, const uint16_t *bins, siz
     uint32_t *a = coder->histogram, *b = coder->counts, *c = coder->symbols, *d = coder->huffman.weights;
     size_t i = 0, bin;
     memset(a, 0, all * sizeof *a);
-    if (all <= (n <= 8192 ? 1024 : DTCI_SYMBOLS)) {
+    if (all <= coder->symbol_room) {
         memset(b, 0, all * sizeof *b);
         memset(c, 0, all * sizeof *c);
         memset(d, 0, all * sizeof *d);
@@ -3080,7 +3106,7 @@ DTCI_SHARED void dtci_coder_classify(dtci_coder *coder, dtci_tokens *tokens, uns
     tokens->value_precision = precision;
     tokens->values = 2; /* a code has at least two symbols */
     for (i = 0; i < coder->used_count; i++) {
-        dtci_bin_code code = dtci_bin_encode(coder->used[i], coder->mode, precision);
+        dtci_bin_code code = dtci_bin_code_of(coder->used[i], coder->mode, precision);
         coder->codes[dtci_coder_index(coder, i)] = code;
         if (code.value >= tokens->values) tokens->values = code.value + 1u;
     }
@@ -3096,10 +3122,10 @@ DTCI_SHARED void dtci_coder_try(dtci_coder *coder, dtci_tokens_plan *best, const
     dtci_huffman_lengths(lengths, coder->counts, symbols, &coder->huffman);
     for (run = 0; run < tokens->runs; run++) {
         unsigned run_extra, extra;
-        (void)dtci_class_start(tokens->pairs ? (run + 1) / 2 : run,
+        (void)dtci_class_least(tokens->pairs ? (run + 1) / 2 : run,
                                tokens->pairs ? tokens->value_precision : tokens->run_precision, &run_extra);
         for (value = 0; value < tokens->values; value++, i++) {
-            (void)dtci_class_start((value + 1) / 2, tokens->value_precision, &extra);
+            (void)dtci_class_least((value + 1) / 2, tokens->value_precision, &extra);
             bits += (uint64_t)coder->counts[i] * (lengths[i] + run_extra + extra);
         }
     }
@@ -3134,7 +3160,7 @@ typedef struct dtci_run_code {
     uint16_t extra;  /* number of extra bits */
 } dtci_run_code;
 
-DTCI_INLINE dtci_run_code dtci_run_encode(uint32_t run, const dtci_tokens *tokens) {
+DTCI_INLINE dtci_run_code dtci_run_code_of(uint32_t run, const dtci_tokens *tokens) {
     dtci_run_code code;
     unsigned extra;
     code.symbol = dtci_class(run, tokens->run_precision, &extra) * tokens->values;
@@ -3144,9 +3170,9 @@ DTCI_INLINE dtci_run_code dtci_run_encode(uint32_t run, const dtci_tokens *token
 }
 
 /* Computes the codes of the runs shorter than DTCI_RUNS. */
-DTCI_FN void dtci_runs_encode(dtci_run_code codes[DTCI_RUNS], const dtci_tokens *tokens) {
+DTCI_FN void dtci_run_codes_of(dtci_run_code codes[DTCI_RUNS], const dtci_tokens *tokens) {
     uint32_t run;
-    for (run = 0; run < DTCI_RUNS; run++) codes[run] = dtci_run_encode(run, tokens);
+    for (run = 0; run < DTCI_RUNS; run++) codes[run] = dtci_run_code_of(run, tokens);
 }
 
 /* Counts the symbols of tokens with runs. */
@@ -3155,7 +3181,7 @@ DTCI_FN void dtci_coder_count_runs(dtci_coder *coder, const dtci_tokens *tokens)
     uint32_t *counts = coder->counts;
     dtci_run_code codes[DTCI_RUNS];
     uint32_t run[DTCI_RUNS];
-    dtci_runs_encode(codes, tokens);
+    dtci_run_codes_of(codes, tokens);
     memset(counts, 0, symbols * sizeof *counts);
     for (at = 0; at < coder->n; at += stream) {
         dtci_runs runs =
@@ -3164,7 +3190,7 @@ DTCI_FN void dtci_coder_count_runs(dtci_coder *coder, const dtci_tokens *tokens)
             size_t n = dtci_runs_next(run, &runs);
             for (i = 0; i < n; i++) {
                 uint32_t length = run[i] & 0xffff;
-                uint32_t symbol = length < DTCI_RUNS ? codes[length].symbol : dtci_run_encode(length, tokens).symbol;
+                uint32_t symbol = length < DTCI_RUNS ? codes[length].symbol : dtci_run_code_of(length, tokens).symbol;
                 counts[symbol + coder->codes[run[i] >> 16].value]++;
             }
         }
@@ -3173,17 +3199,17 @@ DTCI_FN void dtci_coder_count_runs(dtci_coder *coder, const dtci_tokens *tokens)
 
 /* Counts the symbols of tokens with runs from the counts of finer tokens, whose classes are subsets of these classes.
  * The input is not read again. */
-DTCI_FN void dtci_coder_join_runs(dtci_coder *coder, const dtci_tokens *tokens, const dtci_tokens *finer) {
+DTCI_FN void dtci_coder_merge_runs(dtci_coder *coder, const dtci_tokens *tokens, const dtci_tokens *finer) {
     size_t symbols = (size_t)tokens->values * tokens->runs;
     uint32_t *joined = coder->symbols, run, value;
     const uint32_t *count = coder->counts;
     unsigned extra;
     memset(joined, 0, symbols * sizeof *joined);
     for (run = 0; run < finer->runs; run++) {
-        uint32_t first = dtci_class_start(run, finer->run_precision, &extra);
+        uint32_t first = dtci_class_least(run, finer->run_precision, &extra);
         uint32_t *to = joined + dtci_class(first, tokens->run_precision, &extra) * tokens->values;
         for (value = 0; value < finer->values; value++) {
-            first = dtci_class_start((value + 1) / 2, finer->value_precision, &extra);
+            first = dtci_class_least((value + 1) / 2, finer->value_precision, &extra);
             to[2 * dtci_class(first, tokens->value_precision, &extra) - (value & 1)] += *count++;
         }
     }
@@ -3213,7 +3239,7 @@ DTCI_FN dtci_tokens dtci_coder_try_runs(dtci_coder *coder, dtci_tokens_plan *bes
     }
     if (counted && counted->runs && counted->value_precision >= tokens.value_precision &&
         counted->run_precision >= tokens.run_precision)
-        dtci_coder_join_runs(coder, &tokens, counted);
+        dtci_coder_merge_runs(coder, &tokens, counted);
     else
         dtci_coder_count_runs(coder, &tokens);
     dtci_coder_try(coder, best, &tokens);
@@ -3331,14 +3357,14 @@ DTCI_FN void dtci_write_runs(const dtci_coder *coder, dtci_bit_writer *writer, s
     dtci_runs runs = dtci_runs_of(coder->bins, at, end, coder->mode_index);
     dtci_run_code run_codes[DTCI_RUNS];
     uint32_t run[DTCI_RUNS];
-    dtci_runs_encode(run_codes, tokens);
+    dtci_run_codes_of(run_codes, tokens);
     while (runs.at < runs.end) {
         size_t n = dtci_runs_next(run, &runs), i;
         dtci_bit_writer w = *writer;
         int room = w.end - w.p >= 8 * (int)DTCI_RUNS;
         for (i = 0; i < n; i++) {
             uint32_t length = run[i] & 0xffff;
-            dtci_run_code r = length < DTCI_RUNS ? run_codes[length] : dtci_run_encode(length, tokens);
+            dtci_run_code r = length < DTCI_RUNS ? run_codes[length] : dtci_run_code_of(length, tokens);
             const dtci_bin_code *b = &bin_codes[run[i] >> 16];
             uint32_t code = codes[r.symbol + b->value];
             uint64_t bits = code >> 4 | (r.bits | (uint64_t)b->bits << r.extra) << (code & 15);
@@ -3346,14 +3372,14 @@ DTCI_FN void dtci_write_runs(const dtci_coder *coder, dtci_bit_writer *writer, s
             if (room)
                 dtci_bits_push(&w, bits, width);
             else
-                dtci_bits_put(writer, bits, width);
+                dtci_bits_append(writer, bits, width);
         }
         if (room) *writer = w;
     }
 }
 
 /* Joins the code and the extra bits of each bin that occurs, for plain tokens. */
-DTCI_FN void dtci_coder_join(dtci_coder *coder) {
+DTCI_FN void dtci_coder_merge_codes(dtci_coder *coder) {
     size_t i;
     for (i = 0; i < coder->used_count; i++) {
         dtci_bin_code *bin_code = &coder->codes[dtci_coder_index(coder, i)];
@@ -3371,7 +3397,7 @@ DTCI_FN void dtci_write_last_pairs(const dtci_coder *coder, dtci_bit_writer *w, 
         const dtci_bin_code *b = &coder->codes[at + 1 < end ? coder->bins[at + 1] : coder->mode_index];
         uint32_t code = coder->symbols[a->value * values + b->value];
         uint64_t token = code >> 4 | (uint64_t)(a->bits | (uint64_t)b->bits << a->extra) << (code & 15);
-        dtci_bits_put(w, token, (code & 15) + a->extra + b->extra);
+        dtci_bits_append(w, token, (code & 15) + a->extra + b->extra);
     }
 }
 
@@ -3385,20 +3411,20 @@ DTCI_FN size_t dtci_coder_write(dtci_coder *coder, const dtci_tokens_plan *plan,
     unsigned longest;
     dtci_bit_writer w;
     if (capacity < head) return 0;
-    dtci_tokens_write(to, &tokens);
+    dtci_tokens_head_write(to, &tokens);
     dtci_bits_begin(&w, to + head, capacity - head);
     dtci_lengths_write(&w, plan->lengths, symbols);
     dtci_bits_close(&w);
     dtci_huffman_codes(coder->symbols, plan->lengths, symbols);
     dtci_coder_classify(coder, &tokens, tokens.value_precision);
-    if (tokens.runs == 1) dtci_coder_join(coder);
+    if (tokens.runs == 1) dtci_coder_merge_codes(coder);
     longest = dtci_coder_longest(coder);
     for (at = 0; at < n; at = end, j++) {
         unsigned char *start = w.p;
         end = n - at < stream ? n : at + stream;
         if (tokens.runs == 1) {
             if (longest <= 28) at = dtci_write_plain(coder, &w, at, end); /* pushes two tokens at once: 56 bits */
-            for (; at < end; at++) dtci_bits_put(&w, coder->codes[bins[at]].bits, coder->codes[bins[at]].extra);
+            for (; at < end; at++) dtci_bits_append(&w, coder->codes[bins[at]].bits, coder->codes[bins[at]].extra);
         } else if (tokens.pairs) {
             if (!longest) at = dtci_write_pairs(coder, &w, at, end, tokens.values);
             dtci_write_last_pairs(coder, &w, at, end, tokens.values);
@@ -3431,7 +3457,7 @@ typedef struct dtci_decoder {
 
 /* Returns the bin of a value symbol whose extra bits are all 0, and in *extra their number. */
 DTCI_FN int32_t dtci_class_bin(uint32_t value, const dtci_tokens *tokens, unsigned *extra) {
-    int32_t start = (int32_t)dtci_class_start((value + 1) / 2, tokens->value_precision, extra);
+    int32_t start = (int32_t)dtci_class_least((value + 1) / 2, tokens->value_precision, extra);
     return (int32_t)tokens->mode + (value & 1 ? 1 - start - (1 << *extra) : start);
 }
 
@@ -3446,13 +3472,13 @@ DTCI_INLINE dtci_token dtci_token_resolve(dtci_token token, uint64_t bits) {
 }
 
 /* Builds the tables from decoder->lengths. Returns 0 if `tokens` has classes of integers above 65535. */
-DTCI_FN int dtci_decoder_open(dtci_decoder *decoder, const dtci_tokens *tokens) {
+DTCI_FN int dtci_decoder_build(dtci_decoder *decoder, const dtci_tokens *tokens) {
     size_t symbols = (size_t)tokens->values * tokens->runs, i;
     uint32_t starts[DTCI_CODE_MAX + 2], code = 0, at = 0;
     unsigned length, extra;
     dtci_token token;
-    if (dtci_class_start(tokens->values / 2, tokens->value_precision, &extra) > 0xffff ||
-        (!tokens->pairs && dtci_class_start(tokens->runs - 1, tokens->run_precision, &extra) > 0xffff))
+    if (dtci_class_least(tokens->values / 2, tokens->value_precision, &extra) > 0xffff ||
+        (!tokens->pairs && dtci_class_least(tokens->runs - 1, tokens->run_precision, &extra) > 0xffff))
         return 0;
     memset(decoder->used, 0, sizeof decoder->used);
     for (i = 0; i < symbols; i++) decoder->used[decoder->lengths[i]]++;
@@ -3466,7 +3492,7 @@ DTCI_FN int dtci_decoder_open(dtci_decoder *decoder, const dtci_tokens *tokens) 
         length = decoder->lengths[i];
         if (!length) continue;
         token.run = tokens->pairs ? (uint16_t)(dtci_class_bin(run, tokens, &run_extra) & 0xffff)
-                                  : (uint16_t)dtci_class_start(run, tokens->run_precision, &run_extra);
+                                  : (uint16_t)dtci_class_least(run, tokens->run_precision, &run_extra);
         token.bin = dtci_class_bin(value, tokens, &extra);
         token.width = (uint8_t)(length + run_extra + extra);
         token.extra = (uint8_t)(run_extra | extra << 4);
@@ -3586,7 +3612,7 @@ DTCI_INLINE uint32_t dtci_fast_step(dtci_fast *f, const dtci_decoder *decoder, u
     return any;
 }
 
-DTCI_INLINE dtci_fast dtci_fast_open(const dtci_bit_reader *reader) {
+DTCI_INLINE dtci_fast dtci_fast_of(const dtci_bit_reader *reader) {
     dtci_fast f;
     f.bits = reader->bits;
     f.p = reader->data + reader->at;
@@ -3594,7 +3620,7 @@ DTCI_INLINE dtci_fast dtci_fast_open(const dtci_bit_reader *reader) {
     return f;
 }
 
-DTCI_INLINE void dtci_fast_close(dtci_bit_reader *reader, const dtci_fast *f) {
+DTCI_INLINE void dtci_fast_return(dtci_bit_reader *reader, const dtci_fast *f) {
     reader->at = (size_t)(f->p - reader->data);
     reader->n = f->n;
     reader->bits = f->bits & (((uint64_t)1 << f->n) - 1); /* drops bits that belong to the next stream */
@@ -3605,8 +3631,8 @@ DTCI_INLINE void dtci_fast_close(dtci_bit_reader *reader, const dtci_fast *f) {
  * beforehand. */
 DTCI_INLINE void dtci_streams_fast(dtci_stream *s, const dtci_decoder *decoder, uint32_t top, const unsigned char *end,
                                    unsigned tokens, int pairs) {
-    dtci_fast f0 = dtci_fast_open(&s[0].reader), f1 = dtci_fast_open(&s[1].reader);
-    dtci_fast f2 = dtci_fast_open(&s[2].reader), f3 = dtci_fast_open(&s[3].reader);
+    dtci_fast f0 = dtci_fast_of(&s[0].reader), f1 = dtci_fast_of(&s[1].reader);
+    dtci_fast f2 = dtci_fast_of(&s[2].reader), f3 = dtci_fast_of(&s[3].reader);
     size_t step = pairs ? 2 * tokens : tokens, left = (size_t)(s[3].end - s[3].at), i = 0, j;
     uint32_t any = 0;
     for (;;) {
@@ -3624,10 +3650,10 @@ DTCI_INLINE void dtci_streams_fast(dtci_stream *s, const dtci_decoder *decoder, 
             any |= dtci_fast_step(&f3, decoder, s[3].at + i, tokens, pairs);
         }
     }
-    dtci_fast_close(&s[0].reader, &f0);
-    dtci_fast_close(&s[1].reader, &f1);
-    dtci_fast_close(&s[2].reader, &f2);
-    dtci_fast_close(&s[3].reader, &f3);
+    dtci_fast_return(&s[0].reader, &f0);
+    dtci_fast_return(&s[1].reader, &f1);
+    dtci_fast_return(&s[2].reader, &f2);
+    dtci_fast_return(&s[3].reader, &f3);
     s[0].bad = any > top; /* top is all ones, so the OR is above it if a bin is */
     for (j = 0; j < 4; j++) s[j].at += i;
 }
@@ -3685,7 +3711,7 @@ DTCI_FN void dtci_streams_runs(dtci_stream *s, size_t streams, const dtci_decode
     dtci_fast f[DTCI_STREAMS];
     size_t j;
     for (j = 0; j < DTCI_RUN_SHORT; j++) modes[j] = (uint16_t)mode;
-    for (j = 0; j < streams; j++) f[j] = dtci_fast_open(&s[j].reader);
+    for (j = 0; j < streams; j++) f[j] = dtci_fast_of(&s[j].reader);
     while (streams == DTCI_STREAMS && dtci_runs_free(s, f, end) && dtci_runs_free(s + 1, f + 1, end) &&
            dtci_runs_free(s + 2, f + 2, end) && dtci_runs_free(s + 3, f + 3, end)) {
         dtci_runs_step(s, f, decoder, modes, top);
@@ -3695,7 +3721,7 @@ DTCI_FN void dtci_streams_runs(dtci_stream *s, size_t streams, const dtci_decode
     }
     for (j = 0; j < streams; j++) {
         while (dtci_runs_free(s + j, f + j, end)) dtci_runs_step(s + j, f + j, decoder, modes, top);
-        dtci_fast_close(&s[j].reader, &f[j]);
+        dtci_fast_return(&s[j].reader, &f[j]);
     }
 }
 
@@ -3709,9 +3735,9 @@ DTCI_FN dtc_status dtci_tokens_read(uint16_t *bins, size_t n, unsigned bits, con
     dtci_tokens tokens;
     uint32_t top = (1u << bits) - 1, bad = 0;
     if (size < head) return DTC_ERROR_PAYLOAD;
-    if (!dtci_tokens_start(&tokens, p, bits)) return DTC_ERROR_PAYLOAD;
+    if (!dtci_tokens_head_read(&tokens, p, bits)) return DTC_ERROR_PAYLOAD;
     used = dtci_lengths_read(decoder->lengths, (size_t)tokens.values * tokens.runs, p + head, size - head);
-    if (!used || !dtci_decoder_open(decoder, &tokens)) return DTC_ERROR_PAYLOAD;
+    if (!used || !dtci_decoder_build(decoder, &tokens)) return DTC_ERROR_PAYLOAD;
     used += head;
     for (j = 0; j < streams; j++) {
         sizes = j + 1 < streams ? dtci_get32(p + DTCI_TOKENS_HEAD + 4 * j) : size - used;
@@ -3785,7 +3811,7 @@ DTCI_INLINE void dtci_bins_from_bytes_body(uint16_t *DTCI_RESTRICT bins, const u
 DTCI_TWIN(dtci_bins_from_bytes, (uint16_t * DTCI_RESTRICT bins, const unsigned char *bytes, size_t n), (bins, bytes, n))
 
 /* Raises *most to the largest bins[i] - shift modulo 2^16, for any n. */
-DTCI_INLINE void dtci_bins_most_body(uint16_t *most, const uint16_t *bins, uint16_t shift, size_t n) {
+DTCI_INLINE void dtci_bins_max_body(uint16_t *most, const uint16_t *bins, uint16_t shift, size_t n) {
     uint16_t largest = *most;
     size_t i;
     for (; n >= DTCI_CHUNK; bins += DTCI_CHUNK, n -= DTCI_CHUNK) {
@@ -3801,7 +3827,7 @@ DTCI_INLINE void dtci_bins_most_body(uint16_t *most, const uint16_t *bins, uint1
     *most = largest;
 }
 
-DTCI_TWIN(dtci_bins_most, (uint16_t * most, const uint16_t *bins, uint16_t shift, size_t n), (most, bins, shift, n))
+DTCI_TWIN(dtci_bins_max, (uint16_t * most, const uint16_t *bins, uint16_t shift, size_t n), (most, bins, shift, n))
 
 /* sum[i] = a[i] + b[i], for any n. The sums are below 2^16. sum may be a or b. */
 DTCI_INLINE void dtci_bins_add_body(uint16_t *sum, const uint16_t *a, const uint16_t *b, size_t n) {
@@ -3821,16 +3847,16 @@ DTCI_FN dtc_status dtci_bins_write(dtci_coder *coder, const dtci_tokens_plan *pl
     return *bytes ? DTC_OK : DTC_ERROR_CAPACITY;
 }
 
-/* Returns the bytes of scratch that dtci_bins_open takes for n bins. */
+/* Returns the bytes of scratch that dtci_bins_decode takes for n bins. */
 DTCI_FN size_t dtci_bins_scratch(size_t n) {
-    return dtci_room(sizeof(dtci_decoder)) + dtci_room(2 * n);
+    return dtci_take_bytes(sizeof(dtci_decoder)) + dtci_take_bytes(2 * n);
 }
 
 /* Decodes the TOKENS in from[0..size), n > 0 bins of `bits` bits, into the arena, and sets *bins to the decoded bins.
  * The bins go to the arena because an error may be found at the last token, and a malformed packet must not change the
  * caller's values. The memory of the decoder can be taken again afterwards. */
-DTCI_SHARED dtc_status dtci_bins_open(const uint16_t **bins, size_t n, unsigned bits, const unsigned char *from,
-                                      size_t size, dtci_arena *arena) {
+DTCI_SHARED dtc_status dtci_bins_decode(const uint16_t **bins, size_t n, unsigned bits, const unsigned char *from,
+                                        size_t size, dtci_arena *arena) {
     uint16_t *decoded = (uint16_t *)dtci_take(arena, 2 * n);
     dtci_arena after = *arena;
     dtci_decoder *decoder = (dtci_decoder *)dtci_take(&after, sizeof *decoder);
@@ -4121,12 +4147,12 @@ DTCI_HADAMARD(dtci_hadamard_integer, uint32_t)
 
 /* Returns the signs of values first .. first + 31, where first is a multiple of 32. Bit i is set if the sign of value
  * first + i is -1. */
-DTCI_FN uint32_t dtci_signs(const dtci_random *random, size_t first) {
+DTCI_FN uint32_t dtci_signs_32(const dtci_random *random, size_t first) {
     return dtci_random_at(random, 0x80000000u + (uint32_t)(first / 32)); /* rounding has the numbers below 2^31 */
 }
 
 /* Sets to[i], i < 32, to all ones if bit i of `bits` is set, else to 0. */
-DTCI_FN void dtci_spread(uint32_t *to, uint32_t bits) {
+DTCI_FN void dtci_masks_from_bits(uint32_t *to, uint32_t bits) {
     size_t i;
 #if defined(DTCI_VECTORS)
     dtci_u4 bit = {1, 2, 4, 8};
@@ -4140,19 +4166,19 @@ DTCI_FN void dtci_spread(uint32_t *to, uint32_t bits) {
 }
 
 /* Sets negative[i], i < n, to all ones if the sign of value first + i is -1, else to 0. first and n may be any. */
-DTCI_SHARED void dtci_negative(uint32_t *negative, const dtci_random *random, size_t first, size_t n) {
+DTCI_SHARED void dtci_sign_masks(uint32_t *negative, const dtci_random *random, size_t first, size_t n) {
     size_t at = first % 32, i;
-    uint64_t bits = dtci_signs(random, first - at);
+    uint64_t bits = dtci_signs_32(random, first - at);
     for (i = 0; i < n; i += 32) {
         uint32_t word;
-        bits |= (uint64_t)dtci_signs(random, first - at + i + 32) << 32;
+        bits |= (uint64_t)dtci_signs_32(random, first - at + i + 32) << 32;
         word = (uint32_t)(bits >> at & 0xffffffffu);
         bits >>= 32;
         if (n - i >= 32) {
-            dtci_spread(negative + i, word);
+            dtci_masks_from_bits(negative + i, word);
         } else {
             uint32_t last[32];
-            dtci_spread(last, word);
+            dtci_masks_from_bits(last, word);
             memcpy(negative + i, last, 4 * (n - i));
         }
     }
@@ -4160,13 +4186,29 @@ DTCI_SHARED void dtci_negative(uint32_t *negative, const dtci_random *random, si
 
 /* Returns log2 of the size of the next part, if `left` > 0 values of an array are left (see PARTS in the wire format).
  * The size is the largest power of two that is not above `left` or 2^DTCI_HADAMARD_MAX. */
-DTCI_FN unsigned dtci_hadamard_fit(size_t left) {
+DTCI_FN unsigned dtci_hadamard_log2(size_t left) {
     return left >> DTCI_HADAMARD_MAX ? DTCI_HADAMARD_MAX : dtci_bit_width((uint32_t)left) - 1;
 }
 
 /* --------------------------------------------------------------------------------------------------------------------
  * raw: the values themselves, as fp32, or rounded to bf16 or fp16 (nearest, ties to even; finite stays finite)
  * ------------------------------------------------------------------------------------------------------------------*/
+
+/* --- Options --- */
+
+static const dtci_key dtci_raw_keys[] = {
+    {"type", "fp32|bf16|fp16", DTCI_KEY_WORD, DTCI_FIELD(raw.type), 0, 0, 0, 0},
+};
+
+DTCI_FN dtc_status dtci_raw_check_spec(const dtc_spec *spec) {
+    return (unsigned)spec->raw.type > DTC_TYPE_FP16 ? DTC_ERROR_SPEC : DTC_OK;
+}
+
+DTCI_FN void dtci_raw_begin(dtci_head *head, const dtc_spec *spec) {
+    head->variant = (uint32_t)spec->raw.type;
+}
+
+/* --- Values to payload and back --- */
 
 DTCI_FN size_t dtci_raw_bytes(size_t count, uint32_t type) {
     return type == DTC_TYPE_FP32 ? 4 * count : 2 * count;
@@ -4276,6 +4318,8 @@ DTCI_TWIN(dtci_raw_pack,
           (unsigned char *DTCI_RESTRICT payload, const char *values, uint32_t type, size_t first, size_t n),
           (payload, values, type, first, n))
 
+/* --- Decode --- */
+
 DTCI_FN dtc_status dtci_raw_decode(const dtci_packet *packet, const dtci_sink *sink, const dtc_decode_options *options,
                                    dtci_arena *arena) {
     uint32_t type = packet->head.variant;
@@ -4290,10 +4334,12 @@ DTCI_FN dtc_status dtci_raw_decode(const dtci_packet *packet, const dtci_sink *s
     for (first = 0; first < count; first += n) {
         n = count - first < DTCI_CHUNK ? count - first : DTCI_CHUNK;
         dtci_raw_unpack(dtci_sink_place(chunk, sink, first), packet->payload, type, first, n);
-        dtci_sink_deliver(sink, first, chunk, n);
+        dtci_sink_finish(sink, first, chunk, n);
     }
     return DTC_OK;
 }
+
+/* --- Encoder --- */
 
 DTCI_SHARED dtc_status dtci_raw_encode(dtci_encoding *e) {
     uint32_t type = e->head.variant;
@@ -4317,19 +4363,13 @@ DTCI_SHARED dtc_status dtci_raw_encode(dtci_encoding *e) {
     return dtci_raw_decode(&made, e->residual, NULL, NULL);
 }
 
-DTCI_FN dtc_status dtci_raw_check_spec(const dtc_spec *spec) {
-    return (unsigned)spec->raw.type > DTC_TYPE_FP16 ? DTC_ERROR_SPEC : DTC_OK;
-}
-
-DTCI_FN void dtci_raw_begin(dtci_head *head, const dtc_spec *spec) {
-    head->variant = (uint32_t)spec->raw.type;
-}
-
 DTCI_FN size_t dtci_raw_scratch(const dtc_spec *spec, size_t count) {
     (void)spec;
     (void)count;
     return 0;
 }
+
+/* --- Packet: check, open, describe --- */
 
 DTCI_FN dtc_status dtci_raw_check(dtci_packet *packet) {
     const dtci_head *head = &packet->head;
@@ -4362,6 +4402,8 @@ DTCI_FN int dtci_raw_finite(const dtci_packet *packet) {
     }
     return !(exponents >> 31);
 }
+
+/* --- Sums --- */
 
 DTCI_FN dtc_status dtci_raw_plan_add(dtci_addition *sum) {
     sum->bound = dtci_raw_bytes(sum->head.count, sum->head.variant);
@@ -4402,6 +4444,8 @@ DTCI_FN dtc_status dtci_raw_add(dtci_addition *sum) {
     return DTC_OK;
 }
 
+/* --- Multiples --- */
+
 DTCI_FN dtc_status dtci_raw_scale(const dtci_packet *packet, unsigned char *payload, float weight) {
     uint32_t type = packet->head.variant;
     size_t count = packet->head.count, first, n;
@@ -4418,9 +4462,7 @@ DTCI_FN dtc_status dtci_raw_scale(const dtci_packet *packet, unsigned char *payl
     return DTC_OK;
 }
 
-static const dtci_key dtci_raw_keys[] = {
-    {"type", "fp32|bf16|fp16", DTCI_KEY_WORD, DTCI_FIELD(raw.type), 0, 0, 0, 0},
-};
+/* --- Row --- */
 
 static const dtci_codec dtci_raw_codec = {DTC_RAW,
                                           "raw",
@@ -4438,24 +4480,6 @@ static const dtci_codec dtci_raw_codec = {DTC_RAW,
                                           dtci_raw_add,
                                           dtci_raw_scale,
                                           NULL};
-
-/* Multiplies n finite scales, which are `stride` bytes apart, by a weight. Returns DTC_ERROR_NONFINITE and changes
- * nothing if a product is not finite. */
-DTCI_FN dtc_status dtci_scales_scale(unsigned char *payload, size_t n, size_t stride, float weight) {
-    size_t i;
-    for (i = 0; i < n; i++)
-        if (!dtci_finite(dtci_get_float(payload + i * stride) * weight)) return DTC_ERROR_NONFINITE;
-    for (i = 0; i < n; i++) dtci_put_float(payload + i * stride, dtci_get_float(payload + i * stride) * weight);
-    return DTC_OK;
-}
-
-/* Tells whether n scales, which are `stride` bytes apart, are finite. */
-DTCI_FN int dtci_scales_finite(const unsigned char *payload, size_t n, size_t stride) {
-    size_t i;
-    for (i = 0; i < n; i++)
-        if (!dtci_finite(dtci_get_float(payload + i * stride))) return 0;
-    return 1;
-}
 
 /* --------------------------------------------------------------------------------------------------------------------
  * ternary: TernGrad (Wen et al., NeurIPS 2017, section 3): g~ = s * sign(g) * b, b ~ Bernoulli(|g| / s), s = max |g|
@@ -4479,6 +4503,24 @@ DTCI_FN int dtci_scales_finite(const unsigned char *payload, size_t n, size_t st
 #define DTCI_TERNARY_CHUNK   1280u  /* digits that are packed at a time; a multiple of DTCI_TRITS and DTCI_GROUP */
 #define DTCI_TERNARY_ROOM    1288u  /* elements of an array for a chunk of digits and those that fill up its last bin */
 #define DTCI_TRITS           160u   /* digits of a group of 32 bytes of five digits */
+
+/* --- Options --- */
+
+static const dtci_key dtci_ternary_keys[] = {
+    {"clip", "", DTCI_KEY_FLOAT, DTCI_FIELD(ternary.clip), 0, DTCI_FLOAT_MAX, 0, 0},
+    {"scale", "auto", DTCI_KEY_FLOAT, DTCI_FIELD(ternary.scale), 0, DTCI_FLOAT_MAX, 0, 0},
+    {"pack", "huffman|base3", DTCI_KEY_WORD, DTCI_FIELD(ternary.pack), 0, 0, 0, 0},
+};
+
+DTCI_FN dtc_status dtci_ternary_check_spec(const dtc_spec *spec) {
+    if (!dtci_finite(spec->ternary.clip) || spec->ternary.clip < 0 || !dtci_finite(spec->ternary.scale) ||
+        spec->ternary.scale < 0 || (unsigned)spec->ternary.pack > DTC_PACK_BASE3 ||
+        spec->workers > DTCI_TERNARY_WORKERS)
+        return DTC_ERROR_SPEC;
+    return DTC_OK;
+}
+
+/* --- Digits --- */
 
 /* Returns the bits of a digit in FIELDS. */
 DTCI_FN unsigned dtci_ternary_field_bits(const dtci_head *head) {
@@ -4522,8 +4564,8 @@ DTCI_TWIN(dtci_ternary_draw,
           (digits, values, chance, random, first, n))
 
 /* Draws the digits of values first .. first + n - 1, n <= DTCI_CHUNK. `scales` are in the form of the payload. */
-DTCI_FN void dtci_ternary_digits(uint32_t *digits, const dtci_encoding *e, const unsigned char *scales,
-                                 const dtci_random *random, size_t first, size_t n) {
+DTCI_FN void dtci_ternary_draw_chunk(uint32_t *digits, const dtci_encoding *e, const unsigned char *scales,
+                                     const dtci_random *random, size_t first, size_t n) {
     size_t block = dtci_block(&e->head), at, stop;
     float chunk[DTCI_CHUNK];
     const char *values = dtci_view(chunk, &e->source, first, n);
@@ -4662,6 +4704,8 @@ DTCI_TWIN(dtci_digits_unpack,
           (uint32_t * DTCI_RESTRICT digits, const uint16_t *bins, uint32_t base, size_t group, size_t n),
           (digits, bins, base, group, n))
 
+/* --- Decode --- */
+
 /* Unpacks digits first .. first + n - 1 of an opened packet, n <= DTCI_TERNARY_CHUNK. first is a multiple of
  * DTCI_TERNARY_CHUNK, and `digits` has DTCI_TERNARY_ROOM elements. */
 DTCI_FN void dtci_ternary_unpack(uint32_t *digits, const dtci_packet *packet, size_t first, size_t n) {
@@ -4723,25 +4767,22 @@ DTCI_FN dtc_status dtci_ternary_decode(const dtci_packet *packet, const dtci_sin
         for (part = 0; part < n; part += m) {
             m = n - part < DTCI_CHUNK ? n - part : DTCI_CHUNK;
             dtci_ternary_floats(dtci_sink_place(chunk, sink, first + part), packet, digits + part, first + part, m);
-            dtci_sink_deliver(sink, first + part, chunk, m);
+            dtci_sink_finish(sink, first + part, chunk, m);
         }
     }
     return DTC_OK;
 }
 
-DTCI_FN dtc_status dtci_ternary_check_spec(const dtc_spec *spec) {
-    if (!dtci_finite(spec->ternary.clip) || spec->ternary.clip < 0 || !dtci_finite(spec->ternary.scale) ||
-        spec->ternary.scale < 0 || (unsigned)spec->ternary.pack > DTC_PACK_BASE3 ||
-        spec->workers > DTCI_TERNARY_WORKERS)
-        return DTC_ERROR_SPEC;
-    return DTC_OK;
-}
+/* --- Scratch --- */
 
 DTCI_FN size_t dtci_ternary_scratch(const dtc_spec *spec, size_t count) {
     size_t blocks = spec->block && spec->block < count ? dtci_ceil_div(count, spec->block) : 1;
-    size_t bins = dtci_ceil_div(count, 5), scales = dtci_room(4 * blocks);
-    return spec->ternary.pack == DTC_PACK_BASE3 ? scales : scales + dtci_room(2 * bins) + dtci_coder_scratch(bins, 8);
+    size_t bins = dtci_ceil_div(count, 5), scales = dtci_take_bytes(4 * blocks);
+    return spec->ternary.pack == DTC_PACK_BASE3 ? scales
+                                                : scales + dtci_take_bytes(2 * bins) + dtci_coder_scratch(bins, 8);
 }
+
+/* --- Encoder --- */
 
 /* Computes the scale of each block, and sets *zero to 1 if all scales are 0, else to 0. Returns DTC_ERROR_NONFINITE if
  * a value is NaN or infinite. */
@@ -4775,7 +4816,7 @@ DTCI_FN void dtci_ternary_pack(unsigned char *to, uint16_t *bins, const dtci_enc
         n = count - first < DTCI_TERNARY_CHUNK ? count - first : DTCI_TERNARY_CHUNK;
         for (i = 0; i < n; i += m) {
             m = n - i < DTCI_CHUNK ? n - i : DTCI_CHUNK;
-            dtci_ternary_digits(digits + i, e, scales, &random, first + i, m);
+            dtci_ternary_draw_chunk(digits + i, e, scales, &random, first + i, m);
             if (e->head.variant == DTCI_TERNARY_FIELDS) dtci_fields_pack(to, digits + i, first + i, m, field_bits);
         }
         if (e->head.variant == DTCI_TERNARY_FIELDS) continue;
@@ -4820,7 +4861,7 @@ DTCI_FN dtc_status dtci_ternary_encode(dtci_encoding *e) {
     e->bytes = dtci_ternary_bytes(&e->head);
     status = dtci_ternary_scales(scales, &zero, e);
     if (status != DTC_OK) return status;
-    if (e->bytes > 4 * (size_t)e->head.count) return dtci_store_instead(&e->head);
+    if (e->bytes > 4 * (size_t)e->head.count) return dtci_head_become_raw(&e->head);
     if (e->capacity < scales_bytes) return DTC_ERROR_CAPACITY;
     memcpy(e->payload, scales, scales_bytes);
     if (zero && e->head.variant != DTCI_TERNARY_FIELDS) { /* fixed-width packing keeps its size, for sums */
@@ -4839,6 +4880,8 @@ DTCI_FN dtc_status dtci_ternary_encode(dtci_encoding *e) {
     made.bins = bins;
     return dtci_ternary_decode(&made, e->residual, NULL, NULL);
 }
+
+/* --- Packet: check, open, describe --- */
 
 /* Returns the number of bins that the TOKENS of a payload have, 0 without TOKENS. */
 DTCI_FN size_t dtci_ternary_bins(const dtci_head *head) {
@@ -4861,7 +4904,7 @@ DTCI_FN dtc_status dtci_ternary_check(dtci_packet *packet) {
 }
 
 /* Tells whether n bytes of five digits are at most 3^5 - 1. */
-DTCI_FN int dtci_trits_sound(const unsigned char *bytes, size_t n) {
+DTCI_FN int dtci_trits_valid(const unsigned char *bytes, size_t n) {
     unsigned char most = 0;
     size_t i;
     for (; n >= 256; bytes += 256, n -= 256)
@@ -4874,24 +4917,24 @@ DTCI_FN dtc_status dtci_ternary_open(dtci_packet *packet, dtci_arena *arena, uns
     const dtci_head *head = &packet->head;
     size_t scales = 4 * dtci_blocks(head), bins = dtci_ternary_bins(head);
     const unsigned char *from = packet->payload + scales;
-    int digits = head->variant == DTCI_TERNARY_DIGITS, sound = 1;
+    int digits = head->variant == DTCI_TERNARY_DIGITS, valid = 1;
     uint16_t most = 0;
     dtc_status status;
     packet->bins = NULL;
     if (!dtci_scales_finite(packet->payload, dtci_blocks(head), 4)) return DTC_ERROR_PAYLOAD;
     if (bins && !(skip & DTCI_OPEN_NO_TOKENS)) {
-        status = dtci_bins_open(&packet->bins, bins, digits ? dtci_digits_bits(head) : 8, from,
-                                packet->payload_bytes - scales, arena);
+        status = dtci_bins_decode(&packet->bins, bins, digits ? dtci_digits_bits(head) : 8, from,
+                                  packet->payload_bytes - scales, arena);
         if (status != DTC_OK) return status;
-        dtci_bins_most(&most, packet->bins, 0, bins);
-        sound = most <= (digits ? dtci_digits_top(head) : 242);
+        dtci_bins_max(&most, packet->bins, 0, bins);
+        valid = most <= (digits ? dtci_digits_top(head) : 242);
     } else if (head->variant == DTCI_TERNARY_BASE3) {
-        sound = dtci_trits_sound(from, dtci_ceil_div(head->count, 5));
+        valid = dtci_trits_valid(from, dtci_ceil_div(head->count, 5));
     } else if ((head->variant == DTCI_TERNARY_FIELDS || head->variant == DTCI_TERNARY_WIDE) &&
                !(skip & DTCI_OPEN_NO_FIELDS)) {
-        sound = dtci_fields_sound(from, head->count, dtci_ternary_field_bits(head), 2 * head->terms);
+        valid = dtci_fields_valid(from, head->count, dtci_ternary_field_bits(head), 2 * head->terms);
     }
-    return sound ? DTC_OK : DTC_ERROR_PAYLOAD;
+    return valid ? DTC_OK : DTC_ERROR_PAYLOAD;
 }
 
 DTCI_FN void dtci_ternary_describe(const dtci_packet *packet, dtc_spec *spec) {
@@ -4899,13 +4942,15 @@ DTCI_FN void dtci_ternary_describe(const dtci_packet *packet, dtc_spec *spec) {
     spec->ternary.pack = packet->head.variant == fixed ? DTC_PACK_BASE3 : DTC_PACK_HUFFMAN;
 }
 
+/* --- Sums --- */
+
 DTCI_FN dtc_status dtci_ternary_plan_add(dtci_addition *sum) {
     size_t bins = dtci_digits_bins(&sum->head, sum->head.count);
     sum->fixed = sum->a->head.variant == DTCI_TERNARY_FIELDS;
     if (sum->fixed != (sum->b->head.variant == DTCI_TERNARY_FIELDS)) return DTC_ERROR_INCOMPATIBLE_PACKING;
     sum->head.variant = sum->fixed ? DTCI_TERNARY_FIELDS : DTCI_TERNARY_WIDE;
     sum->bound = dtci_ternary_bytes(&sum->head);
-    sum->scratch = dtci_room(2 * bins) + dtci_coder_scratch(bins, dtci_digits_bits(&sum->head));
+    sum->scratch = dtci_take_bytes(2 * bins) + dtci_coder_scratch(bins, dtci_digits_bits(&sum->head));
     sum->scratch = sum->fixed ? 0 : sum->a->scratch + sum->b->scratch + sum->scratch;
     return DTC_OK;
 }
@@ -4932,7 +4977,7 @@ DTCI_FN int dtci_ternary_sum(uint16_t *bins, const dtci_addition *sum) {
 }
 
 /* Writes the digits of bins as FIELDS after the scales, which take `scales` bytes. */
-DTCI_FN void dtci_ternary_widen(dtci_addition *sum, const uint16_t *bins, size_t scales) {
+DTCI_FN void dtci_ternary_write_fields(dtci_addition *sum, const uint16_t *bins, size_t scales) {
     size_t count = sum->head.count, group = dtci_digits_group(&sum->head), first, n, i;
     unsigned bits = dtci_ternary_field_bits(&sum->head);
     uint32_t digits[DTCI_TERNARY_ROOM];
@@ -4960,8 +5005,8 @@ DTCI_FN dtc_status dtci_ternary_add(dtci_addition *sum) {
         sum->verify.largest_a = 2 * sum->a->head.terms;
         sum->verify.largest_b = 2 * sum->b->head.terms;
         memmove(sum->payload, sum->a->payload, scales);
-        dtci_fields_sum(sum->payload + scales, sum->a->payload + scales, sum->b->payload + scales, sum->head.count,
-                        dtci_ternary_field_bits(&sum->head), sum->verifying ? &sum->verify : NULL);
+        dtci_fields_add_all(sum->payload + scales, sum->a->payload + scales, sum->b->payload + scales, sum->head.count,
+                            dtci_ternary_field_bits(&sum->head), sum->verifying ? &sum->verify : NULL);
         return DTC_OK;
     }
     bins = (uint16_t *)dtci_take(&sum->arena, 2 * n);
@@ -4978,22 +5023,20 @@ DTCI_FN dtc_status dtci_ternary_add(dtci_addition *sum) {
             dtci_bins_write(&coder, &plan, sum->bytes - scales, sum->payload + scales, sum->capacity - scales, &size);
         if (status != DTC_OK) return status;
         if (!size && sum->capacity < sum->bytes) return DTC_ERROR_CAPACITY;
-        if (!size) dtci_ternary_widen(sum, bins, scales);
+        if (!size) dtci_ternary_write_fields(sum, bins, scales);
     }
     sum->head.variant = size ? DTCI_TERNARY_DIGITS : any ? DTCI_TERNARY_WIDE : DTCI_TERNARY_ZERO;
     if (size || !any) sum->bytes = scales + size;
     return DTC_OK;
 }
 
+/* --- Multiples --- */
+
 DTCI_FN dtc_status dtci_ternary_scale(const dtci_packet *packet, unsigned char *payload, float weight) {
     return dtci_scales_scale(payload, dtci_blocks(&packet->head), 4, weight);
 }
 
-static const dtci_key dtci_ternary_keys[] = {
-    {"clip", "", DTCI_KEY_FLOAT, DTCI_FIELD(ternary.clip), 0, DTCI_FLOAT_MAX, 0, 0},
-    {"scale", "auto", DTCI_KEY_FLOAT, DTCI_FIELD(ternary.scale), 0, DTCI_FLOAT_MAX, 0, 0},
-    {"pack", "huffman|base3", DTCI_KEY_WORD, DTCI_FIELD(ternary.pack), 0, 0, 0, 0},
-};
+/* --- Row --- */
 
 static const dtci_codec dtci_ternary_codec = {DTC_TERNARY,
                                               "ternary",
@@ -5054,8 +5097,6 @@ DTCI_FN double dtci_loading(unsigned bits) {
 
 #ifndef DTC_NO_QUANT
 
-/* --- Grids and parts --- */
-
 #define DTCI_QUANT_BITS_MAX 16
 #define DTCI_QUANT_LOWEST   16777216.0  /* largest |lowest| * workers: k * step stays exact in double */
 #define DTCI_QUANT_HALVES   268435456.0 /* largest |offset| * workers / half: offset + k * half stays exact in double */
@@ -5066,6 +5107,61 @@ DTCI_FN double dtci_loading(unsigned bits) {
 #define DTCI_QUANT_TOKENS   1u /* Huffman tokens of bins */
 #define DTCI_QUANT_CONSTANT 2u /* nothing: every field is 0 */
 #define DTCI_QUANT_WIDE     3u /* fields of fixed width, because tokens would not be smaller */
+
+/* --- Options --- */
+
+static const dtci_key dtci_quant_keys[] = {
+    {"bits", "auto", DTCI_KEY_INTEGER, DTCI_FIELD(quant.bits), 1, 16, 0, 1},
+    {"floor", "", DTCI_KEY_INTEGER, DTCI_FIELD(quant.floor), 1, 12, 0, 0},
+    {"probe", "", DTCI_KEY_INTEGER, DTCI_FIELD(quant.probe), 1, 8, 0, 0},
+    {"sample", "", DTCI_KEY_FLOAT, DTCI_FIELD(quant.sample), 0, 1, 0, 0},
+    {"rate", "", DTCI_KEY_FLOAT, DTCI_FIELD(quant.rate), 0.05, 32, 0, 1},
+    {"max-error", "", DTCI_KEY_FLOAT, DTCI_FIELD(quant.max_error), 0, DTCI_FLOAT_MAX, 0, 1},
+    {"rounding", "nearest|stochastic", DTCI_KEY_WORD, DTCI_FIELD(quant.rounding), 0, 0, 0, 0},
+    {"entropy", "huffman|none", DTCI_KEY_WORD, DTCI_FIELD(quant.entropy), 0, 0, 0, 0},
+    {"grid", "zero|even", DTCI_KEY_WORD, DTCI_FIELD(quant.grid), 0, 0, 0, 0},
+    {"rotate", "0|1", DTCI_KEY_WORD, DTCI_FIELD(quant.rotate), 0, 0, 0, 0},
+    {"min", "auto", DTCI_KEY_OPTIONAL, DTCI_FIELD(quant.min), -DTCI_FLOAT_MAX, DTCI_FLOAT_MAX,
+     offsetof(dtc_spec, quant.min_given), 0},
+    {"max", "auto", DTCI_KEY_OPTIONAL, DTCI_FIELD(quant.max), -DTCI_FLOAT_MAX, DTCI_FLOAT_MAX,
+     offsetof(dtc_spec, quant.max_given), 0},
+};
+
+DTCI_FN dtc_status dtci_quant_check_spec(const dtc_spec *spec) {
+    uint32_t workers = spec->workers ? spec->workers : 1;
+    int bits = spec->quant.bits ? spec->quant.bits : DTCI_QUANT_BITS_MAX;
+    int given = spec->quant.min_given || spec->quant.max_given;
+    int both = spec->quant.min_given && spec->quant.max_given;
+    if (bits < 1 || bits > DTCI_QUANT_BITS_MAX || workers > 16777216u >> bits) return DTC_ERROR_SPEC;
+    if (spec->quant.floor < 0 || spec->quant.floor > 12 || spec->quant.probe < 0 || spec->quant.probe > 8)
+        return DTC_ERROR_SPEC;
+    if (!dtci_finite(spec->quant.sample) || spec->quant.sample < 0 || spec->quant.sample > 1) return DTC_ERROR_SPEC;
+    if (!dtci_finite(spec->quant.rate) || spec->quant.rate < 0 || spec->quant.rate > 32) return DTC_ERROR_SPEC;
+    if (spec->quant.rate > 0 && ((double)spec->quant.rate < 0.05 || spec->quant.entropy == DTC_ENTROPY_NONE))
+        return DTC_ERROR_SPEC;
+    if (!dtci_finite(spec->quant.max_error) || spec->quant.max_error < 0) return DTC_ERROR_SPEC;
+    if ((spec->quant.bits != 0) + (spec->quant.rate > 0) + (spec->quant.max_error > 0) > 1) return DTC_ERROR_SPEC;
+    if ((unsigned)spec->quant.rounding > DTC_ROUNDING_STOCHASTIC || (unsigned)spec->quant.entropy > DTC_ENTROPY_NONE ||
+        (unsigned)spec->quant.grid > DTC_GRID_EVEN)
+        return DTC_ERROR_SPEC;
+    if (!dtci_finite(spec->quant.min) || !dtci_finite(spec->quant.max) ||
+        (both && !(spec->quant.min < spec->quant.max)))
+        return DTC_ERROR_SPEC;
+    if (spec->quant.max_error > 0 && given) return DTC_ERROR_SPEC;
+    if (!spec->quant.rotate) return DTC_OK;
+    if (spec->quant.max_error > 0 || (spec->quant.bits && workers > DTCI_QUANT_ROTATED >> bits) ||
+        workers > DTCI_QUANT_ROTATED / 4 || given != both || (both && spec->quant.min < -spec->quant.max) ||
+        spec->quant.min > -spec->quant.max)
+        return DTC_ERROR_SPEC;
+    return DTC_OK;
+}
+
+DTCI_FN void dtci_quant_begin(dtci_head *head, const dtc_spec *spec) {
+    dtci_begin_block(head, spec);
+    if (spec->quant.rotate) head->seed = spec->seed;
+}
+
+/* --- Grids and parts --- */
 
 /* The contents of the variant byte in the head. */
 typedef struct dtci_quant_variant {
@@ -5090,7 +5186,7 @@ DTCI_FN dtci_quant_variant dtci_quant_variant_of(const dtci_head *head) {
 /* What determines the fields of a packet; the encoder, the decoder and the addition use it. */
 typedef struct dtci_quant {
     const dtci_head *head;
-    dtci_quant_variant is;
+    dtci_quant_variant variant;
     const unsigned char *grids; /* in the wire format; while encoding with rotate, 8 bytes a part */
     unsigned bin_bits;          /* bits of a bin over all blocks; 17 if that is more than 16 */
     int32_t base;               /* grid=zero: terms times the least lowest of all blocks */
@@ -5133,7 +5229,7 @@ DTCI_SHARED dtci_part dtci_quant_part(const dtci_head *head, int rotate, size_t 
         part.index += whole;
         part.first += whole << DTCI_HADAMARD_MAX;
         left -= whole << DTCI_HADAMARD_MAX;
-        part.end = part.first + ((size_t)1 << dtci_hadamard_fit(left));
+        part.end = part.first + ((size_t)1 << dtci_hadamard_log2(left));
         if (i < part.end) return part;
         part.index++;
         left -= part.end - part.first;
@@ -5152,10 +5248,10 @@ DTCI_FN dtci_grid dtci_quant_grid(const dtci_quant *q, size_t b) {
     const unsigned char *p = q->grids + 8 * b;
     dtci_grid grid;
     uint32_t lowest = dtci_get32(p + 4);
-    grid.origin = q->is.even ? (double)dtci_get_float(p) : 0.0;
-    grid.step = (double)dtci_get_float(q->is.even ? p + 4 : p);
+    grid.origin = q->variant.even ? (double)dtci_get_float(p) : 0.0;
+    grid.step = (double)dtci_get_float(q->variant.even ? p + 4 : p);
     memcpy(&grid.lowest, &lowest, 4);
-    if (q->is.even) grid.lowest = 0;
+    if (q->variant.even) grid.lowest = 0;
     return grid;
 }
 
@@ -5166,7 +5262,7 @@ DTCI_FN size_t dtci_quant_grid_bytes(const dtci_head *head, int rotate) {
 
 /* Returns the largest field that a packet of these terms may have. */
 DTCI_FN uint32_t dtci_quant_top(const dtci_quant *q) {
-    return q->head->terms * ((1u << q->is.bits) - 1);
+    return q->head->terms * ((1u << q->variant.bits) - 1);
 }
 
 /* Returns the bits of a field of fixed width. The field has room for the sum of `workers` packets. */
@@ -5177,7 +5273,7 @@ DTCI_FN unsigned dtci_quant_field_bits(const dtci_head *head, unsigned bits) {
 /* Sets q->base and q->bin_bits, from the grids. */
 DTCI_SHARED void dtci_quant_find_base(dtci_quant *q) {
     int32_t low = INT32_MAX, high = INT32_MIN, terms = (int32_t)q->head->terms;
-    size_t blocks = dtci_quant_parts(q->head, q->is.rotate), b;
+    size_t blocks = dtci_quant_parts(q->head, q->variant.rotate), b;
     for (b = 0; b < blocks; b++) {
         dtci_grid grid = dtci_quant_grid(q, b);
         if (grid.lowest < low) low = grid.lowest;
@@ -5190,7 +5286,7 @@ DTCI_SHARED void dtci_quant_find_base(dtci_quant *q) {
 
 /* Returns bin minus field, which is one number for all values of block b. */
 DTCI_FN uint32_t dtci_quant_shift(const dtci_quant *q, size_t b) {
-    if (q->is.even || q->is.rotate || !q->head->block) return 0;
+    if (q->variant.even || q->variant.rotate || !q->head->block) return 0;
     return (uint32_t)(dtci_quant_grid(q, b).lowest * (int32_t)q->head->terms - q->base);
 }
 
@@ -5222,14 +5318,14 @@ DTCI_TWIN(dtci_dequantize,
 /* Writes the values of n fields to `to`; if as_bins is set, `fields` holds bins. fields[0] belongs to value `first`. */
 DTCI_FN void dtci_quant_floats(char *to, const dtci_quant *q, int as_bins, const uint32_t *fields, size_t first,
                                size_t n) {
-    int narrow = !q->is.even && dtci_quant_field_bits(q->head, q->is.bits) < 24;
+    int narrow = !q->variant.even && dtci_quant_field_bits(q->head, q->variant.bits) < 24;
     size_t block = dtci_block(q->head), at, stop, i;
     int32_t terms = (int32_t)q->head->terms;
     for (at = 0; at < n; at = stop) {
         size_t b = (first + at) / block;
         dtci_grid grid = dtci_quant_grid(q, b);
         double origin = grid.origin * (double)terms;
-        int32_t scale = q->is.even ? 2 : 1, k0 = q->is.even ? terms : as_bins ? q->base : grid.lowest * terms;
+        int32_t scale = q->variant.even ? 2 : 1, k0 = q->variant.even ? terms : as_bins ? q->base : grid.lowest * terms;
         stop = (b + 1) * block - first < n ? (b + 1) * block - first : n;
         if (fabs(origin) + 67108864 * fabs(grid.step) > (double)FLT_MAX) { /* 2^26 > any |scale * field + k0| */
             for (i = at; i < stop; i++) {
@@ -5248,19 +5344,19 @@ DTCI_FN void dtci_quant_floats(char *to, const dtci_quant *q, int as_bins, const
  * is a multiple of DTCI_CHUNK. */
 DTCI_SHARED void dtci_quant_unpack(uint32_t *fields, const dtci_quant *q, const dtci_packet *packet, size_t first,
                                    size_t n) {
-    if (q->is.coding == DTCI_QUANT_CONSTANT)
+    if (q->variant.coding == DTCI_QUANT_CONSTANT)
         memset(fields, 0, n * sizeof *fields);
-    else if (q->is.coding == DTCI_QUANT_TOKENS)
+    else if (q->variant.coding == DTCI_QUANT_TOKENS)
         dtci_fields_from_bins(fields, packet->bins + first, 0, n);
     else
-        dtci_fields_unpack(fields, packet->payload + dtci_quant_grid_bytes(q->head, q->is.rotate), first, n,
-                           dtci_quant_field_bits(q->head, q->is.bits));
+        dtci_fields_unpack(fields, packet->payload + dtci_quant_grid_bytes(q->head, q->variant.rotate), first, n,
+                           dtci_quant_field_bits(q->head, q->variant.bits));
 }
 
 /* Turns the bins of values first .. first + n - 1 into fields, or fields into bins if to_bins is set, in place. */
 DTCI_FN void dtci_quant_rebase(uint32_t *fields, const dtci_quant *q, int to_bins, size_t first, size_t n) {
     size_t at = 0, stop;
-    if (q->is.even || q->is.rotate || !q->head->block) return;
+    if (q->variant.even || q->variant.rotate || !q->head->block) return;
     for (; at < n; at = stop) {
         dtci_part part = dtci_quant_part(q->head, 0, first + at);
         uint32_t shift = dtci_quant_shift(q, part.index);
@@ -5298,8 +5394,8 @@ DTCI_TWIN(dtci_quant_integers,
 
 /* Returns the integer that field 0 of a rotated packet stands for, modulo 2^32. */
 DTCI_FN uint32_t dtci_quant_least(const dtci_quant *q) {
-    uint32_t terms = q->head->terms, bins = 1u << q->is.bits;
-    return q->is.even ? terms - terms * bins : 0u - terms * (bins / 2 - 1);
+    uint32_t terms = q->head->terms, bins = 1u << q->variant.bits;
+    return q->variant.even ? terms - terms * bins : 0u - terms * (bins / 2 - 1);
 }
 
 /* to[i] = sign * turned[i] * step, for n <= DTCI_CHUNK. The results are bounded to +-FLT_MAX if `bounded` is set. */
@@ -5324,7 +5420,7 @@ DTCI_TWIN(dtci_quant_back,
 /* Transforms the integers of one part back, and delivers its values to the sink. */
 DTCI_FN void dtci_quant_emit_part(const dtci_quant *q, uint32_t *turned, const dtci_part *part, const dtci_sink *sink) {
     dtci_random random = dtci_random_of(q->head->seed);
-    unsigned level = dtci_hadamard_fit(part->end - part->first);
+    unsigned level = dtci_hadamard_log2(part->end - part->first);
     double step = ldexp((double)dtci_get_float(q->grids + 4 * part->index), -(int)((level + 1) / 2));
     int bounded = step > 1e28 || step < -1e28; /* smaller steps times an int32 stay below FLT_MAX */
     float chunk[DTCI_CHUNK];
@@ -5333,9 +5429,9 @@ DTCI_FN void dtci_quant_emit_part(const dtci_quant *q, uint32_t *turned, const d
     for (at = part->first; at < part->end; at += n) {
         uint32_t negative[DTCI_CHUNK];
         n = part->end - at < DTCI_CHUNK ? part->end - at : DTCI_CHUNK;
-        dtci_negative(negative, &random, at, n);
+        dtci_sign_masks(negative, &random, at, n);
         dtci_quant_back(dtci_sink_place(chunk, sink, at), turned + at, negative, step, bounded, n);
-        dtci_sink_deliver(sink, at, chunk, n);
+        dtci_sink_finish(sink, at, chunk, n);
     }
 }
 
@@ -5348,7 +5444,7 @@ DTCI_FN void dtci_quant_emit_rotated(const dtci_quant *q, const dtci_packet *pac
     for (at = 0; at < count; at += n) {
         n = count - at < DTCI_CHUNK ? count - at : DTCI_CHUNK;
         dtci_quant_unpack(fields, q, packet, at, n);
-        dtci_quant_integers(turned + at, fields, (unsigned)q->is.even, dtci_quant_least(q), n);
+        dtci_quant_integers(turned + at, fields, (unsigned)q->variant.even, dtci_quant_least(q), n);
     }
     for (part.end = 0; part.end < count;) {
         part = dtci_quant_part(q->head, 1, part.end);
@@ -5360,11 +5456,11 @@ DTCI_FN void dtci_quant_emit_rotated(const dtci_quant *q, const dtci_packet *pac
 DTCI_SHARED dtci_quant dtci_quant_of(const dtci_packet *packet) {
     dtci_quant q;
     q.head = &packet->head;
-    q.is = dtci_quant_variant_of(&packet->head);
+    q.variant = dtci_quant_variant_of(&packet->head);
     q.grids = packet->payload;
     q.base = 0;
     q.bin_bits = dtci_bit_width(dtci_quant_top(&q));
-    if (!q.is.rotate) dtci_quant_find_base(&q);
+    if (!q.variant.rotate) dtci_quant_find_base(&q);
     return q;
 }
 
@@ -5377,7 +5473,7 @@ DTCI_FN dtc_status dtci_quant_decode(const dtci_packet *packet, const dtci_sink 
     uint32_t fields[DTCI_CHUNK];
     float chunk[DTCI_CHUNK];
     (void)options;
-    if (q.is.rotate) {
+    if (q.variant.rotate) {
         uint32_t *turned = (uint32_t *)dtci_take(arena, 4 * count);
         if (!turned && count) return DTC_ERROR_SCRATCH;
         dtci_quant_emit_rotated(&q, packet, turned, sink);
@@ -5386,8 +5482,9 @@ DTCI_FN dtc_status dtci_quant_decode(const dtci_packet *packet, const dtci_sink 
     for (first = 0; first < count; first += n) {
         n = count - first < DTCI_CHUNK ? count - first : DTCI_CHUNK;
         dtci_quant_unpack(fields, &q, packet, first, n);
-        dtci_quant_floats(dtci_sink_place(chunk, sink, first), &q, q.is.coding == DTCI_QUANT_TOKENS, fields, first, n);
-        dtci_sink_deliver(sink, first, chunk, n);
+        dtci_quant_floats(dtci_sink_place(chunk, sink, first), &q, q.variant.coding == DTCI_QUANT_TOKENS, fields, first,
+                          n);
+        dtci_sink_finish(sink, first, chunk, n);
     }
     return DTC_OK;
 }
@@ -5429,27 +5526,28 @@ DTCI_FN int dtci_quant_rotated_grids(dtci_quant_work *w, dtci_fineness fineness)
     size_t parts = dtci_quant_parts(q->head, 1), b;
     double levels = fineness.levels, reach = w->reach, bins, loading = dtci_loading(fineness.bits);
     int32_t most; /* largest |k| of grid=zero */
-    if (fineness.bits == 1) q->is.even = 1;
+    if (fineness.bits == 1) q->variant.even = 1;
     if (fineness.bits) {
-        levels = (double)(1u << fineness.bits) - (q->is.even ? 0 : 1) - (w->stochastic ? 1 : 0);
+        levels = (double)(1u << fineness.bits) - (q->variant.even ? 0 : 1) - (w->stochastic ? 1 : 0);
         if (!w->shared && !w->stochastic && loading < reach) reach = loading; /* clipping biases stochastic rounding */
     }
-    if (q->is.even) {
+    if (q->variant.even) {
         bins = ceil(levels) + (w->stochastic ? 1 : 0);
-        q->is.bits = bins > 2 ? dtci_bit_width((uint32_t)bins - 1) : 1;
+        q->variant.bits = bins > 2 ? dtci_bit_width((uint32_t)bins - 1) : 1;
     } else {
         bins = w->stochastic ? ceil(levels / 2) : fineness.bits ? floor(levels / 2) : floor(levels / 2 + 0.5);
-        q->is.bits = bins > 1 ? dtci_bit_width((uint32_t)bins) + 1 : 2;
+        q->variant.bits = bins > 1 ? dtci_bit_width((uint32_t)bins) + 1 : 2;
     }
-    if (q->head->workers > DTCI_QUANT_ROTATED >> q->is.bits) return 0;
-    most = (int32_t)(1u << (q->is.bits - 1)) - 1;
+    if (q->head->workers > DTCI_QUANT_ROTATED >> q->variant.bits) return 0;
+    most = (int32_t)(1u << (q->variant.bits - 1)) - 1;
     for (b = 0; b < parts; b++) {
-        float step = dtci_float_up(2 * reach * (double)w->deviations[b] / levels / (q->is.even ? 2 : 1));
-        float clip = q->is.even ? step * (float)((1u << q->is.bits) - (w->stochastic ? 1 : 0)) : step * (float)bins;
+        float step = dtci_float_up(2 * reach * (double)w->deviations[b] / levels / (q->variant.even ? 2 : 1));
+        float clip =
+            q->variant.even ? step * (float)((1u << q->variant.bits) - (w->stochastic ? 1 : 0)) : step * (float)bins;
         w->ranges[2 * b] = -clip;
         w->ranges[2 * b + 1] = clip;
-        if (q->is.even) {
-            dtci_put_float(grids + 8 * b, -step * (float)(1u << q->is.bits));
+        if (q->variant.even) {
+            dtci_put_float(grids + 8 * b, -step * (float)(1u << q->variant.bits));
             dtci_put_float(grids + 8 * b + 4, step);
         } else {
             dtci_put_float(grids + 8 * b, step);
@@ -5505,29 +5603,29 @@ DTCI_FN int dtci_quant_make_grids(dtci_quant_work *w, dtci_fineness fineness) {
     size_t blocks = dtci_blocks(q->head), b;
     double levels = fineness.levels;
     int given = fineness.step > 0;
-    if (q->is.rotate) return dtci_quant_rotated_grids(w, fineness);
-    if (fineness.bits == 1) q->is.even = 1;
-    if (fineness.bits) levels = (double)(1u << fineness.bits) - (q->is.even ? 0 : 1) - (w->stochastic ? 1 : 0);
-    q->is.bits = fineness.bits ? fineness.bits : 1;
+    if (q->variant.rotate) return dtci_quant_rotated_grids(w, fineness);
+    if (fineness.bits == 1) q->variant.even = 1;
+    if (fineness.bits) levels = (double)(1u << fineness.bits) - (q->variant.even ? 0 : 1) - (w->stochastic ? 1 : 0);
+    q->variant.bits = fineness.bits ? fineness.bits : 1;
     for (b = 0; b < blocks; b++) {
         double min = (double)w->ranges[2 * b], max = (double)w->ranges[2 * b + 1], top;
         double step = given ? fineness.step : (max - min) / levels;
         unsigned char *to = w->grids + 8 * b;
         if (!(min < max)) {
-            dtci_quant_constant_grid(to, q->is.even, w->ranges[2 * b]);
+            dtci_quant_constant_grid(to, q->variant.even, w->ranges[2 * b]);
             continue;
         }
-        top = q->is.even ? dtci_quant_even_grid(to, w, min, max, step, given)
-                         : dtci_quant_zero_grid(to, w, min, max, step, given);
-        if (top < 0 && q->is.even) return 0;
+        top = q->variant.even ? dtci_quant_even_grid(to, w, min, max, step, given)
+                              : dtci_quant_zero_grid(to, w, min, max, step, given);
+        if (top < 0 && q->variant.even) return 0;
         if (top < 0) {
-            q->is.even = 1;
+            q->variant.even = 1;
             return dtci_quant_make_grids(w, fineness);
         }
         if (!fineness.bits) {
             unsigned bits = top < 65536 ? dtci_bit_width((uint32_t)top) : DTCI_QUANT_BITS_MAX + 1;
             if (bits > DTCI_QUANT_BITS_MAX) return 0;
-            if (bits > q->is.bits) q->is.bits = bits;
+            if (bits > q->variant.bits) q->variant.bits = bits;
         }
     }
     dtci_quant_find_base(q);
@@ -5604,20 +5702,22 @@ DTCI_FN void dtci_quant_fields(uint32_t *fields, uint32_t *any, const dtci_quant
     float chunk[DTCI_CHUNK];
     const char *values = dtci_view(chunk, &w->source, first, n);
     for (at = 0; at < n; at = stop) {
-        dtci_part part = dtci_quant_part(q->head, q->is.rotate, first + at);
+        dtci_part part = dtci_quant_part(q->head, q->variant.rotate, first + at);
         dtci_grid grid = dtci_quant_grid(q, part.index);
         uint32_t shift = (uint32_t)(grid.lowest - q->base);
         dtci_quantizer by;
         by.min = w->ranges[2 * part.index];
         by.max = w->ranges[2 * part.index + 1];
         by.origin = grid.origin;
-        by.inverse = grid.step > 0 ? 1 / (q->is.even ? 2 * grid.step : grid.step) : 0;
-        by.bias = (w->stochastic ? (q->is.even ? -0.5 : 0) : (q->is.even ? 0 : 0.5)) - (double)grid.lowest;
-        by.top = (double)((1u << q->is.bits) - 1);
+        by.inverse = grid.step > 0 ? 1 / (q->variant.even ? 2 * grid.step : grid.step) : 0;
+        by.bias = (w->stochastic ? (q->variant.even ? -0.5 : 0) : (q->variant.even ? 0 : 0.5)) - (double)grid.lowest;
+        by.top = (double)((1u << q->variant.bits) - 1);
         by.stochastic = w->stochastic;
         stop = part.end - first < n ? part.end - first : n;
         if (!(grid.step > 0)) {
-            uint32_t zero = q->is.rotate ? (uint32_t)-grid.lowest : any ? shift : 0; /* probably the commonest bin */
+            uint32_t zero = q->variant.rotate ? (uint32_t)-grid.lowest
+                            : any             ? shift
+                                              : 0; /* probably the commonest bin */
             for (i = at; i < stop; i++) fields[i] = zero;
         } else {
             dtci_quantize(fields + at, values + 4 * at, &by, &w->random, first + at, stop - at);
@@ -5641,7 +5741,7 @@ DTCI_FN uint32_t dtci_quant_bin_all(dtci_quant_work *w) {
 
 /* Quantizes all values to fields, and packs the fields. */
 DTCI_FN void dtci_quant_pack_all(unsigned char *to, const dtci_quant_work *w) {
-    unsigned bits = dtci_quant_field_bits(w->q.head, w->q.is.bits);
+    unsigned bits = dtci_quant_field_bits(w->q.head, w->q.variant.bits);
     size_t count = w->q.head->count, first, n;
     uint32_t fields[DTCI_CHUNK];
     for (first = 0; first < count; first += n) {
@@ -5653,7 +5753,7 @@ DTCI_FN void dtci_quant_pack_all(unsigned char *to, const dtci_quant_work *w) {
 
 /* Packs the fields of all bins. */
 DTCI_SHARED void dtci_quant_pack_bins(unsigned char *to, const dtci_quant *q, const uint16_t *bins) {
-    unsigned bits = dtci_quant_field_bits(q->head, q->is.bits);
+    unsigned bits = dtci_quant_field_bits(q->head, q->variant.bits);
     size_t count = q->head->count, first, n;
     uint32_t fields[DTCI_CHUNK];
     for (first = 0; first < count; first += n) {
@@ -5674,7 +5774,7 @@ DTCI_FN void dtci_quant_flip_all(dtci_quant_work *w, size_t first, size_t end, d
     for (; first < end; first += n) {
         n = end - first < DTCI_CHUNK ? end - first : DTCI_CHUNK;
         dtci_gather(chunk, &w->e->source, first, n);
-        dtci_negative(negative, &w->random, first, n);
+        dtci_sign_masks(negative, &w->random, first, n);
         dtci_quant_flip(chunk, negative, unit, w->shared, n);
         memcpy(w->rotated + first, chunk, 4 * n);
     }
@@ -5700,7 +5800,7 @@ DTCI_FN int dtci_quant_rotate(dtci_quant_work *w) {
         (void)frexp(w->shared ? max : largest, &w->exponents[part.index]);
         unit = ldexp(1, -w->exponents[part.index]);
         dtci_quant_flip_all(w, part.first, part.end, unit);
-        dtci_hadamard(w->rotated + part.first, dtci_hadamard_fit(size));
+        dtci_hadamard(w->rotated + part.first, dtci_hadamard_log2(size));
         stats = dtci_scan(&w->source, part.first, size);
         largest = (double)(-stats.min > stats.max ? -stats.min : stats.max);
         deviation = sqrt(stats.squares / (double)size);
@@ -5730,7 +5830,7 @@ DTCI_FN void dtci_quant_write_steps(unsigned char *to, const dtci_quant_work *w)
             int32_t integers[DTCI_CHUNK];
             n = part.end - at < DTCI_CHUNK ? part.end - at : DTCI_CHUNK;
             dtci_fields_from_bins(fields, w->bins + at, 0, n);
-            dtci_quant_integers(turned, fields, (unsigned)q->is.even, dtci_quant_least(q), n);
+            dtci_quant_integers(turned, fields, (unsigned)q->variant.even, dtci_quant_least(q), n);
             memcpy(integers, turned, 4 * n);
             for (i = 0; i < n; i++) {
                 squares += (double)w->rotated[at + i] * (double)w->rotated[at + i];
@@ -5738,7 +5838,7 @@ DTCI_FN void dtci_quant_write_steps(unsigned char *to, const dtci_quant_work *w)
             }
         }
         if (!w->shared && !w->stochastic) step = dot > 0 ? squares / dot : 0;
-        step = ldexp(step, w->exponents[part.index] - (int)dtci_hadamard_fit(part.end - part.first) / 2);
+        step = ldexp(step, w->exponents[part.index] - (int)dtci_hadamard_log2(part.end - part.first) / 2);
         step = step < (double)FLT_MAX ? step : (double)FLT_MAX;
         dtci_put_float(to + 4 * part.index, (float)step);
     }
@@ -5753,7 +5853,7 @@ DTCI_FN unsigned dtci_quant_bin_bits_max(const dtc_spec *spec) {
 
 /* Returns whether there are more than count / 2 parts. Their grids would be about as large as the values, so the
  * encoder stores the values as raw fp32, and decoders refuse such a packet. */
-DTCI_FN int dtci_quant_stores(const dtci_head *head, int rotate) {
+DTCI_FN int dtci_quant_goes_raw(const dtci_head *head, int rotate) {
     return dtci_quant_parts(head, rotate) > head->count / 2;
 }
 
@@ -5769,10 +5869,11 @@ DTCI_FN size_t dtci_quant_most_parts(const dtc_spec *spec, size_t count) {
 /* The result is bounded to SIZE_MAX, so that a size that cannot be addressed fails as too little scratch. */
 DTCI_FN size_t dtci_quant_scratch(const dtc_spec *spec, size_t count) {
     size_t parts = dtci_quant_most_parts(spec, count);
-    uint64_t bytes = 2 * (uint64_t)dtci_room(8 * parts) + dtci_room(2 * count);
+    uint64_t bytes = 2 * (uint64_t)dtci_take_bytes(8 * parts) + dtci_take_bytes(2 * count);
     if (spec->quant.entropy == DTC_ENTROPY_HUFFMAN) bytes += dtci_coder_scratch(count, dtci_quant_bin_bits_max(spec));
     if (spec->quant.rotate)
-        bytes += (uint64_t)dtci_room(4 * parts) + dtci_room(sizeof(int) * parts) + dtci_room(4 * count);
+        bytes +=
+            (uint64_t)dtci_take_bytes(4 * parts) + dtci_take_bytes(sizeof(int) * parts) + dtci_take_bytes(4 * count);
     return bytes < SIZE_MAX ? (size_t)bytes : SIZE_MAX;
 }
 
@@ -5780,12 +5881,12 @@ DTCI_FN size_t dtci_quant_scratch(const dtc_spec *spec, size_t count) {
 DTCI_FN int dtci_quant_take(dtci_quant_work *w) {
     const dtc_spec *spec = w->e->spec;
     dtci_arena *arena = &w->e->arena;
-    size_t count = w->q.head->count, parts = dtci_quant_parts(w->q.head, w->q.is.rotate);
+    size_t count = w->q.head->count, parts = dtci_quant_parts(w->q.head, w->q.variant.rotate);
     w->ranges = (float *)dtci_take(arena, 8 * parts);
     w->grids = (unsigned char *)dtci_take(arena, 8 * parts);
     w->bins = (uint16_t *)dtci_take(arena, 2 * count);
     w->q.grids = w->grids;
-    if (w->q.is.rotate) {
+    if (w->q.variant.rotate) {
         w->exponents = (int *)dtci_take(arena, sizeof(int) * parts);
         w->deviations = (float *)dtci_take(arena, 4 * parts);
         w->rotated = (float *)dtci_take(arena, 4 * count);
@@ -5819,7 +5920,7 @@ DTCI_FN int dtci_quant_find_ranges(dtci_quant_work *w) {
 
 /* Returns whether the values of each part are all equal. */
 DTCI_FN int dtci_quant_constant(const dtci_quant_work *w) {
-    size_t parts = dtci_quant_parts(w->q.head, w->q.is.rotate), b;
+    size_t parts = dtci_quant_parts(w->q.head, w->q.variant.rotate), b;
     for (b = 0; b < parts; b++)
         if (w->ranges[2 * b] < w->ranges[2 * b + 1]) return 0;
     return 1;
@@ -5827,7 +5928,7 @@ DTCI_FN int dtci_quant_constant(const dtci_quant_work *w) {
 
 /* Returns the most bits that the encoder may choose. */
 DTCI_FN unsigned dtci_quant_bits_max(const dtci_quant *q) {
-    return q->is.rotate ? dtci_bit_width(DTCI_QUANT_ROTATED / q->head->workers) - 1 : DTCI_QUANT_BITS_MAX;
+    return q->variant.rotate ? dtci_bit_width(DTCI_QUANT_ROTATED / q->head->workers) - 1 : DTCI_QUANT_BITS_MAX;
 }
 
 /* Returns the bits of bits=auto: the entropy H of a sample of the values, quantized to `probe` bits, plus `floor`
@@ -5847,7 +5948,7 @@ DTCI_FN unsigned dtci_quant_auto_bits(const dtci_quant_work *w) {
     stride = stride > 1 ? (stride - 1) | 1 : 1; /* an odd stride does not stay in one column of a matrix */
     memset(histogram, 0, sizeof histogram);
     for (i = 0; i < count; i += stride, n++) {
-        size_t b = dtci_quant_part(q->head, q->is.rotate, i).index;
+        size_t b = dtci_quant_part(q->head, q->variant.rotate, i).index;
         double min = (double)w->ranges[2 * b], max = (double)w->ranges[2 * b + 1], t;
         float x;
         dtci_gather(&x, &w->source, i, 1);
@@ -5891,11 +5992,11 @@ DTCI_FN dtci_fineness dtci_quant_max_error(const dtci_quant_work *w) {
 /* Makes the finest grids whose tokens have at most `budget` bytes, by trial. The search starts from the rule that
  * tokens cost about one bit more a value when the levels double. Returns 0 if bins need more than 16 bits even with the
  * coarsest grids. */
-DTCI_FN int dtci_quant_fit_rate(dtci_quant_work *w, size_t budget) {
+DTCI_FN int dtci_quant_search_rate(dtci_quant_work *w, size_t budget) {
     dtci_quant *q = &w->q;
     double count = (double)q->head->count, fits = 0, fails = 0, slope = 1, last_levels = 0, last_bits = 0;
     double levels = exp2(8.0 * (double)budget / count) * 4,
-           least = q->is.even && !w->stochastic ? 0.9999 : 1.0 / 1024, /* all values in one bin */
+           least = q->variant.even && !w->stochastic ? 0.9999 : 1.0 / 1024, /* all values in one bin */
         most = (double)(1u << dtci_quant_bits_max(q)) * (65000.0 / 65536), best = least;
     size_t most_bytes = 0;
     dtci_fineness fineness;
@@ -5945,7 +6046,7 @@ DTCI_FN void dtci_quant_choose_grid(dtci_quant_work *w, int *stored) {
     const dtc_spec *spec = w->e->spec;
     const dtci_head *head = w->q.head;
     double budget = floor((double)spec->quant.rate * (double)head->count / 8);
-    size_t around = dtci_head_around(head) + dtci_quant_grid_bytes(head, w->q.is.rotate);
+    size_t around = dtci_head_overhead(head) + dtci_quant_grid_bytes(head, w->q.variant.rotate);
     unsigned most = dtci_quant_bits_max(&w->q);
     dtci_fineness fineness;
     memset(&fineness, 0, sizeof fineness);
@@ -5956,7 +6057,7 @@ DTCI_FN void dtci_quant_choose_grid(dtci_quant_work *w, int *stored) {
         *stored = !(fineness.step > 0);
     } else if (spec->quant.rate > 0) {
         *stored = budget >= 4 * (double)head->count;
-        if (*stored || (budget >= (double)around && dtci_quant_fit_rate(w, (size_t)budget - around))) return;
+        if (*stored || (budget >= (double)around && dtci_quant_search_rate(w, (size_t)budget - around))) return;
         /* the search failed, or head, checksum and grids exceed the budget: the rate alone gives the bits */
         fineness.bits = spec->quant.rate < 2 ? 2 : spec->quant.rate < 16 ? (unsigned)spec->quant.rate : 16;
         if (fineness.bits > most) fineness.bits = most;
@@ -5970,10 +6071,10 @@ DTCI_FN void dtci_quant_choose_grid(dtci_quant_work *w, int *stored) {
 /* Chooses the coding. Sets e->bytes to an upper bound of the payload. */
 DTCI_FN void dtci_quant_choose_coding(dtci_quant_work *w) {
     const dtc_spec *spec = w->e->spec;
-    size_t grids = dtci_quant_grid_bytes(w->q.head, w->q.is.rotate), count = w->q.head->count;
-    size_t fields = dtci_fields_bytes(count, dtci_quant_field_bits(w->q.head, w->q.is.bits));
+    size_t grids = dtci_quant_grid_bytes(w->q.head, w->q.variant.rotate), count = w->q.head->count;
+    size_t fields = dtci_fields_bytes(count, dtci_quant_field_bits(w->q.head, w->q.variant.bits));
     int entropy = spec->quant.entropy == DTC_ENTROPY_HUFFMAN, searched = w->priced;
-    uint32_t *coding = &w->q.is.coding;
+    uint32_t *coding = &w->q.variant.coding;
     if (entropy && !w->priced && w->q.bin_bits <= dtci_quant_bin_bits_max(spec)) dtci_quant_price(w);
     *coding = entropy ? DTCI_QUANT_WIDE : DTCI_QUANT_FIELDS;
     if (w->priced && !w->plan.bytes)
@@ -5990,22 +6091,22 @@ DTCI_FN void dtci_quant_choose_coding(dtci_quant_work *w) {
 /* Writes the payload: the grids, or the steps of a rotated packet, and the fields. */
 DTCI_FN dtc_status dtci_quant_write(dtci_quant_work *w) {
     dtci_encoding *e = w->e;
-    size_t grids = dtci_quant_grid_bytes(w->q.head, w->q.is.rotate), size = 0;
+    size_t grids = dtci_quant_grid_bytes(w->q.head, w->q.variant.rotate), size = 0;
     unsigned char *to = e->payload + grids;
     dtc_status status;
     if (e->capacity < grids) return DTC_ERROR_CAPACITY;
-    if (w->q.is.rotate) {
+    if (w->q.variant.rotate) {
         if (!w->priced) (void)dtci_quant_bin_all(w);
         dtci_quant_write_steps(e->payload, w);
     } else {
         memcpy(e->payload, w->grids, grids);
     }
-    if (w->q.is.coding == DTCI_QUANT_TOKENS) {
+    if (w->q.variant.coding == DTCI_QUANT_TOKENS) {
         status = dtci_bins_write(&w->coder, &w->plan, SIZE_MAX, to, e->capacity - grids, &size);
         e->bytes = grids + size;
         return status;
     }
-    if (w->q.is.coding == DTCI_QUANT_CONSTANT) return DTC_OK;
+    if (w->q.variant.coding == DTCI_QUANT_CONSTANT) return DTC_OK;
     if (e->capacity < e->bytes) return DTC_ERROR_CAPACITY;
     if (w->priced)
         dtci_quant_pack_bins(to, &w->q, w->bins);
@@ -6015,7 +6116,7 @@ DTCI_FN dtc_status dtci_quant_write(dtci_quant_work *w) {
 }
 
 /* Decodes the packet that was made, and writes the difference from the values to the residual. */
-DTCI_FN dtc_status dtci_quant_leave(const dtci_quant_work *w) {
+DTCI_FN dtc_status dtci_quant_residual(const dtci_quant_work *w) {
     dtci_packet made;
     dtci_arena turned;
     made.head = w->e->head;
@@ -6038,76 +6139,42 @@ DTCI_FN dtc_status dtci_quant_encode(dtci_encoding *e) {
     w.stochastic = spec->quant.rounding == DTC_ROUNDING_STOCHASTIC;
     w.shared = spec->quant.min_given || spec->quant.max_given;
     w.q.head = &e->head;
-    w.q.is.even = spec->quant.grid == DTC_GRID_EVEN;
-    w.q.is.rotate = spec->quant.rotate != 0;
-    if (dtci_quant_stores(&e->head, w.q.is.rotate))
-        return dtci_scan(&e->source, 0, e->head.count).finite ? dtci_store_instead(&e->head) : DTC_ERROR_NONFINITE;
+    w.q.variant.even = spec->quant.grid == DTC_GRID_EVEN;
+    w.q.variant.rotate = spec->quant.rotate != 0;
+    if (dtci_quant_goes_raw(&e->head, w.q.variant.rotate))
+        return dtci_scan(&e->source, 0, e->head.count).finite ? dtci_head_become_raw(&e->head) : DTC_ERROR_NONFINITE;
     if (!dtci_quant_take(&w)) return DTC_ERROR_SCRATCH;
-    if (!(w.q.is.rotate ? dtci_quant_rotate(&w) : dtci_quant_find_ranges(&w))) return DTC_ERROR_NONFINITE;
+    if (!(w.q.variant.rotate ? dtci_quant_rotate(&w) : dtci_quant_find_ranges(&w))) return DTC_ERROR_NONFINITE;
     dtci_quant_choose_grid(&w, &stored);
-    if (stored) return dtci_store_instead(&e->head);
+    if (stored) return dtci_head_become_raw(&e->head);
     dtci_quant_choose_coding(&w);
-    if (e->bytes > 4 * (size_t)e->head.count) return dtci_store_instead(&e->head);
-    e->head.variant = dtci_quant_variant_byte(&w.q.is);
+    if (e->bytes > 4 * (size_t)e->head.count) return dtci_head_become_raw(&e->head);
+    e->head.variant = dtci_quant_variant_byte(&w.q.variant);
     status = dtci_quant_write(&w);
-    return status == DTC_OK && e->residual ? dtci_quant_leave(&w) : status;
-}
-
-/* --- Options check --- */
-
-DTCI_FN dtc_status dtci_quant_check_spec(const dtc_spec *spec) {
-    uint32_t workers = spec->workers ? spec->workers : 1;
-    int bits = spec->quant.bits ? spec->quant.bits : DTCI_QUANT_BITS_MAX;
-    int given = spec->quant.min_given || spec->quant.max_given;
-    int both = spec->quant.min_given && spec->quant.max_given;
-    if (bits < 1 || bits > DTCI_QUANT_BITS_MAX || workers > 16777216u >> bits) return DTC_ERROR_SPEC;
-    if (spec->quant.floor < 0 || spec->quant.floor > 12 || spec->quant.probe < 0 || spec->quant.probe > 8)
-        return DTC_ERROR_SPEC;
-    if (!dtci_finite(spec->quant.sample) || spec->quant.sample < 0 || spec->quant.sample > 1) return DTC_ERROR_SPEC;
-    if (!dtci_finite(spec->quant.rate) || spec->quant.rate < 0 || spec->quant.rate > 32) return DTC_ERROR_SPEC;
-    if (spec->quant.rate > 0 && ((double)spec->quant.rate < 0.05 || spec->quant.entropy == DTC_ENTROPY_NONE))
-        return DTC_ERROR_SPEC;
-    if (!dtci_finite(spec->quant.max_error) || spec->quant.max_error < 0) return DTC_ERROR_SPEC;
-    if ((spec->quant.bits != 0) + (spec->quant.rate > 0) + (spec->quant.max_error > 0) > 1) return DTC_ERROR_SPEC;
-    if ((unsigned)spec->quant.rounding > DTC_ROUNDING_STOCHASTIC || (unsigned)spec->quant.entropy > DTC_ENTROPY_NONE ||
-        (unsigned)spec->quant.grid > DTC_GRID_EVEN)
-        return DTC_ERROR_SPEC;
-    if (!dtci_finite(spec->quant.min) || !dtci_finite(spec->quant.max) ||
-        (both && !(spec->quant.min < spec->quant.max)))
-        return DTC_ERROR_SPEC;
-    if (spec->quant.max_error > 0 && given) return DTC_ERROR_SPEC;
-    if (!spec->quant.rotate) return DTC_OK;
-    if (spec->quant.max_error > 0 || (spec->quant.bits && workers > DTCI_QUANT_ROTATED >> bits) ||
-        workers > DTCI_QUANT_ROTATED / 4 || given != both || (both && spec->quant.min < -spec->quant.max) ||
-        spec->quant.min > -spec->quant.max)
-        return DTC_ERROR_SPEC;
-    return DTC_OK;
-}
-
-DTCI_FN void dtci_quant_begin(dtci_head *head, const dtc_spec *spec) {
-    dtci_begin_block(head, spec);
-    if (spec->quant.rotate) head->seed = spec->seed;
+    return status == DTC_OK && e->residual ? dtci_quant_residual(&w) : status;
 }
 
 /* --- Packet: check, open, describe --- */
 
 DTCI_FN dtc_status dtci_quant_check(dtci_packet *packet) {
     const dtci_head *head = &packet->head;
-    dtci_quant_variant is = dtci_quant_variant_of(head);
-    uint64_t size = packet->payload_bytes, need = dtci_quant_grid_bytes(head, is.rotate);
-    packet->scratch = (is.coding == DTCI_QUANT_TOKENS ? dtci_bins_scratch(head->count) : 0) +
-                      (is.rotate ? dtci_room(4 * (size_t)head->count) : 0);
-    if (head->workers > (is.rotate ? DTCI_QUANT_ROTATED : 16777216u) >> is.bits ||
-        (is.rotate ? !is.even && is.bits < 2 : head->seed > 0) || dtci_quant_stores(head, is.rotate))
+    dtci_quant_variant variant = dtci_quant_variant_of(head);
+    uint64_t size = packet->payload_bytes, need = dtci_quant_grid_bytes(head, variant.rotate);
+    packet->scratch = (variant.coding == DTCI_QUANT_TOKENS ? dtci_bins_scratch(head->count) : 0) +
+                      (variant.rotate ? dtci_take_bytes(4 * (size_t)head->count) : 0);
+    if (head->workers > (variant.rotate ? DTCI_QUANT_ROTATED : 16777216u) >> variant.bits ||
+        (variant.rotate ? !variant.even && variant.bits < 2 : head->seed > 0) ||
+        dtci_quant_goes_raw(head, variant.rotate))
         return DTC_ERROR_HEAD;
-    if (is.coding == DTCI_QUANT_TOKENS) return size > need && head->count ? DTC_OK : DTC_ERROR_SIZE;
-    if (is.coding != DTCI_QUANT_CONSTANT) need += dtci_fields_bytes(head->count, dtci_quant_field_bits(head, is.bits));
+    if (variant.coding == DTCI_QUANT_TOKENS) return size > need && head->count ? DTC_OK : DTC_ERROR_SIZE;
+    if (variant.coding != DTCI_QUANT_CONSTANT)
+        need += dtci_fields_bytes(head->count, dtci_quant_field_bits(head, variant.bits));
     return size == need ? DTC_OK : DTC_ERROR_SIZE;
 }
 
 /* Returns whether the grid of one block is valid. dtci_get_double converts denormals by their bits, so that a processor
  * that flushes denormals accepts the same packets. */
-DTCI_FN int dtci_quant_grid_sound(const unsigned char *grid, int even, double workers) {
+DTCI_FN int dtci_quant_grid_valid(const unsigned char *grid, int even, double workers) {
     uint32_t bits = dtci_get32(grid + 4);
     int32_t lowest;
     memcpy(&lowest, &bits, 4);
@@ -6119,24 +6186,24 @@ DTCI_FN int dtci_quant_grid_sound(const unsigned char *grid, int even, double wo
 }
 
 /* Returns whether all grids of a payload are valid. */
-DTCI_FN int dtci_quant_grids_sound(const unsigned char *grids, const dtci_head *head) {
-    dtci_quant_variant is = dtci_quant_variant_of(head);
-    size_t parts = dtci_quant_parts(head, is.rotate), b;
-    if (is.rotate) return dtci_scales_finite(grids, parts, 4);
+DTCI_FN int dtci_quant_grids_valid(const unsigned char *grids, const dtci_head *head) {
+    dtci_quant_variant variant = dtci_quant_variant_of(head);
+    size_t parts = dtci_quant_parts(head, variant.rotate), b;
+    if (variant.rotate) return dtci_scales_finite(grids, parts, 4);
     for (b = 0; b < parts; b++)
-        if (!dtci_quant_grid_sound(grids + 8 * b, is.even, (double)head->workers)) return 0;
+        if (!dtci_quant_grid_valid(grids + 8 * b, variant.even, (double)head->workers)) return 0;
     return 1;
 }
 
 /* Returns whether the bins, which are below 2^bin_bits, give valid fields in every block. */
-DTCI_FN int dtci_quant_bins_sound(const dtci_quant *q, const uint16_t *bins) {
-    size_t count = q->head->count, block = q->is.rotate || q->is.even ? count : dtci_block(q->head), first;
+DTCI_FN int dtci_quant_bins_valid(const dtci_quant *q, const uint16_t *bins) {
+    size_t count = q->head->count, block = q->variant.rotate || q->variant.even ? count : dtci_block(q->head), first;
     uint32_t top = dtci_quant_top(q);
     if (block == count && top + 1 == (uint32_t)1 << q->bin_bits) return 1;
     for (first = 0; first < count; first += block) {
         size_t n = count - first < block ? count - first : block;
         uint16_t most = 0;
-        dtci_bins_most(&most, bins + first, (uint16_t)(dtci_quant_shift(q, first / block) & 0xffff), n);
+        dtci_bins_max(&most, bins + first, (uint16_t)(dtci_quant_shift(q, first / block) & 0xffff), n);
         if (most > top) return 0;
     }
     return 1;
@@ -6148,30 +6215,30 @@ DTCI_FN dtc_status dtci_quant_open(dtci_packet *packet, dtci_arena *arena, unsig
     dtc_status status;
     dtci_quant q;
     packet->bins = NULL;
-    if (!dtci_quant_grids_sound(packet->payload, &packet->head)) return DTC_ERROR_PAYLOAD;
+    if (!dtci_quant_grids_valid(packet->payload, &packet->head)) return DTC_ERROR_PAYLOAD;
     q = dtci_quant_of(packet);
-    grids = dtci_quant_grid_bytes(q.head, q.is.rotate);
+    grids = dtci_quant_grid_bytes(q.head, q.variant.rotate);
     from = packet->payload + grids;
-    if (q.is.coding == DTCI_QUANT_CONSTANT) return DTC_OK;
-    if (q.is.coding == DTCI_QUANT_TOKENS) {
+    if (q.variant.coding == DTCI_QUANT_CONSTANT) return DTC_OK;
+    if (q.variant.coding == DTCI_QUANT_TOKENS) {
         if (q.bin_bits > DTCI_QUANT_BITS_MAX) return DTC_ERROR_PAYLOAD;
         if (skip & DTCI_OPEN_NO_TOKENS) return DTC_OK;
-        status = dtci_bins_open(&packet->bins, count, q.bin_bits, from, packet->payload_bytes - grids, arena);
+        status = dtci_bins_decode(&packet->bins, count, q.bin_bits, from, packet->payload_bytes - grids, arena);
         if (status != DTC_OK) return status;
-        return dtci_quant_bins_sound(&q, packet->bins) ? DTC_OK : DTC_ERROR_PAYLOAD;
+        return dtci_quant_bins_valid(&q, packet->bins) ? DTC_OK : DTC_ERROR_PAYLOAD;
     }
     if (skip & DTCI_OPEN_NO_FIELDS) return DTC_OK;
-    return dtci_fields_sound(from, count, dtci_quant_field_bits(q.head, q.is.bits), dtci_quant_top(&q))
+    return dtci_fields_valid(from, count, dtci_quant_field_bits(q.head, q.variant.bits), dtci_quant_top(&q))
                ? DTC_OK
                : DTC_ERROR_PAYLOAD;
 }
 
 DTCI_FN void dtci_quant_describe(const dtci_packet *packet, dtc_spec *spec) {
-    dtci_quant_variant is = dtci_quant_variant_of(&packet->head);
-    spec->quant.bits = (int)is.bits;
-    spec->quant.rotate = is.rotate;
-    spec->quant.grid = is.even ? DTC_GRID_EVEN : DTC_GRID_ZERO;
-    spec->quant.entropy = is.coding == DTCI_QUANT_FIELDS ? DTC_ENTROPY_NONE : DTC_ENTROPY_HUFFMAN;
+    dtci_quant_variant variant = dtci_quant_variant_of(&packet->head);
+    spec->quant.bits = (int)variant.bits;
+    spec->quant.rotate = variant.rotate;
+    spec->quant.grid = variant.even ? DTC_GRID_EVEN : DTC_GRID_ZERO;
+    spec->quant.entropy = variant.coding == DTCI_QUANT_FIELDS ? DTC_ENTROPY_NONE : DTC_ENTROPY_HUFFMAN;
 }
 
 /* --- Sums --- */
@@ -6179,9 +6246,9 @@ DTCI_FN void dtci_quant_describe(const dtci_packet *packet, dtc_spec *spec) {
 /* Returns the most bits of a bin that the coder of a sum has room for. Sums whose bins have more bits are stored as
  * fields. */
 DTCI_FN unsigned dtci_quant_sum_bits(const dtci_head *head) {
-    dtci_quant_variant is = dtci_quant_variant_of(head);
-    unsigned bits = dtci_quant_field_bits(head, is.bits);
-    if (head->block && !is.even && !is.rotate) return DTCI_QUANT_BITS_MAX; /* `lowest` may differ by block */
+    dtci_quant_variant variant = dtci_quant_variant_of(head);
+    unsigned bits = dtci_quant_field_bits(head, variant.bits);
+    if (head->block && !variant.even && !variant.rotate) return DTCI_QUANT_BITS_MAX; /* `lowest` may differ by block */
     return bits > DTCI_QUANT_BITS_MAX ? DTCI_QUANT_BITS_MAX : bits;
 }
 
@@ -6193,7 +6260,7 @@ DTCI_FN dtc_status dtci_quant_plan_add(dtci_addition *sum) {
     if (sum->fixed != (b.coding == DTCI_QUANT_FIELDS)) return DTC_ERROR_INCOMPATIBLE_PACKING;
     sum->bound = dtci_quant_grid_bytes(&sum->head, a.rotate) +
                  dtci_fields_bytes(count, dtci_quant_field_bits(&sum->head, a.bits));
-    sum->scratch = dtci_room(2 * count) + dtci_coder_scratch(count, dtci_quant_sum_bits(&sum->head));
+    sum->scratch = dtci_take_bytes(2 * count) + dtci_coder_scratch(count, dtci_quant_sum_bits(&sum->head));
     sum->scratch = sum->fixed ? 0 : sum->a->scratch + sum->b->scratch + sum->scratch;
     return DTC_OK;
 }
@@ -6202,15 +6269,15 @@ DTCI_FN dtc_status dtci_quant_plan_add(dtci_addition *sum) {
  * NULL. Returns 0 if all sums are 0. */
 DTCI_FN uint32_t dtci_quant_sum(uint16_t *bins, unsigned char *to, const dtci_quant *q, const dtci_addition *sum) {
     dtci_quant a = dtci_quant_of(sum->a), b = dtci_quant_of(sum->b);
-    unsigned bits = dtci_quant_field_bits(q->head, q->is.bits);
+    unsigned bits = dtci_quant_field_bits(q->head, q->variant.bits);
     uint32_t fields[DTCI_CHUNK], more[DTCI_CHUNK], any = 0;
     size_t count = q->head->count, first, n, i;
     for (first = 0; first < count; first += n) {
         n = count - first < DTCI_CHUNK ? count - first : DTCI_CHUNK;
         dtci_quant_unpack(fields, &a, sum->a, first, n);
-        if (a.is.coding == DTCI_QUANT_TOKENS) dtci_quant_rebase(fields, &a, 0, first, n);
+        if (a.variant.coding == DTCI_QUANT_TOKENS) dtci_quant_rebase(fields, &a, 0, first, n);
         dtci_quant_unpack(more, &b, sum->b, first, n);
-        if (b.is.coding == DTCI_QUANT_TOKENS) dtci_quant_rebase(more, &b, 0, first, n);
+        if (b.variant.coding == DTCI_QUANT_TOKENS) dtci_quant_rebase(more, &b, 0, first, n);
         for (i = 0; i < n; i++) {
             fields[i] += more[i];
             any |= fields[i];
@@ -6238,7 +6305,7 @@ DTCI_FN dtc_status dtci_quant_recode(dtci_addition *sum, dtci_quant *q, const ui
     status = dtci_bins_write(&coder, &plan, sum->bytes - grids, sum->payload + grids, sum->capacity - grids, &size);
     if (status != DTC_OK) return status;
     if (size) {
-        q->is.coding = DTCI_QUANT_TOKENS;
+        q->variant.coding = DTCI_QUANT_TOKENS;
         sum->bytes = grids + size;
         return DTC_OK;
     }
@@ -6249,15 +6316,15 @@ DTCI_FN dtc_status dtci_quant_recode(dtci_addition *sum, dtci_quant *q, const ui
 
 /* Adds fields of fixed width without unpacking them. */
 DTCI_FN void dtci_quant_add_fixed(dtci_addition *sum, const dtci_quant *q, size_t grids) {
-    sum->verify.largest_a = sum->a->head.terms * ((1u << q->is.bits) - 1);
-    sum->verify.largest_b = sum->b->head.terms * ((1u << q->is.bits) - 1);
-    dtci_fields_sum(sum->payload + grids, sum->a->payload + grids, sum->b->payload + grids, sum->head.count,
-                    dtci_quant_field_bits(&sum->head, q->is.bits), sum->verifying ? &sum->verify : NULL);
+    sum->verify.largest_a = sum->a->head.terms * ((1u << q->variant.bits) - 1);
+    sum->verify.largest_b = sum->b->head.terms * ((1u << q->variant.bits) - 1);
+    dtci_fields_add_all(sum->payload + grids, sum->a->payload + grids, sum->b->payload + grids, sum->head.count,
+                        dtci_quant_field_bits(&sum->head, q->variant.bits), sum->verifying ? &sum->verify : NULL);
 }
 
 DTCI_FN dtc_status dtci_quant_add(dtci_addition *sum) {
     dtci_quant q = dtci_quant_of(sum->a);
-    size_t grids = dtci_quant_grid_bytes(q.head, q.is.rotate), count = sum->head.count;
+    size_t grids = dtci_quant_grid_bytes(q.head, q.variant.rotate), count = sum->head.count;
     const dtci_packet *a = sum->a, *b = sum->b;
     dtc_status status = DTC_OK;
     uint16_t *bins = NULL;
@@ -6266,7 +6333,7 @@ DTCI_FN dtc_status dtci_quant_add(dtci_addition *sum) {
     if (!dtci_same(a->payload, b->payload, grids)) return DTC_ERROR_INCOMPATIBLE_GRID;
     q.head = &sum->head;
     q.bin_bits = dtci_bit_width(dtci_quant_top(&q));
-    if (!q.is.rotate) dtci_quant_find_base(&q);
+    if (!q.variant.rotate) dtci_quant_find_base(&q);
     if (sum->capacity < grids || ((sum->fixed || q.bin_bits > DTCI_QUANT_BITS_MAX) && sum->capacity < sum->bytes))
         return DTC_ERROR_CAPACITY;
     if (!sum->fixed && q.bin_bits <= DTCI_QUANT_BITS_MAX) {
@@ -6279,18 +6346,18 @@ DTCI_FN dtc_status dtci_quant_add(dtci_addition *sum) {
         dtci_quant_add_fixed(sum, &q, grids);
         return DTC_OK;
     }
-    if (bins && a->bins && b->bins && (q.is.even || q.is.rotate || !q.head->block)) {
+    if (bins && a->bins && b->bins && (q.variant.even || q.variant.rotate || !q.head->block)) {
         uint16_t most = 0;
         dtci_bins_add(bins, a->bins, b->bins, count);
-        dtci_bins_most(&most, bins, 0, count);
+        dtci_bins_max(&most, bins, 0, count);
         any = most;
     } else {
         any = dtci_quant_sum(bins, sum->payload + grids, &q, sum);
     }
-    q.is.coding = any ? DTCI_QUANT_WIDE : DTCI_QUANT_CONSTANT;
+    q.variant.coding = any ? DTCI_QUANT_WIDE : DTCI_QUANT_CONSTANT;
     if (any && bins) status = dtci_quant_recode(sum, &q, bins, grids);
     if (!any) sum->bytes = grids;
-    sum->head.variant = dtci_quant_variant_byte(&q.is);
+    sum->head.variant = dtci_quant_variant_byte(&q.variant);
     return status;
 }
 
@@ -6306,7 +6373,7 @@ DTCI_FN dtc_status dtci_quant_scale_even(const dtci_head *head, unsigned char *g
             unsigned char grid[8];
             dtci_put_float(grid, dtci_get_float(grids + 8 * b) * weight);
             dtci_put_float(grid + 4, dtci_get_float(grids + 8 * b + 4) * weight);
-            if (!dtci_quant_grid_sound(grid, 1, (double)head->workers)) return DTC_ERROR_NONFINITE;
+            if (!dtci_quant_grid_valid(grid, 1, (double)head->workers)) return DTC_ERROR_NONFINITE;
             if (write) memcpy(grids + 8 * b, grid, 8);
         }
     }
@@ -6314,30 +6381,13 @@ DTCI_FN dtc_status dtci_quant_scale_even(const dtci_head *head, unsigned char *g
 }
 
 DTCI_FN dtc_status dtci_quant_scale(const dtci_packet *packet, unsigned char *payload, float weight) {
-    dtci_quant_variant is = dtci_quant_variant_of(&packet->head);
-    size_t parts = dtci_quant_parts(&packet->head, is.rotate);
-    if (is.even && !is.rotate) return dtci_quant_scale_even(&packet->head, payload, weight);
-    return dtci_scales_scale(payload, parts, is.rotate ? 4 : 8, weight);
+    dtci_quant_variant variant = dtci_quant_variant_of(&packet->head);
+    size_t parts = dtci_quant_parts(&packet->head, variant.rotate);
+    if (variant.even && !variant.rotate) return dtci_quant_scale_even(&packet->head, payload, weight);
+    return dtci_scales_scale(payload, parts, variant.rotate ? 4 : 8, weight);
 }
 
-/* --- Keys and row --- */
-
-static const dtci_key dtci_quant_keys[] = {
-    {"bits", "auto", DTCI_KEY_INTEGER, DTCI_FIELD(quant.bits), 1, 16, 0, 1},
-    {"floor", "", DTCI_KEY_INTEGER, DTCI_FIELD(quant.floor), 1, 12, 0, 0},
-    {"probe", "", DTCI_KEY_INTEGER, DTCI_FIELD(quant.probe), 1, 8, 0, 0},
-    {"sample", "", DTCI_KEY_FLOAT, DTCI_FIELD(quant.sample), 0, 1, 0, 0},
-    {"rate", "", DTCI_KEY_FLOAT, DTCI_FIELD(quant.rate), 0.05, 32, 0, 1},
-    {"max-error", "", DTCI_KEY_FLOAT, DTCI_FIELD(quant.max_error), 0, DTCI_FLOAT_MAX, 0, 1},
-    {"rounding", "nearest|stochastic", DTCI_KEY_WORD, DTCI_FIELD(quant.rounding), 0, 0, 0, 0},
-    {"entropy", "huffman|none", DTCI_KEY_WORD, DTCI_FIELD(quant.entropy), 0, 0, 0, 0},
-    {"grid", "zero|even", DTCI_KEY_WORD, DTCI_FIELD(quant.grid), 0, 0, 0, 0},
-    {"rotate", "0|1", DTCI_KEY_WORD, DTCI_FIELD(quant.rotate), 0, 0, 0, 0},
-    {"min", "auto", DTCI_KEY_GIVEN, DTCI_FIELD(quant.min), -DTCI_FLOAT_MAX, DTCI_FLOAT_MAX,
-     offsetof(dtc_spec, quant.min_given), 0},
-    {"max", "auto", DTCI_KEY_GIVEN, DTCI_FIELD(quant.max), -DTCI_FLOAT_MAX, DTCI_FLOAT_MAX,
-     offsetof(dtc_spec, quant.max_given), 0},
-};
+/* --- Row --- */
 
 static const dtci_codec dtci_quant_codec = {DTC_QUANT,
                                             "quant",
@@ -6387,11 +6437,16 @@ DTCI_FN dtc_spec dtci_nest_spec(const dtc_value *value, size_t block) {
     return spec;
 }
 
+/* Whether the build can quantize what is nested. */
+DTCI_FN int dtci_nest_quantizes(void) {
+    return dtci_quant_codec.encode != NULL;
+}
+
 /* Checks the options of a dtc_value. Errors: SPEC; CODEC (quantized values in a build without quant). */
 DTCI_FN dtc_status dtci_value_check(const dtc_value *value) {
     if ((unsigned)value->type > DTC_TYPE_FP16 || value->bits < 0 || value->bits > 16 || (value->type && value->bits))
         return DTC_ERROR_SPEC;
-    return value->bits && !dtci_quant_codec.encode ? DTC_ERROR_CODEC : DTC_OK;
+    return value->bits && !dtci_nest_quantizes() ? DTC_ERROR_CODEC : DTC_OK;
 }
 
 /* Returns the bytes that are enough for a nested packet of `count` values. */
@@ -6437,15 +6492,15 @@ DTCI_SHARED dtc_status dtci_nest_encode(const dtc_spec *spec, unsigned char *to,
 }
 
 /* What the wire format requires of a nested packet in its place. */
-typedef struct dtci_nest {
+typedef struct dtci_nest_slot {
     size_t count;
     uint32_t workers, terms;
-} dtci_nest;
+} dtci_nest_slot;
 
 /* Checks the head of the nested packet at the start of from[0..size) against its place, in constant time. Every
  * violation is PAYLOAD; a packet of quant in a build without quant is CODEC. */
 DTCI_SHARED dtc_status dtci_nest_check(dtci_packet *nested, const unsigned char *from, size_t size,
-                                       const dtci_nest *place) {
+                                       const dtci_nest_slot *place) {
     dtci_head *head = &nested->head;
     const dtci_codec *codec;
     memset(nested, 0, sizeof *nested);
@@ -6462,7 +6517,7 @@ DTCI_SHARED dtc_status dtci_nest_check(dtci_packet *nested, const unsigned char 
 /* Checks and opens the nested packet at the start of from[0..size), which must fit its place. Its decoded tokens
  * are in memory of the arena. Errors: those of dtci_nest_check, SCRATCH. */
 DTCI_SHARED dtc_status dtci_nest_open(dtci_packet *nested, const unsigned char *from, size_t size,
-                                      const dtci_nest *place, dtci_arena *arena, unsigned skip) {
+                                      const dtci_nest_slot *place, dtci_arena *arena, unsigned skip) {
     dtc_status status = dtci_nest_check(nested, from, size, place);
     if (status == DTC_OK) status = (nested->codec->open)(nested, arena, skip);
     if (status == DTC_OK && nested->head.codec == DTC_RAW && !dtci_raw_finite(nested)) status = DTC_ERROR_PAYLOAD;
@@ -6503,6 +6558,11 @@ DTCI_FN dtc_value dtci_nest_sum_value(const dtci_packet *a, const dtci_packet *b
     if (a->head.codec == DTC_RAW && b->head.codec == DTC_RAW && a->head.variant == b->head.variant)
         value.type = (dtc_type)a->head.variant;
     return value;
+}
+
+/* Adds others[i] to values[i]. Returns NONFINITE if a sum leaves the range of the type. */
+DTCI_FN dtc_status dtci_nest_add_values(float *values, const float *others, const dtc_value *value, size_t n) {
+    return dtci_raw_combine(values, others, 0, (uint32_t)value->type, n) ? DTC_ERROR_NONFINITE : DTC_OK;
 }
 
 /* Plans the sum of two nested packets whose heads were checked. Sets sum->head, and the outputs of plan_add. */
@@ -6548,13 +6608,25 @@ DTCI_FN dtc_status dtci_nest_add(dtci_addition *sum) {
 
 #ifndef DTC_NO_FACTOR
 
-/* --- Sizes --- */
-
 #define DTCI_FACTOR_RANK   4     /* the default of the rank */
 #define DTCI_FACTOR_MORE   8u    /* the iteration has this many vectors more than the rank */
 #define DTCI_FACTOR_PASSES 4u    /* products with the matrix or its transpose */
 #define DTCI_FACTOR_ROWS   4u    /* a product takes this many rows of the matrix at once */
 #define DTCI_FACTOR_NOISE  1e-15 /* smaller squared singular values, relative to the largest, are rounding errors */
+
+/* --- Options --- */
+
+static const dtci_key dtci_factor_keys[] = {
+    {"rank", "", DTCI_KEY_INTEGER, DTCI_FIELD(factor.rank), 1, 65535, 0, 0},
+    {"value", "fp32|bf16|fp16", DTCI_KEY_VALUE, DTCI_FIELD(factor.value), 1, 16, 0, 0},
+};
+
+DTCI_FN dtc_status dtci_factor_check_spec(const dtc_spec *spec) {
+    if (spec->factor.rank < 0 || spec->factor.rank > 65535) return DTC_ERROR_SPEC;
+    return dtci_value_check(&spec->factor.value);
+}
+
+/* --- Sizes --- */
 
 /* The sizes and the arrays of one approximation. */
 typedef struct dtci_factor {
@@ -6567,7 +6639,7 @@ typedef struct dtci_factor {
 } dtci_factor;
 
 /* Returns whether the factors have at least as many values as the matrix. The matrix is then stored as raw fp32. */
-DTCI_FN int dtci_factor_stores(size_t rank, size_t rows, size_t columns) {
+DTCI_FN int dtci_factor_goes_raw(size_t rank, size_t rows, size_t columns) {
     return (uint64_t)rank * ((uint64_t)rows + columns) >= (uint64_t)rows * columns;
 }
 
@@ -6580,7 +6652,7 @@ DTCI_FN int dtci_factor_plan(dtci_factor *f, const dtc_spec *spec, size_t count)
     f->rows = spec->rows;
     f->columns = count / spec->rows;
     f->rank = spec->factor.rank ? (size_t)spec->factor.rank : DTCI_FACTOR_RANK;
-    if (dtci_factor_stores(f->rank, f->rows, f->columns)) return 0;
+    if (dtci_factor_goes_raw(f->rank, f->rows, f->columns)) return 0;
     least = f->rows < f->columns ? f->rows : f->columns;
     f->width = f->rank + DTCI_FACTOR_MORE < least ? f->rank + DTCI_FACTOR_MORE : least;
     return f->rows + f->columns <= (size_t)-1 / 32 / f->width; /* a larger scratch could not be addressed */
@@ -6612,10 +6684,12 @@ DTCI_FN size_t dtci_factor_scratch(const dtc_spec *spec, size_t count) {
     dtci_factor f;
     size_t iteration, nest;
     if (!dtci_factor_plan(&f, spec, count)) return 0;
-    iteration = dtci_room(8 * f.width * f.rows) + dtci_room(8 * f.width * f.columns) +
-                2 * dtci_room(8 * f.width * f.width) + dtci_room(8 * f.width) + dtci_room(8 * f.width * DTCI_CHUNK);
+    iteration = dtci_take_bytes(8 * f.width * f.rows) + dtci_take_bytes(8 * f.width * f.columns) +
+                2 * dtci_take_bytes(8 * f.width * f.width) + dtci_take_bytes(8 * f.width) +
+                dtci_take_bytes(8 * f.width * DTCI_CHUNK);
     nest = dtci_factor_nest_scratch(&spec->factor.value, f.rank, f.rows, f.columns);
-    return dtci_room(4 * f.rank * f.rows) + dtci_room(4 * f.rank * f.columns) + (iteration > nest ? iteration : nest);
+    return dtci_take_bytes(4 * f.rank * f.rows) + dtci_take_bytes(4 * f.rank * f.columns) +
+           (iteration > nest ? iteration : nest);
 }
 
 /* Takes the arrays of an approximation from the arena. Returns 0 if the scratch is too small. */
@@ -6694,7 +6768,7 @@ DTCI_SHARED void dtci_factor_gram(const dtci_factor *f, const double *vectors, s
 }
 
 /* (x, y) = (c x - s y, s x + c y) for n elements of two rows (stride 1) or two columns of a matrix. */
-DTCI_SHARED void dtci_factor_rotate(double *x, double *y, size_t stride, size_t n, double c, double s) {
+DTCI_SHARED void dtci_factor_givens(double *x, double *y, size_t stride, size_t n, double c, double s) {
     size_t i;
     for (i = 0; i < n * stride; i += stride) {
         double a = x[i], b = y[i];
@@ -6719,9 +6793,9 @@ DTCI_FN void dtci_factor_eigen(const dtci_factor *f) {
                 t = 2 * x / (fabs(apart) + sqrt(apart * apart + 4 * x * x));
                 if (apart < 0) t = -t;
                 c = 1 / sqrt(1 + t * t);
-                dtci_factor_rotate(g + p, g + q, n, n, c, t * c);
-                dtci_factor_rotate(g + p * n, g + q * n, 1, n, c, t * c);
-                dtci_factor_rotate(f->basis + p * n, f->basis + q * n, 1, n, c, t * c);
+                dtci_factor_givens(g + p, g + q, n, n, c, t * c);
+                dtci_factor_givens(g + p * n, g + q * n, 1, n, c, t * c);
+                dtci_factor_givens(f->basis + p * n, f->basis + q * n, 1, n, c, t * c);
                 turned = 1;
             }
         }
@@ -6735,12 +6809,12 @@ DTCI_FN void dtci_factor_eigen(const dtci_factor *f) {
         value = g[p * n + p];
         g[p * n + p] = g[most * n + most];
         g[most * n + most] = value;
-        dtci_factor_rotate(f->basis + p * n, f->basis + most * n, 1, n, 0, 1);
+        dtci_factor_givens(f->basis + p * n, f->basis + most * n, 1, n, 0, 1);
     }
 }
 
 /* vectors = diag(f->scales) f->basis vectors, for f->width vectors of n values each. */
-DTCI_SHARED void dtci_factor_turn(const dtci_factor *f, double *vectors, size_t n) {
+DTCI_SHARED void dtci_factor_change_basis(const dtci_factor *f, double *vectors, size_t n) {
     size_t first, m, i, j, k;
     for (first = 0; first < n; first += m) {
         m = n - first < DTCI_CHUNK ? n - first : DTCI_CHUNK;
@@ -6777,7 +6851,7 @@ DTCI_FN void dtci_factor_orthonormalize(const dtci_factor *f, double *vectors, s
             double square = dtci_factor_square(f, k);
             f->scales[k] = square > 0 ? 1 / sqrt(square) : 0;
         }
-        dtci_factor_turn(f, vectors, n);
+        dtci_factor_change_basis(f, vectors, n);
     }
 }
 
@@ -6797,9 +6871,9 @@ DTCI_FN size_t dtci_factor_approximate(const dtci_factor *f, const dtci_source *
     dtci_factor_eigen(f);
     while (rank < f->rank && rank < f->width && dtci_factor_square(f, rank) > 0) rank++;
     for (i = 0; i < f->width; i++) f->scales[i] = i < rank ? sqrt(sqrt(dtci_factor_square(f, i))) : 0;
-    dtci_factor_turn(f, f->left, f->rows);
+    dtci_factor_change_basis(f, f->left, f->rows);
     for (i = 0; i < rank; i++) f->scales[i] = 1 / f->scales[i];
-    dtci_factor_turn(f, f->right, f->columns);
+    dtci_factor_change_basis(f, f->right, f->columns);
     return rank;
 }
 
@@ -6854,7 +6928,7 @@ DTCI_FN void dtci_factor_emit(const dtci_factors *f, const dtci_sink *sink) {
     for (first = 0; first < count; first += n) {
         n = count - first < DTCI_CHUNK ? count - first : DTCI_CHUNK;
         dtci_factor_product(chunk, f, first, n);
-        dtci_sink_put(sink, first, chunk, n);
+        dtci_sink_deliver(sink, first, chunk, n);
     }
 }
 
@@ -6883,13 +6957,13 @@ DTCI_FN dtc_status dtci_factor_write(const dtci_factors *factors, const dtc_valu
 }
 
 /* Decodes the factors of an opened packet to u and v. With rank 0, nothing is written. */
-DTCI_FN void dtci_factor_read(float *u, float *v, const dtci_packet *packet) {
+DTCI_FN void dtci_factors_decode(float *u, float *v, const dtci_packet *packet) {
     if (!dtci_get32(packet->payload)) return;
     dtci_nest_decode(u, &packet->nested[0]);
     dtci_nest_decode(v, &packet->nested[1]);
 }
 
-/* --- Packet: check, open --- */
+/* --- Packet: check, open, describe --- */
 
 DTCI_FN dtc_status dtci_factor_check(dtci_packet *packet) {
     const dtci_head *head = &packet->head;
@@ -6900,19 +6974,19 @@ DTCI_FN dtc_status dtci_factor_check(dtci_packet *packet) {
     if (size < 4) return DTC_ERROR_SIZE;
     rank = dtci_get32(packet->payload);
     columns = head->count / rows;
-    if (dtci_factor_stores(rank, rows, columns)) return DTC_ERROR_HEAD;
+    if (dtci_factor_goes_raw(rank, rows, columns)) return DTC_ERROR_HEAD;
     if (!rank) return size == 4 ? DTC_OK : DTC_ERROR_SIZE;
     second = dtci_factor_second(packet->payload, size);
     if (!second) return DTC_ERROR_SIZE;
     tokens = (packet->payload[5] & 15) != DTC_RAW || (packet->payload[second + 1] & 15) != DTC_RAW;
-    packet->scratch = dtci_room(4 * rank * rows) + dtci_room(4 * rank * columns) +
+    packet->scratch = dtci_take_bytes(4 * rank * rows) + dtci_take_bytes(4 * rank * columns) +
                       dtci_factor_open_scratch(rank, rows, columns, tokens);
     return DTC_OK;
 }
 
 DTCI_FN dtc_status dtci_factor_open(dtci_packet *packet, dtci_arena *arena, unsigned skip) {
     size_t rank = dtci_get32(packet->payload), size = packet->payload_bytes, second;
-    dtci_nest u = {0, 1, 1}, v = {0, 1, 1};
+    dtci_nest_slot u = {0, 1, 1}, v = {0, 1, 1};
     dtc_status status;
     if (!rank) return DTC_OK;
     u.count = rank * packet->head.rows;
@@ -6925,40 +6999,40 @@ DTCI_FN dtc_status dtci_factor_open(dtci_packet *packet, dtci_arena *arena, unsi
     return status;
 }
 
+DTCI_FN void dtci_factor_describe(const dtci_packet *packet, dtc_spec *spec) {
+    dtci_head u;
+    spec->factor.rank = (int)dtci_get32(packet->payload);
+    if (spec->factor.rank && dtci_head_read(packet->payload + 4, packet->payload_bytes - 4, &u) == DTC_OK)
+        spec->factor.value = dtci_nest_value(&u);
+}
+
 /* --- Decode --- */
 
 /* Decodes the factors of an opened packet to memory of the arena. With rank 0, u and v are NULL. */
-DTCI_FN dtc_status dtci_factor_take_read(dtci_factors *factors, const dtci_packet *packet, dtci_arena *arena) {
+DTCI_FN dtc_status dtci_factors_take(dtci_factors *factors, const dtci_packet *packet, dtci_arena *arena) {
     size_t rank = dtci_get32(packet->payload), rows = packet->head.rows, columns = packet->head.count / rows;
     float *u = rank ? (float *)dtci_take(arena, 4 * rank * rows) : NULL;
     float *v = rank ? (float *)dtci_take(arena, 4 * rank * columns) : NULL;
     *factors = dtci_factors_of(u, v, rank, rows, columns);
     if (rank && (!u || !v)) return DTC_ERROR_SCRATCH;
-    dtci_factor_read(u, v, packet);
+    dtci_factors_decode(u, v, packet);
     return DTC_OK;
 }
 
 DTCI_FN dtc_status dtci_factor_decode(const dtci_packet *packet, const dtci_sink *sink,
                                       const dtc_decode_options *options, dtci_arena *arena) {
     dtci_factors factors;
-    dtc_status status = dtci_factor_take_read(&factors, packet, arena);
+    dtc_status status = dtci_factors_take(&factors, packet, arena);
     (void)options;
     if (status == DTC_OK) dtci_factor_emit(&factors, sink);
     return status;
-}
-
-/* --- Options check --- */
-
-DTCI_FN dtc_status dtci_factor_check_spec(const dtc_spec *spec) {
-    if (spec->factor.rank < 0 || spec->factor.rank > 65535) return DTC_ERROR_SPEC;
-    return dtci_value_check(&spec->factor.value);
 }
 
 /* --- Encoder --- */
 
 /* Decodes the packet that was made, and writes the difference from the values to the residual. u and v are overwritten
  * by the factors as the packet holds them, rounded. */
-DTCI_FN dtc_status dtci_factor_leave(const dtci_encoding *e, float *u, float *v, dtci_arena *arena) {
+DTCI_FN dtc_status dtci_factor_residual(const dtci_encoding *e, float *u, float *v, dtci_arena *arena) {
     dtci_opened opened;
     dtci_packet *made = &opened.packet;
     dtci_factors factors;
@@ -6970,7 +7044,7 @@ DTCI_FN dtc_status dtci_factor_leave(const dtci_encoding *e, float *u, float *v,
     made->payload_bytes = e->bytes;
     status = dtci_factor_open(made, arena, DTCI_OPEN_ALL);
     if (status != DTC_OK) return status;
-    dtci_factor_read(u, v, made);
+    dtci_factors_decode(u, v, made);
     factors = dtci_factors_of(u, v, dtci_get32(e->payload), e->head.rows, e->head.count / e->head.rows);
     dtci_factor_emit(&factors, e->residual);
     return DTC_OK;
@@ -6984,7 +7058,7 @@ DTCI_FN dtc_status dtci_factor_encode(dtci_encoding *e) {
     dtc_status status;
     float *u, *v;
     if (!dtci_scan(&e->source, 0, e->head.count).finite) return DTC_ERROR_NONFINITE;
-    if (!dtci_factor_plan(&f, e->spec, e->head.count)) return dtci_store_instead(&e->head);
+    if (!dtci_factor_plan(&f, e->spec, e->head.count)) return dtci_head_become_raw(&e->head);
     u = (float *)dtci_take(&e->arena, 4 * f.rank * f.rows);
     v = (float *)dtci_take(&e->arena, 4 * f.rank * f.columns);
     work = e->arena;
@@ -6995,17 +7069,8 @@ DTCI_FN dtc_status dtci_factor_encode(dtci_encoding *e) {
     factors = dtci_factors_of(u, v, rank, f.rows, f.columns);
     status = dtci_factor_write(&factors, &e->spec->factor.value, e->payload, e->capacity < most ? e->capacity : most,
                                &e->bytes, &e->arena);
-    if (status == DTC_ERROR_CAPACITY && e->capacity >= most) return dtci_store_instead(&e->head);
-    return status == DTC_OK && e->residual ? dtci_factor_leave(e, u, v, &e->arena) : status;
-}
-
-/* --- Packet: describe --- */
-
-DTCI_FN void dtci_factor_describe(const dtci_packet *packet, dtc_spec *spec) {
-    dtci_head u;
-    spec->factor.rank = (int)dtci_get32(packet->payload);
-    if (spec->factor.rank && dtci_head_read(packet->payload + 4, packet->payload_bytes - 4, &u) == DTC_OK)
-        spec->factor.value = dtci_nest_value(&u);
+    if (status == DTC_ERROR_CAPACITY && e->capacity >= most) return dtci_head_become_raw(&e->head);
+    return status == DTC_OK && e->residual ? dtci_factor_residual(e, u, v, &e->arena) : status;
 }
 
 /* --- Sums --- */
@@ -7013,9 +7078,10 @@ DTCI_FN void dtci_factor_describe(const dtci_packet *packet, dtc_spec *spec) {
 DTCI_FN dtc_status dtci_factor_plan_add(dtci_addition *sum) {
     size_t rank = (size_t)dtci_get32(sum->a->payload) + dtci_get32(sum->b->payload), rows = sum->head.rows;
     size_t columns = sum->head.count / rows;
-    if (dtci_factor_stores(rank, rows, columns)) return DTC_ERROR_INCOMPATIBLE;
+    if (dtci_factor_goes_raw(rank, rows, columns)) return DTC_ERROR_INCOMPATIBLE;
     sum->bound = 4 + 2 * 16 + 4 * rank * (rows + columns);
-    sum->scratch = sum->a->scratch + sum->b->scratch + dtci_room(4 * rank * rows) + dtci_room(4 * rank * columns);
+    sum->scratch =
+        sum->a->scratch + sum->b->scratch + dtci_take_bytes(4 * rank * rows) + dtci_take_bytes(4 * rank * columns);
     return DTC_OK;
 }
 
@@ -7032,8 +7098,8 @@ DTCI_FN dtc_status dtci_factor_add(dtci_addition *sum) {
     if (!u || !v) return DTC_ERROR_SCRATCH;
     memset(&value, 0, sizeof value);
     if (rank) value = dtci_nest_sum_value(one, other);
-    dtci_factor_read(u, v, sum->a);
-    dtci_factor_read(u + rank_a * rows, v + rank_a * columns, sum->b);
+    dtci_factors_decode(u, v, sum->a);
+    dtci_factors_decode(u + rank_a * rows, v + rank_a * columns, sum->b);
     factors = dtci_factors_of(u, v, rank, rows, columns);
     return dtci_factor_write(&factors, &value, sum->payload, sum->capacity, &sum->bytes, &sum->arena);
 }
@@ -7053,7 +7119,7 @@ DTCI_FN dtc_status dtci_factor_matvec(const dtci_packet *packet, const dtci_prod
     size_t rank = dtci_get32(packet->payload), rows = packet->head.rows, columns = packet->head.count / rows, k, i;
     size_t outputs = product->transposed ? columns : rows, inputs = product->transposed ? rows : columns;
     dtci_factors f;
-    dtc_status status = dtci_factor_take_read(&f, packet, arena);
+    dtc_status status = dtci_factors_take(&f, packet, arena);
     if (status != DTC_OK) return status;
     for (k = 0; k < rank; k++) {
         const float *by = (product->transposed ? f.u : f.v) + k * inputs,
@@ -7065,12 +7131,7 @@ DTCI_FN dtc_status dtci_factor_matvec(const dtci_packet *packet, const dtci_prod
     return DTC_OK;
 }
 
-/* --- Keys and row --- */
-
-static const dtci_key dtci_factor_keys[] = {
-    {"rank", "", DTCI_KEY_INTEGER, DTCI_FIELD(factor.rank), 1, 65535, 0, 0},
-    {"value", "fp32|bf16|fp16", DTCI_KEY_VALUE, DTCI_FIELD(factor.value), 1, 16, 0, 0},
-};
+/* --- Row --- */
 
 static const dtci_codec dtci_factor_codec = {DTC_FACTOR,
                                              "factor",
@@ -7109,7 +7170,7 @@ DTCI_FN dtc_status dtci_factor_write_given(dtci_encoding *e, const dtci_factors 
     size_t most = 4 * (size_t)e->head.count, first, n, i;
     dtc_status status = DTC_ERROR_CAPACITY;
     float chunk[DTCI_CHUNK];
-    if (!dtci_factor_stores(f->rank, f->rows, f->columns))
+    if (!dtci_factor_goes_raw(f->rank, f->rows, f->columns))
         status = dtci_factor_write(f, &e->spec->factor.value, e->payload, e->capacity < most ? e->capacity : most,
                                    &e->bytes, &e->arena);
     if (status != DTC_ERROR_CAPACITY || e->capacity < most) return status;
@@ -7119,13 +7180,13 @@ DTCI_FN dtc_status dtci_factor_write_given(dtci_encoding *e, const dtci_factors 
         for (i = 0; i < n; i++) dtci_put_float(e->payload + 4 * (first + i), chunk[i]);
     }
     e->bytes = most;
-    return dtci_store_instead(&e->head);
+    return dtci_head_become_raw(&e->head);
 }
 
 DTCI_API size_t dtc_encode_factors_scratch(const dtc_spec *spec, size_t rank, size_t rows, size_t columns) {
     dtci_head head;
     if (!spec || dtci_factor_begin_given(&head, spec, rank, rows, columns) != DTC_OK) return 0;
-    if (dtci_factor_stores(rank, rows, columns)) return 0;
+    if (dtci_factor_goes_raw(rank, rows, columns)) return 0;
     return dtci_factor_write_scratch(&spec->factor.value, rank, rows, columns);
 }
 
@@ -7143,7 +7204,7 @@ DTCI_API dtc_status dtc_encode_factors(const dtc_spec *spec, void *packet, size_
     memset(&e, 0, sizeof e);
     status = dtci_factor_begin_given(&e.head, spec, rank, rows, columns);
     if (status != DTC_OK) return status;
-    around = dtci_head_around(&e.head);
+    around = dtci_head_overhead(&e.head);
     if (capacity < around) return DTC_ERROR_CAPACITY;
     e.spec = spec;
     e.arena = dtci_arena_of(scratch, scratch_bytes);
@@ -7176,7 +7237,7 @@ DTCI_API dtc_status dtc_decode_factors(float *u, float *v, size_t *rank, size_t 
     if (opened.packet.head.rows != rows) return DTC_ERROR_COUNT;
     found = dtci_get32(opened.packet.payload);
     if (found > most) return DTC_ERROR_CAPACITY;
-    dtci_factor_read(u, v, &opened.packet);
+    dtci_factors_decode(u, v, &opened.packet);
     *rank = found;
     return DTC_OK;
 }
@@ -7224,10 +7285,35 @@ DTCI_API dtc_status dtc_decode_factors(float *u, float *v, size_t *rank, size_t 
 
 #ifndef DTC_NO_SENSING
 
-/* --- Sizes --- */
-
 #define DTCI_SENSING_BLOCK 256u /* the smallest block of a spec: passes of the decoder take 256 values at once */
 #define DTCI_SENSING_LANES 8u
+
+/* --- Options --- */
+
+static const dtci_key dtci_sensing_keys[] = {
+    {"ratio", "", DTCI_KEY_FLOAT, DTCI_FIELD(sensing.ratio), 0, 1, 0, 0},
+    {"bits", "", DTCI_KEY_INTEGER, DTCI_FIELD(sensing.bits), 1, 32, 0, 0},
+    {"scale", "auto", DTCI_KEY_FLOAT, DTCI_FIELD(sensing.scale), 0, DTCI_FLOAT_MAX, 0, 0},
+};
+
+DTCI_FN dtc_status dtci_sensing_check_spec(const dtc_spec *spec) {
+    if (!dtci_finite(spec->sensing.ratio) || spec->sensing.ratio < 0 || spec->sensing.ratio > 1) return DTC_ERROR_SPEC;
+    if (spec->sensing.bits < 0 || (spec->sensing.bits > 16 && spec->sensing.bits != 32)) return DTC_ERROR_SPEC;
+    if (!dtci_finite(spec->sensing.scale) || spec->sensing.scale < 0) return DTC_ERROR_SPEC;
+    if (spec->block &&
+        (spec->block < DTCI_SENSING_BLOCK || spec->block >> DTCI_HADAMARD_MAX > 1 || (spec->block & (spec->block - 1))))
+        return DTC_ERROR_SPEC;
+    if (spec->sensing.bits == 32) return DTC_OK;
+    if (spec->workers > 16777216u >> (spec->sensing.bits ? spec->sensing.bits : 4)) return DTC_ERROR_SPEC;
+    return dtci_nest_quantizes() ? DTC_OK : DTC_ERROR_CODEC;
+}
+
+DTCI_FN void dtci_sensing_begin(dtci_head *head, const dtc_spec *spec) {
+    dtci_begin_block(head, spec);
+    head->seed = spec->seed;
+}
+
+/* --- Sizes --- */
 
 /* The sizes of a packet. */
 typedef struct dtci_sensing {
@@ -7260,14 +7346,14 @@ DTCI_FN dtci_sensing dtci_sensing_of(const dtci_head *head, size_t measurements)
 }
 
 /* Returns the number of measurements of a block of `values` values: values * measurements / block, rounded up. */
-DTCI_FN size_t dtci_sensing_share(const dtci_sensing *s, size_t values) {
+DTCI_FN size_t dtci_sensing_measured(const dtci_sensing *s, size_t values) {
     uint64_t product = (uint64_t)values * s->measurements;
     return (size_t)(product / s->block) + (product % s->block != 0);
 }
 
 /* Returns the number of measurements of all blocks. */
 DTCI_FN size_t dtci_sensing_total(const dtci_sensing *s) {
-    return s->count / s->block * s->measurements + dtci_sensing_share(s, s->count % s->block);
+    return s->count / s->block * s->measurements + dtci_sensing_measured(s, s->count % s->block);
 }
 
 /* Returns the block that starts at value `first`. A last, shorter block is padded with zeros. But if all rows are
@@ -7276,8 +7362,8 @@ DTCI_SHARED dtci_sensing_part dtci_sensing_at(const dtci_sensing *s, size_t firs
     dtci_sensing_part part;
     part.first = first;
     part.values = s->count - first < s->block ? s->count - first : s->block;
-    if (s->measurements == s->block) part.values = (size_t)1 << dtci_hadamard_fit(part.values);
-    part.measurements = dtci_sensing_share(s, part.values);
+    if (s->measurements == s->block) part.values = (size_t)1 << dtci_hadamard_log2(part.values);
+    part.measurements = dtci_sensing_measured(s, part.values);
     part.log2_size = dtci_bit_width((uint32_t)part.values - 1);
     return part;
 }
@@ -7308,7 +7394,7 @@ DTCI_TWIN(dtci_sensing_rows, (float *rows, const dtci_sensing *s, const dtci_sen
 DTCI_FN void dtci_sensing_flip(float *x, const dtci_sensing *s, size_t first, size_t n) {
     uint32_t negative[DTCI_CHUNK];
     size_t i;
-    dtci_negative(negative, &s->random, first, n);
+    dtci_sign_masks(negative, &s->random, first, n);
     for (i = 0; i < n; i++) x[i] = dtci_bits_float(dtci_float_bits(x[i]) ^ (negative[i] & 0x80000000u));
 }
 
@@ -7352,7 +7438,7 @@ DTCI_FN void dtci_sensing_measure(float *y, const dtci_sensing *s, const dtci_se
 
 /* Clips m measurements, which are nearly Gaussian, to the best range of a quantizer of `bits` bits. For one bit,
  * measurements become +-most, so that the centres of the two bins are +- the mean magnitude. */
-DTCI_FN void dtci_sensing_limit(float *y, size_t m, unsigned bits) {
+DTCI_FN void dtci_sensing_clip(float *y, size_t m, unsigned bits) {
     double squares = 0, sum = 0, limit;
     size_t negative = 0, i;
     float most;
@@ -7398,15 +7484,15 @@ typedef struct dtci_sensing_work {
 } dtci_sensing_work;
 
 /* Returns the floats of each array of dtci_sensing_work, for a transform of `size` values. */
-DTCI_FN size_t dtci_sensing_room(size_t size) {
+DTCI_FN size_t dtci_sensing_padded(size_t size) {
     return size < DTCI_CHUNK ? DTCI_CHUNK : size;
 }
 
 /* Returns the bytes of scratch that opening and decoding a packet need. */
 DTCI_FN uint64_t dtci_sensing_decode_scratch(const dtci_sensing *s) {
     size_t total = dtci_sensing_total(s);
-    return (uint64_t)dtci_bins_scratch(total) + dtci_room(4 * (total + 1)) +
-           5 * (uint64_t)dtci_room(4 * dtci_sensing_room(s->block));
+    return (uint64_t)dtci_bins_scratch(total) + dtci_take_bytes(4 * (total + 1)) +
+           5 * (uint64_t)dtci_take_bytes(4 * dtci_sensing_padded(s->block));
 }
 
 /* The assumed distribution of a value: 0, or with probability `density` Gaussian with this variance. */
@@ -7534,7 +7620,7 @@ DTCI_SENSING_PASSES(dtci_sensing_8, DTCI_AVX2, dtci_f8)
 DTCI_FN double dtci_sensing_gradient(const dtci_sensing_work *work, double gain) {
     float scale = (float)(1 / sqrt((double)work->size)), back = (float)(gain / sqrt((double)work->size));
     unsigned log2_part = work->log2_size < DTCI_HADAMARD_NEAR ? work->log2_size : DTCI_HADAMARD_NEAR;
-    size_t first, part = dtci_sensing_room((size_t)1 << log2_part);
+    size_t first, part = dtci_sensing_padded((size_t)1 << log2_part);
     double squares = 0;
     dtci_hadamard_far(work->w, work->log2_size);
     for (first = 0; first < work->room; first += part) {
@@ -7547,7 +7633,7 @@ DTCI_FN double dtci_sensing_gradient(const dtci_sensing_work *work, double gain)
 }
 
 /* Computes what dtci_sensing_gradient computes, at x = 0 and without the first transform. */
-DTCI_FN double dtci_sensing_start(const dtci_sensing_work *work, double gain) {
+DTCI_FN double dtci_sensing_first_gradient(const dtci_sensing_work *work, double gain) {
     double squares;
     memset(work->w, 0, 4 * work->room);
     squares = DTCI_SENSING_PASS(residual)(work, 0, work->room, 0, (float)(gain / sqrt((double)work->size)));
@@ -7561,7 +7647,7 @@ DTCI_FN void dtci_sensing_linear(const dtci_sensing_work *work) {
     double part = (double)work->measurements / (double)work->size;
     double scale = 1 / (part + (double)work->values / (double)work->size * (1 - part));
     size_t i;
-    (void)dtci_sensing_start(work, 1);
+    (void)dtci_sensing_first_gradient(work, 1);
     for (i = 0; i < work->values; i++) work->x[i] = work->w[i] * (float)scale;
 }
 
@@ -7573,7 +7659,7 @@ DTCI_FN void dtci_sensing_ista(const dtci_sensing_work *work, int fista, uint32_
     float lambda = 0, *x = work->x, *v = work->v, *w = work->w;
     double t = 1;
     size_t i;
-    (void)dtci_sensing_start(work, 1);
+    (void)dtci_sensing_first_gradient(work, 1);
     for (i = 0; i < work->values; i++) {
         float magnitude = w[i] < 0 ? -w[i] : w[i];
         if (magnitude > lambda) lambda = magnitude;
@@ -7654,7 +7740,7 @@ DTCI_FN void dtci_sensing_amp(const dtci_sensing_work *work, uint32_t iterations
     dtci_sensing_prior prior;
     uint32_t k, idle = 0;
     for (k = 0; k < iterations; k++) {
-        double off = (k > 0 ? dtci_sensing_gradient(work, gain) : dtci_sensing_start(work, gain)) / m;
+        double off = (k > 0 ? dtci_sensing_gradient(work, gain) : dtci_sensing_first_gradient(work, gain)) / m;
         double noise = gain * off - unsent, slope;
         if (k == 0 && !(off > 0)) return; /* all measurements are 0 */
         /* the noise of the measurements themselves is between none and all of the residual */
@@ -7679,7 +7765,7 @@ DTCI_FN void dtci_sensing_amp(const dtci_sensing_work *work, uint32_t iterations
 
 /* Sets work->x to 0 and work->y to the measurements of a block, in units that keep all floats far from their limits. y
  * is scaled in place. Returns the factor, a power of two, from these units back to the units of the values. */
-DTCI_FN double dtci_sensing_ready(dtci_sensing_work *work, const dtci_sensing_part *part, float *y) {
+DTCI_FN double dtci_sensing_prepare(dtci_sensing_work *work, const dtci_sensing_part *part, float *y) {
     double unit = dtci_sensing_unit(y, part->measurements);
     size_t i, n;
     memset(work->x, 0, 4 * work->room);
@@ -7693,8 +7779,8 @@ DTCI_FN double dtci_sensing_ready(dtci_sensing_work *work, const dtci_sensing_pa
 }
 
 /* Delivers the decoded values of a block to the sink, times `back` and their signs. */
-DTCI_FN void dtci_sensing_deliver(const dtci_sensing_work *work, const dtci_sensing *s, const dtci_sensing_part *part,
-                                  double back, const dtci_sink *sink) {
+DTCI_FN void dtci_sensing_emit_block(const dtci_sensing_work *work, const dtci_sensing *s,
+                                     const dtci_sensing_part *part, double back, const dtci_sink *sink) {
     size_t i, j, n;
     for (i = 0; i < part->values; i += n) {
         float chunk[DTCI_CHUNK];
@@ -7704,14 +7790,14 @@ DTCI_FN void dtci_sensing_deliver(const dtci_sensing_work *work, const dtci_sens
             chunk[j] = back > 1 ? dtci_to_float(x) : (float)x;
         }
         dtci_sensing_flip(chunk, s, part->first + i, n);
-        dtci_sink_put(sink, part->first + i, chunk, n);
+        dtci_sink_deliver(sink, part->first + i, chunk, n);
     }
 }
 
 /* Computes the values of all blocks from their measurements y, which are scaled in place, and delivers them to the
  * sink. */
-DTCI_FN void dtci_sensing_recover(const dtci_sensing *s, float *y, const dtc_decode_options *options,
-                                  const dtci_sink *sink, dtci_sensing_work *work) {
+DTCI_FN void dtci_sensing_emit(const dtci_sensing *s, float *y, const dtc_decode_options *options,
+                               const dtci_sink *sink, dtci_sensing_work *work) {
     dtc_method method = options ? options->method : DTC_METHOD_AUTO;
     uint32_t iterations = options ? options->max_iterations : 0;
     double tolerance = options ? (double)options->tolerance : 0, back;
@@ -7722,7 +7808,7 @@ DTCI_FN void dtci_sensing_recover(const dtci_sensing *s, float *y, const dtc_dec
     for (first = 0; first < s->count; first += part.values, y += part.measurements) {
         part = dtci_sensing_at(s, first);
         work->size = (size_t)1 << (work->log2_size = part.log2_size);
-        work->room = dtci_sensing_room(work->size);
+        work->room = dtci_sensing_padded(work->size);
         work->values = part.values;
         work->measurements = part.measurements;
         if (part.values != known) {
@@ -7730,21 +7816,21 @@ DTCI_FN void dtci_sensing_recover(const dtci_sensing *s, float *y, const dtc_dec
             memset(work->rows + work->size, 0, 4 * (work->room - work->size));
             known = part.values;
         }
-        back = dtci_sensing_ready(work, &part, y);
+        back = dtci_sensing_prepare(work, &part, y);
         if (method == DTC_METHOD_LINEAR || part.measurements == work->size)
             dtci_sensing_linear(work);
         else if (method == DTC_METHOD_AUTO)
             dtci_sensing_amp(work, iterations, tolerance);
         else
             dtci_sensing_ista(work, method == DTC_METHOD_FISTA, iterations, tolerance);
-        dtci_sensing_deliver(work, s, &part, back, sink);
+        dtci_sensing_emit_block(work, s, &part, back, sink);
     }
 }
 
 DTCI_FN dtc_status dtci_sensing_decode(const dtci_packet *packet, const dtci_sink *sink,
                                        const dtc_decode_options *options, dtci_arena *arena) {
     dtci_sensing s = dtci_sensing_of(&packet->head, dtci_get32(packet->payload));
-    size_t total = dtci_sensing_total(&s), room = 4 * dtci_sensing_room(s.block);
+    size_t total = dtci_sensing_total(&s), room = 4 * dtci_sensing_padded(s.block);
     float *y = (float *)dtci_take(arena, 4 * (total + 1));
     dtci_sensing_work work;
     memset(&work, 0, sizeof work);
@@ -7755,12 +7841,12 @@ DTCI_FN dtc_status dtci_sensing_decode(const dtci_packet *packet, const dtci_sin
     work.v = (float *)dtci_take(arena, room);
     if (!y || !work.rows || !work.y || !work.x || !work.w || !work.v) return DTC_ERROR_SCRATCH;
     dtci_nest_decode(y, &packet->nested[0]);
-    y[total] = 0; /* dtci_sensing_ready reads one float after the last measurement */
-    dtci_sensing_recover(&s, y, options, sink, &work);
+    y[total] = 0; /* dtci_sensing_prepare reads one float after the last measurement */
+    dtci_sensing_emit(&s, y, options, sink, &work);
     return DTC_OK;
 }
 
-/* --- Packet: check, open --- */
+/* --- Packet: check, open, describe --- */
 
 DTCI_FN dtc_status dtci_sensing_check(dtci_packet *packet) {
     const dtci_head *head = &packet->head;
@@ -7780,9 +7866,9 @@ DTCI_FN dtc_status dtci_sensing_check(dtci_packet *packet) {
 }
 
 /* Returns what the wire format requires of the nested packet of the measurements. */
-DTCI_FN dtci_nest dtci_sensing_place(const dtci_packet *packet) {
+DTCI_FN dtci_nest_slot dtci_sensing_slot(const dtci_packet *packet) {
     dtci_sensing s = dtci_sensing_of(&packet->head, dtci_get32(packet->payload));
-    dtci_nest place;
+    dtci_nest_slot place;
     place.count = dtci_sensing_total(&s);
     place.workers = packet->head.workers;
     place.terms = packet->head.terms;
@@ -7790,39 +7876,27 @@ DTCI_FN dtci_nest dtci_sensing_place(const dtci_packet *packet) {
 }
 
 DTCI_FN dtc_status dtci_sensing_open(dtci_packet *packet, dtci_arena *arena, unsigned skip) {
-    dtci_nest place = dtci_sensing_place(packet);
+    dtci_nest_slot place = dtci_sensing_slot(packet);
     size_t size = packet->payload_bytes - 4;
     dtc_status status = dtci_nest_open(&packet->nested[0], packet->payload + 4, size, &place, arena, skip);
     if (status == DTC_OK && packet->nested[0].head.packet_bytes != size) status = DTC_ERROR_PAYLOAD;
     return status;
 }
 
+DTCI_FN void dtci_sensing_describe(const dtci_packet *packet, dtc_spec *spec) {
+    dtci_head nest;
+    spec->sensing.ratio = (float)dtci_get32(packet->payload) / (float)dtci_sensing_block(&packet->head);
+    if (dtci_head_read(packet->payload + 4, packet->payload_bytes - 4, &nest) == DTC_OK)
+        spec->sensing.bits = nest.codec == DTC_QUANT ? (int)(nest.variant & 15) + 1 : 32;
+}
+
 /* Returns the sizes that a spec asks for; head->block and head->count are set. */
-DTCI_FN dtci_sensing dtci_sensing_plan(const dtc_spec *spec, const dtci_head *head) {
+DTCI_FN dtci_sensing dtci_sensing_of_spec(const dtc_spec *spec, const dtci_head *head) {
     double ratio = spec->sensing.ratio > 0 ? (double)spec->sensing.ratio : 0.25;
     dtci_sensing s = dtci_sensing_of(head, 1);
     double measurements = floor(ratio * (double)s.block + 0.5);
     if (measurements > 1) s.measurements = (size_t)measurements;
     return s;
-}
-
-/* --- Options check --- */
-
-DTCI_FN dtc_status dtci_sensing_check_spec(const dtc_spec *spec) {
-    if (!dtci_finite(spec->sensing.ratio) || spec->sensing.ratio < 0 || spec->sensing.ratio > 1) return DTC_ERROR_SPEC;
-    if (spec->sensing.bits < 0 || (spec->sensing.bits > 16 && spec->sensing.bits != 32)) return DTC_ERROR_SPEC;
-    if (!dtci_finite(spec->sensing.scale) || spec->sensing.scale < 0) return DTC_ERROR_SPEC;
-    if (spec->block &&
-        (spec->block < DTCI_SENSING_BLOCK || spec->block >> DTCI_HADAMARD_MAX > 1 || (spec->block & (spec->block - 1))))
-        return DTC_ERROR_SPEC;
-    if (spec->sensing.bits == 32) return DTC_OK;
-    if (spec->workers > 16777216u >> (spec->sensing.bits ? spec->sensing.bits : 4)) return DTC_ERROR_SPEC;
-    return dtci_quant_codec.encode ? DTC_OK : DTC_ERROR_CODEC;
-}
-
-DTCI_FN void dtci_sensing_begin(dtci_head *head, const dtc_spec *spec) {
-    dtci_begin_block(head, spec);
-    head->seed = spec->seed;
 }
 
 /* --- Scratch --- */
@@ -7835,13 +7909,13 @@ DTCI_FN size_t dtci_sensing_scratch(const dtc_spec *spec, size_t count) {
     size_t total;
     if (dtci_head_begin(&head, spec, count) != DTC_OK) return 0;
     dtci_sensing_begin(&head, spec);
-    s = dtci_sensing_plan(spec, &head);
+    s = dtci_sensing_of_spec(spec, &head);
     nest = dtci_sensing_nest(spec, &s);
     total = dtci_sensing_total(&s);
-    measure = 2 * (uint64_t)dtci_room(4 * s.block);
+    measure = 2 * (uint64_t)dtci_take_bytes(4 * s.block);
     decode = dtci_sensing_decode_scratch(&s);
-    encode = (uint64_t)dtci_room(dtci_nest_bound(&nest, total)) + dtci_nest_scratch(&nest, total);
-    encode = dtci_room(4 * (total + 1)) + (measure > encode ? measure : encode);
+    encode = (uint64_t)dtci_take_bytes(dtci_nest_bound(&nest, total)) + dtci_nest_scratch(&nest, total);
+    encode = dtci_take_bytes(4 * (total + 1)) + (measure > encode ? measure : encode);
     if (decode > encode) encode = decode;
     return encode < SIZE_MAX ? (size_t)encode : SIZE_MAX;
 }
@@ -7849,7 +7923,7 @@ DTCI_FN size_t dtci_sensing_scratch(const dtc_spec *spec, size_t count) {
 /* --- Encoder --- */
 
 /* Decodes the packet that was made, and writes the difference from the values to the residual. */
-DTCI_FN dtc_status dtci_sensing_leave(const dtci_encoding *e, dtci_arena *arena) {
+DTCI_FN dtc_status dtci_sensing_residual(const dtci_encoding *e, dtci_arena *arena) {
     dtci_opened opened;
     dtci_packet *made = &opened.packet;
     dtc_status status;
@@ -7863,7 +7937,7 @@ DTCI_FN dtc_status dtci_sensing_leave(const dtci_encoding *e, dtci_arena *arena)
 }
 
 DTCI_FN dtc_status dtci_sensing_encode(dtci_encoding *e) {
-    dtci_sensing s = dtci_sensing_plan(e->spec, &e->head);
+    dtci_sensing s = dtci_sensing_of_spec(e->spec, &e->head);
     dtc_spec nest = dtci_sensing_nest(e->spec, &s);
     size_t total = dtci_sensing_total(&s), bound = dtci_nest_bound(&nest, total), known = 0, done = 0, first, size;
     dtci_arena after = e->arena, work;
@@ -7883,25 +7957,16 @@ DTCI_FN dtc_status dtci_sensing_encode(dtci_encoding *e) {
         known = part.values;
         dtci_sensing_measure(y + done, &s, &part, &e->source, rows, x);
         if (nest.quant.bits && !nest.quant.max_given)
-            dtci_sensing_limit(y + done, part.measurements, (unsigned)nest.quant.bits);
+            dtci_sensing_clip(y + done, part.measurements, (unsigned)nest.quant.bits);
     }
     status = dtci_nest_encode(&nest, nested, bound, &size, y, total, &after);
     if (status != DTC_OK) return status;
-    if (size + 4 > 4 * (size_t)e->head.count) return dtci_store_instead(&e->head);
+    if (size + 4 > 4 * (size_t)e->head.count) return dtci_head_become_raw(&e->head);
     if (e->capacity < size + 4) return DTC_ERROR_CAPACITY;
     dtci_put32(e->payload, (uint32_t)s.measurements);
     memcpy(e->payload + 4, nested, size);
     e->bytes = size + 4;
-    return e->residual ? dtci_sensing_leave(e, &e->arena) : DTC_OK;
-}
-
-/* --- Packet: describe --- */
-
-DTCI_FN void dtci_sensing_describe(const dtci_packet *packet, dtc_spec *spec) {
-    dtci_head nest;
-    spec->sensing.ratio = (float)dtci_get32(packet->payload) / (float)dtci_sensing_block(&packet->head);
-    if (dtci_head_read(packet->payload + 4, packet->payload_bytes - 4, &nest) == DTC_OK)
-        spec->sensing.bits = nest.codec == DTC_QUANT ? (int)(nest.variant & 15) + 1 : 32;
+    return e->residual ? dtci_sensing_residual(e, &e->arena) : DTC_OK;
 }
 
 /* --- Sums --- */
@@ -7910,7 +7975,7 @@ DTCI_FN void dtci_sensing_describe(const dtci_packet *packet, dtc_spec *spec) {
  * on them. */
 DTCI_FN dtc_status dtci_sensing_plan_add(dtci_addition *sum) {
     dtci_packet a, b;
-    dtci_nest place_a = dtci_sensing_place(sum->a), place_b = dtci_sensing_place(sum->b);
+    dtci_nest_slot place_a = dtci_sensing_slot(sum->a), place_b = dtci_sensing_slot(sum->b);
     dtci_addition nested;
     dtc_status status;
     if (dtci_get32(sum->a->payload) != dtci_get32(sum->b->payload)) return DTC_ERROR_INCOMPATIBLE_SHAPE;
@@ -7951,13 +8016,7 @@ DTCI_FN dtc_status dtci_sensing_scale(const dtci_packet *packet, unsigned char *
     return dtci_nest_scale(&packet->nested[0], packet, payload, weight);
 }
 
-/* --- Keys and row --- */
-
-static const dtci_key dtci_sensing_keys[] = {
-    {"ratio", "", DTCI_KEY_FLOAT, DTCI_FIELD(sensing.ratio), 0, 1, 0, 0},
-    {"bits", "", DTCI_KEY_INTEGER, DTCI_FIELD(sensing.bits), 1, 32, 0, 0},
-    {"scale", "auto", DTCI_KEY_FLOAT, DTCI_FIELD(sensing.scale), 0, DTCI_FLOAT_MAX, 0, 0},
-};
+/* --- Row --- */
 
 static const dtci_codec dtci_sensing_codec = {DTC_SENSING,
                                               "sensing",
@@ -8006,6 +8065,16 @@ DTCI_API size_t dtc_circulant_vector_count(size_t rows, size_t columns, size_t b
 
 #ifndef DTC_NO_CIRCULANT
 
+/* --- Options --- */
+
+static const dtci_key dtci_circulant_keys[] = {
+    {"value", "fp32|bf16|fp16", DTCI_KEY_VALUE, DTCI_FIELD(circulant.value), 1, 16, 0, 0},
+};
+
+DTCI_FN dtc_status dtci_circulant_check_spec(const dtc_spec *spec) {
+    return dtci_value_check(&spec->circulant.value);
+}
+
 /* --- Sizes --- */
 
 /* The sizes of a block-circulant matrix. */
@@ -8044,9 +8113,9 @@ DTCI_FN size_t dtci_circulant_scratch(const dtc_spec *spec, size_t count) {
     dtci_circulant c;
     size_t sums, nest;
     if (!dtci_circulant_plan(&c, count, spec->rows, spec->block)) return 0;
-    sums = dtci_room(8 * c.across * c.block);
+    sums = dtci_take_bytes(8 * c.across * c.block);
     nest = dtci_circulant_nest_scratch(&spec->circulant.value, c.count);
-    return dtci_room(4 * c.count) + (sums > nest ? sums : nest);
+    return dtci_take_bytes(4 * c.count) + (sums > nest ? sums : nest);
 }
 
 /* --- Projection, vectors to values, and the payload --- */
@@ -8112,7 +8181,7 @@ DTCI_FN void dtci_circulant_emit(const dtci_circulant *c, const float *vectors, 
         for (column = 0; column < c->columns; column += n) {
             n = c->columns - column < DTCI_CHUNK ? c->columns - column : DTCI_CHUNK;
             dtci_circulant_row(c, chunk, vectors, row, column, n);
-            dtci_sink_put(sink, row * c->columns + column, chunk, n);
+            dtci_sink_deliver(sink, row * c->columns + column, chunk, n);
         }
     }
 }
@@ -8124,7 +8193,7 @@ DTCI_FN dtc_status dtci_circulant_write(const dtci_circulant *c, const dtc_value
     return dtci_nest_encode(&nested, to, capacity, bytes, vectors, c->count, arena);
 }
 
-/* --- Packet: check, open --- */
+/* --- Packet: check, open, describe --- */
 
 /* Returns the sizes that the head of a packet gives. */
 DTCI_FN dtci_circulant dtci_circulant_of(const dtci_head *head) {
@@ -8142,18 +8211,24 @@ DTCI_FN dtc_status dtci_circulant_check(dtci_packet *packet) {
         return DTC_ERROR_HEAD;
     if (size < 12 || size > 4 * (size_t)head->count) return DTC_ERROR_SIZE;
     packet->scratch =
-        dtci_room(4 * c.count) + dtci_circulant_open_scratch(c.count, (packet->payload[1] & 15) != DTC_RAW);
+        dtci_take_bytes(4 * c.count) + dtci_circulant_open_scratch(c.count, (packet->payload[1] & 15) != DTC_RAW);
     return DTC_OK;
 }
 
 DTCI_FN dtc_status dtci_circulant_open(dtci_packet *packet, dtci_arena *arena, unsigned skip) {
     dtci_circulant c = dtci_circulant_of(&packet->head);
-    dtci_nest place = {0, 1, 1};
+    dtci_nest_slot place = {0, 1, 1};
     dtc_status status;
     place.count = c.count;
     status = dtci_nest_open(&packet->nested[0], packet->payload, packet->payload_bytes, &place, arena, skip);
     if (status == DTC_OK && packet->nested[0].head.packet_bytes != packet->payload_bytes) status = DTC_ERROR_PAYLOAD;
     return status;
+}
+
+DTCI_FN void dtci_circulant_describe(const dtci_packet *packet, dtc_spec *spec) {
+    dtci_head nested;
+    if (dtci_head_read(packet->payload, packet->payload_bytes, &nested) == DTC_OK)
+        spec->circulant.value = dtci_nest_value(&nested);
 }
 
 /* --- Decode --- */
@@ -8169,18 +8244,12 @@ DTCI_FN dtc_status dtci_circulant_decode(const dtci_packet *packet, const dtci_s
     return DTC_OK;
 }
 
-/* --- Options check --- */
-
-DTCI_FN dtc_status dtci_circulant_check_spec(const dtc_spec *spec) {
-    return dtci_value_check(&spec->circulant.value);
-}
-
 /* --- Encoder --- */
 
 /* Decodes the packet that was made, and writes the difference from the values to the residual. `vectors` is overwritten
  * by the vectors as the packet holds them, rounded. */
-DTCI_FN dtc_status dtci_circulant_leave(const dtci_encoding *e, const dtci_circulant *c, float *vectors,
-                                        dtci_arena *arena) {
+DTCI_FN dtc_status dtci_circulant_residual(const dtci_encoding *e, const dtci_circulant *c, float *vectors,
+                                           dtci_arena *arena) {
     dtci_opened opened;
     dtci_packet *made = &opened.packet;
     dtc_status status;
@@ -8203,7 +8272,7 @@ DTCI_FN dtc_status dtci_circulant_encode(dtci_encoding *e) {
     float *vectors;
     double *sums;
     if (!dtci_scan(&e->source, 0, e->head.count).finite) return DTC_ERROR_NONFINITE;
-    if (!dtci_circulant_plan(&c, e->head.count, e->head.rows, e->spec->block)) return dtci_store_instead(&e->head);
+    if (!dtci_circulant_plan(&c, e->head.count, e->head.rows, e->spec->block)) return dtci_head_become_raw(&e->head);
     vectors = (float *)dtci_take(&e->arena, 4 * c.count);
     work = e->arena;
     sums = (double *)dtci_take(&work, 8 * c.across * c.block);
@@ -8211,15 +8280,7 @@ DTCI_FN dtc_status dtci_circulant_encode(dtci_encoding *e) {
     dtci_circulant_project(&c, vectors, sums, &e->source);
     status =
         dtci_circulant_write(&c, &e->spec->circulant.value, e->payload, e->capacity, &e->bytes, vectors, &e->arena);
-    return status == DTC_OK && e->residual ? dtci_circulant_leave(e, &c, vectors, &e->arena) : status;
-}
-
-/* --- Packet: describe --- */
-
-DTCI_FN void dtci_circulant_describe(const dtci_packet *packet, dtc_spec *spec) {
-    dtci_head nested;
-    if (dtci_head_read(packet->payload, packet->payload_bytes, &nested) == DTC_OK)
-        spec->circulant.value = dtci_nest_value(&nested);
+    return status == DTC_OK && e->residual ? dtci_circulant_residual(e, &c, vectors, &e->arena) : status;
 }
 
 /* --- Sums --- */
@@ -8227,7 +8288,7 @@ DTCI_FN void dtci_circulant_describe(const dtci_packet *packet, dtc_spec *spec) 
 DTCI_FN dtc_status dtci_circulant_plan_add(dtci_addition *sum) {
     dtci_circulant c = dtci_circulant_of(&sum->head);
     sum->bound = 16 + 4 * c.count;
-    sum->scratch = sum->a->scratch + sum->b->scratch + 2 * dtci_room(4 * c.count);
+    sum->scratch = sum->a->scratch + sum->b->scratch + 2 * dtci_take_bytes(4 * c.count);
     return DTC_OK;
 }
 
@@ -8235,12 +8296,14 @@ DTCI_FN dtc_status dtci_circulant_plan_add(dtci_addition *sum) {
 DTCI_FN dtc_status dtci_circulant_add(dtci_addition *sum) {
     dtc_value value = dtci_nest_sum_value(&sum->a->nested[0], &sum->b->nested[0]);
     dtci_circulant c = dtci_circulant_of(&sum->head);
+    dtc_status status;
     float *vectors = (float *)dtci_take(&sum->arena, 4 * c.count);
     float *others = (float *)dtci_take(&sum->arena, 4 * c.count);
     if (!vectors || !others) return DTC_ERROR_SCRATCH;
     dtci_nest_decode(vectors, &sum->a->nested[0]);
     dtci_nest_decode(others, &sum->b->nested[0]);
-    if (dtci_raw_combine(vectors, others, 0, (uint32_t)value.type, c.count)) return DTC_ERROR_NONFINITE;
+    status = dtci_nest_add_values(vectors, others, &value, c.count);
+    if (status != DTC_OK) return status;
     return dtci_circulant_write(&c, &value, sum->payload, sum->capacity, &sum->bytes, vectors, &sum->arena);
 }
 
@@ -8250,11 +8313,7 @@ DTCI_FN dtc_status dtci_circulant_scale(const dtci_packet *packet, unsigned char
     return dtci_nest_scale(&packet->nested[0], packet, payload, weight);
 }
 
-/* --- Keys and row --- */
-
-static const dtci_key dtci_circulant_keys[] = {
-    {"value", "fp32|bf16|fp16", DTCI_KEY_VALUE, DTCI_FIELD(circulant.value), 1, 16, 0, 0},
-};
+/* --- Row --- */
 
 static const dtci_codec dtci_circulant_codec = {DTC_CIRCULANT,
                                                 "circulant",
@@ -8300,9 +8359,9 @@ DTCI_FN dtc_status dtci_circulant_write_given(dtci_encoding *e, unsigned char *p
     unsigned char *to;
     if (!aligned) return DTC_ERROR_SCRATCH;
     memcpy(aligned, vectors, 4 * c.count);
-    if (!fewer) (void)dtci_store_instead(&e->head);
-    if (capacity < dtci_head_around(&e->head)) return DTC_ERROR_CAPACITY;
-    capacity -= dtci_head_around(&e->head);
+    if (!fewer) (void)dtci_head_become_raw(&e->head);
+    if (capacity < dtci_head_overhead(&e->head)) return DTC_ERROR_CAPACITY;
+    capacity -= dtci_head_overhead(&e->head);
     to = packet + e->head.head_bytes;
     if (fewer) return dtci_circulant_write(&c, &e->spec->circulant.value, to, capacity, &e->bytes, aligned, &e->arena);
     e->bytes = 4 * c.rows * c.columns;
@@ -8323,7 +8382,7 @@ DTCI_API size_t dtc_encode_circulant_scratch(const dtc_spec *spec, size_t rows, 
     size_t vectors;
     if (!spec || dtci_circulant_begin_given(&head, &vectors, spec, rows, columns) != DTC_OK) return 0;
     nested = dtci_nest_spec(&spec->circulant.value, 0);
-    return dtci_room(4 * vectors) + dtci_nest_scratch(&nested, vectors);
+    return dtci_take_bytes(4 * vectors) + dtci_nest_scratch(&nested, vectors);
 }
 
 DTCI_API dtc_status dtc_encode_circulant(const dtc_spec *spec, void *packet, size_t capacity, size_t *packet_bytes,
@@ -8401,7 +8460,7 @@ static const dtci_codec *const dtci_codecs[] = {
 
 #define DTCI_CODECS (sizeof dtci_codecs / sizeof *dtci_codecs)
 
-DTCI_FN const dtci_codec *dtci_codec_of(unsigned number) {
+DTCI_FN const dtci_codec *dtci_codec_find(unsigned number) {
     size_t i;
     for (i = 0; i < DTCI_CODECS; i++)
         if ((unsigned)dtci_codecs[i]->number == number) return dtci_codecs[i]->encode ? dtci_codecs[i] : NULL;
@@ -8420,30 +8479,30 @@ DTCI_API size_t dtc_encode_bound(const dtc_spec *spec, size_t count) {
     seeded = *spec;
     seeded.seed = 1;
     if (dtci_spec_begin(&head, &seeded, count) != DTC_OK) return 0;
-    return dtci_head_around(&head) + 4 * count;
+    return dtci_head_overhead(&head) + 4 * count;
 }
 
 DTCI_API size_t dtc_encode_scratch(const dtc_spec *spec, size_t count) {
     dtci_head head;
     if (!spec || dtci_spec_begin(&head, spec, count) != DTC_OK) return 0;
-    return (dtci_codec_of((unsigned)spec->codec)->scratch)(spec, count);
+    return (dtci_codec_find((unsigned)spec->codec)->scratch)(spec, count);
 }
 
 /* Encodes e->source, in the arena and with the residual of *e, as one packet. If the codec stores the values as raw
  * instead, raw writes the payload. Errors: those of dtc_encode. */
 DTCI_FN dtc_status dtci_encode(const dtc_spec *spec, void *packet, size_t capacity, size_t *packet_bytes, size_t count,
                                dtci_encoding *e) {
-    const dtci_codec *codec = dtci_codec_of((unsigned)spec->codec);
+    const dtci_codec *codec = dtci_codec_find((unsigned)spec->codec);
     dtc_status status = dtci_spec_begin(&e->head, spec, count);
     size_t around;
     if (status != DTC_OK) return status;
     if ((codec->scratch)(spec, count) > e->arena.left) return DTC_ERROR_SCRATCH;
     e->spec = spec;
-    around = dtci_head_around(&e->head);
+    around = dtci_head_overhead(&e->head);
     e->payload = (unsigned char *)packet + (capacity < around ? 0 : e->head.head_bytes);
     e->capacity = capacity < around ? 0 : capacity - around; /* raw may still fit: its head may be shorter */
     status = (codec->encode)(e);
-    around = dtci_head_around(&e->head);
+    around = dtci_head_overhead(&e->head);
     if (status == DTC_OK && capacity < around) status = DTC_ERROR_CAPACITY;
     if (status == DTC_OK && e->head.codec == DTC_RAW && codec->number != DTC_RAW) {
         e->payload = (unsigned char *)packet + e->head.head_bytes;
@@ -8572,7 +8631,7 @@ DTCI_FN dtc_status dtci_addition_plan(dtci_addition *sum) {
 
 /* Checks two packets and plans their sum. *fits is the result of dtci_addition_plan; two valid packets that cannot be
  * added are no error here. Errors: ARGUMENT, those of dtc_inspect, SIZE (bytes follow a packet). */
-DTCI_FN dtc_status dtci_addition_begin(dtci_addition *sum, dtci_opened packets[2], const void *a, size_t a_bytes,
+DTCI_FN dtc_status dtci_addition_check(dtci_addition *sum, dtci_opened packets[2], const void *a, size_t a_bytes,
                                        const void *b, size_t b_bytes, dtc_status *fits) {
     dtc_status status;
     memset(sum, 0, sizeof *sum);
@@ -8594,7 +8653,7 @@ DTCI_API size_t dtc_packet_add_bound(const void *a, size_t a_bytes, const void *
     dtci_opened packets[2];
     dtci_addition sum;
     dtc_status fits;
-    if (dtci_addition_begin(&sum, packets, a, a_bytes, b, b_bytes, &fits) != DTC_OK || fits != DTC_OK) return 0;
+    if (dtci_addition_check(&sum, packets, a, a_bytes, b, b_bytes, &fits) != DTC_OK || fits != DTC_OK) return 0;
     return sum.head.head_bytes + sum.bound + (sum.head.checksum ? 4 : 0);
 }
 
@@ -8602,7 +8661,7 @@ DTCI_API size_t dtc_packet_add_scratch(const void *a, size_t a_bytes, const void
     dtci_opened packets[2];
     dtci_addition sum;
     dtc_status fits;
-    if (dtci_addition_begin(&sum, packets, a, a_bytes, b, b_bytes, &fits) != DTC_OK || fits != DTC_OK) return 0;
+    if (dtci_addition_check(&sum, packets, a, a_bytes, b, b_bytes, &fits) != DTC_OK || fits != DTC_OK) return 0;
     return sum.scratch;
 }
 
@@ -8616,9 +8675,9 @@ DTCI_FN dtc_status dtci_addition_open(dtci_addition *sum, unsigned skip) {
  * is SCRATCH if the arena is too small to find out. */
 DTCI_FN dtc_status dtci_addition_fault(const dtci_addition *sum) {
     dtci_arena arena = sum->arena;
-    dtc_status status = dtci_checksum_check(sum->a);
+    dtc_status status = dtci_checksum_verify(sum->a);
     if (status == DTC_OK) status = (sum->a->codec->open)(sum->a, &arena, DTCI_OPEN_ALL);
-    if (status == DTC_OK) status = dtci_checksum_check(sum->b);
+    if (status == DTC_OK) status = dtci_checksum_verify(sum->b);
     arena = sum->arena;
     if (status == DTC_OK) status = (sum->b->codec->open)(sum->b, &arena, DTCI_OPEN_ALL);
     return status;
@@ -8627,7 +8686,7 @@ DTCI_FN dtc_status dtci_addition_fault(const dtci_addition *sum) {
 /* Adds two packets of fixed-width fields to the packet `to`. The checksums and fields of both are verified while they
  * are added, so that each packet is read from memory once. Errors: those of dtc_packet_add. */
 DTCI_FN dtc_status dtci_addition_fixed(dtci_addition *sum, unsigned char *to, const void *a, const void *b) {
-    size_t around = dtci_head_around(&sum->head);
+    size_t around = dtci_head_overhead(&sum->head);
     dtc_status status = dtci_addition_open(sum, DTCI_OPEN_NO_FIELDS), fault;
     dtci_verify *verify = &sum->verify;
     verify->a = (const unsigned char *)a;
@@ -8657,14 +8716,14 @@ DTCI_API dtc_status dtc_packet_add(void *sum, size_t capacity, size_t *sum_bytes
     size_t around;
     if (sum_bytes) *sum_bytes = 0;
     if (!sum_bytes || (!sum && capacity)) return DTC_ERROR_ARGUMENT;
-    status = dtci_addition_begin(&adding, packets, a, a_bytes, b, b_bytes, &fits);
+    status = dtci_addition_check(&adding, packets, a, a_bytes, b, b_bytes, &fits);
     if (status != DTC_OK) return status;
     adding.arena = dtci_arena_of(scratch, scratch_bytes);
     if (fits != DTC_OK) { /* a fault of a packet has precedence, if the scratch is large enough to find it */
         status = dtci_addition_fault(&adding);
         return status != DTC_OK && status != DTC_ERROR_SCRATCH ? status : fits;
     }
-    around = dtci_head_around(&adding.head);
+    around = dtci_head_overhead(&adding.head);
     if (capacity < around) return DTC_ERROR_CAPACITY;
     if (adding.scratch > adding.arena.left) return DTC_ERROR_SCRATCH;
     adding.payload = (unsigned char *)sum + adding.head.head_bytes;
@@ -8674,8 +8733,8 @@ DTCI_API dtc_status dtc_packet_add(void *sum, size_t capacity, size_t *sum_bytes
         if (status == DTC_OK) *sum_bytes = adding.head.packet_bytes;
         return status;
     }
-    status = dtci_checksum_check(adding.a);
-    if (status == DTC_OK) status = dtci_checksum_check(adding.b);
+    status = dtci_checksum_verify(adding.a);
+    if (status == DTC_OK) status = dtci_checksum_verify(adding.b);
     if (status == DTC_OK) status = dtci_addition_open(&adding, DTCI_OPEN_ALL);
     if (status == DTC_OK) status = (adding.a->codec->add)(&adding);
     if (status != DTC_OK) return status;
@@ -8695,7 +8754,7 @@ DTCI_API dtc_status dtc_packet_scale(void *packet, size_t packet_bytes, float we
     status = dtci_packet_peek(checked, p, packet_bytes);
     checked->nested = opened.nested;
     if (status == DTC_OK && packet_bytes != checked->head.packet_bytes) status = DTC_ERROR_SIZE;
-    if (status == DTC_OK) status = dtci_checksum_check(checked);
+    if (status == DTC_OK) status = dtci_checksum_verify(checked);
     if (status == DTC_OK) status = (checked->codec->open)(checked, &none, DTCI_OPEN_NO_TOKENS);
     if (status == DTC_OK) status = (checked->codec->scale)(checked, p + checked->head.head_bytes, weight);
     if (status == DTC_OK && checked->head.checksum) dtci_put32(p + packet_bytes - 4, dtci_crc32c(p, packet_bytes - 4));
@@ -8711,7 +8770,7 @@ DTCI_FN size_t dtci_matvec_outputs(const dtci_packet *packet, int transposed) {
 DTCI_API size_t dtc_packet_matvec_scratch(const void *packet, size_t packet_bytes, int transposed) {
     dtci_packet checked;
     if (!packet || dtci_packet_peek(&checked, (const unsigned char *)packet, packet_bytes) != DTC_OK) return 0;
-    return checked.scratch + dtci_room(sizeof(double) * dtci_matvec_outputs(&checked, transposed));
+    return checked.scratch + dtci_take_bytes(sizeof(double) * dtci_matvec_outputs(&checked, transposed));
 }
 
 DTCI_API dtc_status dtc_packet_matvec(float *y, const void *packet, size_t packet_bytes, const float *x, int transposed,
@@ -8730,7 +8789,7 @@ DTCI_API dtc_status dtc_packet_matvec(float *y, const void *packet, size_t packe
     outputs = dtci_matvec_outputs(&opened.packet, transposed);
     if ((!x && opened.packet.head.count) || (!y && outputs)) return DTC_ERROR_ARGUMENT;
     if (packet_bytes == opened.packet.head.packet_bytes &&
-        opened.packet.scratch + dtci_room(outputs * sizeof(double)) > arena.left)
+        opened.packet.scratch + dtci_take_bytes(outputs * sizeof(double)) > arena.left)
         return DTC_ERROR_SCRATCH;
     status = dtci_packet_open(&opened, NULL, packet, packet_bytes, NULL, &arena);
     if (status != DTC_OK) return status;
@@ -8821,7 +8880,7 @@ static const dtci_key dtci_common_keys[] = {
     {"seed", "", DTCI_KEY_INTEGER, DTCI_FIELD(seed), 0, 18446744073709551615.0, 0, 0},
     {"block", "", DTCI_KEY_INTEGER, DTCI_FIELD(block), 0, DTCI_COUNT_MAX, 0, 0},
     {"workers", "", DTCI_KEY_INTEGER, DTCI_FIELD(workers), 1, 65535, 0, 0},
-    {"checksum", "0|1", DTCI_KEY_NOT, DTCI_FIELD(no_checksum), 0, 0, 0, 0},
+    {"checksum", "0|1", DTCI_KEY_INVERTED, DTCI_FIELD(no_checksum), 0, 0, 0, 0},
 };
 
 #define DTCI_COMMON_KEYS (sizeof dtci_common_keys / sizeof *dtci_common_keys)
@@ -8957,17 +9016,17 @@ DTCI_FN int dtci_key_read(const dtci_key *key, const char *text, size_t n, dtc_s
     if (is_auto) return 1;
     switch (key->kind) {
     case DTCI_KEY_WORD:
-    case DTCI_KEY_NOT:
+    case DTCI_KEY_INVERTED:
         if (word < 0) return 0;
-        dtci_field_put(field, key->bytes, (uint64_t)(unsigned)(key->kind == DTCI_KEY_NOT ? !word : word));
+        dtci_field_put(field, key->bytes, (uint64_t)(unsigned)(key->kind == DTCI_KEY_INVERTED ? !word : word));
         return 1;
     case DTCI_KEY_FLOAT:
-    case DTCI_KEY_GIVEN:
+    case DTCI_KEY_OPTIONAL:
         if (!dtci_read_number(text, n, &number) || number < key->low || number > key->high) return 0;
         real = (float)number;
         if (key->kind == DTCI_KEY_FLOAT && !(real > 0)) return 0; /* a field of 0 means the default */
         memcpy(field, &real, sizeof real);
-        if (key->kind == DTCI_KEY_GIVEN) memcpy((char *)spec + key->given, &given, sizeof given);
+        if (key->kind == DTCI_KEY_OPTIONAL) memcpy((char *)spec + key->given, &given, sizeof given);
         return 1;
     default:
         if ((word < 0 || key->kind != DTCI_KEY_VALUE) &&
@@ -9048,7 +9107,7 @@ typedef struct dtci_text {
     size_t length, capacity;
 } dtci_text;
 
-DTCI_SHARED void dtci_text_add(dtci_text *to, const char *text, size_t n) {
+DTCI_SHARED void dtci_text_append(dtci_text *to, const char *text, size_t n) {
     if (to->length + n < to->capacity) memcpy(to->text + to->length, text, n);
     to->length += n;
 }
@@ -9059,7 +9118,7 @@ DTCI_SHARED void dtci_text_integer(dtci_text *to, uint64_t value) {
     size_t n = sizeof digits;
     do digits[--n] = (char)('0' + value % 10);
     while (value /= 10);
-    dtci_text_add(to, digits + n, sizeof digits - n);
+    dtci_text_append(to, digits + n, sizeof digits - n);
 }
 
 /* Appends digits / 10^places with `places` digits after the point. */
@@ -9067,13 +9126,13 @@ DTCI_FN void dtci_text_fraction(dtci_text *to, uint64_t digits, int places) {
     uint64_t power = 1;
     for (; places > 0; places--) power *= 10;
     dtci_text_integer(to, digits / power);
-    if (power > 1) dtci_text_add(to, ".", 1);
+    if (power > 1) dtci_text_append(to, ".", 1);
     while (power > 1) {
         char digit;
         digits %= power;
         power /= 10;
         digit = (char)('0' + digits / power);
-        dtci_text_add(to, &digit, 1);
+        dtci_text_append(to, &digit, 1);
     }
 }
 
@@ -9082,7 +9141,7 @@ DTCI_FN void dtci_text_float(dtci_text *to, float value) {
     double magnitude = (double)(value < 0 ? -value : value);
     uint64_t digits = 0, scale;
     int places, e = 0;
-    if (value < 0) dtci_text_add(to, "-", 1);
+    if (value < 0) dtci_text_append(to, "-", 1);
     for (places = 1; places <= 12 && magnitude > 0; places++) { /* places: significant digits */
         double scaled;
         e = -60;
@@ -9104,7 +9163,7 @@ DTCI_FN void dtci_text_float(dtci_text *to, float value) {
     } else {
         e += places;
         dtci_text_fraction(to, digits, places);
-        dtci_text_add(to, e < 0 ? "e-" : "e", e < 0 ? 2 : 1);
+        dtci_text_append(to, e < 0 ? "e-" : "e", e < 0 ? 2 : 1);
         dtci_text_integer(to, (uint64_t)(e < 0 ? -e : e));
     }
 }
@@ -9112,7 +9171,8 @@ DTCI_FN void dtci_text_float(dtci_text *to, float value) {
 /* Appends the separator, a key and its value. Appends nothing if the field of the key has its default. */
 DTCI_FN void dtci_key_format(dtci_text *to, const dtci_key *key, const dtc_spec *spec, char separator) {
     const char *field = (const char *)spec + key->offset, *word;
-    int words = key->kind == DTCI_KEY_WORD, reals = key->kind == DTCI_KEY_FLOAT || key->kind == DTCI_KEY_GIVEN, given;
+    int words = key->kind == DTCI_KEY_WORD, reals = key->kind == DTCI_KEY_FLOAT || key->kind == DTCI_KEY_OPTIONAL,
+        given;
     uint64_t integer = 0;
     dtc_value value;
     float real = 0;
@@ -9120,7 +9180,7 @@ DTCI_FN void dtci_key_format(dtci_text *to, const dtci_key *key, const dtc_spec 
     if (reals) {
         memcpy(&real, field, sizeof real);
         given = real > 0;
-        if (key->kind == DTCI_KEY_GIVEN) memcpy(&given, (const char *)spec + key->given, sizeof given);
+        if (key->kind == DTCI_KEY_OPTIONAL) memcpy(&given, (const char *)spec + key->given, sizeof given);
     } else if (key->kind == DTCI_KEY_VALUE) {
         memcpy(&value, field, sizeof value);
         words = value.type != DTC_TYPE_FP32;
@@ -9131,16 +9191,16 @@ DTCI_FN void dtci_key_format(dtci_text *to, const dtci_key *key, const dtc_spec 
         given = integer != 0;
     }
     if (!given) return;
-    dtci_text_add(to, &separator, 1);
-    dtci_text_add(to, key->name, dtci_length(key->name));
-    dtci_text_add(to, "=", 1);
+    dtci_text_append(to, &separator, 1);
+    dtci_text_append(to, key->name, dtci_length(key->name));
+    dtci_text_append(to, "=", 1);
     if (words) {
         word = dtci_word_at(key->words, integer, &n);
-        dtci_text_add(to, word, n);
+        dtci_text_append(to, word, n);
     } else if (reals) {
         dtci_text_float(to, real);
     } else {
-        dtci_text_integer(to, key->kind == DTCI_KEY_NOT ? 0 : integer);
+        dtci_text_integer(to, key->kind == DTCI_KEY_INVERTED ? 0 : integer);
     }
 }
 
@@ -9154,12 +9214,12 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
     if (capacity) text[0] = 0;
     status = dtci_spec_check(spec);
     if (status != DTC_OK) return status;
-    codec = dtci_codec_of((unsigned)spec->codec);
+    codec = dtci_codec_find((unsigned)spec->codec);
     to.text = text;
     to.length = 0;
     to.capacity = capacity;
     name = dtci_length(codec->name);
-    dtci_text_add(&to, codec->name, name);
+    dtci_text_append(&to, codec->name, name);
     for (i = 0; (key = dtci_key_at(codec, i)) != NULL; i++)
         dtci_key_format(&to, key, spec, to.length == name ? ':' : ',');
     if (to.length >= capacity) {
@@ -9180,6 +9240,7 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
 #undef DTCI_API
 #undef DTCI_AVX2
 #undef DTCI_AVX2_INLINE
+#undef DTCI_CARRY_WORDS
 #undef DTCI_CHUNK
 #undef DTCI_CODECS
 #undef DTCI_CODE_MAX
@@ -9216,7 +9277,6 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
 #undef DTCI_HADAMARD_VECTORS
 #undef DTCI_INLINE
 #undef DTCI_KERNEL
-#undef DTCI_LANES
 #undef DTCI_LEFT_OUT
 #undef DTCI_LOOKUP_BITS
 #undef DTCI_MAGIC
@@ -9239,9 +9299,9 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
 #undef DTCI_SENSING_LANES
 #undef DTCI_SENSING_PASS
 #undef DTCI_SENSING_PASSES
+#undef DTCI_SHARED
 #undef DTCI_STREAMS
 #undef DTCI_STREAMS_FROM
-#undef DTCI_SHARED
 #undef DTCI_STRIDE_BYTES
 #undef DTCI_SYMBOLS
 #undef DTCI_TERNARY_BASE3

@@ -19,7 +19,7 @@ static void test_streams(void **state) {
         for (i = bits = 0; i < n; i++) {
             widths[i] = (unsigned)(noise_u64(&seed) % 33);
             fields[i] = (uint32_t)(noise_u64(&seed) & (((uint64_t)1 << widths[i]) - 1));
-            dtci_bits_put(&w, fields[i], widths[i]);
+            dtci_bits_append(&w, fields[i], widths[i]);
             bits += widths[i];
         }
         dtci_bits_close(&w);
@@ -27,13 +27,13 @@ static void test_streams(void **state) {
         dtci_bits_start(&r, bytes, (bits + 7) / 8);
         for (i = 0; i < n; i++) {
             dtci_bits_refill(&r);
-            assert_int_equal(dtci_bits_take(&r, widths[i]), fields[i]);
+            assert_int_equal(dtci_bits_read(&r, widths[i]), fields[i]);
         }
         assert_true(dtci_bits_done(&r));
         dtci_bits_start(&r, bytes, (bits + 7) / 8 + 1); /* a byte too many is noticed */
         for (i = 0; i < n; i++) {
             dtci_bits_refill(&r);
-            (void)dtci_bits_take(&r, widths[i]);
+            (void)dtci_bits_read(&r, widths[i]);
         }
         assert_false(dtci_bits_done(&r));
     }
@@ -239,7 +239,7 @@ static void test_fields_sum(void **state) {
         for (int way = 0; way < 4; way++) {
             processor_is_asked = way & 1;
             memcpy(packed, packed_a, sizeof packed);
-            dtci_fields_sum(packed, way & 2 ? packed : packed_a, packed_b, 600, bits, NULL);
+            dtci_fields_add_all(packed, way & 2 ? packed : packed_a, packed_b, 600, bits, NULL);
             for (at = 0; at < 600; at += 256) {
                 size_t n = 600 - at < 256 ? 600 - at : 256;
                 dtci_fields_unpack(sum, packed, at, n, bits);
@@ -270,13 +270,13 @@ static void test_fields_sound(void **state) {
                 for (at = 0; at < 600; at += 256)
                     dtci_fields_pack(packed, fields + at, at, 600 - at < 256 ? 600 - at : 256, bits);
                 for (processor_is_asked = 0; processor_is_asked < 2; processor_is_asked++)
-                    CHECK(dtci_fields_sound(packed, 600, bits, largest) == !above, "%u bits, %u, field %zu", bits,
+                    CHECK(dtci_fields_valid(packed, 600, bits, largest) == !above, "%u bits, %u, field %zu", bits,
                           (unsigned)largest, place);
                 processor_is_asked = 1;
             }
             if (88 * bits % 8 == 0) continue; /* 88 fields are left after the last group */
             packed[size - 1] |= 0x80;
-            assert_false(dtci_fields_sound(packed, 600, bits, largest));
+            assert_false(dtci_fields_valid(packed, 600, bits, largest));
         }
     }
 }

@@ -87,7 +87,7 @@ static void test_signs(void **state) {
     for (s = 0; s < LENGTH(starts); s++) {
         for (c = 0; c < LENGTH(counts); c++) {
             guarded room = guarded_new(4 * counts[c], 4);
-            dtci_negative((uint32_t *)(void *)room.p, &random, starts[s], counts[c]);
+            dtci_sign_masks((uint32_t *)(void *)room.p, &random, starts[s], counts[c]);
             assert_true(guarded_intact(&room, 4 * counts[c]));
             for (i = 0; i < counts[c]; i++) {
                 size_t at = starts[s] + i;

@@ -210,7 +210,7 @@ static void test_malformed_table(void **state) {
     for (i = 0; i < LENGTH(streams); i++) {
         dtci_bit_writer w;
         dtci_bits_begin(&w, table, sizeof table);
-        dtci_bits_put(&w, streams[i].bits & (((uint64_t)1 << streams[i].n) - 1), streams[i].n);
+        dtci_bits_append(&w, streams[i].bits & (((uint64_t)1 << streams[i].n) - 1), streams[i].n);
         dtci_bits_close(&w);
         CHECK(dtci_lengths_read(back, streams[i].symbols, table, (size_t)(w.p - table)) == 0, "stream %zu", i);
     }
@@ -236,7 +236,7 @@ static void test_codes(void **state) {
         tokens.values = (uint32_t)symbols;
         tokens.runs = 1;
         tokens.value_precision = i % 2 ? 8 : 15;
-        assert_true(dtci_decoder_open(&decoder, &tokens));
+        assert_true(dtci_decoder_build(&decoder, &tokens));
         dtci_huffman_codes(codes, decoder.lengths, symbols);
         for (length = 1; length <= LONGEST; length++) {
             next[length] = code;
@@ -258,7 +258,7 @@ static void test_codes(void **state) {
                 uint64_t bits = reversed | noise_u64(&seed) << length;
                 dtci_token found = dtci_token_at(&decoder, bits);
                 unsigned extra;
-                int32_t start = (int32_t)dtci_class_start((uint32_t)(s + 1) / 2, tokens.value_precision, &extra);
+                int32_t start = (int32_t)dtci_class_least((uint32_t)(s + 1) / 2, tokens.value_precision, &extra);
                 int32_t more = (int32_t)(bits >> length & ((1u << extra) - 1));
                 assert_int_equal(found.width, length + extra);
                 assert_int_equal(found.bin, s % 2 ? more + 1 - start - (1 << extra) : start + more);
@@ -274,7 +274,7 @@ static void test_classes(void **state) {
         uint32_t m, last = 0, end = 0;
         for (m = 0; m <= 65535; m++) {
             unsigned extra, again;
-            uint32_t number = dtci_class(m, precision, &extra), start = dtci_class_start(number, precision, &again);
+            uint32_t number = dtci_class(m, precision, &extra), start = dtci_class_least(number, precision, &again);
             assert_int_equal(extra, again);
             assert_true(start <= m && m - start < 1u << extra);
             if (m < 2u << precision) assert_int_equal(number, m); /* exact */
@@ -288,7 +288,7 @@ static void test_classes(void **state) {
         assert_int_equal(end, 65536);
         for (m = last + 1; m < last + 70000; m++) {
             unsigned extra;
-            CHECK(dtci_class_start(m, precision, &extra) > 65535, "class %u, precision %u", (unsigned)m, precision);
+            CHECK(dtci_class_least(m, precision, &extra) > 65535, "class %u, precision %u", (unsigned)m, precision);
         }
     }
 }

@@ -20,7 +20,7 @@ DTCI_FN dtc_status dtci_signs_check_spec(const dtc_spec *spec) {
 /* Encoding takes one double a block. */
 DTCI_FN size_t dtci_signs_scratch(const dtc_spec *spec, size_t count) {
     size_t blocks = spec->block && spec->block < count ? dtci_ceil_div(count, spec->block) : 1;
-    return dtci_room(sizeof(double) * blocks);
+    return dtci_take_bytes(sizeof(double) * blocks);
 }
 
 /* Packs the signs of values first .. first + n - 1, n <= DTCI_CHUNK, and adds each magnitude to the sum of its block.
@@ -57,7 +57,7 @@ DTCI_FN dtc_status dtci_signs_decode(const dtci_packet *packet, const dtci_sink 
             uint32_t bits = dtci_get32(packet->payload + 4 * ((first + i) / block)) ^ fields[i] << 31;
             memcpy(to + 4 * i, &bits, 4);
         }
-        dtci_sink_deliver(sink, first, chunk, n);
+        dtci_sink_finish(sink, first, chunk, n);
     }
     return DTC_OK;
 }
@@ -70,7 +70,7 @@ DTCI_FN dtc_status dtci_signs_encode(dtci_encoding *e) {
     e->head.variant = e->spec->ternary.scale > 0;
     e->bytes = dtci_signs_bytes(&e->head);
     if (e->bytes > 4 * count)
-        return dtci_scan(&e->source, 0, count).finite ? dtci_store_instead(&e->head) : DTC_ERROR_NONFINITE;
+        return dtci_scan(&e->source, 0, count).finite ? dtci_head_become_raw(&e->head) : DTC_ERROR_NONFINITE;
     if (e->capacity < e->bytes) return DTC_ERROR_CAPACITY;
     for (b = 0; b < blocks; b++) sums[b] = 0;
     for (first = 0; first < count; first += n) {
@@ -101,7 +101,7 @@ DTCI_FN dtc_status dtci_signs_open(dtci_packet *packet, dtci_arena *arena, unsig
     (void)arena;
     (void)skip;
     if (!dtci_scales_finite(packet->payload, blocks, 4)) return DTC_ERROR_PAYLOAD;
-    return dtci_fields_sound(packet->payload + 4 * blocks, packet->head.count, 1, 1) ? DTC_OK : DTC_ERROR_PAYLOAD;
+    return dtci_fields_valid(packet->payload + 4 * blocks, packet->head.count, 1, 1) ? DTC_OK : DTC_ERROR_PAYLOAD;
 }
 
 /* A scale that was given is told, unless dtc_packet_scale has left no positive one. */
