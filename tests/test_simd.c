@@ -189,6 +189,67 @@ static void test_scales(void **state) {
     free(values);
 }
 
+/* Sums of three packets under every packing, their multiples and their decoded values are the same. */
+static void test_sums(void **state) {
+    static const char *const texts[] = {
+        "raw:workers=3",
+        "raw:type=bf16,workers=3",
+        "raw:type=fp16,workers=3",
+        "ternary:scale=0.5,workers=3",
+        "ternary:scale=0.5,workers=9",
+        "ternary:scale=0.5,workers=3,pack=base3",
+        "ternary:scale=0.5,workers=40,pack=base3,block=300",
+        "quant:bits=1,min=-1,max=1,workers=3,entropy=none",
+        "quant:bits=3,min=-1,max=1,workers=3,entropy=none,block=100",
+        "quant:bits=8,min=-1,max=1,workers=16,entropy=none",
+        "quant:bits=4,min=-1,max=1,workers=3",
+        "quant:bits=4,min=-1,max=1,workers=3,block=256",
+        "quant:bits=5,grid=even,min=-1,max=1,workers=4",
+        "quant:rotate=1,bits=4,min=-1,max=1,workers=3,seed=5",
+    };
+    static const size_t counts[] = {1, 100, 256, 700, 1280, 3000, 20000};
+    size_t s, c, room = 4000000;
+    (void)state;
+    for (s = 0; s < LENGTH(texts); s++) {
+        for (c = 0; c < LENGTH(counts); c++) {
+            size_t n = counts[c], i;
+            float *values = drawn(n, noise_gaussian, 0.3, 10 * s + c), *decoded[2] = {floats(n), floats(n)};
+            dtc_spec spec;
+            packet sum[2];
+            int simd;
+            assert_int_equal(dtc_spec_parse(texts[s], &spec, NULL), DTC_OK);
+            if (spec.block >= n) spec.block = 0;
+            for (simd = PLAIN; simd <= SIMD; simd++) {
+                packet made;
+                processor_is_asked = simd;
+                made = encode_spec(&spec, values, n);
+                sum[simd] = made;
+                for (i = 0; i < 2; i++) {
+                    size_t bound = dtc_packet_add_bound(sum[simd].bytes, sum[simd].size, made.bytes, made.size);
+                    packet next;
+                    next.bytes = (unsigned char *)memory(bound);
+                    assert_int_equal(dtc_packet_add(next.bytes, bound, &next.size, sum[simd].bytes, sum[simd].size,
+                                                    made.bytes, made.size, workspace(room), room),
+                                     DTC_OK);
+                    if (i > 0) free(sum[simd].bytes);
+                    sum[simd] = next;
+                }
+                assert_int_equal(dtc_packet_scale(sum[simd].bytes, sum[simd].size, 1.0f / 3), DTC_OK);
+                decode_into(decoded[simd], &sum[simd]);
+                free(made.bytes);
+            }
+            CHECK(sum[PLAIN].size == sum[SIMD].size && !memcmp(sum[PLAIN].bytes, sum[SIMD].bytes, sum[SIMD].size) &&
+                      !memcmp(decoded[PLAIN], decoded[SIMD], 4 * n),
+                  "%s, %zu values", texts[s], n);
+            for (simd = PLAIN; simd <= SIMD; simd++) {
+                free(sum[simd].bytes);
+                free(decoded[simd]);
+            }
+            free(values);
+        }
+    }
+}
+
 /* Why there is nothing to compare, or NULL. */
 static const char *without_twins(void) {
 #if !defined(__x86_64__)
@@ -206,6 +267,7 @@ int main(void) {
         cmocka_unit_test(test_scan),
         cmocka_unit_test(test_codecs),
         cmocka_unit_test(test_scales),
+        cmocka_unit_test(test_sums),
     };
     if (reason) {
         printf("1..%d\n", (int)LENGTH(tests));
