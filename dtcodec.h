@@ -11,7 +11,7 @@
  *     Manual              first use, codecs, adding packets, glossary, contracts, configuration
  *     Wire format         head, codecs, nested packets, fields, tokens, random numbers, example packets
  *     Declarations        statuses, specs, encoding, decoding, computing with packets, factors, circulant matrices
- *     Implementation      present with DTCODEC_IMPLEMENTATION or DTC_STATIC only:
+ *     Implementation      present with DTCODEC_IMPLEMENTATION or DTC_STATIC only; its rooms, each with a banner:
  *         Compiler and SIMD
  *         Bytes and checked arithmetic
  *         CRC-32C
@@ -36,10 +36,10 @@
  *         Table of codecs
  *         Encoding and inspecting
  *         Decoding
- *         Adding, scaling, multiplying
+ *         Adding, scaling and multiplying packets
  *         Statuses in words
  *         Specs as text
- *         End             #undef of every internal macro, change log
+ *     End                 #undef of every internal macro, change log
  */
 
 /* ====================================================================================================================
@@ -1017,6 +1017,23 @@ DTC_API dtc_status dtc_decode_circulant(float *vectors, size_t vector_count, con
 
 /* ====================================================================================================================
  * IMPLEMENTATION
+ *
+ * The implementation is a sequence of rooms. A room begins with a banner, and the contents at the top of this file list
+ * all rooms in order.
+ *
+ * What a room may call: the rooms above it. The one exception is dtci_codec_find, which "Codec interface" declares and
+ * "Table of codecs" defines. A codec's room calls no other codec's room; it reaches raw and quant through "Nested
+ * packets". Code for all codecs calls a codec through its row of type dtci_codec. Only the storing of values as raw
+ * calls dtci_raw_encode directly.
+ *
+ * A codec's room has these parts, each with a heading of the form "--- Name ---": Options (keys of spec texts, check of
+ * a spec, begin), the codec's own kernels, Decode, Scratch, Encoder, Packet (check, open, describe), Sums, Multiples,
+ * Row, API. A part is left out where a codec has none.
+ *
+ * To add a codec: a number in dtc_codec and options in dtc_spec; a room between DTC_NO_NAME guards with the parts
+ * above; its row in dtci_codecs; an #undef for each of its macros; its tables in the wire format and the manual, and
+ * one annotated packet among the EXAMPLES. The comment on dtci_codec says what each member of a row does.
+ * .github/CONTRIBUTING.md has the whole list.
  * ==================================================================================================================*/
 
 #if (defined(DTCODEC_IMPLEMENTATION) || defined(DTC_STATIC)) && !defined(DTCI_IMPLEMENTED)
@@ -2485,10 +2502,10 @@ typedef struct dtci_codec {
                          dtci_arena *arena);
 
     /* Tells what adding two checked packets takes. Returns a status of the kind DTC_ERROR_INCOMPATIBLE if their heads
-     * show that they cannot be added. */
+     * show that they cannot be added, or PAYLOAD if the head of a nested packet is malformed. */
     dtc_status (*plan_add)(dtci_addition *addition);
 
-    /* Writes the payload of the sum of two opened packets. */
+    /* Writes the payload of the sum of two opened packets. NULL if plan_add refuses all sums. */
     dtc_status (*add)(dtci_addition *addition);
 
     /* Multiplies the values of an opened packet by a finite weight, in its payload. A failure leaves that unchanged. */
@@ -2563,16 +2580,24 @@ DTCI_SHARED dtc_status dtci_checksum_verify(const dtci_packet *packet) {
     return DTC_ERROR_CHECKSUM;
 }
 
-/* Checks that bytes[0..size) is one valid packet, and opens it: all readers of packets do so by this function. Unless
- * `count` is NULL, the packet must have *count values. Tokens are decoded into the arena. Returns DTC_ERROR_SCRATCH if
- * the arena has less than opening and decoding take. */
+/* Checks the head of a packet that must take bytes[0..size) exactly, and gives it room for its nested packets. Errors:
+ * those of dtci_packet_peek, SIZE (bytes follow the packet). */
+DTCI_FN dtc_status dtci_opened_peek(dtci_opened *opened, const void *bytes, size_t size) {
+    dtc_status status = dtci_packet_peek(&opened->packet, (const unsigned char *)bytes, size);
+    opened->packet.nested = opened->nested;
+    return status == DTC_OK && size != opened->packet.head.packet_bytes ? DTC_ERROR_SIZE : status;
+}
+
+/* Checks that bytes[0..size) is one valid packet, and opens it. Unless `count` is NULL, the packet must have *count
+ * values. Tokens are decoded into the arena. Returns DTC_ERROR_SCRATCH if the arena has less than opening and decoding
+ * take. Decoding, products with vectors, dtc_decode_factors and dtc_decode_circulant read packets through this
+ * function. dtc_packet_add and dtc_packet_scale call the same steps in the same order: dtci_opened_peek,
+ * dtci_checksum_verify and the codec's `open`, and tell `open` what they need not see. */
 DTCI_SHARED dtc_status dtci_packet_open(dtci_opened *opened, const size_t *count, const void *bytes, size_t size,
                                         const dtc_decode_options *options, dtci_arena *arena) {
     dtci_packet *packet = &opened->packet;
-    dtc_status status = dtci_packet_peek(packet, (const unsigned char *)bytes, size);
-    packet->nested = opened->nested;
+    dtc_status status = dtci_opened_peek(opened, bytes, size);
     if (status != DTC_OK) return status;
-    if (size != packet->head.packet_bytes) return DTC_ERROR_SIZE;
     if (count && *count != packet->head.count) return DTC_ERROR_COUNT;
     if (packet->scratch > arena->left) return DTC_ERROR_SCRATCH;
     if (!(options && options->skip_checksum)) status = dtci_checksum_verify(packet);
@@ -2917,6 +2942,9 @@ DTCI_FN dtci_runs dtci_runs_of(const uint16_t *bins, size_t at, size_t end, uint
     runs.mode = (uint16_t)mode;
     return runs;
 }
+
+/* The loops that decode several streams at once are written for four. */
+typedef char dtci_assert_streams_are_4[DTCI_STREAMS == 4 ? 1 : -1];
 
 /* Takes the next runs and returns their number. run[i] has the length in its low 16 bits and the bin that follows in
  * its high 16 bits. No runs are left if runs->at is runs->end. */
@@ -5150,8 +5178,8 @@ DTCI_FN dtc_status dtci_quant_check_spec(const dtc_spec *spec) {
     if (spec->quant.max_error > 0 && given) return DTC_ERROR_SPEC;
     if (!spec->quant.rotate) return DTC_OK;
     if (spec->quant.max_error > 0 || (spec->quant.bits && workers > DTCI_QUANT_ROTATED >> bits) ||
-        workers > DTCI_QUANT_ROTATED / 4 || given != both || (both && spec->quant.min < -spec->quant.max) ||
-        spec->quant.min > -spec->quant.max)
+        workers > DTCI_QUANT_ROTATED / 4 || given != both ||
+        (both && (spec->quant.min < -spec->quant.max || spec->quant.min > -spec->quant.max)))
         return DTC_ERROR_SPEC;
     return DTC_OK;
 }
@@ -5945,7 +5973,7 @@ DTCI_FN unsigned dtci_quant_auto_bits(const dtci_quant_work *w) {
     unsigned bits;
     sample *= (double)count;
     stride = (size_t)((double)count / (sample > 1024 ? sample : 1024)); /* small tensors: 1024 values, or all */
-    stride = stride > 1 ? (stride - 1) | 1 : 1; /* an odd stride does not stay in one column of a matrix */
+    stride = stride > 1 ? (stride - 1) | 1 : 1;                         /* odd: the columns of most matrices are even */
     memset(histogram, 0, sizeof histogram);
     for (i = 0; i < count; i += stride, n++) {
         size_t b = dtci_quant_part(q->head, q->variant.rotate, i).index;
@@ -6079,7 +6107,7 @@ DTCI_FN void dtci_quant_choose_coding(dtci_quant_work *w) {
     *coding = entropy ? DTCI_QUANT_WIDE : DTCI_QUANT_FIELDS;
     if (w->priced && !w->plan.bytes)
         *coding = DTCI_QUANT_CONSTANT;
-    else if (w->priced && (searched || w->plan.bytes < fields))
+    else if (w->priced && (searched || w->plan.bytes < fields)) /* a searched rate was met by tokens */
         *coding = DTCI_QUANT_TOKENS;
     else if (w->q.head->workers == 1 && dtci_quant_constant(w))
         *coding = DTCI_QUANT_CONSTANT;
@@ -8638,13 +8666,9 @@ DTCI_FN dtc_status dtci_addition_check(dtci_addition *sum, dtci_opened packets[2
     sum->a = &packets[0].packet;
     sum->b = &packets[1].packet;
     if (!a || !b) return DTC_ERROR_ARGUMENT;
-    status = dtci_packet_peek(sum->a, (const unsigned char *)a, a_bytes);
-    if (status == DTC_OK && a_bytes != sum->a->head.packet_bytes) status = DTC_ERROR_SIZE;
-    if (status == DTC_OK) status = dtci_packet_peek(sum->b, (const unsigned char *)b, b_bytes);
-    if (status == DTC_OK && b_bytes != sum->b->head.packet_bytes) status = DTC_ERROR_SIZE;
+    status = dtci_opened_peek(&packets[0], a, a_bytes);
+    if (status == DTC_OK) status = dtci_opened_peek(&packets[1], b, b_bytes);
     if (status != DTC_OK) return status;
-    sum->a->nested = packets[0].nested;
-    sum->b->nested = packets[1].nested;
     *fits = dtci_addition_plan(sum);
     return DTC_OK;
 }
@@ -8665,21 +8689,18 @@ DTCI_API size_t dtc_packet_add_scratch(const void *a, size_t a_bytes, const void
     return sum.scratch;
 }
 
-/* Opens both packets of a sum, without the checks that `skip` names. */
+/* Opens both packets of a sum, one after the other: so a fault of the first one is found first, as by dtc_decode. With
+ * DTCI_OPEN_NO_FIELDS the checksums are left to the caller, too. */
 DTCI_FN dtc_status dtci_addition_open(dtci_addition *sum, unsigned skip) {
-    dtc_status status = (sum->a->codec->open)(sum->a, &sum->arena, skip);
-    return status == DTC_OK ? (sum->b->codec->open)(sum->b, &sum->arena, skip) : status;
-}
-
-/* Returns the first fault of two checked packets, in the order in which dtc_decode finds faults, or DTC_OK. The result
- * is SCRATCH if the arena is too small to find out. */
-DTCI_FN dtc_status dtci_addition_fault(const dtci_addition *sum) {
-    dtci_arena arena = sum->arena;
-    dtc_status status = dtci_checksum_verify(sum->a);
-    if (status == DTC_OK) status = (sum->a->codec->open)(sum->a, &arena, DTCI_OPEN_ALL);
-    if (status == DTC_OK) status = dtci_checksum_verify(sum->b);
-    arena = sum->arena;
-    if (status == DTC_OK) status = (sum->b->codec->open)(sum->b, &arena, DTCI_OPEN_ALL);
+    dtci_packet *packets[2];
+    dtc_status status = DTC_OK;
+    size_t i;
+    packets[0] = sum->a;
+    packets[1] = sum->b;
+    for (i = 0; i < 2 && status == DTC_OK; i++) {
+        if (!(skip & DTCI_OPEN_NO_FIELDS)) status = dtci_checksum_verify(packets[i]);
+        if (status == DTC_OK) status = (packets[i]->codec->open)(packets[i], &sum->arena, skip);
+    }
     return status;
 }
 
@@ -8704,7 +8725,7 @@ DTCI_FN dtc_status dtci_addition_fixed(dtci_addition *sum, unsigned char *to, co
         if (sum->head.checksum) dtci_put32(sum->payload + sum->bytes, ~verify->crc_sum);
         return DTC_OK;
     }
-    fault = dtci_addition_fault(sum);
+    fault = dtci_addition_open(sum, DTCI_OPEN_ALL); /* finds what verifying has found, and its status */
     return fault != DTC_OK ? fault : status;
 }
 
@@ -8720,7 +8741,7 @@ DTCI_API dtc_status dtc_packet_add(void *sum, size_t capacity, size_t *sum_bytes
     if (status != DTC_OK) return status;
     adding.arena = dtci_arena_of(scratch, scratch_bytes);
     if (fits != DTC_OK) { /* a fault of a packet has precedence, if the scratch is large enough to find it */
-        status = dtci_addition_fault(&adding);
+        status = dtci_addition_open(&adding, DTCI_OPEN_ALL);
         return status != DTC_OK && status != DTC_ERROR_SCRATCH ? status : fits;
     }
     around = dtci_head_overhead(&adding.head);
@@ -8733,9 +8754,7 @@ DTCI_API dtc_status dtc_packet_add(void *sum, size_t capacity, size_t *sum_bytes
         if (status == DTC_OK) *sum_bytes = adding.head.packet_bytes;
         return status;
     }
-    status = dtci_checksum_verify(adding.a);
-    if (status == DTC_OK) status = dtci_checksum_verify(adding.b);
-    if (status == DTC_OK) status = dtci_addition_open(&adding, DTCI_OPEN_ALL);
+    status = dtci_addition_open(&adding, DTCI_OPEN_ALL);
     if (status == DTC_OK) status = (adding.a->codec->add)(&adding);
     if (status != DTC_OK) return status;
     dtci_head_close((unsigned char *)sum, &adding.head, adding.bytes);
@@ -8751,9 +8770,7 @@ DTCI_API dtc_status dtc_packet_scale(void *packet, size_t packet_bytes, float we
     dtci_packet *checked = &opened.packet;
     dtc_status status;
     if (!packet || !dtci_finite(weight)) return DTC_ERROR_ARGUMENT;
-    status = dtci_packet_peek(checked, p, packet_bytes);
-    checked->nested = opened.nested;
-    if (status == DTC_OK && packet_bytes != checked->head.packet_bytes) status = DTC_ERROR_SIZE;
+    status = dtci_opened_peek(&opened, p, packet_bytes);
     if (status == DTC_OK) status = dtci_checksum_verify(checked);
     if (status == DTC_OK) status = (checked->codec->open)(checked, &none, DTCI_OPEN_NO_TOKENS);
     if (status == DTC_OK) status = (checked->codec->scale)(checked, p + checked->head.head_bytes, weight);
@@ -8783,14 +8800,12 @@ DTCI_API dtc_status dtc_packet_matvec(float *y, const void *packet, size_t packe
     dtci_sink sink;
     dtc_status status;
     if (!packet) return DTC_ERROR_ARGUMENT;
-    status = dtci_packet_peek(&opened.packet, (const unsigned char *)packet, packet_bytes);
+    status = dtci_opened_peek(&opened, packet, packet_bytes);
     if (status != DTC_OK) return status;
     rows = opened.packet.head.rows ? opened.packet.head.rows : 1;
     outputs = dtci_matvec_outputs(&opened.packet, transposed);
     if ((!x && opened.packet.head.count) || (!y && outputs)) return DTC_ERROR_ARGUMENT;
-    if (packet_bytes == opened.packet.head.packet_bytes &&
-        opened.packet.scratch + dtci_take_bytes(outputs * sizeof(double)) > arena.left)
-        return DTC_ERROR_SCRATCH;
+    if (opened.packet.scratch + dtci_take_bytes(outputs * sizeof(double)) > arena.left) return DTC_ERROR_SCRATCH;
     status = dtci_packet_open(&opened, NULL, packet, packet_bytes, NULL, &arena);
     if (status != DTC_OK) return status;
     codec = opened.packet.codec;
@@ -9189,6 +9204,7 @@ DTCI_FN void dtci_key_format(dtci_text *to, const dtci_key *key, const dtc_spec 
     } else {
         integer = dtci_field_get(field, key->bytes);
         given = integer != 0;
+        if (key->words[0] == '0') integer = (uint64_t)given; /* any number but 0 is 1 */
     }
     if (!given) return;
     dtci_text_append(to, &separator, 1);

@@ -264,6 +264,21 @@ static void test_format(void **state) {
     }
 }
 
+/* Flags are any number but 0. */
+static void test_flags(void **state) {
+    static const int set[] = {1, 2, -1, 1 << 30};
+    size_t i;
+    (void)state;
+    for (i = 0; i < LENGTH(set); i++) {
+        dtc_spec spec;
+        char text[256];
+        assert_int_equal(dtc_spec_parse("quant:bits=4", &spec, NULL), DTC_OK);
+        spec.quant.rotate = spec.no_checksum = set[i];
+        assert_int_equal(dtc_spec_format(&spec, text, sizeof text), DTC_OK);
+        assert_string_equal(text, "quant:bits=4,rotate=1,checksum=0");
+    }
+}
+
 /* Fields that text cannot give are refused as well. */
 static void test_ranges(void **state) {
     dtc_spec bad[26];
@@ -478,10 +493,10 @@ static void test_locale(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_keys),     cmocka_unit_test(test_errors),  cmocka_unit_test(test_arguments),
-        cmocka_unit_test(test_format),   cmocka_unit_test(test_ranges),  cmocka_unit_test(test_there_and_back),
-        cmocka_unit_test(test_capacity), cmocka_unit_test(test_longest), cmocka_unit_test(test_damaged),
-        cmocka_unit_test(test_locale),
+        cmocka_unit_test(test_keys),           cmocka_unit_test(test_errors),   cmocka_unit_test(test_arguments),
+        cmocka_unit_test(test_format),         cmocka_unit_test(test_flags),    cmocka_unit_test(test_ranges),
+        cmocka_unit_test(test_there_and_back), cmocka_unit_test(test_capacity), cmocka_unit_test(test_longest),
+        cmocka_unit_test(test_damaged),        cmocka_unit_test(test_locale),
     };
     return cmocka_run_group_tests_name("spec", tests, NULL, NULL);
 }
