@@ -782,7 +782,7 @@ typedef struct dtc_spec {
                         * 2. Excludes max_error. min and max are given both or not at all, and min = -max */
         int min_given; /* nonzero: the range starts at min, and values below min are clipped to min */
         int max_given; /* nonzero: the range ends at max, and values above max are clipped to max */
-        float min;     /* finite, less than max */
+        float min;     /* finite, at most max; min = max is a grid of one bin, as a range of 0 needs it */
         float max;
     } quant;
 
@@ -830,7 +830,10 @@ DTC_API dtc_status dtc_encode(const dtc_spec *spec, void *packet, size_t capacit
                               const float *values, size_t count, void *scratch, size_t scratch_bytes);
 
 /* Error feedback (Seide et al. 2014; Karimireddy et al. 2019). Encodes x = values + residual, summed in fp32, and sets
- * residual[i] = x[i] - decoded[i], the part of x that the receiver does not get. The caller owns the residual, of count
+ * residual[i] = x[i] - decoded[i], the part of x that the receiver does not get. Where the scales are the packet's own
+ * and rounding is random (ternary, rounding=stochastic) or rotated, the packet has the scales with the least squared
+ * error, which makes the encoder a contraction: the residual stays bounded. So such a packet is not unbiased, and has
+ * other scales than dtc_encode gives. The caller owns the residual, of count
  * floats, starts it with zeros and saves it in checkpoints. On failure the residual is unchanged, *packet_bytes is 0
  * and packet[0..capacity) is unspecified. Errors: those of dtc_encode. */
 DTC_API dtc_status dtc_encode_residual(const dtc_spec *spec, void *packet, size_t capacity, size_t *packet_bytes,
@@ -1489,6 +1492,7 @@ typedef enum dtci_sink_kind {
     DTCI_SINK_STORE,    /* values[i] = decoded */
     DTCI_SINK_ADD,      /* values[i] = values[i] + weight * decoded */
     DTCI_SINK_RESIDUAL, /* values[i] = (addend[i] + values[i]) - decoded */
+    DTCI_SINK_PROJECT,  /* for each block: sums of (addend[i] + values[i]) * decoded, and of decoded^2 */
     DTCI_SINK_ROWS,     /* sums[row] += decoded * x[column] */
     DTCI_SINK_COLUMNS   /* sums[column] += decoded * x[row] */
 } dtci_sink_kind;
@@ -1496,11 +1500,11 @@ typedef enum dtci_sink_kind {
 typedef struct dtci_sink {
     dtci_sink_kind kind;
     float *values;       /* what STORE, ADD and RESIDUAL write, at any alignment */
-    const float *addend; /* RESIDUAL: the encoded values, to which the encoder added the residual */
+    const float *addend; /* RESIDUAL, PROJECT: the encoded values, to which the encoder added the residual `values` */
     float weight;        /* ADD */
-    double *sums;        /* ROWS: a sum for each row of the matrix. COLUMNS: a sum for each column */
+    double *sums;        /* PROJECT: two sums for each block. ROWS: a sum for each row. COLUMNS: one for each column */
     const float *x;      /* ROWS and COLUMNS: the vector */
-    size_t columns;      /* ROWS and COLUMNS: columns of the matrix, which is row-major */
+    size_t columns;      /* ROWS and COLUMNS: columns of the matrix, which is row-major. PROJECT: values of a block */
 } dtci_sink;
 
 /* Multiplies values first .. first + n - 1 of the matrix with elements of x, and adds the products to sums. `chunk` has
@@ -1561,6 +1565,42 @@ DTCI_SHARED void dtci_floats_residual(char *DTCI_RESTRICT residual, const char *
     }
 }
 
+/* Adds to sums[0] the products of n encoded values with their decoded values, and to sums[1] the squares of the decoded
+ * values. Four partial sums let the compiler use vectors, whose width does not change the result. */
+DTCI_INLINE void dtci_floats_project_body(double *sums, const char *values, const char *residual, const float *chunk,
+                                          size_t n) {
+    double dots[4] = {0, 0, 0, 0}, squares[4] = {0, 0, 0, 0};
+    size_t i = 0, j;
+    for (; i + 4 <= n; i += 4) {
+        for (j = 0; j < 4; j++) {
+            double x = (double)(dtci_float_at(values, i + j) + dtci_float_at(residual, i + j));
+            dots[j] += x * (double)chunk[i + j];
+            squares[j] += (double)chunk[i + j] * (double)chunk[i + j];
+        }
+    }
+    for (j = 0; i < n; i++, j++) {
+        double x = (double)(dtci_float_at(values, i) + dtci_float_at(residual, i));
+        dots[j] += x * (double)chunk[i];
+        squares[j] += (double)chunk[i] * (double)chunk[i];
+    }
+    sums[0] += (dots[0] + dots[1]) + (dots[2] + dots[3]);
+    sums[1] += (squares[0] + squares[1]) + (squares[2] + squares[3]);
+}
+
+DTCI_TWIN(dtci_floats_project, (double *sums, const char *values, const char *residual, const float *chunk, size_t n),
+          (sums, values, residual, chunk, n))
+
+/* Hands values first .. first + n - 1 to dtci_floats_project, block by block. */
+DTCI_FN void dtci_sink_project(const dtci_sink *sink, size_t first, const float *chunk, size_t n) {
+    const char *values = (const char *)sink->addend + 4 * first, *residual = (const char *)sink->values + 4 * first;
+    size_t at, stop;
+    for (at = 0; at < n; at = stop) {
+        size_t b = (first + at) / sink->columns, end = (b + 1) * sink->columns - first;
+        stop = end < n ? end : n;
+        dtci_floats_project(sink->sums + 2 * b, values + 4 * at, residual + 4 * at, chunk + at, stop - at);
+    }
+}
+
 /* Returns where a codec writes its decoded values from `first` on before it calls dtci_sink_finish. This is the
  * destination itself, which may have any alignment, if the sink stores values; else `chunk`. */
 DTCI_INLINE char *dtci_sink_place(float *chunk, const dtci_sink *sink, size_t first) {
@@ -1578,6 +1618,9 @@ DTCI_SHARED void dtci_sink_finish(const dtci_sink *sink, size_t first, const flo
         break;
     case DTCI_SINK_RESIDUAL:
         dtci_floats_residual(to + 4 * first, (const char *)sink->addend + 4 * first, chunk, n);
+        break;
+    case DTCI_SINK_PROJECT:
+        dtci_sink_project(sink, first, chunk, n);
         break;
     default:
         dtci_sink_multiply(sink, first, chunk, n);
@@ -2515,6 +2558,20 @@ typedef struct dtci_codec {
     dtc_status (*matvec)(const dtci_packet *packet, const dtci_product *product,
                          dtci_arena *arena); /* NULL: `decode` gives the matrix to a sink that multiplies */
 } dtci_codec;
+
+/* Decodes a packet that has just been made, and finds for each block of x = values + residual, decoded to q, the sums
+ * <x, q> and <q, q>. Where a packet is made with a residual, scaling q by <x, q> / <q, q> makes the codec a
+ * contraction: |x - q| <= |x|, so that the residual stays bounded (Karimireddy et al., ICML 2019, section 4). */
+DTCI_FN dtc_status dtci_encoding_project(double *sums, const dtci_encoding *e, const dtci_packet *made,
+                                         dtc_status (*decode)(const dtci_packet *, const dtci_sink *,
+                                                              const dtc_decode_options *, dtci_arena *)) {
+    dtci_sink sink = *e->residual;
+    sink.kind = DTCI_SINK_PROJECT;
+    sink.sums = sums;
+    sink.columns = dtci_block(&e->head);
+    memset(sums, 0, 2 * sizeof *sums * dtci_blocks(&e->head));
+    return decode(made, &sink, NULL, NULL);
+}
 
 /* The row of a codec that the configuration leaves out. */
 #define DTCI_LEFT_OUT(number) \
@@ -4805,7 +4862,7 @@ DTCI_FN dtc_status dtci_ternary_decode(const dtci_packet *packet, const dtci_sin
 
 DTCI_FN size_t dtci_ternary_scratch(const dtc_spec *spec, size_t count) {
     size_t blocks = spec->block && spec->block < count ? dtci_ceil_div(count, spec->block) : 1;
-    size_t bins = dtci_ceil_div(count, 5), scales = dtci_take_bytes(4 * blocks);
+    size_t bins = dtci_ceil_div(count, 5), scales = dtci_take_bytes(4 * blocks) + dtci_take_bytes(16 * blocks);
     return spec->ternary.pack == DTC_PACK_BASE3 ? scales
                                                 : scales + dtci_take_bytes(2 * bins) + dtci_coder_scratch(bins, 8);
 }
@@ -4877,13 +4934,34 @@ DTCI_FN dtc_status dtci_ternary_write(dtci_encoding *e, uint16_t *bins, const un
     return DTC_OK;
 }
 
+/* Leaves in the residual what the receiver does not see. Unless workers share the scales, each is the one that leaves
+ * the least. */
+DTCI_FN dtc_status dtci_ternary_residual(dtci_encoding *e, const uint16_t *bins) {
+    size_t blocks = dtci_blocks(&e->head), b;
+    double *sums = (double *)dtci_take(&e->arena, 16 * blocks);
+    dtci_packet made;
+    if (!sums) return DTC_ERROR_SCRATCH;
+    memset(&made, 0, sizeof made);
+    made.head = e->head;
+    made.payload = e->payload;
+    made.bins = bins;
+    if (!(e->spec->ternary.scale > 0) && e->head.variant != DTCI_TERNARY_ZERO) {
+        (void)dtci_encoding_project(sums, e, &made, dtci_ternary_decode);
+        for (b = 0; b < blocks; b++) {
+            double scale = (double)dtci_get_float(e->payload + 4 * b);
+            if (sums[2 * b + 1] > 0)
+                dtci_put_float(e->payload + 4 * b, dtci_to_float(scale * (sums[2 * b] / sums[2 * b + 1])));
+        }
+    }
+    return dtci_ternary_decode(&made, e->residual, NULL, NULL);
+}
+
 DTCI_FN dtc_status dtci_ternary_encode(dtci_encoding *e) {
     size_t scales_bytes = 4 * dtci_blocks(&e->head);
     int base3 = e->spec->ternary.pack == DTC_PACK_BASE3, zero;
     unsigned char *scales = (unsigned char *)dtci_take(&e->arena, scales_bytes);
     uint16_t *bins = base3 ? NULL : (uint16_t *)dtci_take(&e->arena, 2 * dtci_ceil_div(e->head.count, 5));
     dtc_status status;
-    dtci_packet made;
     if (!scales || (!bins && !base3)) return DTC_ERROR_SCRATCH;
     e->head.variant = base3 && e->head.workers > 1 ? DTCI_TERNARY_FIELDS : DTCI_TERNARY_BASE3;
     e->bytes = dtci_ternary_bytes(&e->head);
@@ -4902,11 +4980,7 @@ DTCI_FN dtc_status dtci_ternary_encode(dtci_encoding *e) {
         status = dtci_ternary_write(e, bins, scales);
         if (status != DTC_OK) return status;
     }
-    if (!e->residual) return DTC_OK;
-    made.head = e->head;
-    made.payload = e->payload;
-    made.bins = bins;
-    return dtci_ternary_decode(&made, e->residual, NULL, NULL);
+    return e->residual ? dtci_ternary_residual(e, bins) : DTC_OK;
 }
 
 /* --- Packet: check, open, describe --- */
@@ -5172,8 +5246,7 @@ DTCI_FN dtc_status dtci_quant_check_spec(const dtc_spec *spec) {
     if ((unsigned)spec->quant.rounding > DTC_ROUNDING_STOCHASTIC || (unsigned)spec->quant.entropy > DTC_ENTROPY_NONE ||
         (unsigned)spec->quant.grid > DTC_GRID_EVEN)
         return DTC_ERROR_SPEC;
-    if (!dtci_finite(spec->quant.min) || !dtci_finite(spec->quant.max) ||
-        (both && !(spec->quant.min < spec->quant.max)))
+    if (!dtci_finite(spec->quant.min) || !dtci_finite(spec->quant.max) || (both && spec->quant.min > spec->quant.max))
         return DTC_ERROR_SPEC;
     if (spec->quant.max_error > 0 && given) return DTC_ERROR_SPEC;
     if (!spec->quant.rotate) return DTC_OK;
@@ -5316,6 +5389,19 @@ DTCI_SHARED void dtci_quant_find_base(dtci_quant *q) {
 DTCI_FN uint32_t dtci_quant_shift(const dtci_quant *q, size_t b) {
     if (q->variant.even || q->variant.rotate || !q->head->block) return 0;
     return (uint32_t)(dtci_quant_grid(q, b).lowest * (int32_t)q->head->terms - q->base);
+}
+
+/* Returns whether the grid of one block is valid. dtci_get_double converts denormals by their bits, so that a processor
+ * that flushes denormals accepts the same packets. */
+DTCI_FN int dtci_quant_grid_valid(const unsigned char *grid, int even, double workers) {
+    uint32_t bits = dtci_get32(grid + 4);
+    int32_t lowest;
+    memcpy(&lowest, &bits, 4);
+    if (!dtci_finite(dtci_get_float(grid))) return 0;
+    if (!even) return fabs((double)lowest) * workers <= DTCI_QUANT_LOWEST;
+    if (!dtci_finite(dtci_get_float(grid + 4))) return 0;
+    return !(bits & 0x7fffffffu) ||
+           fabs(dtci_get_double(grid)) * workers <= fabs(dtci_get_double(grid + 4)) * DTCI_QUANT_HALVES;
 }
 
 /* --- Fields to values --- */
@@ -5527,6 +5613,7 @@ typedef struct dtci_quant_work {
     dtci_source source; /* the values, or the rotated values */
     dtci_random random;
     int stochastic, shared; /* shared: the spec gives min or max */
+    double *sums;           /* two a block: see dtci_encoding_project */
     float *ranges;          /* min and max of each part */
     unsigned char *grids;   /* 8 bytes of each part */
     uint16_t *bins;         /* the bin of each value */
@@ -5849,7 +5936,7 @@ DTCI_FN void dtci_quant_write_steps(unsigned char *to, const dtci_quant_work *w)
     const dtci_quant *q = &w->q;
     dtci_part part;
     for (part.end = 0; part.end < q->head->count;) {
-        double squares = 0, dot = 0, step;
+        double squares = 0, dot = 0, rounded = 0, step;
         size_t at, n, i;
         part = dtci_quant_part(q->head, 1, part.end);
         step = dtci_quant_grid(q, part.index).step;
@@ -5863,9 +5950,13 @@ DTCI_FN void dtci_quant_write_steps(unsigned char *to, const dtci_quant_work *w)
             for (i = 0; i < n; i++) {
                 squares += (double)w->rotated[at + i] * (double)w->rotated[at + i];
                 dot += (double)w->rotated[at + i] * (double)integers[i];
+                rounded += (double)integers[i] * (double)integers[i];
             }
         }
-        if (!w->shared && !w->stochastic) step = dot > 0 ? squares / dot : 0;
+        if (!w->shared && w->e->residual)
+            step = dot > 0 ? dot / rounded : 0;
+        else if (!w->shared && !w->stochastic)
+            step = dot > 0 ? squares / dot : 0;
         step = ldexp(step, w->exponents[part.index] - (int)dtci_hadamard_log2(part.end - part.first) / 2);
         step = step < (double)FLT_MAX ? step : (double)FLT_MAX;
         dtci_put_float(to + 4 * part.index, (float)step);
@@ -5897,7 +5988,8 @@ DTCI_FN size_t dtci_quant_most_parts(const dtc_spec *spec, size_t count) {
 /* The result is bounded to SIZE_MAX, so that a size that cannot be addressed fails as too little scratch. */
 DTCI_FN size_t dtci_quant_scratch(const dtc_spec *spec, size_t count) {
     size_t parts = dtci_quant_most_parts(spec, count);
-    uint64_t bytes = 2 * (uint64_t)dtci_take_bytes(8 * parts) + dtci_take_bytes(2 * count);
+    uint64_t bytes =
+        2 * (uint64_t)dtci_take_bytes(8 * parts) + dtci_take_bytes(16 * parts) + dtci_take_bytes(2 * count);
     if (spec->quant.entropy == DTC_ENTROPY_HUFFMAN) bytes += dtci_coder_scratch(count, dtci_quant_bin_bits_max(spec));
     if (spec->quant.rotate)
         bytes +=
@@ -5910,6 +6002,7 @@ DTCI_FN int dtci_quant_take(dtci_quant_work *w) {
     const dtc_spec *spec = w->e->spec;
     dtci_arena *arena = &w->e->arena;
     size_t count = w->q.head->count, parts = dtci_quant_parts(w->q.head, w->q.variant.rotate);
+    w->sums = (double *)dtci_take(arena, 16 * parts);
     w->ranges = (float *)dtci_take(arena, 8 * parts);
     w->grids = (unsigned char *)dtci_take(arena, 8 * parts);
     w->bins = (uint16_t *)dtci_take(arena, 2 * count);
@@ -6143,13 +6236,32 @@ DTCI_FN dtc_status dtci_quant_write(dtci_quant_work *w) {
     return DTC_OK;
 }
 
-/* Decodes the packet that was made, and writes the difference from the values to the residual. */
+/* Multiplies the grids of a packet that has just been made so that each block leaves the least in the residual. */
+DTCI_FN void dtci_quant_fit_grids(const dtci_quant_work *w, const dtci_packet *made) {
+    size_t blocks = dtci_blocks(w->q.head), b;
+    (void)dtci_encoding_project(w->sums, w->e, made, dtci_quant_decode);
+    for (b = 0; b < blocks; b++) {
+        unsigned char *grid = w->e->payload + 8 * b, fitted[8];
+        double by = w->sums[2 * b + 1] > 0 ? w->sums[2 * b] / w->sums[2 * b + 1] : 1;
+        memcpy(fitted, grid, 8);
+        dtci_put_float(fitted, dtci_to_float((double)dtci_get_float(grid) * by));
+        if (w->q.variant.even) dtci_put_float(fitted + 4, dtci_to_float((double)dtci_get_float(grid + 4) * by));
+        if (dtci_quant_grid_valid(fitted, w->q.variant.even, (double)w->q.head->workers)) memcpy(grid, fitted, 8);
+    }
+}
+
+/* Leaves in the residual what the receiver does not see. The error of nearest rounding is at most half a step, whatever
+ * the residual is. Stochastic rounding has no such bound, so its grids are fitted first, unless they are given. */
 DTCI_FN dtc_status dtci_quant_residual(const dtci_quant_work *w) {
+    const dtc_spec *spec = w->e->spec;
+    int fit = !w->q.variant.rotate && !w->shared && !(spec->quant.max_error > 0);
     dtci_packet made;
     dtci_arena turned;
+    memset(&made, 0, sizeof made);
     made.head = w->e->head;
     made.payload = w->e->payload;
     made.bins = w->bins;
+    if (fit && w->stochastic) dtci_quant_fit_grids(w, &made);
     turned.p = (unsigned char *)(void *)w->rotated; /* the rotated values are not needed any more */
     turned.left = w->rotated ? 4 * (size_t)made.head.count : 0;
     return dtci_quant_decode(&made, w->e->residual, NULL, &turned);
@@ -6198,19 +6310,6 @@ DTCI_FN dtc_status dtci_quant_check(dtci_packet *packet) {
     if (variant.coding != DTCI_QUANT_CONSTANT)
         need += dtci_fields_bytes(head->count, dtci_quant_field_bits(head, variant.bits));
     return size == need ? DTC_OK : DTC_ERROR_SIZE;
-}
-
-/* Returns whether the grid of one block is valid. dtci_get_double converts denormals by their bits, so that a processor
- * that flushes denormals accepts the same packets. */
-DTCI_FN int dtci_quant_grid_valid(const unsigned char *grid, int even, double workers) {
-    uint32_t bits = dtci_get32(grid + 4);
-    int32_t lowest;
-    memcpy(&lowest, &bits, 4);
-    if (!dtci_finite(dtci_get_float(grid))) return 0;
-    if (!even) return fabs((double)lowest) * workers <= DTCI_QUANT_LOWEST;
-    if (!dtci_finite(dtci_get_float(grid + 4))) return 0;
-    return !(bits & 0x7fffffffu) ||
-           fabs(dtci_get_double(grid)) * workers <= fabs(dtci_get_double(grid + 4)) * DTCI_QUANT_HALVES;
 }
 
 /* Returns whether all grids of a payload are valid. */
@@ -9346,6 +9445,8 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
  *        A sum or a multiple that its type cannot hold is DTC_ERROR_NONFINITE.
  *        dtc_encode_bound and dtc_encode_scratch do not depend on the seed and do not shrink when the count grows. The
  *        scratch grows with the count, so that most short tensors need less.
+ *        dtc_encode_residual fits the scales of random and rotated packets to x, so that the residual stays bounded.
+ *        min = max is a grid of one bin, so that packets of a tensor of zeros can be added.
  *        For a codec that was left out of the build, dtc_spec_parse returns DTC_ERROR_SPEC_CODEC.
  *        With DTC_STATIC, functions in C++ are inline instead of static, so that a C++20 module can export them.
  * 0.2.0  rotation, factor, sensing and circulant; pairs of bins; sums, multiples and products of packets

@@ -489,6 +489,36 @@ static void test_matvec(void **state) {
     free(values);
 }
 
+/* A tensor that is zero on all workers has a range of 0: its packets add, and their sum is zero. */
+static void test_zero_range(void **state) {
+    static const char *const specs[] = {"quant:bits=4,min=0,max=0,workers=4",
+                                        "quant:bits=1,min=0,max=0,workers=4",
+                                        "quant:bits=4,min=0,max=0,workers=4,entropy=none",
+                                        "quant:bits=4,min=0,max=0,workers=4,grid=even,block=100",
+                                        "quant:rotate=1,bits=4,min=0,max=0,workers=4,seed=3",
+                                        "quant:bits=4,min=-0,max=0,workers=4",
+                                        "quant:bits=8,min=5,max=5,workers=2"};
+    enum { COUNT = 300 };
+    static float values[COUNT];
+    size_t s, i;
+    (void)state;
+    for (s = 0; s < LENGTH(specs); s++) {
+        packet made = encode(specs[s], values, COUNT);
+        size_t bound = dtc_packet_add_bound(made.bytes, made.size, made.bytes, made.size);
+        packet sum;
+        float *decoded, expected = s == 6 ? 10 : 0; /* a value is clipped to the range */
+        sum.bytes = (unsigned char *)memory(bound);
+        assert_int_equal(dtc_packet_add(sum.bytes, bound, &sum.size, made.bytes, made.size, made.bytes, made.size,
+                                        workspace(1000000), 1000000),
+                         DTC_OK);
+        decoded = decode(&sum);
+        for (i = 0; i < COUNT; i++) CHECK(decoded[i] == expected, "%s: %g", specs[s], (double)decoded[i]);
+        free(decoded);
+        free(sum.bytes);
+        free(made.bytes);
+    }
+}
+
 /* Fields of fixed width are checked while they are added, several strides of them: apart and in place come to the same
  * bytes, and damage anywhere is found. */
 static void test_checked_sums(void **state) {
@@ -527,9 +557,10 @@ static void test_checked_sums(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sums),   cmocka_unit_test(test_sensing),    cmocka_unit_test(test_real_sums),
-        cmocka_unit_test(test_places), cmocka_unit_test(test_mismatches), cmocka_unit_test(test_matrices),
-        cmocka_unit_test(test_scale),  cmocka_unit_test(test_matvec),     cmocka_unit_test(test_checked_sums),
+        cmocka_unit_test(test_sums),         cmocka_unit_test(test_sensing),    cmocka_unit_test(test_real_sums),
+        cmocka_unit_test(test_places),       cmocka_unit_test(test_mismatches), cmocka_unit_test(test_matrices),
+        cmocka_unit_test(test_scale),        cmocka_unit_test(test_matvec),     cmocka_unit_test(test_zero_range),
+        cmocka_unit_test(test_checked_sums),
     };
     return cmocka_run_group_tests_name("algebra", tests, NULL, NULL);
 }

@@ -199,7 +199,7 @@ static void test_errors(void **state) {
         {"quant:rotate=1,min=-1,max=2", "                          ^", DTC_ERROR_SPEC_VALUE},
         {"quant:rotate=2", "             ^", DTC_ERROR_SPEC_VALUE},
         {"quant:min=-1e39", "          ^", DTC_ERROR_SPEC_VALUE},
-        {"quant:min=1,max=1", "                ^", DTC_ERROR_SPEC_VALUE},
+        {"quant:min=2,max=1", "                ^", DTC_ERROR_SPEC_VALUE},
         {"quant:max=-1,min=1", "                 ^", DTC_ERROR_SPEC_VALUE},
         {"quant:rate=2,entropy=none", "                     ^", DTC_ERROR_SPEC_VALUE},
         {"quant:bits=16,workers=257", "                      ^", DTC_ERROR_SPEC_VALUE},
