@@ -2559,6 +2559,16 @@ typedef struct dtci_codec {
                          dtci_arena *arena); /* NULL: `decode` gives the matrix to a sink that multiplies */
 } dtci_codec;
 
+/* Returns the packet that has just been encoded, for its residual. */
+DTCI_FN dtci_packet *dtci_encoding_packet(dtci_opened *opened, const dtci_encoding *e) {
+    memset(opened, 0, sizeof *opened);
+    opened->packet.nested = opened->nested;
+    opened->packet.head = e->head;
+    opened->packet.payload = e->payload;
+    opened->packet.payload_bytes = e->bytes;
+    return &opened->packet;
+}
+
 /* Decodes a packet that has just been made, and finds for each block of x = values + residual, decoded to q, the sums
  * <x, q> and <q, q>. Where a packet is made with a residual, scaling q by <x, q> / <q, q> makes the codec a
  * contraction: |x - q| <= |x|, so that the residual stays bounded (Karimireddy et al., ICML 2019, section 4). */
@@ -4429,7 +4439,7 @@ DTCI_FN dtc_status dtci_raw_decode(const dtci_packet *packet, const dtci_sink *s
 DTCI_SHARED dtc_status dtci_raw_encode(dtci_encoding *e) {
     uint32_t type = e->head.variant;
     size_t count = e->head.count, first, n;
-    dtci_packet made;
+    dtci_opened opened;
     float chunk[DTCI_CHUNK];
     e->bytes = dtci_raw_bytes(count, type);
     if (e->residual && !dtci_scan(&e->source, 0, count).finite) return DTC_ERROR_NONFINITE;
@@ -4443,9 +4453,7 @@ DTCI_SHARED dtc_status dtci_raw_encode(dtci_encoding *e) {
         }
     }
     if (!e->residual) return DTC_OK;
-    made.head = e->head;
-    made.payload = e->payload;
-    return dtci_raw_decode(&made, e->residual, NULL, NULL);
+    return dtci_raw_decode(dtci_encoding_packet(&opened, e), e->residual, NULL, NULL);
 }
 
 DTCI_FN size_t dtci_raw_scratch(const dtc_spec *spec, size_t count) {
@@ -4939,21 +4947,19 @@ DTCI_FN dtc_status dtci_ternary_write(dtci_encoding *e, uint16_t *bins, const un
 DTCI_FN dtc_status dtci_ternary_residual(dtci_encoding *e, const uint16_t *bins) {
     size_t blocks = dtci_blocks(&e->head), b;
     double *sums = (double *)dtci_take(&e->arena, 16 * blocks);
-    dtci_packet made;
+    dtci_opened opened;
+    dtci_packet *made = dtci_encoding_packet(&opened, e);
     if (!sums) return DTC_ERROR_SCRATCH;
-    memset(&made, 0, sizeof made);
-    made.head = e->head;
-    made.payload = e->payload;
-    made.bins = bins;
+    made->bins = bins;
     if (!(e->spec->ternary.scale > 0) && e->head.variant != DTCI_TERNARY_ZERO) {
-        (void)dtci_encoding_project(sums, e, &made, dtci_ternary_decode);
+        (void)dtci_encoding_project(sums, e, made, dtci_ternary_decode);
         for (b = 0; b < blocks; b++) {
             double scale = (double)dtci_get_float(e->payload + 4 * b);
             if (sums[2 * b + 1] > 0)
                 dtci_put_float(e->payload + 4 * b, dtci_to_float(scale * (sums[2 * b] / sums[2 * b + 1])));
         }
     }
-    return dtci_ternary_decode(&made, e->residual, NULL, NULL);
+    return dtci_ternary_decode(made, e->residual, NULL, NULL);
 }
 
 DTCI_FN dtc_status dtci_ternary_encode(dtci_encoding *e) {
@@ -6255,16 +6261,14 @@ DTCI_FN void dtci_quant_fit_grids(const dtci_quant_work *w, const dtci_packet *m
 DTCI_FN dtc_status dtci_quant_residual(const dtci_quant_work *w) {
     const dtc_spec *spec = w->e->spec;
     int fit = !w->q.variant.rotate && !w->shared && !(spec->quant.max_error > 0);
-    dtci_packet made;
+    dtci_opened opened;
+    dtci_packet *made = dtci_encoding_packet(&opened, w->e);
     dtci_arena turned;
-    memset(&made, 0, sizeof made);
-    made.head = w->e->head;
-    made.payload = w->e->payload;
-    made.bins = w->bins;
-    if (fit && w->stochastic) dtci_quant_fit_grids(w, &made);
+    made->bins = w->bins;
+    if (fit && w->stochastic) dtci_quant_fit_grids(w, made);
     turned.p = (unsigned char *)(void *)w->rotated; /* the rotated values are not needed any more */
-    turned.left = w->rotated ? 4 * (size_t)made.head.count : 0;
-    return dtci_quant_decode(&made, w->e->residual, NULL, &turned);
+    turned.left = w->rotated ? 4 * (size_t)made->head.count : 0;
+    return dtci_quant_decode(made, w->e->residual, NULL, &turned);
 }
 
 DTCI_FN dtc_status dtci_quant_encode(dtci_encoding *e) {
@@ -7161,14 +7165,9 @@ DTCI_FN dtc_status dtci_factor_decode(const dtci_packet *packet, const dtci_sink
  * by the factors as the packet holds them, rounded. */
 DTCI_FN dtc_status dtci_factor_residual(const dtci_encoding *e, float *u, float *v, dtci_arena *arena) {
     dtci_opened opened;
-    dtci_packet *made = &opened.packet;
+    dtci_packet *made = dtci_encoding_packet(&opened, e);
     dtci_factors factors;
     dtc_status status;
-    memset(&opened, 0, sizeof opened);
-    made->nested = opened.nested;
-    made->head = e->head;
-    made->payload = e->payload;
-    made->payload_bytes = e->bytes;
     status = dtci_factor_open(made, arena, DTCI_OPEN_ALL);
     if (status != DTC_OK) return status;
     dtci_factors_decode(u, v, made);
@@ -8052,13 +8051,8 @@ DTCI_FN size_t dtci_sensing_scratch(const dtc_spec *spec, size_t count) {
 /* Decodes the packet that was made, and writes the difference from the values to the residual. */
 DTCI_FN dtc_status dtci_sensing_residual(const dtci_encoding *e, dtci_arena *arena) {
     dtci_opened opened;
-    dtci_packet *made = &opened.packet;
+    dtci_packet *made = dtci_encoding_packet(&opened, e);
     dtc_status status;
-    memset(&opened, 0, sizeof opened);
-    made->nested = opened.nested;
-    made->head = e->head;
-    made->payload = e->payload;
-    made->payload_bytes = e->bytes;
     status = dtci_sensing_open(made, arena, DTCI_OPEN_ALL);
     return status == DTC_OK ? dtci_sensing_decode(made, e->residual, NULL, arena) : status;
 }
@@ -8378,13 +8372,8 @@ DTCI_FN dtc_status dtci_circulant_decode(const dtci_packet *packet, const dtci_s
 DTCI_FN dtc_status dtci_circulant_residual(const dtci_encoding *e, const dtci_circulant *c, float *vectors,
                                            dtci_arena *arena) {
     dtci_opened opened;
-    dtci_packet *made = &opened.packet;
+    dtci_packet *made = dtci_encoding_packet(&opened, e);
     dtc_status status;
-    memset(&opened, 0, sizeof opened);
-    made->nested = opened.nested;
-    made->head = e->head;
-    made->payload = e->payload;
-    made->payload_bytes = e->bytes;
     status = dtci_circulant_open(made, arena, DTCI_OPEN_ALL);
     if (status != DTC_OK) return status;
     dtci_nest_decode(vectors, &opened.nested[0]);
