@@ -7357,10 +7357,12 @@ DTCI_API dtc_status dtc_decode_factors(float *u, float *v, size_t *rank, size_t 
     if (!rank || !packet || (!u && most && rows) || (!v && most && columns) ||
         (rows && columns > DTCI_COUNT_MAX / rows))
         return DTC_ERROR_ARGUMENT;
+    status = dtci_opened_peek(&opened, packet, packet_bytes);
+    if (status != DTC_OK) return status;
+    if (opened.packet.head.codec == DTC_FACTOR && opened.packet.head.rows != rows) return DTC_ERROR_COUNT;
     status = dtci_packet_open(&opened, &count, packet, packet_bytes, options, &arena);
     if (status != DTC_OK) return status;
     if (opened.packet.head.codec != DTC_FACTOR) return DTC_ERROR_CODEC;
-    if (opened.packet.head.rows != rows) return DTC_ERROR_COUNT;
     found = dtci_get32(opened.packet.payload);
     if (found > most) return DTC_ERROR_CAPACITY;
     dtci_factors_decode(u, v, &opened.packet);
@@ -8530,10 +8532,13 @@ DTCI_API dtc_status dtc_decode_circulant(float *vectors, size_t vector_count, co
     dtci_opened opened;
     dtc_status status;
     if ((!vectors && vector_count) || !packet) return DTC_ERROR_ARGUMENT;
+    status = dtci_opened_peek(&opened, packet, packet_bytes);
+    if (status != DTC_OK) return status;
+    if (opened.packet.head.codec == DTC_CIRCULANT && vector_count != dtci_circulant_of(&opened.packet.head).count)
+        return DTC_ERROR_COUNT;
     status = dtci_packet_open(&opened, NULL, packet, packet_bytes, options, &arena);
     if (status != DTC_OK) return status;
     if (opened.packet.head.codec != DTC_CIRCULANT) return DTC_ERROR_CODEC;
-    if (vector_count != dtci_circulant_of(&opened.packet.head).count) return DTC_ERROR_COUNT;
     dtci_nest_decode(vectors, &opened.nested[0]);
     return DTC_OK;
 }

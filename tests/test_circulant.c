@@ -383,11 +383,27 @@ static void test_vectors(void **state) {
     assert_int_equal(dtc_circulant_vector_count(SIZE_MAX, 1, 0), 0);
 }
 
+/* A wrong number of vectors is found before the payload is looked at, as a wrong count is by dtc_decode. */
+static void test_count_first(void **state) {
+    static const float vectors[3] = {1, 2, 3};
+    unsigned char bytes[100];
+    float back[4];
+    size_t size;
+    dtc_spec spec;
+    (void)state;
+    assert_int_equal(dtc_spec_parse("circulant:checksum=0", &spec, NULL), DTC_OK);
+    assert_int_equal(dtc_encode_circulant(&spec, bytes, sizeof bytes, &size, vectors, 3, 3, workspace(100000), 100000),
+                     DTC_OK);
+    bytes[17] = 1; /* the packet of the vectors becomes one of ternary */
+    assert_int_equal(dtc_decode_circulant(back, 4, bytes, size, NULL, workspace(100000), 100000), DTC_ERROR_COUNT);
+    assert_int_equal(dtc_decode_circulant(back, 3, bytes, size, NULL, workspace(100000), 100000), DTC_ERROR_PAYLOAD);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_projection), cmocka_unit_test(test_exact),   cmocka_unit_test(test_values),
         cmocka_unit_test(test_stored),     cmocka_unit_test(test_given),   cmocka_unit_test(test_misuse),
-        cmocka_unit_test(test_malformed),  cmocka_unit_test(test_vectors),
+        cmocka_unit_test(test_malformed),  cmocka_unit_test(test_vectors), cmocka_unit_test(test_count_first),
     };
     return cmocka_run_group_tests_name("circulant", tests, NULL, NULL);
 }
