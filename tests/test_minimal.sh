@@ -4,17 +4,7 @@ set -u
 cd "$(dirname "$0")/.." || exit 1
 work=$(mktemp -d build/test_minimal_XXXXXX)
 trap 'rm -rf "$work"' EXIT
-failed=0
-
-check() {
-    local output
-    if output=$("${@:2}" 2>&1); then
-        echo "ok $1"
-    else
-        echo "not ok $1"$'\n'"$output" | head -n 40
-        failed=1
-    fi
-}
+. tests/check.sh
 
 is_short() {
     wc -l examples/minimal.c

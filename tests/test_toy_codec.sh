@@ -7,18 +7,7 @@ build=build/toy
 warnings="${WARNINGS:?comes from the Makefile: run by make check} -Wc++-compat -Wstrict-prototypes -Wmissing-prototypes"
 mkdir -p $build
 rm -f $build/*
-failed=0
-
-check() {
-    local output
-    if output=$("${@:2}" 2>&1); then
-        echo "ok $1"
-    else
-        echo "not ok $1"$'\n'"$output" | head -n 40
-        failed=1
-        return 1
-    fi
-}
+. tests/check.sh
 
 # once PATTERN: the number of the line of dtcodec.h that holds the only match
 once() {

@@ -3,17 +3,7 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 mkdir -p build/tree
-failed=0
-
-check() {
-    local output
-    if output=$("${@:2}" 2>&1); then
-        echo "ok $1"
-    else
-        echo "not ok $1"$'\n'"$output" | head -n 40
-        failed=1
-    fi
-}
+. tests/check.sh
 
 top_level() {
     ! find . -maxdepth 1 -not -name '.*' -printf '%f\n' |
