@@ -2707,7 +2707,7 @@ DTCI_FN int dtci_scales_finite(const unsigned char *payload, size_t n, size_t st
 
 #define DTCI_SYMBOLS      4096u  /* most symbols of an alphabet */
 #define DTCI_CODE_MAX     15u    /* bits of the longest code */
-#define DTCI_LOOKUP_BITS  11u    /* one table look-up decodes codes of up to this length */
+#define DTCI_LOOKUP_BITS  11u    /* one table look-up decodes codes of up to this length; short inputs: fewer */
 #define DTCI_RUN_MAX      65535u /* bins of the longest run */
 #define DTCI_STREAMS      4u     /* streams of DTCI_STREAMS_FROM bins and more; fewer bins have one stream */
 #define DTCI_STREAMS_FROM 4096u
@@ -3543,6 +3543,7 @@ typedef struct dtci_token {
 /* The decoder's tables. */
 typedef struct dtci_decoder {
     dtci_token lookup[1u << DTCI_LOOKUP_BITS]; /* index: next bits. `extra` is 0 if the token is complete */
+    unsigned lookup_bits;                      /* bits of an index of lookup */
     dtci_token symbols[DTCI_SYMBOLS];          /* in canonical order */
     uint32_t used[DTCI_CODE_MAX + 1];          /* number of codes of each length */
     uint32_t long_code, long_index;            /* the first code longer than a look-up; its index in `symbols` */
@@ -3566,12 +3567,11 @@ DTCI_INLINE dtci_token dtci_token_resolve(dtci_token token, uint64_t bits) {
     return token;
 }
 
-/* Builds the tables from decoder->lengths. Returns 0 if `tokens` has classes of integers above 65535. */
-DTCI_FN int dtci_decoder_build(dtci_decoder *decoder, const dtci_tokens *tokens) {
+/* Fills decoder->symbols from decoder->lengths. Returns 0 if `tokens` has classes of integers above 65535. */
+DTCI_FN int dtci_decoder_sort(dtci_decoder *decoder, const dtci_tokens *tokens) {
     size_t symbols = (size_t)tokens->values * tokens->runs, i;
-    uint32_t starts[DTCI_CODE_MAX + 2], code = 0, at = 0;
-    unsigned length, extra;
-    dtci_token token;
+    uint32_t starts[DTCI_CODE_MAX + 2];
+    unsigned length, extra, run_extra;
     if (dtci_class_least(tokens->values / 2, tokens->value_precision, &extra) > 0xffff ||
         (!tokens->pairs && dtci_class_least(tokens->runs - 1, tokens->run_precision, &extra) > 0xffff))
         return 0;
@@ -3583,7 +3583,7 @@ DTCI_FN int dtci_decoder_build(dtci_decoder *decoder, const dtci_tokens *tokens)
     decoder->widest = 0;
     for (i = 0; i < symbols; i++) {
         uint32_t value = (uint32_t)(i % tokens->values), run = (uint32_t)(i / tokens->values);
-        unsigned run_extra;
+        dtci_token token;
         length = decoder->lengths[i];
         if (!length) continue;
         token.run = tokens->pairs ? (uint16_t)(dtci_class_bin(run, tokens, &run_extra) & 0xffff)
@@ -3594,33 +3594,46 @@ DTCI_FN int dtci_decoder_build(dtci_decoder *decoder, const dtci_tokens *tokens)
         if (token.width > decoder->widest) decoder->widest = token.width;
         decoder->symbols[starts[length]++] = token;
     }
-    for (length = 1; length <= DTCI_LOOKUP_BITS; length++, code <<= 1) {
+    return 1;
+}
+
+/* Builds the tables for n bins from decoder->lengths. Returns 0 if `tokens` has classes of integers above 65535. */
+DTCI_FN int dtci_decoder_build(dtci_decoder *decoder, const dtci_tokens *tokens, size_t n) {
+    uint32_t code = 0, at = 0, i;
+    unsigned length, bits = DTCI_LOOKUP_BITS;
+    dtci_token token;
+    if (!dtci_decoder_sort(decoder, tokens)) return 0;
+    if (n < DTCI_STREAMS_FROM) { /* a table that takes less time to fill than the tokens take to decode */
+        bits = dtci_bit_width((uint32_t)n / 4 | 128);
+        bits = bits < decoder->widest ? bits : decoder->widest;
+    }
+    for (length = 1; length <= bits; length++, code <<= 1) {
         for (i = 0; i < decoder->used[length]; i++, code++, at++) {
             uint32_t k = dtci_reverse(code, length);
             token = decoder->symbols[at];
-            for (; k < 1u << DTCI_LOOKUP_BITS; k += 1u << length)
-                decoder->lookup[k] =
-                    token.extra && token.width <= DTCI_LOOKUP_BITS ? dtci_token_resolve(token, k) : token;
+            for (; k < 1u << bits; k += 1u << length)
+                decoder->lookup[k] = token.extra && token.width <= bits ? dtci_token_resolve(token, k) : token;
         }
     }
+    decoder->lookup_bits = bits;
     decoder->long_code = code;
     decoder->long_index = at;
     memset(&token, 0, sizeof token);
     token.extra = 1;
-    for (code >>= 1; code < 1u << DTCI_LOOKUP_BITS; code++) /* first bits of longer codes */
-        decoder->lookup[dtci_reverse(code, DTCI_LOOKUP_BITS)] = token;
+    for (code >>= 1; code < 1u << bits; code++) /* first bits of longer codes */
+        decoder->lookup[dtci_reverse(code, bits)] = token;
     return 1;
 }
 
 /* Decodes a token that one look-up does not complete, because its code is long or its extra bits do not fit. A long
  * code is read bit by bit, by the definition of canonical codes. */
 DTCI_SHARED dtci_token dtci_token_long(const dtci_decoder *decoder, uint64_t bits) {
-    uint32_t code = (uint32_t)(bits & ((1u << DTCI_LOOKUP_BITS) - 1)), first = decoder->long_code;
+    uint32_t code = (uint32_t)(bits & ((1u << decoder->lookup_bits) - 1)), first = decoder->long_code;
     dtci_token token = decoder->lookup[code];
     if (!token.width) {
         const dtci_token *symbols = decoder->symbols + decoder->long_index;
-        unsigned length = DTCI_LOOKUP_BITS;
-        code = dtci_reverse(code, DTCI_LOOKUP_BITS);
+        unsigned length = decoder->lookup_bits;
+        code = dtci_reverse(code, length);
         for (;;) {
             code = code << 1 | (uint32_t)(bits >> length++ & 1);
             if (code - first < decoder->used[length] || length == DTCI_CODE_MAX) break;
@@ -3632,9 +3645,10 @@ DTCI_SHARED dtci_token dtci_token_long(const dtci_decoder *decoder, uint64_t bit
     return dtci_token_resolve(token, bits);
 }
 
-/* Decodes the token that `bits` begin with. `bits` hold at least the widest token. */
-DTCI_INLINE dtci_token dtci_token_at(const dtci_decoder *decoder, uint64_t bits) {
-    dtci_token token = decoder->lookup[bits & ((1u << DTCI_LOOKUP_BITS) - 1)];
+/* Decodes the token that `bits` begin with. `bits` hold at least the widest token. lookup_bits is that of the decoder,
+ * and a constant where the loop is long. */
+DTCI_INLINE dtci_token dtci_token_at(const dtci_decoder *decoder, unsigned lookup_bits, uint64_t bits) {
+    dtci_token token = decoder->lookup[bits & ((1u << lookup_bits) - 1)];
     if (!token.extra) return token;
     return token.width ? dtci_token_resolve(token, bits) : dtci_token_long(decoder, bits);
 }
@@ -3650,7 +3664,7 @@ DTCI_FN void dtci_stream_step(dtci_stream *s, const dtci_decoder *decoder, uint3
     dtci_token token;
     size_t run, left = (size_t)(s->end - s->at), k;
     dtci_bits_refill(&s->reader);
-    token = dtci_token_at(decoder, s->reader.bits);
+    token = dtci_token_at(decoder, decoder->lookup_bits, s->reader.bits);
     dtci_bits_skip(&s->reader, token.width);
     s->bad |= ((uint32_t)token.bin > top) | (token.run >= left);
     run = token.run < left ? token.run : left - 1;
@@ -3664,7 +3678,7 @@ DTCI_FN void dtci_stream_step(dtci_stream *s, const dtci_decoder *decoder, uint3
 DTCI_FN void dtci_stream_pair(dtci_stream *s, const dtci_decoder *decoder, uint32_t mode, uint32_t top) {
     dtci_token token;
     dtci_bits_refill(&s->reader);
-    token = dtci_token_at(decoder, s->reader.bits);
+    token = dtci_token_at(decoder, decoder->lookup_bits, s->reader.bits);
     dtci_bits_skip(&s->reader, token.width);
     s->bad |= (token.run > top) | ((uint32_t)token.bin > top);
     *s->at++ = token.run;
@@ -3688,13 +3702,13 @@ DTCI_INLINE void dtci_fast_refill(dtci_fast *f) {
 }
 
 /* Decodes some plain tokens or pairs from one refill. Returns the OR of all bins. */
-DTCI_INLINE uint32_t dtci_fast_step(dtci_fast *f, const dtci_decoder *decoder, uint16_t *to, unsigned tokens,
-                                    int pairs) {
+DTCI_INLINE uint32_t dtci_fast_step(dtci_fast *f, const dtci_decoder *decoder, unsigned lookup_bits, uint16_t *to,
+                                    unsigned tokens, int pairs) {
     uint32_t any = 0;
     unsigned i;
     dtci_fast_refill(f);
     for (i = 0; i < tokens; i++) {
-        dtci_token token = dtci_token_at(decoder, f->bits);
+        dtci_token token = dtci_token_at(decoder, lookup_bits, f->bits);
         f->bits >>= token.width;
         f->n -= token.width;
         if (pairs) {
@@ -3739,10 +3753,10 @@ DTCI_INLINE void dtci_streams_fast(dtci_stream *s, const dtci_decoder *decoder, 
         turns = (left - i) / step < turns ? (left - i) / step : turns;
         if (!turns) break;
         for (; turns; turns--, i += step) {
-            any |= dtci_fast_step(&f0, decoder, s[0].at + i, tokens, pairs);
-            any |= dtci_fast_step(&f1, decoder, s[1].at + i, tokens, pairs);
-            any |= dtci_fast_step(&f2, decoder, s[2].at + i, tokens, pairs);
-            any |= dtci_fast_step(&f3, decoder, s[3].at + i, tokens, pairs);
+            any |= dtci_fast_step(&f0, decoder, DTCI_LOOKUP_BITS, s[0].at + i, tokens, pairs);
+            any |= dtci_fast_step(&f1, decoder, DTCI_LOOKUP_BITS, s[1].at + i, tokens, pairs);
+            any |= dtci_fast_step(&f2, decoder, DTCI_LOOKUP_BITS, s[2].at + i, tokens, pairs);
+            any |= dtci_fast_step(&f3, decoder, DTCI_LOOKUP_BITS, s[3].at + i, tokens, pairs);
         }
     }
     dtci_fast_return(&s[0].reader, &f0);
@@ -3755,8 +3769,8 @@ DTCI_INLINE void dtci_streams_fast(dtci_stream *s, const dtci_decoder *decoder, 
 
 /* Calls dtci_streams_fast with the number of tokens that one refill of 56 bits holds. Decodes nothing if a refill does
  * not hold two of the widest tokens. */
-DTCI_FN void dtci_streams_read(dtci_stream *s, const dtci_decoder *decoder, uint32_t top, const unsigned char *end,
-                               int pairs) {
+DTCI_SHARED void dtci_streams_read(dtci_stream *s, const dtci_decoder *decoder, uint32_t top, const unsigned char *end,
+                                   int pairs) {
     if (pairs && decoder->widest <= 18)
         dtci_streams_fast(s, decoder, top, end, 3, 1);
     else if (pairs && decoder->widest <= 28)
@@ -3765,6 +3779,22 @@ DTCI_FN void dtci_streams_read(dtci_stream *s, const dtci_decoder *decoder, uint
         dtci_streams_fast(s, decoder, top, end, 3, 0);
     else if (!pairs && decoder->widest <= 28)
         dtci_streams_fast(s, decoder, top, end, 2, 0);
+}
+
+/* Decodes one stream of plain tokens or pairs until it comes near `end` or near its last bin. Decodes nothing if a
+ * refill does not hold two of the widest tokens. */
+DTCI_FN void dtci_stream_read(dtci_stream *s, const dtci_decoder *decoder, uint32_t top, const unsigned char *end,
+                              int pairs) {
+    dtci_fast f = dtci_fast_of(&s->reader);
+    unsigned tokens = decoder->widest <= 18 ? 3 : 2;
+    ptrdiff_t step = (ptrdiff_t)tokens << pairs;
+    uint32_t any = 0;
+    while (decoder->widest <= 28 && end - f.p >= 8 && s->end - s->at >= step) {
+        any |= dtci_fast_step(&f, decoder, decoder->lookup_bits, s->at, tokens, pairs);
+        s->at += step;
+    }
+    dtci_fast_return(&s->reader, &f);
+    s->bad |= any > top; /* top is all ones, so the OR is above it if a bin is */
 }
 
 #define DTCI_RUN_SHORT 16u /* bins that are set to the mode at once, also those after a shorter run */
@@ -3776,11 +3806,11 @@ DTCI_INLINE int dtci_runs_free(const dtci_stream *s, const dtci_fast *f, const u
 }
 
 /* Decodes one token with a run, for which dtci_runs_free holds. */
-DTCI_INLINE void dtci_runs_step(dtci_stream *s, dtci_fast *f, const dtci_decoder *decoder, const uint16_t *modes,
-                                uint32_t top) {
+DTCI_INLINE void dtci_runs_step(dtci_stream *s, dtci_fast *f, const dtci_decoder *decoder, unsigned lookup_bits,
+                                const uint16_t *modes, uint32_t top) {
     dtci_token token;
     dtci_fast_refill(f);
-    token = dtci_token_at(decoder, f->bits);
+    token = dtci_token_at(decoder, lookup_bits, f->bits);
     f->bits >>= token.width;
     f->n -= token.width;
     s->bad |= (uint32_t)token.bin > top;
@@ -3809,13 +3839,14 @@ DTCI_FN void dtci_streams_runs(dtci_stream *s, size_t streams, const dtci_decode
     for (j = 0; j < streams; j++) f[j] = dtci_fast_of(&s[j].reader);
     while (streams == DTCI_STREAMS && dtci_runs_free(s, f, end) && dtci_runs_free(s + 1, f + 1, end) &&
            dtci_runs_free(s + 2, f + 2, end) && dtci_runs_free(s + 3, f + 3, end)) {
-        dtci_runs_step(s, f, decoder, modes, top);
-        dtci_runs_step(s + 1, f + 1, decoder, modes, top);
-        dtci_runs_step(s + 2, f + 2, decoder, modes, top);
-        dtci_runs_step(s + 3, f + 3, decoder, modes, top);
+        dtci_runs_step(s, f, decoder, DTCI_LOOKUP_BITS, modes, top);
+        dtci_runs_step(s + 1, f + 1, decoder, DTCI_LOOKUP_BITS, modes, top);
+        dtci_runs_step(s + 2, f + 2, decoder, DTCI_LOOKUP_BITS, modes, top);
+        dtci_runs_step(s + 3, f + 3, decoder, DTCI_LOOKUP_BITS, modes, top);
     }
     for (j = 0; j < streams; j++) {
-        while (dtci_runs_free(s + j, f + j, end)) dtci_runs_step(s + j, f + j, decoder, modes, top);
+        while (dtci_runs_free(s + j, f + j, end))
+            dtci_runs_step(s + j, f + j, decoder, decoder->lookup_bits, modes, top);
         dtci_fast_return(&s[j].reader, &f[j]);
     }
 }
@@ -3832,7 +3863,7 @@ DTCI_FN dtc_status dtci_tokens_read(uint16_t *bins, size_t n, unsigned bits, con
     if (size < head) return DTC_ERROR_PAYLOAD;
     if (!dtci_tokens_head_read(&tokens, p, bits)) return DTC_ERROR_PAYLOAD;
     used = dtci_lengths_read(decoder->lengths, (size_t)tokens.values * tokens.runs, p + head, size - head);
-    if (!used || !dtci_decoder_build(decoder, &tokens)) return DTC_ERROR_PAYLOAD;
+    if (!used || !dtci_decoder_build(decoder, &tokens, n)) return DTC_ERROR_PAYLOAD;
     used += head;
     for (j = 0; j < streams; j++) {
         sizes = j + 1 < streams ? dtci_get32(p + DTCI_TOKENS_HEAD + 4 * j) : size - used;
@@ -3847,6 +3878,8 @@ DTCI_FN dtc_status dtci_tokens_read(uint16_t *bins, size_t n, unsigned bits, con
         dtci_streams_runs(s, streams, decoder, tokens.mode, top, p + size);
     else if (streams == DTCI_STREAMS)
         dtci_streams_read(s, decoder, top, p + size, tokens.pairs);
+    else
+        dtci_stream_read(s, decoder, top, p + size, tokens.pairs);
     for (j = 0; j < streams; j++) {
         while (tokens.pairs && s[j].at < s[j].end) dtci_stream_pair(&s[j], decoder, tokens.mode, top);
         while (s[j].at < s[j].end) dtci_stream_step(&s[j], decoder, tokens.mode, top);
