@@ -109,8 +109,9 @@
  *
  *     raw         type=fp32|bf16|fp16
  *     ternary     clip=2.5  scale=auto|S  pack=huffman|base3
- *     quant       bits=auto|1..16  floor=6  probe=4  sample=0.03  rate=BITS  max-error=E  rounding=nearest|stochastic
- *                 entropy=huffman|none  grid=zero|even  rotate=0|1  min=auto|X  max=auto|X
+ *     quant       bits=auto|1..16  floor=6  probe=4  sample=0.03  rate=BITS  max-error=E
+ *                 rounding=auto|stochastic|nearest|rd  entropy=huffman|none  grid=zero|even  rotate=0|1
+ *                 min=auto|X  max=auto|X
  *     factor      rank=4  value=fp32|bf16|fp16|1..16
  *     sensing     ratio=0.25  bits=4|1..16|32  scale=auto|S
  *     circulant   value=fp32|bf16|fp16|1..16
@@ -257,8 +258,9 @@
  *                   the first 12 bytes               are there                                      TRUNCATED
  *                   bits 0..3: codec                 0 raw, 1 ternary, 2 quant,                     CODEC
  *                                                    3 factor, 4 sensing, 5 circulant
- *     2       1     flags: 1 checksum, 2 rows,       bits 5..7 are zero                             HEAD
- *                   4 block, 8 workers, 16 seed
+ *     2       1     flags: 1 checksum, 2 rows,       bits 6..7 are zero                             HEAD
+ *                   4 block, 8 workers, 16 seed,
+ *                   32 features
  *     4       4     count: values in the packet      0..0x3fffff00                                  LIMIT
  *     8       4     packet_bytes: size from the      at least head and checksum                     SIZE
  *                   magic to the checksum            at most the bytes that there are               TRUNCATED
@@ -267,12 +269,14 @@
  *     +       2     workers, if flagged              2..65535                                       HEAD
  *     +       2     terms, if workers is flagged     1..workers                                     HEAD
  *     +       8     seed, if flagged                 not 0                                          HEAD
+ *     +       1     features, if flagged             not 0; quant only                              HEAD
  *     3       1     variant                          see the codec                                  HEAD
  *     +       …     payload                          its size: see the codec                        SIZE
  *     end-4   4     checksum, if flagged             CRC-32C of all bytes before it                 CHECKSUM
  *
  * A field that is not flagged takes no bytes, and the next field takes its place. Without rows the packet has one row,
- * without block all values are one block, without workers both workers and terms are 1, and without seed the seed is 0.
+ * without block all values are one block, without workers both workers and terms are 1, without seed the seed is 0, and
+ * without features they are 0.
  * The number of blocks is ceil(count / block); the last block may be shorter. A packet without values has no blocks.
  *
  * CRC-32C has the reflected polynomial 0x82f63b78 and starts with all bits set; all bits of its result are inverted.
@@ -381,6 +385,26 @@
  * that hold terms * (M - L + 2^bits - 1), where M is the largest lowest of all blocks; for the grid even, M - L is 0.
  * These are at most 16 bits; PAYLOAD. The field f that a bin and the lowest of its own block give is not negative and
  * at most terms * (2^bits - 1); PAYLOAD.
+ *
+ * FEATURES OF QUANT
+ *
+ *     feature  meaning                                                 allowed; else HEAD
+ *     1        SHIFTS follow the grids                                 grid zero, no workers, not rotated
+ *     2        OUTLIERS follow the grids and the shifts                no workers, not rotated
+ *     4        there are no grids: each has step 0 and lowest 0        grid zero, no workers, not rotated, no shifts,
+ *                                                                      coding 2
+ *
+ * Another feature is HEAD. With features, the fields follow the parts that the features add to the payload.
+ *
+ * SHIFTS are two int8, a and b. With shifts, lowest of every block is in -65535..0; PAYLOAD. Let k = f + lowest. A
+ * value decodes to m * step / 256, where m = 256 k for k = 0, 256 k - a sign(k) for |k| = 1 and 256 k - b sign(k) for
+ * the rest. Decoders compute the product in double, where it is exact, add it to 0, bound it to +-FLT_MAX and round it
+ * to fp32 once.
+ *
+ * OUTLIERS are values that decode to a float of their own, whatever their field is. A place has as many bytes as
+ * hold count - 1, at least 1. The list begins with the number m of outliers, in as many bytes as a place has. The list
+ * and the fields fit the payload; SIZE. m is not 0; PAYLOAD. m places of outliers follow, in ascending order and below
+ * count; PAYLOAD. Then follow m floats (fp32, finite; PAYLOAD), in the same order.
  *
  * ROTATED QUANT
  *
@@ -727,7 +751,17 @@ DTC_API const char *dtc_status_string(dtc_status status);
 
 typedef enum dtc_type { DTC_TYPE_FP32 = 0, DTC_TYPE_BF16 = 1, DTC_TYPE_FP16 = 2 } dtc_type;
 typedef enum dtc_pack { DTC_PACK_HUFFMAN = 0, DTC_PACK_BASE3 = 1 } dtc_pack;
-typedef enum dtc_rounding { DTC_ROUNDING_NEAREST = 0, DTC_ROUNDING_STOCHASTIC = 1 } dtc_rounding;
+/* How values become grid points. */
+typedef enum dtc_rounding {
+    DTC_ROUNDING_AUTO = 0,       /* rd where it can be had and `rate` is given, else nearest */
+    DTC_ROUNDING_STOCHASTIC = 1, /* up or down at random, without bias */
+    DTC_ROUNDING_NEAREST = 2,
+    DTC_ROUNDING_RD =
+        3 /* for rate and distortion: magnitudes are rounded up later than at the half, so that 0 is
+           * commoner and costs less, and grid points move to the mean of what was rounded to them. At .1
+           * to 2 bits a value the error is 6 to 30 % less than that of nearest at the same bits. Sullivan,
+           * Efficient scalar quantization of exponential and Laplacian random variables (1996) */
+} dtc_rounding;
 typedef enum dtc_entropy { DTC_ENTROPY_HUFFMAN = 0, DTC_ENTROPY_NONE = 1 } dtc_entropy;
 typedef enum dtc_grid { DTC_GRID_ZERO = 0, DTC_GRID_EVEN = 1 } dtc_grid;
 
@@ -769,12 +803,14 @@ typedef struct dtc_spec {
         int floor;       /* auto: bits that are added to the entropy, 1..12; 0: 6 */
         int probe;       /* auto: the sample is quantized to this many bits to take its entropy, 1..8; 0: 4 */
         float sample;    /* auto: the sample's part of the values, in (0, 1]; 0: 0.03 */
-        float rate;      /* in place of bits: the packet has at most this many bits a value, 0.05..32; 0: not given.
-                          * Needs entropy=huffman. If already the head, the checksum and the grids have more, or the
-                          * grids of the blocks differ too much for Huffman codes, the packet is larger: it is made with
-                          * bits = floor(rate), at least 2 and at most 16 */
+        float rate;      /* in place of bits: the packet has at most this many bits a value, 0.002..32; 0: not given.
+                          * Needs entropy=huffman. If no grid fits, because head and checksum alone take most of the
+                          * budget, the packet has the largest values alone, each as its place and fp32, as many as fit
+                          * and at least one. So it is never empty, but is above the budget if that has less than about
+                          * 24 bytes. A packet for sums (workers above 1, or min or max given) cannot do that: it is
+                          * made with bits = floor(rate), at least 2 and at most 16, and may be above the budget */
         float max_error; /* in place of bits: the largest error of any value, > 0; 0: not given. Excludes min and max */
-        dtc_rounding rounding;
+        dtc_rounding rounding; /* rd excludes max_error, min, max, workers, rotate, grid=even and entropy=none */
         dtc_entropy entropy;
         dtc_grid grid;
         int rotate;    /* nonzero: the values first pass a randomized Hadamard transform of the seed, which the packet
@@ -2279,6 +2315,7 @@ DTCI_FN uint32_t dtci_random_at(const dtci_random *random, uint32_t index) {
 #define DTCI_FLAG_BLOCK    4u
 #define DTCI_FLAG_WORKERS  8u
 #define DTCI_FLAG_SEED     16u
+#define DTCI_FLAG_FEATURES 32u
 
 typedef struct dtci_head {
     dtc_codec codec;
@@ -2288,13 +2325,14 @@ typedef struct dtci_head {
     uint32_t rows, block;         /* 0 if not given */
     uint32_t workers, terms;      /* 1 if not given */
     uint64_t seed;                /* 0 if not given */
+    uint32_t features;            /* one byte, whose bits depend on the codec; 0 if not given */
     size_t head_bytes;            /* size of the head, which is the offset of the payload */
 } dtci_head;
 
 /* Computes the size of a head from the fields that it has. */
 DTCI_FN size_t dtci_head_bytes(const dtci_head *head) {
     return 12 + (head->rows ? 4u : 0u) + (head->block ? 4u : 0u) + (head->workers > 1 ? 4u : 0u) +
-           (head->seed ? 8u : 0u);
+           (head->seed ? 8u : 0u) + (head->features ? 1u : 0u);
 }
 
 DTCI_FN size_t dtci_payload_bytes(const dtci_head *head) {
@@ -2333,6 +2371,11 @@ DTCI_SHARED void dtci_head_write(unsigned char *p, const dtci_head *head) {
     if (head->seed) {
         flags |= DTCI_FLAG_SEED;
         dtci_put64(at, head->seed);
+        at += 8;
+    }
+    if (head->features) {
+        flags |= DTCI_FLAG_FEATURES;
+        at[0] = (unsigned char)head->features;
     }
     p[0] = DTCI_MAGIC;
     p[1] = (unsigned char)(DTC_WIRE_VERSION << 4 | (unsigned)head->codec);
@@ -2378,6 +2421,7 @@ DTCI_FN dtc_status dtci_head_become_raw(dtci_head *head) {
     head->variant = DTC_TYPE_FP32;
     head->block = 0;
     head->seed = 0;
+    head->features = 0;
     head->head_bytes = dtci_head_bytes(head);
     return DTC_OK;
 }
@@ -2393,14 +2437,15 @@ DTCI_SHARED dtc_status dtci_head_read(const unsigned char *p, size_t bytes, dtci
     if (bytes < 12) return DTC_ERROR_TRUNCATED;
     head->codec = (dtc_codec)(p[1] & 15);
     flags = p[2];
-    if (flags >> 5) return DTC_ERROR_HEAD;
+    if (flags >> 6) return DTC_ERROR_HEAD;
     head->checksum = (flags & DTCI_FLAG_CHECKSUM) != 0;
     head->variant = p[3];
     head->count = dtci_get32(p + 4);
     head->packet_bytes = dtci_get32(p + 8);
     head->workers = head->terms = 1;
     head->head_bytes = 12 + (flags & DTCI_FLAG_ROWS ? 4u : 0u) + (flags & DTCI_FLAG_BLOCK ? 4u : 0u) +
-                       (flags & DTCI_FLAG_WORKERS ? 4u : 0u) + (flags & DTCI_FLAG_SEED ? 8u : 0u);
+                       (flags & DTCI_FLAG_WORKERS ? 4u : 0u) + (flags & DTCI_FLAG_SEED ? 8u : 0u) +
+                       (flags & DTCI_FLAG_FEATURES ? 1u : 0u);
     if (head->count > DTCI_COUNT_MAX) return DTC_ERROR_LIMIT;
     if (head->packet_bytes < head->head_bytes + (head->checksum ? 4u : 0u)) return DTC_ERROR_SIZE;
     if (bytes < head->packet_bytes) return DTC_ERROR_TRUNCATED;
@@ -2422,7 +2467,12 @@ DTCI_SHARED dtc_status dtci_head_read(const unsigned char *p, size_t bytes, dtci
     }
     if (flags & DTCI_FLAG_SEED) {
         head->seed = dtci_get64(at);
+        at += 8;
         if (!head->seed) return DTC_ERROR_HEAD;
+    }
+    if (flags & DTCI_FLAG_FEATURES) {
+        head->features = at[0];
+        if (!head->features || head->codec != DTC_QUANT) return DTC_ERROR_HEAD;
     }
     return DTC_OK;
 }
@@ -2486,6 +2536,7 @@ typedef struct dtci_encoding {
     dtci_arena arena;          /* scratch */
     unsigned char *payload;    /* where the codec writes the payload */
     size_t capacity;           /* bytes that the payload may take */
+    int nested;                /* 1 if the packet is nested, which excludes features */
     dtci_head head;            /* result: the variant; after dtci_head_become_raw the head of a raw packet */
     size_t bytes;              /* result: bytes of the payload */
 } dtci_encoding;
@@ -3138,6 +3189,19 @@ DTCI_FN void dtci_coder_count_dense(dtci_coder *coder, const uint16_t *bins, siz
     for (; i < n; i++) a[bins[i]]++;
     for (i = 0; i < all; i++)
         if (a[i]) coder->used[coder->used_count++] = (uint16_t)i;
+}
+
+/* Returns how often a bin occurs among those that were counted. */
+DTCI_FN uint32_t dtci_coder_occurrences(const dtci_coder *coder, uint32_t bin) {
+    size_t low = 0, high = coder->used_count;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (coder->used[middle] < bin)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < coder->used_count && coder->used[low] == bin ? coder->histogram[dtci_coder_index(coder, low)] : 0;
 }
 
 /* Sorts n bins, counts each bin that occurs, and sets the rank of each of the n bins. */
@@ -5249,6 +5313,11 @@ DTCI_FN double dtci_loading(unsigned bits) {
 #define DTCI_QUANT_CONSTANT 2u /* nothing: every field is 0 */
 #define DTCI_QUANT_WIDE     3u /* fields of fixed width, because tokens would not be smaller */
 
+/* Features (see FEATURES OF QUANT in the wire format). */
+#define DTCI_QUANT_SHIFTS   1u
+#define DTCI_QUANT_OUTLIERS 2u
+#define DTCI_QUANT_NO_GRIDS 4u
+
 /* --- Options --- */
 
 static const dtci_key dtci_quant_keys[] = {
@@ -5256,9 +5325,9 @@ static const dtci_key dtci_quant_keys[] = {
     {"floor", "", DTCI_KEY_INTEGER, DTCI_FIELD(quant.floor), 1, 12, 0, 0},
     {"probe", "", DTCI_KEY_INTEGER, DTCI_FIELD(quant.probe), 1, 8, 0, 0},
     {"sample", "", DTCI_KEY_FLOAT, DTCI_FIELD(quant.sample), 0, 1, 0, 0},
-    {"rate", "", DTCI_KEY_FLOAT, DTCI_FIELD(quant.rate), 0.05, 32, 0, 1},
+    {"rate", "", DTCI_KEY_FLOAT, DTCI_FIELD(quant.rate), 0.002, 32, 0, 1},
     {"max-error", "", DTCI_KEY_FLOAT, DTCI_FIELD(quant.max_error), 0, DTCI_FLOAT_MAX, 0, 1},
-    {"rounding", "nearest|stochastic", DTCI_KEY_WORD, DTCI_FIELD(quant.rounding), 0, 0, 0, 0},
+    {"rounding", "auto|stochastic|nearest|rd", DTCI_KEY_WORD, DTCI_FIELD(quant.rounding), 0, 0, 0, 0},
     {"entropy", "huffman|none", DTCI_KEY_WORD, DTCI_FIELD(quant.entropy), 0, 0, 0, 0},
     {"grid", "zero|even", DTCI_KEY_WORD, DTCI_FIELD(quant.grid), 0, 0, 0, 0},
     {"rotate", "0|1", DTCI_KEY_WORD, DTCI_FIELD(quant.rotate), 0, 0, 0, 0},
@@ -5278,16 +5347,20 @@ DTCI_FN dtc_status dtci_quant_check_spec(const dtc_spec *spec) {
         return DTC_ERROR_SPEC;
     if (!dtci_finite(spec->quant.sample) || spec->quant.sample < 0 || spec->quant.sample > 1) return DTC_ERROR_SPEC;
     if (!dtci_finite(spec->quant.rate) || spec->quant.rate < 0 || spec->quant.rate > 32) return DTC_ERROR_SPEC;
-    if (spec->quant.rate > 0 && ((double)spec->quant.rate < 0.05 || spec->quant.entropy == DTC_ENTROPY_NONE))
+    if (spec->quant.rate > 0 && ((double)spec->quant.rate < 0.001999 || spec->quant.entropy == DTC_ENTROPY_NONE))
         return DTC_ERROR_SPEC;
     if (!dtci_finite(spec->quant.max_error) || spec->quant.max_error < 0) return DTC_ERROR_SPEC;
     if ((spec->quant.bits != 0) + (spec->quant.rate > 0) + (spec->quant.max_error > 0) > 1) return DTC_ERROR_SPEC;
-    if ((unsigned)spec->quant.rounding > DTC_ROUNDING_STOCHASTIC || (unsigned)spec->quant.entropy > DTC_ENTROPY_NONE ||
+    if ((unsigned)spec->quant.rounding > DTC_ROUNDING_RD || (unsigned)spec->quant.entropy > DTC_ENTROPY_NONE ||
         (unsigned)spec->quant.grid > DTC_GRID_EVEN)
         return DTC_ERROR_SPEC;
     if (!dtci_finite(spec->quant.min) || !dtci_finite(spec->quant.max) || (both && spec->quant.min > spec->quant.max))
         return DTC_ERROR_SPEC;
     if (spec->quant.max_error > 0 && given) return DTC_ERROR_SPEC;
+    if (spec->quant.rounding == DTC_ROUNDING_RD &&
+        (workers > 1 || given || spec->quant.max_error > 0 || spec->quant.rotate || spec->quant.grid == DTC_GRID_EVEN ||
+         spec->quant.entropy == DTC_ENTROPY_NONE))
+        return DTC_ERROR_SPEC;
     if (!spec->quant.rotate) return DTC_OK;
     if (spec->quant.max_error > 0 || (spec->quant.bits && workers > DTCI_QUANT_ROTATED >> bits) ||
         workers > DTCI_QUANT_ROTATED / 4 || given != both ||
@@ -5330,6 +5403,10 @@ typedef struct dtci_quant {
     const unsigned char *grids; /* in the wire format; while encoding with rotate, 8 bytes a part */
     unsigned bin_bits;          /* bits of a bin over all blocks; 17 if that is more than 16 */
     int32_t base;               /* grid=zero: terms times the least lowest of all blocks */
+    int32_t shifts[2];          /* with SHIFTS: of |k| = 1 and of larger |k|, in 1/256 of a step */
+    const unsigned char *list;  /* with OUTLIERS: their places, which their floats follow */
+    size_t outliers;            /* number of outliers */
+    size_t fields_at;           /* offset of the fields in the payload */
 } dtci_quant;
 
 /* Values first .. end - 1, which share one grid. A part is a block, or with rotate a power of two of values of a
@@ -5387,7 +5464,10 @@ typedef struct dtci_grid {
 DTCI_FN dtci_grid dtci_quant_grid(const dtci_quant *q, size_t b) {
     const unsigned char *p = q->grids + 8 * b;
     dtci_grid grid;
-    uint32_t lowest = dtci_get32(p + 4);
+    uint32_t lowest;
+    memset(&grid, 0, sizeof grid);
+    if (q->head->features & DTCI_QUANT_NO_GRIDS) return grid;
+    lowest = dtci_get32(p + 4);
     grid.origin = q->variant.even ? (double)dtci_get_float(p) : 0.0;
     grid.step = (double)dtci_get_float(q->variant.even ? p + 4 : p);
     memcpy(&grid.lowest, &lowest, 4);
@@ -5397,7 +5477,35 @@ DTCI_FN dtci_grid dtci_quant_grid(const dtci_quant *q, size_t b) {
 
 /* Returns the bytes of all grids in the payload. With rotate, a grid is a step alone. */
 DTCI_FN size_t dtci_quant_grid_bytes(const dtci_head *head, int rotate) {
-    return (rotate ? 4u : 8u) * dtci_quant_parts(head, rotate);
+    return head->features & DTCI_QUANT_NO_GRIDS ? 0 : (rotate ? 4u : 8u) * dtci_quant_parts(head, rotate);
+}
+
+/* Returns the bytes of grids and shifts in the payload, which is where the list of outliers begins. */
+DTCI_FN size_t dtci_quant_list_at(const dtci_head *head, int rotate) {
+    return dtci_quant_grid_bytes(head, rotate) + (head->features & DTCI_QUANT_SHIFTS ? 2 : 0);
+}
+
+/* Returns the bytes of the place of an outlier, and of the number of outliers. */
+DTCI_FN size_t dtci_quant_place_bytes(const dtci_head *head) {
+    return dtci_ceil_div(dtci_bit_width(head->count > 1 ? head->count - 1 : 1), 8);
+}
+
+/* Returns the place at `p`, or the number of outliers. */
+DTCI_FN uint32_t dtci_quant_place_get(const unsigned char *p, size_t bytes) {
+    uint32_t place = 0;
+    size_t i;
+    for (i = 0; i < bytes; i++) place |= (uint32_t)p[i] << 8 * i;
+    return place;
+}
+
+DTCI_FN void dtci_quant_place_put(unsigned char *p, size_t bytes, uint32_t place) {
+    size_t i;
+    for (i = 0; i < bytes; i++) p[i] = (unsigned char)(place >> 8 * i & 255);
+}
+
+/* Returns the float of outlier i. */
+DTCI_FN const unsigned char *dtci_quant_outlier(const dtci_quant *q, size_t i) {
+    return q->list + q->outliers * dtci_quant_place_bytes(q->head) + 4 * i;
 }
 
 /* Returns the largest field that a packet of these terms may have. */
@@ -5468,6 +5576,40 @@ DTCI_TWIN(dtci_dequantize,
            size_t n),
           (to, fields, origin, step, scale, first, n))
 
+/* to[i] = m * step with the m of SHIFTS in the wire format, k = fields[i] + first. */
+DTCI_INLINE void dtci_quant_shifted_body(char *DTCI_RESTRICT to, const uint32_t *fields, const int32_t *shifts,
+                                         double step, int32_t first, size_t n) {
+    int32_t rest = shifts[1], more = shifts[0] - shifts[1];
+    size_t i;
+    for (i = 0; i < n; i++) {
+        int32_t k = (int32_t)fields[i] + first, down = -(int32_t)(k < 0), magnitude = (k ^ down) - down;
+        int32_t m = magnitude * 256 - (rest & -(int32_t)(magnitude > 0)) - (more & -(int32_t)(magnitude == 1));
+        float x = (float)(0.0 + (double)((m ^ down) - down) * step);
+        memcpy(to + 4 * i, &x, 4);
+    }
+}
+
+DTCI_TWIN(dtci_quant_shifted,
+          (char *DTCI_RESTRICT to, const uint32_t *fields, const int32_t *shifts, double step, int32_t first, size_t n),
+          (to, fields, shifts, step, first, n))
+
+/* Writes the values of n fields of a packet with shifts to `to`; k = fields[i] + first. */
+DTCI_FN void dtci_quant_shifted_floats(char *to, const dtci_quant *q, const uint32_t *fields, double step,
+                                       int32_t first, size_t n) {
+    size_t i;
+    step /= 256;
+    if (33554432 * fabs(step) <= (double)FLT_MAX) { /* 2^25 > any |m| */
+        dtci_quant_shifted(to, fields, q->shifts, step, first, n);
+        return;
+    }
+    for (i = 0; i < n; i++) {
+        int32_t k = (int32_t)fields[i] + first, magnitude = k < 0 ? -k : k;
+        double m = 256.0 * magnitude - (magnitude == 1 ? q->shifts[0] : magnitude ? q->shifts[1] : 0);
+        float x = dtci_to_float(0.0 + (k < 0 ? -m : m) * step);
+        memcpy(to + 4 * i, &x, 4);
+    }
+}
+
 /* Writes the values of n fields to `to`; if as_bins is set, `fields` holds bins. fields[0] belongs to value `first`. */
 DTCI_FN void dtci_quant_floats(char *to, const dtci_quant *q, int as_bins, const uint32_t *fields, size_t first,
                                size_t n) {
@@ -5480,7 +5622,9 @@ DTCI_FN void dtci_quant_floats(char *to, const dtci_quant *q, int as_bins, const
         double origin = grid.origin * (double)terms;
         int32_t scale = q->variant.even ? 2 : 1, k0 = q->variant.even ? terms : as_bins ? q->base : grid.lowest * terms;
         stop = (b + 1) * block - first < n ? (b + 1) * block - first : n;
-        if (fabs(origin) + 67108864 * fabs(grid.step) > (double)FLT_MAX) { /* 2^26 > any |scale * field + k0| */
+        if (q->head->features & DTCI_QUANT_SHIFTS) {
+            dtci_quant_shifted_floats(to + 4 * at, q, fields + at, grid.step, k0, stop - at);
+        } else if (fabs(origin) + 67108864 * fabs(grid.step) > (double)FLT_MAX) { /* 2^26 > any |scale * field + k0| */
             for (i = at; i < stop; i++) {
                 float x = dtci_to_float(origin + (double)(scale * (int32_t)fields[i] + k0) * grid.step);
                 memcpy(to + 4 * i, &x, 4);
@@ -5502,7 +5646,7 @@ DTCI_SHARED void dtci_quant_unpack(uint32_t *fields, const dtci_quant *q, const 
     else if (q->variant.coding == DTCI_QUANT_TOKENS)
         dtci_fields_from_bins(fields, packet->bins + first, 0, n);
     else
-        dtci_fields_unpack(fields, packet->payload + dtci_quant_grid_bytes(q->head, q->variant.rotate), first, n,
+        dtci_fields_unpack(fields, packet->payload + q->fields_at, first, n,
                            dtci_quant_field_bits(q->head, q->variant.bits));
 }
 
@@ -5612,6 +5756,19 @@ DTCI_SHARED dtci_quant dtci_quant_of(const dtci_packet *packet) {
     q.variant = dtci_quant_variant_of(&packet->head);
     q.grids = packet->payload;
     q.base = 0;
+    q.fields_at = dtci_quant_list_at(q.head, q.variant.rotate);
+    q.list = packet->payload + q.fields_at;
+    q.outliers = 0;
+    if (q.head->features & DTCI_QUANT_SHIFTS) {
+        q.shifts[0] = (int32_t)(q.list[-2] ^ 128u) - 128;
+        q.shifts[1] = (int32_t)(q.list[-1] ^ 128u) - 128;
+    }
+    if (q.head->features & DTCI_QUANT_OUTLIERS) {
+        size_t place = dtci_quant_place_bytes(q.head);
+        q.outliers = dtci_quant_place_get(q.list, place);
+        q.list += place;
+        q.fields_at += place + q.outliers * (place + 4);
+    }
     q.bin_bits = dtci_bit_width(dtci_quant_top(&q));
     if (!q.variant.rotate) dtci_quant_find_base(&q);
     return q;
@@ -5619,10 +5776,21 @@ DTCI_SHARED dtci_quant dtci_quant_of(const dtci_packet *packet) {
 
 /* --- Decode --- */
 
+/* Writes the outliers among values first .. first + n - 1 to their places in `to`. *next is the number of the next
+ * outlier. */
+DTCI_FN void dtci_quant_place(char *to, const dtci_quant *q, size_t *next, size_t first, size_t n) {
+    size_t bytes = dtci_quant_place_bytes(q->head);
+    for (; *next < q->outliers; ++*next) {
+        size_t place = dtci_quant_place_get(q->list + bytes * *next, bytes);
+        if (place >= first + n) return;
+        memcpy(to + 4 * (place - first), dtci_quant_outlier(q, *next), 4);
+    }
+}
+
 DTCI_FN dtc_status dtci_quant_decode(const dtci_packet *packet, const dtci_sink *sink,
                                      const dtc_decode_options *options, dtci_arena *arena) {
     dtci_quant q = dtci_quant_of(packet);
-    size_t count = packet->head.count, first, n;
+    size_t count = packet->head.count, first, n, next = 0;
     uint32_t fields[DTCI_CHUNK];
     float chunk[DTCI_CHUNK];
     (void)options;
@@ -5633,10 +5801,11 @@ DTCI_FN dtc_status dtci_quant_decode(const dtci_packet *packet, const dtci_sink 
         return DTC_OK;
     }
     for (first = 0; first < count; first += n) {
+        char *to = dtci_sink_place(chunk, sink, first);
         n = count - first < DTCI_CHUNK ? count - first : DTCI_CHUNK;
         dtci_quant_unpack(fields, &q, packet, first, n);
-        dtci_quant_floats(dtci_sink_place(chunk, sink, first), &q, q.variant.coding == DTCI_QUANT_TOKENS, fields, first,
-                          n);
+        dtci_quant_floats(to, &q, q.variant.coding == DTCI_QUANT_TOKENS, fields, first, n);
+        if (q.outliers) dtci_quant_place(to, &q, &next, first, n);
         dtci_sink_finish(sink, first, chunk, n);
     }
     return DTC_OK;
@@ -5652,10 +5821,19 @@ typedef struct dtci_quant_work {
     dtci_source source; /* the values, or the rotated values */
     dtci_random random;
     int stochastic, shared; /* shared: the spec gives min or max */
+    int rd;                 /* rounding for rate and distortion, where the grids allow it */
+    int shifting;           /* the present bins are made with it */
+    double up;              /* rd: a magnitude of k + 1 - up steps is rounded up to k + 1 */
+    int32_t shifts[2];      /* rd: see SHIFTS in the wire format */
+    size_t outliers;        /* number of values that are sent as outliers: those outside the range of their block */
+    int sparse;             /* the packet has outliers alone, which are the largest values */
+    float limit;            /* sparse: the least magnitude of an outlier */
+    size_t ties;            /* sparse: number of outliers of just this magnitude, which are the first ones */
     double *sums;           /* two a block: see dtci_encoding_project */
     float *ranges;          /* min and max of each part */
     unsigned char *grids;   /* 8 bytes of each part */
-    uint16_t *bins;         /* the bin of each value */
+    uint16_t *bins;         /* the bins of the values, or of a sample of them */
+    size_t binned;          /* number of bins */
     float *rotated;         /* the rotated values, times 2^-exponent; NULL without rotate */
     float *deviations;      /* root mean square of each rotated part; see dtci_quant_rotate */
     int *exponents;         /* of each part, so that its values stay far from the limits of float */
@@ -5789,12 +5967,34 @@ DTCI_FN int dtci_quant_make_grids(dtci_quant_work *w, dtci_fineness fineness) {
 /* --- Encoder: values to fields --- */
 
 /* How a kernel turns the values of one part into fields. A value is bounded to min .. max. Its field is the integer
- * part of (value - origin) * inverse + bias, at most top; stochastic rounding adds a random number in [0, 1) before. */
+ * part of (value - origin) * inverse + bias, at most top; stochastic rounding adds a random number in [0, 1) before.
+ * With up > 0, the magnitude of the field plus lowest is the integer part of |value| * inverse + up. */
 typedef struct dtci_quantizer {
     float min, max;
-    double origin, inverse, bias, top;
+    double origin, inverse, bias, top, up;
+    int32_t lowest;
     int stochastic;
 } dtci_quantizer;
+
+/* Quantizes n values to fields by means of up. */
+DTCI_INLINE void dtci_quantize_up_body(uint32_t *DTCI_RESTRICT fields, const char *values, const dtci_quantizer *by,
+                                       size_t n) {
+    float min = by->min, max = by->max;
+    double inverse = by->inverse, up = by->up;
+    int32_t lowest = by->lowest, top = (int32_t)by->top;
+    size_t i;
+    for (i = 0; i < n; i++) {
+        float value = dtci_float_at(values, i), x = value > min ? value : min;
+        uint32_t bits = dtci_float_bits(x < max ? x : max);
+        int32_t down = -(int32_t)(bits >> 31); /* -1 for values below 0 */
+        int32_t k = (int32_t)((double)dtci_bits_float(bits & 0x7fffffffu) * inverse + up);
+        int32_t field = (k ^ down) - down - lowest;
+        fields[i] = (uint32_t)(field < top ? field : top);
+    }
+}
+
+DTCI_TWIN(dtci_quantize_up, (uint32_t * DTCI_RESTRICT fields, const char *values, const dtci_quantizer *by, size_t n),
+          (fields, values, by, n))
 
 /* Quantizes n values to fields; values[0] is value `first`. */
 DTCI_INLINE void dtci_quantize_as(uint32_t *DTCI_RESTRICT fields, const char *values, const dtci_quantizer *by,
@@ -5866,6 +6066,8 @@ DTCI_FN void dtci_quant_fields(uint32_t *fields, uint32_t *any, const dtci_quant
         by.inverse = grid.step > 0 ? 1 / (q->variant.even ? 2 * grid.step : grid.step) : 0;
         by.bias = (w->stochastic ? (q->variant.even ? -0.5 : 0) : (q->variant.even ? 0 : 0.5)) - (double)grid.lowest;
         by.top = (double)((1u << q->variant.bits) - 1);
+        by.up = w->up;
+        by.lowest = grid.lowest;
         by.stochastic = w->stochastic;
         stop = part.end - first < n ? part.end - first : n;
         if (!(grid.step > 0)) {
@@ -5874,21 +6076,26 @@ DTCI_FN void dtci_quant_fields(uint32_t *fields, uint32_t *any, const dtci_quant
                                               : 0; /* probably the commonest bin */
             for (i = at; i < stop; i++) fields[i] = zero;
         } else {
-            dtci_quantize(fields + at, values + 4 * at, &by, &w->random, first + at, stop - at);
+            if (w->shifting)
+                dtci_quantize_up(fields + at, values + 4 * at, &by, stop - at);
+            else
+                dtci_quantize(fields + at, values + 4 * at, &by, &w->random, first + at, stop - at);
             if (any) dtci_fields_shift(fields + at, any, shift, stop - at);
         }
     }
 }
 
-/* Quantizes all values to w->bins. Returns 0 if no field needs to be stored, because each field is 0 or its step is
- * 0. */
-DTCI_FN uint32_t dtci_quant_bin_all(dtci_quant_work *w) {
+/* Quantizes one of `stride` chunks of values to w->bins, and sets w->binned to their number. Returns 0 if no field
+ * needs to be stored, because each field is 0 or its step is 0. */
+DTCI_FN uint32_t dtci_quant_bin_all(dtci_quant_work *w, size_t stride) {
     size_t count = w->q.head->count, first, n;
     uint32_t fields[DTCI_CHUNK], any = 0;
-    for (first = 0; first < count; first += n) {
+    w->binned = 0;
+    for (first = 0; first < count; first += stride * DTCI_CHUNK) {
         n = count - first < DTCI_CHUNK ? count - first : DTCI_CHUNK;
         dtci_quant_fields(fields, &any, w, first, n);
-        dtci_bins_from_fields(w->bins + first, fields, n);
+        dtci_bins_from_fields(w->bins + w->binned, fields, n);
+        w->binned += n;
     }
     return any;
 }
@@ -6060,6 +6267,101 @@ DTCI_FN int dtci_quant_take(dtci_quant_work *w) {
 
 /* --- Encoder: choice of grid and coding --- */
 
+/* Returns whether the packet may have features. Sums, agreed ranges and rotated values exclude them. */
+DTCI_FN int dtci_quant_may_extend(const dtci_quant_work *w) {
+    return w->q.head->workers == 1 && !w->shared && !w->e->nested;
+}
+
+#define DTCI_QUANT_CLASSES 64u /* of magnitudes, half an octave each, that are counted to find outliers */
+
+/* Counts the magnitudes of n values from `first` by classes of half an octave, downwards from the class of `largest`.
+ * The last class has all smaller values that are not 0. */
+DTCI_FN void dtci_quant_count_classes(uint32_t *counts, const dtci_quant_work *w, size_t first, size_t n,
+                                      float largest) {
+    uint32_t top = dtci_float_bits(largest) >> 22;
+    size_t at, m, i;
+    float chunk[DTCI_CHUNK];
+    memset(counts, 0, DTCI_QUANT_CLASSES * sizeof *counts);
+    for (at = 0; at < n; at += m) {
+        const char *values;
+        m = n - at < DTCI_CHUNK ? n - at : DTCI_CHUNK;
+        values = dtci_view(chunk, &w->source, first + at, m);
+        for (i = 0; i < m; i++) {
+            uint32_t bits = dtci_float_bits(dtci_float_at(values, i)) & 0x7fffffffu, below = top - (bits >> 22);
+            if (bits) counts[below < DTCI_QUANT_CLASSES ? below : DTCI_QUANT_CLASSES - 1]++;
+        }
+    }
+}
+
+/* Returns the largest magnitude that is not an outlier among n values from `first`; `largest` is that of all. An
+ * outlier costs its place and its float. It pays if the step of the others becomes smaller: by log2 of the ranges'
+ * quotient, in bits a value. The gain must be 2 bits, and a range below 8 times the median magnitude gains nothing
+ * more. With `most` > 0, only magnitudes above `most` are outliers. With a rate, where the step does not follow from
+ * the range, only those are outliers for which bins of 16 bits would be too few. */
+DTCI_FN float dtci_quant_outlier_limit(const dtci_quant_work *w, size_t first, size_t n, float largest, double most) {
+    double cost = 8.0 * (double)(4 + dtci_quant_place_bytes(w->q.head)) / (double)n, least = -2,
+           limit = (double)largest;
+    double rate = (double)w->e->spec->quant.rate;
+    uint32_t counts[DTCI_QUANT_CLASSES], top = dtci_float_bits(largest) >> 22, above = 0, half = 0, median = 0, i;
+    dtci_quant_count_classes(counts, w, first, n, largest);
+    for (i = 0; i < DTCI_QUANT_CLASSES; i++) half += counts[i];
+    for (i = half / 2; i > counts[median] && median + 1 < DTCI_QUANT_CLASSES; median++) i -= counts[median];
+    if (rate > 0) {
+        most = (double)dtci_bits_float(top > median ? (top - median) << 22 : 0) * exp2(15 - (rate < 11 ? rate : 11));
+        if ((double)largest <= most) return largest;
+    }
+    for (i = 1; i + 6 < median && top > i; i++) { /* outliers are the values of classes 0 .. i - 1 */
+        float next = dtci_bits_float(((top - i + 1) << 22) - 1);
+        double gain;
+        above += counts[i - 1];
+        gain = log2((double)next / (double)largest) + cost * above;
+        if (most > 0 ? (double)next <= most && cost * above <= (rate > 0 ? rate / 4 : 8) : gain < least) {
+            least = gain;
+            limit = (double)next;
+            if (most > 0) break;
+        }
+    }
+    return (float)limit;
+}
+
+/* Shrinks the range of block b, values first .. first + n - 1, to those that are not outliers. */
+DTCI_FN void dtci_quant_shrink_range(dtci_quant_work *w, size_t b, size_t first, size_t n, float limit) {
+    float chunk[DTCI_CHUNK], min = limit, max = -limit;
+    size_t at, m, i;
+    for (at = 0; at < n; at += m) {
+        const char *values;
+        m = n - at < DTCI_CHUNK ? n - at : DTCI_CHUNK;
+        values = dtci_view(chunk, &w->source, first + at, m);
+        for (i = 0; i < m; i++) {
+            float x = dtci_float_at(values, i);
+            if (x > limit || x < -limit) {
+                w->outliers++;
+                continue;
+            }
+            min = x < min ? x : min;
+            max = x > max ? x : max;
+        }
+    }
+    w->ranges[2 * b] = min < max ? min : max;
+    w->ranges[2 * b + 1] = max;
+}
+
+/* Finds the outliers of block b, if values of n from `first` are far outside the others. */
+DTCI_FN void dtci_quant_find_outliers(dtci_quant_work *w, size_t b, size_t first, size_t n, const dtci_stats *stats) {
+    double error = (double)w->e->spec->quant.max_error, count = (double)n, most = 0;
+    float largest = -stats->min > stats->max ? -stats->min : stats->max, limit;
+    double reach = (double)largest * (double)largest * count;
+    if (w->q.variant.rotate || !dtci_quant_may_extend(w)) return;
+    if (error > 0) {
+        most = 60000 * (w->stochastic ? error / 2 : error); /* bins of 16 bits reach 65536 steps */
+        if ((double)largest <= most) return;
+    } else if (!(reach > stats->squares * (count < 1024 ? count / 4 : 256))) {
+        return;
+    }
+    limit = dtci_quant_outlier_limit(w, first, n, largest, most);
+    if (limit < largest) dtci_quant_shrink_range(w, b, first, n, limit);
+}
+
 /* Sets w->ranges to the smallest and the largest value of each block, or to what the spec gives. Returns 0 if a value
  * is not finite. */
 DTCI_FN int dtci_quant_find_ranges(dtci_quant_work *w) {
@@ -6074,6 +6376,7 @@ DTCI_FN int dtci_quant_find_ranges(dtci_quant_work *w) {
         if (max < min && spec->quant.min_given) max = min;
         w->ranges[2 * b] = max < min ? max : min;
         w->ranges[2 * b + 1] = max;
+        dtci_quant_find_outliers(w, b, b * block, n, &stats);
     }
     return 1;
 }
@@ -6124,13 +6427,37 @@ DTCI_FN unsigned dtci_quant_auto_bits(const dtci_quant_work *w) {
     return bits < dtci_quant_bits_max(q) ? bits : dtci_quant_bits_max(q);
 }
 
-/* Quantizes all values to bins, and plans their tokens. w->plan.bytes is then the size of the tokens, or 0 if all
- * fields are 0. */
-DTCI_FN void dtci_quant_price(dtci_quant_work *w) {
+/* Returns whether a packet with the present grids may have shifts. */
+DTCI_FN int dtci_quant_shiftable(const dtci_quant *q) {
+    size_t blocks = dtci_blocks(q->head), b;
+    if (q->variant.even) return 0;
+    for (b = 0; b < blocks; b++) {
+        int32_t lowest = dtci_quant_grid(q, b).lowest;
+        if (lowest < -65535 || lowest > 0) return 0;
+    }
+    return 1;
+}
+
+/* Chooses w->up for the next bins from the counts of the present ones. A magnitude that is rounded down costs some
+ * error and saves bits, about log2 of how much commoner the lower bin is. 0.05 is the slope at which, for Gaussian,
+ * Laplace and heavier distributions at .1 to 4 bits, the error at a given entropy is within 0.5 % of the least. */
+DTCI_FN void dtci_quant_choose_up(dtci_quant_work *w) {
+    uint32_t zero = (uint32_t)-w->q.base, n = dtci_coder_occurrences(&w->coder, zero),
+             next =
+                 dtci_coder_occurrences(&w->coder, zero + 1) + (zero ? dtci_coder_occurrences(&w->coder, zero - 1) : 0);
+    double ratio = n && next ? (double)dtci_log2(n) / 65536 + 1 - (double)dtci_log2(next) / 65536 : 0;
+    w->up = 0.5 - 0.05 * ratio;
+    w->up = w->up > 0.1 ? w->up < 0.4999 ? w->up : 0.4999 : 0.1; /* below 0.5, so that no field is below 0 */
+}
+
+/* Quantizes one of `stride` chunks of values to bins, and plans their tokens. w->plan.bytes is then the size of the
+ * tokens, or 0 if all fields are 0. */
+DTCI_FN void dtci_quant_price(dtci_quant_work *w, size_t stride) {
     memset(&w->plan, 0, sizeof w->plan);
     w->priced = 1;
-    if (!dtci_quant_bin_all(w)) return;
-    dtci_coder_count(&w->coder, w->bins, w->q.head->count, w->q.bin_bits);
+    w->shifting = w->rd && dtci_quant_shiftable(&w->q);
+    if (!dtci_quant_bin_all(w, stride)) return;
+    dtci_coder_count(&w->coder, w->bins, w->binned, w->q.bin_bits);
     w->plan = dtci_coder_choose(&w->coder);
 }
 
@@ -6149,56 +6476,181 @@ DTCI_FN dtci_fineness dtci_quant_max_error(const dtci_quant_work *w) {
     return fineness;
 }
 
-/* Makes the finest grids whose tokens have at most `budget` bytes, by trial. The search starts from the rule that
- * tokens cost about one bit more a value when the levels double. Returns 0 if bins need more than 16 bits even with the
- * coarsest grids. */
-DTCI_FN int dtci_quant_search_rate(dtci_quant_work *w, size_t budget) {
-    dtci_quant *q = &w->q;
-    double count = (double)q->head->count, fits = 0, fails = 0, slope = 1, last_levels = 0, last_bits = 0;
-    double levels = exp2(8.0 * (double)budget / count) * 4,
-           least = q->variant.even && !w->stochastic ? 0.9999 : 1.0 / 1024, /* all values in one bin */
-        most = (double)(1u << dtci_quant_bits_max(q)) * (65000.0 / 65536), best = least;
-    size_t most_bytes = 0;
+#define DTCI_QUANT_SAMPLE 65536u /* values of the sample that a search begins with */
+
+/* A search for the finest grids whose tokens fit a budget, as levels of a range. */
+typedef struct dtci_quant_search {
+    double budget;       /* bits a value */
+    double slope;        /* bits a value as levels double */
+    double levels, bits; /* of the trial before; 0: there was none */
+    size_t stride;       /* a trial takes one of `stride` chunks */
+} dtci_quant_search;
+
+/* Tries levels. Returns the step of log2(levels) to the next trial, and sets *fit if the tokens fit. */
+DTCI_FN double dtci_quant_try(dtci_quant_search *search, dtci_quant_work *w, double levels, int *fit) {
     dtci_fineness fineness;
-    int trial;
+    double bits, step, table = 0;
     memset(&fineness, 0, sizeof fineness);
+    fineness.levels = levels;
+    *fit = dtci_quant_make_grids(w, fineness) && w->q.bin_bits <= DTCI_QUANT_BITS_MAX;
+    if (!*fit) return -1;
+    dtci_quant_price(w, search->stride);
+    if (search->stride > 1 && w->plan.bytes) /* the sample and all values have one table of codes each */
+        table = (double)(dtci_lengths_write(NULL, w->plan.lengths, w->plan.tokens.values * w->plan.tokens.runs) + 7);
+    bits = (8 * (double)w->plan.bytes - table) / (double)w->binned + table / (double)w->q.head->count;
+    *fit = bits <= search->budget;
+    if (search->levels > 0 && levels != search->levels)
+        search->slope = (bits - search->bits) / log2(levels / search->levels);
+    search->slope = search->slope > 1.0 / 256 ? search->slope < 2 ? search->slope : 2 : 1.0 / 256;
+    search->levels = levels;
+    search->bits = bits;
+    step = (0.9993 * search->budget - bits) / search->slope;
+    return step > -4 ? step < 4 ? step : 4 : -4;
+}
+
+/* Makes the first trials, on a sample if there are enough values, and chooses w->up. Returns the next levels to try. */
+DTCI_FN double dtci_quant_search_sample(dtci_quant_search *search, dtci_quant_work *w, double levels, double most) {
+    size_t stride = w->q.head->count / DTCI_QUANT_SAMPLE;
+    int trial, fit;
+    search->stride = stride > 1 ? stride : 1;
+    for (trial = 0; trial < (stride > 1 ? 8 : 3); trial++) {
+        double step = dtci_quant_try(search, w, levels, &fit);
+        if (stride <= 1 && !w->shifting) break; /* all values are in the next trial too */
+        if (w->shifting && w->plan.bytes && trial < 4) dtci_quant_choose_up(w);
+        levels *= exp2(step);
+        levels = levels < most ? levels : most;
+        if (step > -0.003 && step < 0.003) break;
+    }
+    search->stride = 1;
+    search->levels = 0;
+    return levels;
+}
+
+/* Makes the finest grids whose tokens have at most `budget` bytes, by trial. The search starts from the rule that
+ * tokens cost about one bit more a value when the levels double. Returns 0 if no tokens fit, or none but those of zeros
+ * alone in a packet that may have outliers instead. */
+DTCI_FN int dtci_quant_search_rate(dtci_quant_work *w, size_t budget) {
+    double count = (double)w->q.head->count, best = 0, fits = 0, fails = 0,
+           levels = exp2(8 * (double)budget / count) * 4,
+           least = w->q.variant.even && !w->stochastic ? 0.9999 : 1.0 / 1024, /* all values in one bin */
+        most = (double)(1u << dtci_quant_bits_max(&w->q)) * (65000.0 / 65536);
+    size_t most_bytes = 0;
+    int trial, fit, extend = dtci_quant_may_extend(w);
+    dtci_quant_search search;
+    memset(&search, 0, sizeof search);
+    search.budget = 8 * (double)budget / count;
+    search.slope = 1;
+    levels = dtci_quant_search_sample(&search, w, levels < most ? levels : most, most);
     for (trial = 0; trial < 40 && levels >= least; trial++) {
-        double step = -1; /* the next change of log2(levels) */
-        int fit;
-        fineness.levels = levels = levels < most ? levels : most;
-        fit = dtci_quant_make_grids(w, fineness) && q->bin_bits <= DTCI_QUANT_BITS_MAX;
-        if (fit) {
-            double bits;
-            dtci_quant_price(w);
-            fit = w->plan.bytes <= budget;
-            bits = 8 * (double)w->plan.bytes / count;
-            if (last_levels > 0) slope = (bits - last_bits) / log2(levels / last_levels);
-            slope = slope > 1.0 / 256 ? slope < 2 ? slope : 2 : 1.0 / 256;
-            last_levels = levels;
-            last_bits = bits;
-            step = (8 * 0.9993 * (double)budget / count - bits) / slope;
-            step = step > -4 ? step < 4 ? step : 4 : -4;
-        }
+        double step = dtci_quant_try(&search, w, levels, &fit);
         *(fit ? &fits : &fails) = levels;
-        if (fit && w->plan.bytes > most_bytes) {
+        if (fit && (extend ? w->plan.bytes > most_bytes && w->coder.used_count > 1 : w->plan.bytes >= most_bytes)) {
             most_bytes = w->plan.bytes;
             best = levels;
         }
-        if (fit && ((double)w->plan.bytes >= 0.998 * (double)budget || levels >= most)) return 1;
+        if (fit &&
+            ((search.bits >= 0.99 * search.budget && search.bits >= 0.9994 * search.budget - 0.0005) || levels >= most))
+            return best > 0;
         if (fits > 0 && fails > 0) {
             if (fails / fits < 1.0001) break;
             levels *= exp2(step);
             if (trial % 3 == 2 || !(levels > fits && levels < fails)) levels = sqrt(fits * fails);
-        } else if (fit) {
-            levels *= exp2(step > 0.02 ? step : 0.02);
         } else {
-            levels *= exp2(step < -0.02 ? step : -0.02);
+            levels *= exp2(fit ? step > 0.005 ? step : 0.005 : step < -0.005 ? step : -0.005);
+            levels = levels < most ? levels : most;
         }
     }
-    fineness.levels = best;
-    if (!dtci_quant_make_grids(w, fineness) || q->bin_bits > DTCI_QUANT_BITS_MAX) return 0;
-    dtci_quant_price(w);
-    return 1;
+    if (!(best > 0) && extend) return 0;
+    (void)dtci_quant_try(&search, w, best > 0 ? best : least, &fit);
+    return fit;
+}
+
+/* Returns the bytes of the list of outliers. */
+DTCI_FN size_t dtci_quant_list_bytes(const dtci_quant_work *w) {
+    size_t place = dtci_quant_place_bytes(w->q.head);
+    return w->outliers ? place + w->outliers * (place + 4) : 0;
+}
+
+/* Finds the `m` largest magnitudes of all values. Returns the least of them, and in *ties how many values of just that
+ * magnitude are among them. The bits of a magnitude are compared digit by digit, the highest first. */
+DTCI_FN float dtci_quant_largest(const dtci_quant_work *w, size_t m, size_t *ties) {
+    size_t count = w->q.head->count, first, n, i;
+    uint32_t prefix = 0, counts[256];
+    float chunk[DTCI_CHUNK];
+    int shift;
+    for (shift = 24; shift >= 0; shift -= 8) {
+        memset(counts, 0, sizeof counts);
+        for (first = 0; first < count; first += n) {
+            const char *values;
+            n = count - first < DTCI_CHUNK ? count - first : DTCI_CHUNK;
+            values = dtci_view(chunk, &w->e->source, first, n);
+            for (i = 0; i < n; i++) {
+                uint32_t bits = dtci_float_bits(dtci_float_at(values, i)) & 0x7fffffffu;
+                if ((uint64_t)bits >> (shift + 8) == (uint64_t)prefix >> (shift + 8)) counts[bits >> shift & 255]++;
+            }
+        }
+        for (i = 255; i && counts[i] < m; i--) m -= counts[i];
+        prefix |= (uint32_t)i << shift;
+    }
+    *ties = m;
+    return dtci_bits_float(prefix);
+}
+
+/* Tells whether a value is an outlier: outside the range of its block, or in a packet of outliers alone one of the
+ * largest. *ties is the number of values of just that magnitude that may still be outliers. */
+DTCI_FN int dtci_quant_is_outlier(const dtci_quant_work *w, size_t i, float x, size_t *ties) {
+    size_t b;
+    if (!w->sparse) {
+        b = i / dtci_block(w->q.head);
+        return x < w->ranges[2 * b] || x > w->ranges[2 * b + 1];
+    }
+    if (x == w->limit || x == -w->limit) return *ties ? (int)((*ties)--, 1) : 0;
+    return x > w->limit || x < -w->limit;
+}
+
+/* Writes the list of outliers. */
+DTCI_FN void dtci_quant_write_outliers(unsigned char *to, const dtci_quant_work *w) {
+    size_t count = w->q.head->count, bytes = dtci_quant_place_bytes(w->q.head), ties = w->ties, first, n, i;
+    unsigned char *values_to = to + bytes + bytes * w->outliers;
+    float chunk[DTCI_CHUNK];
+    dtci_quant_place_put(to, bytes, (uint32_t)w->outliers);
+    for (first = 0; first < count; first += n) {
+        const char *values;
+        n = count - first < DTCI_CHUNK ? count - first : DTCI_CHUNK;
+        values = dtci_view(chunk, &w->e->source, first, n);
+        for (i = 0; i < n; i++) {
+            float x = dtci_float_at(values, i);
+            if (!dtci_quant_is_outlier(w, first + i, x, &ties)) continue;
+            to += bytes;
+            dtci_quant_place_put(to, bytes, (uint32_t)(first + i));
+            dtci_put_float(values_to, x);
+            values_to += 4;
+        }
+    }
+}
+
+/* Makes the packet one of outliers alone, as many as the budget has room for, at least one. */
+DTCI_FN void dtci_quant_choose_sparse(dtci_quant_work *w, double budget) {
+    dtci_head *head = &w->e->head;
+    size_t place = dtci_quant_place_bytes(head);
+    double around, room;
+    head->seed = 0;
+    head->features = DTCI_QUANT_NO_GRIDS | DTCI_QUANT_OUTLIERS;
+    around = (double)(dtci_head_overhead(head) + place);
+    room = floor((budget - around) / (double)(place + 4));
+    w->sparse = 1;
+    w->outliers = room < 1 ? 1 : room < (double)head->count ? (size_t)room : head->count;
+    w->limit = dtci_quant_largest(w, w->outliers, &w->ties);
+    if (!(w->limit > 0)) { /* fewer values are not zero */
+        w->outliers -= w->ties;
+        w->ties = 0;
+    }
+    memset(&w->q.variant, 0, sizeof w->q.variant);
+    w->q.variant.bits = 1;
+    w->q.variant.coding = DTCI_QUANT_CONSTANT;
+    w->rd = w->shifting = 0;
+    head->features = DTCI_QUANT_NO_GRIDS | (w->outliers ? DTCI_QUANT_OUTLIERS : 0);
+    w->e->bytes = 0;
 }
 
 /* Chooses and makes the grids. Sets *stored if the values shall be stored as raw fp32 instead. */
@@ -6217,8 +6669,19 @@ DTCI_FN void dtci_quant_choose_grid(dtci_quant_work *w, int *stored) {
         *stored = !(fineness.step > 0);
     } else if (spec->quant.rate > 0) {
         *stored = budget >= 4 * (double)head->count;
+        if (dtci_quant_constant(w) && !w->outliers && !w->q.variant.rotate &&
+            (budget >= (double)around || budget < (double)(around - 1))) {
+            fineness.bits = 1;
+            (void)dtci_quant_make_grids(w, fineness);
+            return;
+        }
+        around += (w->rd ? 3 : w->outliers ? 1 : 0) + dtci_quant_list_bytes(w);
         if (*stored || (budget >= (double)around && dtci_quant_search_rate(w, (size_t)budget - around))) return;
-        /* the search failed, or head, checksum and grids exceed the budget: the rate alone gives the bits */
+        if (dtci_quant_may_extend(w)) {
+            dtci_quant_choose_sparse(w, budget);
+            return;
+        }
+        /* a packet for sums: the rate alone gives the bits */
         fineness.bits = spec->quant.rate < 2 ? 2 : spec->quant.rate < 16 ? (unsigned)spec->quant.rate : 16;
         if (fineness.bits > most) fineness.bits = most;
         w->priced = 0;
@@ -6226,6 +6689,39 @@ DTCI_FN void dtci_quant_choose_grid(dtci_quant_work *w, int *stored) {
         fineness.bits = dtci_quant_auto_bits(w);
     }
     if (!*stored) *stored = !dtci_quant_make_grids(w, fineness);
+    if (!*stored && w->rd && w->q.bin_bits <= dtci_quant_bin_bits_max(spec)) { /* the counts give `up` */
+        dtci_quant_price(w, w->q.head->count / DTCI_QUANT_SAMPLE ? w->q.head->count / DTCI_QUANT_SAMPLE : 1);
+        if (w->shifting && w->plan.bytes) dtci_quant_choose_up(w);
+        w->priced = 0;
+    }
+}
+
+/* Sets w->shifts to the mean distances of the values from their grid points, for |k| = 1 and for larger |k|. The sums
+ * are of integers, so that their order does not matter. */
+DTCI_FN void dtci_quant_choose_shifts(dtci_quant_work *w) {
+    size_t count = w->q.head->count, first, n, i;
+    int64_t sums[2] = {0, 0}, counts[2] = {0, 0};
+    float chunk[DTCI_CHUNK];
+    for (first = 0; first < count; first += n) {
+        dtci_part part = dtci_quant_part(w->q.head, 0, first);
+        dtci_grid grid = dtci_quant_grid(&w->q, part.index);
+        double inverse = grid.step > 0 ? 256 / grid.step : 0;
+        const char *values;
+        n = part.end - first < DTCI_CHUNK ? part.end - first : DTCI_CHUNK;
+        values = dtci_view(chunk, &w->source, first, n);
+        for (i = 0; inverse > 0 && i < n; i++) {
+            int32_t k = (int32_t)w->bins[first + i] + w->q.base, t;
+            float x = dtci_float_at(values, i);
+            if (!k || x < w->ranges[2 * part.index] || x > w->ranges[2 * part.index + 1]) continue;
+            t = (int32_t)((double)x * inverse + (k > 0 ? 0.5 : -0.5));
+            sums[k > 1 || k < -1] += k > 0 ? 256 * k - t : t - 256 * k;
+            counts[k > 1 || k < -1]++;
+        }
+    }
+    for (i = 0; i < 2; i++) {
+        double shift = counts[i] ? floor((double)sums[i] / (double)counts[i] + 0.5) : 0;
+        w->shifts[i] = (int32_t)(shift > -128 ? shift < 127 ? shift : 127 : -128);
+    }
 }
 
 /* Chooses the coding. Sets e->bytes to an upper bound of the payload. */
@@ -6235,7 +6731,7 @@ DTCI_FN void dtci_quant_choose_coding(dtci_quant_work *w) {
     size_t fields = dtci_fields_bytes(count, dtci_quant_field_bits(w->q.head, w->q.variant.bits));
     int entropy = spec->quant.entropy == DTC_ENTROPY_HUFFMAN, searched = w->priced;
     uint32_t *coding = &w->q.variant.coding;
-    if (entropy && !w->priced && w->q.bin_bits <= dtci_quant_bin_bits_max(spec)) dtci_quant_price(w);
+    if (entropy && !w->priced && w->q.bin_bits <= dtci_quant_bin_bits_max(spec)) dtci_quant_price(w, 1);
     *coding = entropy ? DTCI_QUANT_WIDE : DTCI_QUANT_FIELDS;
     if (w->priced && !w->plan.bytes)
         *coding = DTCI_QUANT_CONSTANT;
@@ -6246,24 +6742,53 @@ DTCI_FN void dtci_quant_choose_coding(dtci_quant_work *w) {
     w->e->bytes = grids + (*coding == DTCI_QUANT_CONSTANT ? 0 : *coding == DTCI_QUANT_TOKENS ? w->plan.bytes : fields);
 }
 
+/* Returns the bytes that shifts and outliers add to the payload, and 1 for the features in the head. */
+DTCI_FN size_t dtci_quant_feature_bytes(const dtci_quant_work *w) {
+    size_t outliers = dtci_quant_list_bytes(w);
+    return w->shifting || outliers || w->sparse ? 1u + (w->shifting ? 2u : 0u) + outliers : 0;
+}
+
+/* Gives the head its features, and moves the payload to the end of the head. Returns 0 if the capacity is too small. */
+DTCI_FN int dtci_quant_begin_features(dtci_quant_work *w) {
+    dtci_encoding *e = w->e;
+    size_t before = e->head.head_bytes;
+    if (w->shifting && w->q.variant.coding != DTCI_QUANT_CONSTANT) dtci_quant_choose_shifts(w);
+    w->shifting = w->shifts[0] || w->shifts[1];
+    if (w->shifting) e->head.features |= DTCI_QUANT_SHIFTS;
+    if (w->outliers) e->head.features |= DTCI_QUANT_OUTLIERS;
+    if (!e->head.features) return 1;
+    e->bytes += dtci_quant_feature_bytes(w) - 1;
+    if (!e->capacity) return 0;
+    e->head.head_bytes = dtci_head_bytes(&e->head);
+    e->capacity = e->capacity + before - e->head.head_bytes;
+    e->payload = e->payload + e->head.head_bytes - before;
+    return 1;
+}
+
 /* --- Encoder: payload --- */
 
 /* Writes the payload: the grids, or the steps of a rotated packet, and the fields. */
 DTCI_FN dtc_status dtci_quant_write(dtci_quant_work *w) {
     dtci_encoding *e = w->e;
     size_t grids = dtci_quant_grid_bytes(w->q.head, w->q.variant.rotate), size = 0;
-    unsigned char *to = e->payload + grids;
+    size_t list = dtci_quant_list_at(w->q.head, w->q.variant.rotate), around = list + dtci_quant_list_bytes(w);
+    unsigned char *to = e->payload + around;
     dtc_status status;
-    if (e->capacity < grids) return DTC_ERROR_CAPACITY;
+    if (e->capacity < around) return DTC_ERROR_CAPACITY;
+    if (w->outliers) dtci_quant_write_outliers(e->payload + list, w);
     if (w->q.variant.rotate) {
-        if (!w->priced) (void)dtci_quant_bin_all(w);
+        if (!w->priced) (void)dtci_quant_bin_all(w, 1);
         dtci_quant_write_steps(e->payload, w);
     } else {
         memcpy(e->payload, w->grids, grids);
     }
+    if (e->head.features & DTCI_QUANT_SHIFTS) {
+        e->payload[grids] = (unsigned char)(w->shifts[0] & 255);
+        e->payload[grids + 1] = (unsigned char)(w->shifts[1] & 255);
+    }
     if (w->q.variant.coding == DTCI_QUANT_TOKENS) {
-        status = dtci_bins_write(&w->coder, &w->plan, SIZE_MAX, to, e->capacity - grids, &size);
-        e->bytes = grids + size;
+        status = dtci_bins_write(&w->coder, &w->plan, SIZE_MAX, to, e->capacity - around, &size);
+        e->bytes = around + size;
         return status;
     }
     if (w->q.variant.coding == DTCI_QUANT_CONSTANT) return DTC_OK;
@@ -6277,11 +6802,19 @@ DTCI_FN dtc_status dtci_quant_write(dtci_quant_work *w) {
 
 /* Multiplies the grids of a packet that has just been made so that each block leaves the least in the residual. */
 DTCI_FN void dtci_quant_fit_grids(const dtci_quant_work *w, const dtci_packet *made) {
-    size_t blocks = dtci_blocks(w->q.head), b;
+    size_t blocks = dtci_blocks(w->q.head), b, i;
+    dtci_quant q = dtci_quant_of(made);
     (void)dtci_encoding_project(w->sums, w->e, made, dtci_quant_decode);
+    for (i = 0; i < q.outliers; i++) { /* outliers are exact, and the grids do not scale them */
+        size_t bytes = dtci_quant_place_bytes(q.head), place = dtci_quant_place_get(q.list + bytes * i, bytes);
+        double x = (double)dtci_get_float(dtci_quant_outlier(&q, i));
+        b = place / dtci_block(q.head);
+        w->sums[2 * b] -= x * x;
+        w->sums[2 * b + 1] -= x * x;
+    }
     for (b = 0; b < blocks; b++) {
         unsigned char *grid = w->e->payload + 8 * b, fitted[8];
-        double by = w->sums[2 * b + 1] > 0 ? w->sums[2 * b] / w->sums[2 * b + 1] : 1;
+        double by = w->sums[2 * b] > 0 && w->sums[2 * b + 1] > 0 ? w->sums[2 * b] / w->sums[2 * b + 1] : 1;
         memcpy(fitted, grid, 8);
         dtci_put_float(fitted, dtci_to_float((double)dtci_get_float(grid) * by));
         if (w->q.variant.even) dtci_put_float(fitted + 4, dtci_to_float((double)dtci_get_float(grid + 4) * by));
@@ -6315,6 +6848,10 @@ DTCI_FN dtc_status dtci_quant_encode(dtci_encoding *e) {
     w.random = dtci_random_of(spec->seed);
     w.stochastic = spec->quant.rounding == DTC_ROUNDING_STOCHASTIC;
     w.shared = spec->quant.min_given || spec->quant.max_given;
+    w.rd =
+        spec->quant.rounding == DTC_ROUNDING_RD || (spec->quant.rounding == DTC_ROUNDING_AUTO && spec->quant.rate > 0 &&
+                                                    e->head.workers == 1 && !w.shared && !spec->quant.rotate);
+    w.up = 0.4;
     w.q.head = &e->head;
     w.q.variant.even = spec->quant.grid == DTC_GRID_EVEN;
     w.q.variant.rotate = spec->quant.rotate != 0;
@@ -6324,8 +6861,9 @@ DTCI_FN dtc_status dtci_quant_encode(dtci_encoding *e) {
     if (!(w.q.variant.rotate ? dtci_quant_rotate(&w) : dtci_quant_find_ranges(&w))) return DTC_ERROR_NONFINITE;
     dtci_quant_choose_grid(&w, &stored);
     if (stored) return dtci_head_become_raw(&e->head);
-    dtci_quant_choose_coding(&w);
-    if (e->bytes > 4 * (size_t)e->head.count) return dtci_head_become_raw(&e->head);
+    if (!w.sparse) dtci_quant_choose_coding(&w);
+    if (e->bytes + dtci_quant_feature_bytes(&w) > 4 * (size_t)e->head.count) return dtci_head_become_raw(&e->head);
+    if (!dtci_quant_begin_features(&w)) return DTC_ERROR_CAPACITY;
     e->head.variant = dtci_quant_variant_byte(&w.q.variant);
     status = dtci_quant_write(&w);
     return status == DTC_OK && e->residual ? dtci_quant_residual(&w) : status;
@@ -6333,16 +6871,32 @@ DTCI_FN dtc_status dtci_quant_encode(dtci_encoding *e) {
 
 /* --- Packet: check, open, describe --- */
 
+/* Returns whether a packet of this variant may have the features of the head. */
+DTCI_FN int dtci_quant_features_valid(const dtci_head *head, const dtci_quant_variant *variant) {
+    uint32_t features = head->features;
+    if (!features) return 1;
+    if (features > 7 || head->workers > 1 || variant->rotate) return 0;
+    if (variant->even && features != DTCI_QUANT_OUTLIERS) return 0;
+    if (!(features & DTCI_QUANT_NO_GRIDS)) return 1;
+    return !(features & DTCI_QUANT_SHIFTS) && variant->coding == DTCI_QUANT_CONSTANT;
+}
+
 DTCI_FN dtc_status dtci_quant_check(dtci_packet *packet) {
     const dtci_head *head = &packet->head;
     dtci_quant_variant variant = dtci_quant_variant_of(head);
-    uint64_t size = packet->payload_bytes, need = dtci_quant_grid_bytes(head, variant.rotate);
+    uint64_t size = packet->payload_bytes, need = dtci_quant_list_at(head, variant.rotate);
     packet->scratch = (variant.coding == DTCI_QUANT_TOKENS ? dtci_bins_scratch(head->count) : 0) +
                       (variant.rotate ? dtci_take_bytes(4 * (size_t)head->count) : 0);
     if (head->workers > (variant.rotate ? DTCI_QUANT_ROTATED : 16777216u) >> variant.bits ||
         (variant.rotate ? !variant.even && variant.bits < 2 : head->seed > 0) ||
-        dtci_quant_goes_raw(head, variant.rotate))
+        dtci_quant_goes_raw(head, variant.rotate) || !dtci_quant_features_valid(head, &variant))
         return DTC_ERROR_HEAD;
+    if (head->features & DTCI_QUANT_OUTLIERS) {
+        size_t place = dtci_quant_place_bytes(head);
+        if (size < need + place) return DTC_ERROR_SIZE;
+        need += place + dtci_quant_place_get(packet->payload + need, place) * (uint64_t)(place + 4);
+        if (size < need) return DTC_ERROR_SIZE;
+    }
     if (variant.coding == DTCI_QUANT_TOKENS) return size > need && head->count ? DTC_OK : DTC_ERROR_SIZE;
     if (variant.coding != DTCI_QUANT_CONSTANT)
         need += dtci_fields_bytes(head->count, dtci_quant_field_bits(head, variant.bits));
@@ -6354,9 +6908,28 @@ DTCI_FN int dtci_quant_grids_valid(const unsigned char *grids, const dtci_head *
     dtci_quant_variant variant = dtci_quant_variant_of(head);
     size_t parts = dtci_quant_parts(head, variant.rotate), b;
     if (variant.rotate) return dtci_scales_finite(grids, parts, 4);
+    if (head->features & DTCI_QUANT_NO_GRIDS) return 1;
     for (b = 0; b < parts; b++)
         if (!dtci_quant_grid_valid(grids + 8 * b, variant.even, (double)head->workers)) return 0;
     return 1;
+}
+
+/* Returns whether the lowest of every block is one that a packet with shifts may have, and the outliers are valid. */
+DTCI_FN int dtci_quant_extras_valid(const dtci_quant *q) {
+    size_t blocks = dtci_blocks(q->head), bytes = dtci_quant_place_bytes(q->head), i;
+    if (q->head->features & DTCI_QUANT_SHIFTS) {
+        for (i = 0; i < blocks; i++) {
+            int32_t lowest = dtci_quant_grid(q, i).lowest;
+            if (lowest < -65535 || lowest > 0) return 0;
+        }
+    }
+    if (!(q->head->features & DTCI_QUANT_OUTLIERS)) return 1;
+    for (i = 0; i < q->outliers; i++) {
+        uint32_t place = dtci_quant_place_get(q->list + bytes * i, bytes);
+        if (place >= q->head->count || (i && place <= dtci_quant_place_get(q->list + bytes * (i - 1), bytes))) return 0;
+        if (!dtci_finite(dtci_get_float(dtci_quant_outlier(q, i)))) return 0;
+    }
+    return q->outliers > 0;
 }
 
 /* Returns whether the bins, which are below 2^bin_bits, give valid fields in every block. */
@@ -6374,20 +6947,20 @@ DTCI_FN int dtci_quant_bins_valid(const dtci_quant *q, const uint16_t *bins) {
 }
 
 DTCI_FN dtc_status dtci_quant_open(dtci_packet *packet, dtci_arena *arena, unsigned skip) {
-    size_t count = packet->head.count, grids;
+    size_t count = packet->head.count;
     const unsigned char *from;
     dtc_status status;
     dtci_quant q;
     packet->bins = NULL;
     if (!dtci_quant_grids_valid(packet->payload, &packet->head)) return DTC_ERROR_PAYLOAD;
     q = dtci_quant_of(packet);
-    grids = dtci_quant_grid_bytes(q.head, q.variant.rotate);
-    from = packet->payload + grids;
+    from = packet->payload + q.fields_at;
+    if (q.head->features && !dtci_quant_extras_valid(&q)) return DTC_ERROR_PAYLOAD;
     if (q.variant.coding == DTCI_QUANT_CONSTANT) return DTC_OK;
     if (q.variant.coding == DTCI_QUANT_TOKENS) {
         if (q.bin_bits > DTCI_QUANT_BITS_MAX) return DTC_ERROR_PAYLOAD;
         if (skip & DTCI_OPEN_NO_TOKENS) return DTC_OK;
-        status = dtci_bins_decode(&packet->bins, count, q.bin_bits, from, packet->payload_bytes - grids, arena);
+        status = dtci_bins_decode(&packet->bins, count, q.bin_bits, from, packet->payload_bytes - q.fields_at, arena);
         if (status != DTC_OK) return status;
         return dtci_quant_bins_valid(&q, packet->bins) ? DTC_OK : DTC_ERROR_PAYLOAD;
     }
@@ -6402,6 +6975,7 @@ DTCI_FN void dtci_quant_describe(const dtci_packet *packet, dtc_spec *spec) {
     spec->quant.bits = (int)variant.bits;
     spec->quant.rotate = variant.rotate;
     spec->quant.grid = variant.even ? DTC_GRID_EVEN : DTC_GRID_ZERO;
+    if (packet->head.features & DTCI_QUANT_SHIFTS) spec->quant.rounding = DTC_ROUNDING_RD;
     spec->quant.entropy = variant.coding == DTCI_QUANT_FIELDS ? DTC_ENTROPY_NONE : DTC_ENTROPY_HUFFMAN;
 }
 
@@ -6544,11 +7118,25 @@ DTCI_FN dtc_status dtci_quant_scale_even(const dtci_head *head, unsigned char *g
     return DTC_OK;
 }
 
-DTCI_FN dtc_status dtci_quant_scale(const dtci_packet *packet, unsigned char *payload, float weight) {
+DTCI_FN dtc_status dtci_quant_scale_grids(const dtci_packet *packet, unsigned char *payload, float weight) {
     dtci_quant_variant variant = dtci_quant_variant_of(&packet->head);
     size_t parts = dtci_quant_parts(&packet->head, variant.rotate);
+    if (packet->head.features & DTCI_QUANT_NO_GRIDS) return DTC_OK;
     if (variant.even && !variant.rotate) return dtci_quant_scale_even(&packet->head, payload, weight);
     return dtci_scales_scale(payload, parts, variant.rotate ? 4 : 8, weight);
+}
+
+DTCI_FN dtc_status dtci_quant_scale(const dtci_packet *packet, unsigned char *payload, float weight) {
+    dtc_status status;
+    dtci_quant q;
+    size_t i;
+    if (!(packet->head.features & DTCI_QUANT_OUTLIERS)) return dtci_quant_scale_grids(packet, payload, weight);
+    q = dtci_quant_of(packet);
+    for (i = 0; i < q.outliers; i++)
+        if (!dtci_finite(dtci_get_float(dtci_quant_outlier(&q, i)) * weight)) return DTC_ERROR_NONFINITE;
+    status = dtci_quant_scale_grids(packet, payload, weight);
+    if (status != DTC_OK) return status;
+    return dtci_scales_scale(payload + (dtci_quant_outlier(&q, 0) - packet->payload), q.outliers, 4, weight);
 }
 
 /* --- Row --- */
@@ -6639,6 +7227,7 @@ DTCI_SHARED dtc_status dtci_nest_encode(const dtc_spec *spec, unsigned char *to,
     e.head.head_bytes = dtci_head_bytes(&e.head);
     if (capacity < e.head.head_bytes) return DTC_ERROR_CAPACITY;
     e.spec = spec;
+    e.nested = 1;
     e.source = dtci_source_of(values);
     e.arena = *arena;
     e.payload = to + e.head.head_bytes;
@@ -6670,7 +7259,7 @@ DTCI_SHARED dtc_status dtci_nest_check(dtci_packet *nested, const unsigned char 
     memset(nested, 0, sizeof *nested);
     if (dtci_head_read(from, size, head) != DTC_OK) return DTC_ERROR_PAYLOAD;
     codec = dtci_nest_codec(head->codec);
-    if (!codec || head->checksum || head->rows || head->seed || head->count != place->count ||
+    if (!codec || head->checksum || head->rows || head->seed || head->features || head->count != place->count ||
         head->workers != place->workers || head->terms != place->terms)
         return DTC_ERROR_PAYLOAD;
     if (!codec->encode) return DTC_ERROR_CODEC;
@@ -9400,6 +9989,7 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
 #undef DTCI_FIELD
 #undef DTCI_FLAG_BLOCK
 #undef DTCI_FLAG_CHECKSUM
+#undef DTCI_FLAG_FEATURES
 #undef DTCI_FLAG_ROWS
 #undef DTCI_FLAG_SEED
 #undef DTCI_FLAG_WORKERS

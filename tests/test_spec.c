@@ -71,6 +71,8 @@ static void test_keys(void **state) {
     CHECK_KEY("quant:max-error=1E-6", DTC_QUANT, quant.max_error, 1e-6f);
     CHECK_KEY("quant:rounding=nearest", DTC_QUANT, quant.rounding, DTC_ROUNDING_NEAREST);
     CHECK_KEY("quant:rounding=stochastic", DTC_QUANT, quant.rounding, DTC_ROUNDING_STOCHASTIC);
+    CHECK_KEY("quant:rounding=rd", DTC_QUANT, quant.rounding, DTC_ROUNDING_RD);
+    CHECK_KEY("quant:rounding=auto", DTC_QUANT, quant.rounding, DTC_ROUNDING_AUTO);
     CHECK_KEY("quant:entropy=huffman", DTC_QUANT, quant.entropy, DTC_ENTROPY_HUFFMAN);
     CHECK_KEY("quant:entropy=none", DTC_QUANT, quant.entropy, DTC_ENTROPY_NONE);
     CHECK_KEY("quant:grid=zero", DTC_QUANT, quant.grid, DTC_GRID_ZERO);
@@ -187,7 +189,7 @@ static void test_errors(void **state) {
         {"quant:probe=9", "            ^", DTC_ERROR_SPEC_VALUE},
         {"quant:sample=1.01", "             ^", DTC_ERROR_SPEC_VALUE},
         {"quant:sample=0", "             ^", DTC_ERROR_SPEC_VALUE},
-        {"quant:rate=0.049", "           ^", DTC_ERROR_SPEC_VALUE},
+        {"quant:rate=0.0019", "           ^", DTC_ERROR_SPEC_VALUE},
         {"quant:rate=32.1", "           ^", DTC_ERROR_SPEC_VALUE},
         {"quant:rate=auto", "           ^", DTC_ERROR_SPEC_VALUE},
         {"quant:max-error=0", "                ^", DTC_ERROR_SPEC_VALUE},
@@ -308,11 +310,11 @@ static void test_ranges(void **state) {
     BAD(DTC_QUANT, quant.probe, 9);
     BAD(DTC_QUANT, quant.sample, 1.5f);
     BAD(DTC_QUANT, quant.sample, NAN);
-    BAD(DTC_QUANT, quant.rate, 0.01f);
+    BAD(DTC_QUANT, quant.rate, 0.0015f);
     BAD(DTC_QUANT, quant.rate, 33.0f);
     BAD(DTC_QUANT, quant.max_error, -1.0f);
     BAD(DTC_QUANT, quant.max_error, INFINITY);
-    BAD(DTC_QUANT, quant.rounding, (dtc_rounding)2);
+    BAD(DTC_QUANT, quant.rounding, (dtc_rounding)4);
     BAD(DTC_QUANT, quant.entropy, (dtc_entropy)2);
     BAD(DTC_QUANT, quant.grid, (dtc_grid)2);
     BAD(DTC_QUANT, quant.min, NAN);
