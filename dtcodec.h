@@ -3459,7 +3459,7 @@ DTCI_FN dtci_tokens_plan dtci_coder_choose(dtci_coder *coder) {
             (void)dtci_coder_try_runs(coder, &best, longest, 256, &counted);
     }
     symbols = n / 16 < DTCI_SYMBOLS ? n / 16 : DTCI_SYMBOLS;
-    if (coder->histogram[coder->mode_index] < n / 2) dtci_coder_try_pairs(coder, &best, symbols);
+    if (coder->histogram[coder->mode_index] < n / 10 * 7) dtci_coder_try_pairs(coder, &best, symbols);
     return best;
 }
 
@@ -6389,6 +6389,14 @@ DTCI_FN int dtci_quant_constant(const dtci_quant_work *w) {
     return 1;
 }
 
+/* Returns whether the range of each block is 0 alone. */
+DTCI_FN int dtci_quant_zero(const dtci_quant_work *w) {
+    size_t blocks = dtci_blocks(w->q.head), i;
+    for (i = 0; i < 2 * blocks; i++)
+        if (w->ranges[i] < 0 || w->ranges[i] > 0) return 0;
+    return 1;
+}
+
 /* Returns the most bits that the encoder may choose. */
 DTCI_FN unsigned dtci_quant_bits_max(const dtci_quant *q) {
     return q->variant.rotate ? dtci_bit_width(DTCI_QUANT_ROTATED / q->head->workers) - 1 : DTCI_QUANT_BITS_MAX;
@@ -6504,7 +6512,7 @@ DTCI_FN double dtci_quant_try(dtci_quant_search *search, dtci_quant_work *w, dou
     search->slope = search->slope > 1.0 / 256 ? search->slope < 2 ? search->slope : 2 : 1.0 / 256;
     search->levels = levels;
     search->bits = bits;
-    step = (0.9993 * search->budget - bits) / search->slope;
+    step = (0.9997 * search->budget - bits) / search->slope;
     return step > -4 ? step < 4 ? step : 4 : -4;
 }
 
@@ -6549,7 +6557,7 @@ DTCI_FN int dtci_quant_search_rate(dtci_quant_work *w, size_t budget) {
             best = levels;
         }
         if (fit &&
-            ((search.bits >= 0.99 * search.budget && search.bits >= 0.9994 * search.budget - 0.0005) || levels >= most))
+            ((search.bits >= 0.99 * search.budget && search.bits >= 0.9996 * search.budget - 0.0003) || levels >= most))
             return best > 0;
         if (fits > 0 && fails > 0) {
             if (fails / fits < 1.0001) break;
@@ -6661,6 +6669,7 @@ DTCI_FN void dtci_quant_choose_grid(dtci_quant_work *w, int *stored) {
     size_t around = dtci_head_overhead(head) + dtci_quant_grid_bytes(head, w->q.variant.rotate);
     unsigned most = dtci_quant_bits_max(&w->q);
     dtci_fineness fineness;
+    int constant;
     memset(&fineness, 0, sizeof fineness);
     fineness.bits = (unsigned)spec->quant.bits;
     *stored = 0;
@@ -6669,8 +6678,12 @@ DTCI_FN void dtci_quant_choose_grid(dtci_quant_work *w, int *stored) {
         *stored = !(fineness.step > 0);
     } else if (spec->quant.rate > 0) {
         *stored = budget >= 4 * (double)head->count;
-        if (dtci_quant_constant(w) && !w->outliers && !w->q.variant.rotate &&
-            (budget >= (double)around || budget < (double)(around - 1))) {
+        constant = dtci_quant_constant(w) && !w->outliers && !w->q.variant.rotate;
+        if (constant && dtci_quant_may_extend(w) && dtci_quant_zero(w)) {
+            dtci_quant_choose_sparse(w, budget);
+            return;
+        }
+        if (constant && (budget >= (double)around || budget < (double)(around - 1))) {
             fineness.bits = 1;
             (void)dtci_quant_make_grids(w, fineness);
             return;

@@ -102,7 +102,7 @@ static inline void layout_body(layout *to, size_t at, size_t end) {
 /* What is read of a head for the layout of its payload. */
 typedef struct outline {
     size_t at, payload, end; /* end: of the payload */
-    uint32_t codec, variant, count, block, rows;
+    uint32_t codec, variant, features, count, block, rows;
 } outline;
 
 static inline outline layout_head(layout *to, const unsigned char *p, size_t at) {
@@ -127,6 +127,8 @@ static inline outline layout_head(layout *to, const unsigned char *p, size_t at)
         next += 4;
     }
     if (flags & 16) layout_field(to, next, 8, 0, PLACE_HEAD), next += 8;
+    head.features = flags & 32 ? p[next] : 0;
+    if (flags & 32) layout_field(to, next, 1, 0, PLACE_HEAD), next += 1;
     assert_true(to->packet_count < LENGTH(to->packets));
     to->packets[to->packet_count].at = at;
     to->packets[to->packet_count++].end = end;
@@ -155,14 +157,26 @@ static inline size_t layout_parts(const outline *head) {
     return parts;
 }
 
-static inline void layout_quant(layout *to, const outline *head, place scales) {
+/* Outliers of fewer than 256 values, whose places have one byte. */
+static inline size_t layout_outliers(layout *to, const unsigned char *p, const outline *head, size_t at) {
+    size_t n = p[at], i;
+    assert_true(head->count <= 256);
+    for (i = 0; i <= n; i++) layout_field(to, at++, 1, 0, PLACE_OTHER);
+    for (i = 0; i < n; i++, at += 4) layout_field(to, at, 4, 1, PLACE_SCALE);
+    return at;
+}
+
+static inline void layout_quant(layout *to, const unsigned char *p, const outline *head, place scales) {
     size_t blocks = head->count ? (head->count + head->block - 1) / head->block : 0, at = head->payload, i;
     unsigned rotated = head->variant >> 7, even = head->variant >> 4 & 1;
     if (rotated) blocks = layout_parts(head);
+    if (head->features & 4) blocks = 0;
     for (i = 0; i < blocks; i++, at += rotated ? 4 : 8) {
         layout_field(to, at, 4, 1, scales);
         if (!rotated) layout_field(to, at + 4, 4, (int)even, scales);
     }
+    for (i = 0; head->features & 1 && i < 2; i++) layout_field(to, at++, 1, 0, PLACE_OTHER);
+    if (head->features & 2) at = layout_outliers(to, p, head, at);
     if ((head->variant >> 5 & 3) == 1)
         layout_tokens(to, at, head->end, head->count);
     else
@@ -183,7 +197,7 @@ static inline size_t layout_nested(layout *to, const unsigned char *p, size_t at
     if (head.codec == DTC_RAW)
         layout_raw(to, &head, scales);
     else
-        layout_quant(to, &head, scales);
+        layout_quant(to, p, &head, scales);
     return head.end;
 }
 
@@ -202,7 +216,7 @@ static inline void layout_of(layout *to, const unsigned char *p) {
     head = layout_head(to, p, 0);
     if (head.codec == DTC_RAW) layout_raw(to, &head, PLACE_OTHER);
     if (head.codec == DTC_TERNARY) layout_ternary(to, &head);
-    if (head.codec == DTC_QUANT) layout_quant(to, &head, PLACE_SCALE);
+    if (head.codec == DTC_QUANT) layout_quant(to, p, &head, PLACE_SCALE);
     if (head.codec == DTC_FACTOR) {
         layout_field(to, head.payload, 4, 0, PLACE_HEAD);
         if (get32(p + head.payload))
@@ -358,9 +372,9 @@ static inline void damage_size(damaged *d, const layout *shape, uint64_t *state)
 
 /* Sets a flag and inserts what it stands for, or clears it and takes that out. */
 static inline void damage_flag(damaged *d, const layout *shape, uint64_t *state) {
-    static const unsigned bytes[] = {4, 4, 4, 4, 8};
+    static const unsigned bytes[] = {4, 4, 4, 4, 8, 1};
     size_t which = below(state, shape->packet_count), at = shape->packets[which].at;
-    unsigned flag = (unsigned)below(state, 5), flags = d->bytes[at + 2], i;
+    unsigned flag = (unsigned)below(state, 6), flags = d->bytes[at + 2], i;
     int set = !(flags >> flag & 1);
     size_t from = at + 12;
     for (i = 1; i < flag; i++) from += flags >> i & 1 ? bytes[i] : 0;

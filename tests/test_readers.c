@@ -16,7 +16,7 @@
 
 /* ---- the sound packets that are damaged */
 
-typedef enum kind { GAUSSIAN, SPARSE, ZEROS, CONSTANT, STAIRS } kind;
+typedef enum kind { GAUSSIAN, SPARSE, ZEROS, CONSTANT, STAIRS, OUTLIERS } kind;
 
 /* A codec's variant: how to come to a packet of it, and what its head, or its first nested packet's, has to say. */
 typedef struct variant {
@@ -64,6 +64,13 @@ static const variant variants[] = {
     {"quant wide of blocks", "quant:bits=4,workers=3,block=10", 30, GAUSSIAN, 1, DTC_QUANT, 255, 0x63, DTC_RAW},
     {"quant wide, even", "quant:bits=4,min=-2,max=2,workers=3,grid=even", 30, GAUSSIAN, 2, DTC_QUANT, 255, 0x73,
      DTC_RAW},
+    {"quant with shifts", "quant:rate=2", 255, GAUSSIAN, 1, DTC_QUANT, 0x60, 0x20, DTC_RAW},
+    {"quant with shifts of blocks", "quant:rate=4,block=100", 255, GAUSSIAN, 1, DTC_QUANT, 0x60, 0x20, DTC_RAW},
+    {"quant with outliers, tokens", "quant:bits=3", 256, OUTLIERS, 1, DTC_QUANT, 255, 0x22, DTC_RAW},
+    {"quant with outliers, fields", "quant:bits=5,entropy=none", 100, OUTLIERS, 1, DTC_QUANT, 255, 0x04, DTC_RAW},
+    {"quant with outliers, even", "quant:bits=5,grid=even", 99, OUTLIERS, 1, DTC_QUANT, 0x70, 0x30, DTC_RAW},
+    {"quant of outliers", "quant:rate=1", 200, GAUSSIAN, 1, DTC_QUANT, 255, 0x40, DTC_RAW},
+    {"quant without grids", "quant:rate=0.1", 60, ZEROS, 1, DTC_QUANT, 255, 0x40, DTC_RAW},
     {"quant rotated, fields", "quant:rotate=1,bits=3,min=-3,max=3,workers=3,entropy=none,seed=9", 40, GAUSSIAN, 1,
      DTC_QUANT, 255, 0x82, DTC_RAW},
     {"quant rotated, even", "quant:rotate=1,bits=3,min=-3,max=3,workers=3,grid=even,entropy=none,seed=9", 40, GAUSSIAN,
@@ -413,11 +420,12 @@ static void check_subject(subject *s) {
 }
 
 static float *values_of(const variant *v, uint64_t seed) {
-    float *values = drawn(v->count, noise_gaussian, v->values == SPARSE ? 0.92 : 0, seed);
+    float *values = drawn(v->count, noise_gaussian, v->values == SPARSE ? 0.92 : v->values == OUTLIERS ? 0.8 : 0, seed);
     size_t i;
     for (i = 0; i < v->count; i++) {
         if (v->values == ZEROS) values[i] = 0;
         if (v->values == CONSTANT) values[i] = -0.3f;
+        if (v->values == OUTLIERS && i % 70 == 20) values[i] *= 1e6f;
         if (v->values == STAIRS) values[i] = (i % 8 ? 0.0f : values[i]) + (float)(i / 60);
     }
     return values;
