@@ -87,7 +87,8 @@
  *                     bits=auto         needs no tuning, for gradients and parameters: about 3 to 5 bits a value
  *                     bits=N            fewer bits; use it with a residual
  *                     max-error=E       bounds the error of every value
- *                     rate=B            bounds the bytes of the packet
+ *                     rate=B            bounds the bytes of the packet, down to .002 bits a value, and has the least
+ *                                       error for them. Use a rate below 2 with dtc_encode_residual
  *                     min=X,max=X       gives all workers the same grid, so that their packets can be added
  *                     rotate=1,rate=B   has the least squared error without bias, at 1 to 8 bits a value, for any
  *                                       distribution of the values. Sparse values need fewer bits without rotate
@@ -111,7 +112,7 @@
  *     ternary     clip=2.5  scale=auto|S  pack=huffman|base3
  *     quant       bits=auto|1..16  floor=6  probe=4  sample=0.03  rate=BITS  max-error=E
  *                 rounding=auto|stochastic|nearest|rd  entropy=huffman|none  grid=zero|even  rotate=0|1
- *                 min=auto|X  max=auto|X
+ *                 unbiased=1|0  min=auto|X  max=auto|X
  *     factor      rank=4  value=fp32|bf16|fp16|1..16
  *     sensing     ratio=0.25  bits=4|1..16|32  scale=auto|S
  *     circulant   value=fp32|bf16|fp16|1..16
@@ -626,6 +627,17 @@
  *   00 00 20 40 01 00 00 00 | step 2.5, lowest 1
  *   f3 af e3 79 | checksum
  *
+ * PACKET quant:rate=7 : 0*13 5 0 -3
+ *   d7 02 21 40 | magic; quant; checksum and features flagged; 1 bit, grid zero, coding 2 (every field is 0)
+ *   10 00 00 00 | count
+ *   17 00 00 00 | packet_bytes
+ *   06 | features: outliers, no grids
+ *   01 | one outlier
+ *   0d | its place, 13
+ *   00 00 a0 40 | its float, 5
+ *   24 df 32 36 | checksum
+ * VALUES 0*13 5 0*2
+ *
  * PACKET factor:rank=1,rows=4,value=bf16 : 4 4 -4 4 4 4 -4 4 -4 -4 4 -4 4 4 -4 4
  *   d7 03 03 00 | magic; factor; checksum and rows flagged
  *   10 00 00 00 | count
@@ -799,16 +811,17 @@ typedef struct dtc_spec {
     } ternary;
 
     struct {
-        int bits;        /* 1..16: 2^bits bins; 0: auto, which is the entropy of a sample plus `floor` */
-        int floor;       /* auto: bits that are added to the entropy, 1..12; 0: 6 */
-        int probe;       /* auto: the sample is quantized to this many bits to take its entropy, 1..8; 0: 4 */
-        float sample;    /* auto: the sample's part of the values, in (0, 1]; 0: 0.03 */
-        float rate;      /* in place of bits: the packet has at most this many bits a value, 0.002..32; 0: not given.
-                          * Needs entropy=huffman. If no grid fits, because head and checksum alone take most of the
-                          * budget, the packet has the largest values alone, each as its place and fp32, as many as fit
-                          * and at least one. So it is never empty, but is above the budget if that has less than about
-                          * 24 bytes. A packet for sums (workers above 1, or min or max given) cannot do that: it is
-                          * made with bits = floor(rate), at least 2 and at most 16, and may be above the budget */
+        int bits;     /* 1..16: 2^bits bins. 1: two grid points with about the least error, or 0 and one other if most
+                       * values are 0. 0: auto, which is the entropy of a sample plus `floor` */
+        int floor;    /* auto: bits that are added to the entropy, 1..12; 0: 6 */
+        int probe;    /* auto: the sample is quantized to this many bits to take its entropy, 1..8; 0: 4 */
+        float sample; /* auto: the sample's part of the values, in (0, 1]; 0: 0.03 */
+        float rate;   /* in place of bits: the packet has at most this many bits a value, 0.002..32; 0: not given.
+                       * Needs entropy=huffman. If no grid fits, because head and checksum alone take most of the
+                       * budget, the packet has the largest values alone, each as its place and fp32, as many as fit
+                       * and at least one. So it is never empty, but is above the budget if that has less than about
+                       * 24 bytes. A packet for sums (workers above 1, or min or max given) cannot do that: it is
+                       * made with bits = floor(rate), at least 2 and at most 16, and may be above the budget */
         float max_error; /* in place of bits: the largest error of any value, > 0; 0: not given. Excludes min and max */
         dtc_rounding rounding; /* rd excludes max_error, min, max, workers, rotate, grid=even and entropy=none */
         dtc_entropy entropy;
@@ -816,6 +829,8 @@ typedef struct dtc_spec {
         int rotate;    /* nonzero: the values first pass a randomized Hadamard transform of the seed, which the packet
                         * holds. bits is then at most 14 and workers * 2^bits at most 16384, where a bits of 1 counts as
                         * 2. Excludes max_error. min and max are given both or not at all, and min = -max */
+        int biased;    /* rotate: nonzero: the steps have the least squared error, as dtc_encode_residual always makes
+                        * them; 0: the mean of what is decoded over the seeds is the value. Its key is unbiased=1|0 */
         int min_given; /* nonzero: the range starts at min, and values below min are clipped to min */
         int max_given; /* nonzero: the range ends at max, and values above max are clipped to max */
         float min;     /* finite, at most max; min = max is a grid of one bin, as a range of 0 needs it */
@@ -869,7 +884,9 @@ DTC_API dtc_status dtc_encode(const dtc_spec *spec, void *packet, size_t capacit
  * residual[i] = x[i] - decoded[i], the part of x that the receiver does not get. Where the scales are the packet's own
  * and rounding is random (ternary, rounding=stochastic) or rotated, the packet has the scales with the least squared
  * error, which makes the encoder a contraction: the residual stays bounded. So such a packet is not unbiased, and has
- * other scales than dtc_encode gives. The caller owns the residual, of count
+ * other scales than dtc_encode gives. If each packet leaves at most a part 1 - d of |x|^2, and |values|^2 is at most
+ * g, then |residual|^2 stays below 4 g / d^2. In a packet of the k largest values alone (see `rate`), d is at least
+ * k / count; everywhere else it is near 1 - error of one packet. The caller owns the residual, of count
  * floats, starts it with zeros and saves it in checkpoints. On failure the residual is unchanged, *packet_bytes is 0
  * and packet[0..capacity) is unspecified. Errors: those of dtc_encode. */
 DTC_API dtc_status dtc_encode_residual(const dtc_spec *spec, void *packet, size_t capacity, size_t *packet_bytes,
@@ -5271,8 +5288,9 @@ static const dtci_codec dtci_ternary_codec = DTCI_LEFT_OUT(DTC_TERNARY);
  *
  * The encoder rounds each value to a grid and stores the number of the grid point. Sources: bits=auto and Huffman codes
  * from Oland and Raj, Reducing communication overhead in distributed learning by an order of magnitude (almost), ICASSP
- * 2015; rounding=stochastic from QSGD (Alistarh et al., 2017); rotate from DRIVE (Vargaftik et al., NeurIPS 2021) and
- * EDEN (ICML 2022).
+ * 2015; rounding=stochastic from QSGD (Alistarh et al., 2017); rounding=rd as video coders do it, with a wide zero bin
+ * and shifted reconstruction (Sullivan, 1996); outliers as the exceptions of PFOR (Zukowski et al., 2006); rotate from
+ * DRIVE (Vargaftik et al., NeurIPS 2021) and EDEN (ICML 2022).
  *
  * grid=zero: the grid points of a block are k * step, where the integer k starts at `lowest`. A range that contains 0
  *     therefore has a grid point at exactly 0.
@@ -5331,6 +5349,7 @@ static const dtci_key dtci_quant_keys[] = {
     {"entropy", "huffman|none", DTCI_KEY_WORD, DTCI_FIELD(quant.entropy), 0, 0, 0, 0},
     {"grid", "zero|even", DTCI_KEY_WORD, DTCI_FIELD(quant.grid), 0, 0, 0, 0},
     {"rotate", "0|1", DTCI_KEY_WORD, DTCI_FIELD(quant.rotate), 0, 0, 0, 0},
+    {"unbiased", "1|0", DTCI_KEY_WORD, DTCI_FIELD(quant.biased), 0, 0, 0, 0},
     {"min", "auto", DTCI_KEY_OPTIONAL, DTCI_FIELD(quant.min), -DTCI_FLOAT_MAX, DTCI_FLOAT_MAX,
      offsetof(dtc_spec, quant.min_given), 0},
     {"max", "auto", DTCI_KEY_OPTIONAL, DTCI_FIELD(quant.max), -DTCI_FLOAT_MAX, DTCI_FLOAT_MAX,
@@ -5928,6 +5947,83 @@ DTCI_FN void dtci_quant_constant_grid(unsigned char *to, int even, float value) 
     dtci_put32(to + 4, even || !(value < 0 || value > 0) ? 0 : value < 0 ? 0xffffffffu : 1);
 }
 
+/* The sums by which the two grid points of one bit are chosen. */
+typedef struct dtci_quant_halves {
+    double sums[2];   /* of the values below `middle`, and of the others */
+    size_t counts[2]; /* of these values */
+    size_t zeros;     /* number of values that are 0 */
+} dtci_quant_halves;
+
+DTCI_FN dtci_quant_halves dtci_quant_halve(const dtci_quant_work *w, size_t first, size_t end, double middle) {
+    dtci_quant_halves halves;
+    float chunk[DTCI_CHUNK];
+    size_t n, i;
+    memset(&halves, 0, sizeof halves);
+    for (; first < end; first += n) {
+        const char *values;
+        n = end - first < DTCI_CHUNK ? end - first : DTCI_CHUNK;
+        values = dtci_view(chunk, &w->source, first, n);
+        for (i = 0; i < n; i++) {
+            double x = (double)dtci_float_at(values, i);
+            int above = x > middle;
+            halves.sums[above] += x;
+            halves.counts[above]++;
+            halves.zeros += !(x < 0 || x > 0);
+        }
+    }
+    return halves;
+}
+
+/* Makes the grid of one bit for part b, whose values are not all equal. If most values are 0, the grid points are 0 and
+ * the mean of the positive or of the negative values, whichever leaves less error: grid=zero. Otherwise they are the
+ * means of the values on both sides of the mean: grid=even. Returns 0 if the other grid was tried and is needed. */
+DTCI_FN int dtci_quant_one_bit_grid(dtci_quant_work *w, size_t b) {
+    dtci_part part = dtci_quant_part(w->q.head, 0, b * dtci_block(w->q.head));
+    dtci_quant_halves halves = dtci_quant_halve(w, part.first, part.end, 0);
+    double n = (double)(part.end - part.first), low, high;
+    unsigned char *to = w->grids + 8 * b;
+    if (!w->q.variant.even) {
+        size_t negative = halves.counts[0] - halves.zeros, positive = halves.counts[1];
+        if (2 * halves.zeros <= part.end - part.first) return 0;
+        low = negative ? halves.sums[0] / (double)negative : 0;
+        high = positive ? halves.sums[1] / (double)positive : 0;
+        if (low * low * (double)negative > high * high * (double)positive) {
+            dtci_put_float(to, (float)-low);
+            dtci_put32(to + 4, 0xffffffffu);
+        } else {
+            dtci_put_float(to, (float)high);
+            dtci_put32(to + 4, 0);
+        }
+        return 1;
+    }
+    halves = dtci_quant_halve(w, part.first, part.end, (halves.sums[0] + halves.sums[1]) / n);
+    low = halves.counts[0] ? halves.sums[0] / (double)halves.counts[0] : (double)w->ranges[2 * b];
+    high = halves.counts[1] ? halves.sums[1] / (double)halves.counts[1] : (double)w->ranges[2 * b + 1];
+    dtci_put_float(to, dtci_to_float(low - (high - low) / 2));
+    dtci_put_float(to + 4, (float)((high - low) / 2));
+    if (!dtci_quant_grid_valid(to, 1, (double)w->q.head->workers)) {
+        double half = ((double)w->ranges[2 * b + 1] - (double)w->ranges[2 * b]) / 4;
+        (void)dtci_quant_even_grid(to, w, (double)w->ranges[2 * b], (double)w->ranges[2 * b + 1], 2 * half, 0);
+    }
+    return 1;
+}
+
+/* Makes the grids of one bit. All blocks have grid=even if one of them needs it. */
+DTCI_FN int dtci_quant_one_bit_grids(dtci_quant_work *w) {
+    size_t blocks = dtci_blocks(w->q.head), b;
+    w->q.variant.bits = 1;
+    for (b = 0; b < blocks; b++) {
+        if (!(w->ranges[2 * b] < w->ranges[2 * b + 1])) {
+            dtci_quant_constant_grid(w->grids + 8 * b, w->q.variant.even, w->ranges[2 * b]);
+        } else if (!dtci_quant_one_bit_grid(w, b)) {
+            w->q.variant.even = 1;
+            return dtci_quant_one_bit_grids(w);
+        }
+    }
+    dtci_quant_find_base(&w->q);
+    return 1;
+}
+
 /* Makes the grids of all parts for w->ranges. If a block cannot have grid=zero, all blocks have grid=even. Returns 0 if
  * the grids would need more than 16 bits or cannot be as fine as asked for. */
 DTCI_FN int dtci_quant_make_grids(dtci_quant_work *w, dtci_fineness fineness) {
@@ -5936,6 +6032,7 @@ DTCI_FN int dtci_quant_make_grids(dtci_quant_work *w, dtci_fineness fineness) {
     double levels = fineness.levels;
     int given = fineness.step > 0;
     if (q->variant.rotate) return dtci_quant_rotated_grids(w, fineness);
+    if (fineness.bits == 1 && !w->stochastic && !w->shared && !w->e->nested) return dtci_quant_one_bit_grids(w);
     if (fineness.bits == 1) q->variant.even = 1;
     if (fineness.bits) levels = (double)(1u << fineness.bits) - (q->variant.even ? 0 : 1) - (w->stochastic ? 1 : 0);
     q->variant.bits = fineness.bits ? fineness.bits : 1;
@@ -6048,6 +6145,14 @@ DTCI_INLINE void dtci_fields_shift_body(uint32_t *fields, uint32_t *any, uint32_
 
 DTCI_TWIN(dtci_fields_shift, (uint32_t * fields, uint32_t *any, uint32_t shift, size_t n), (fields, any, shift, n))
 
+/* Narrows the range of a quantizer of one bit to where fields are 0 or 1. */
+DTCI_FN void dtci_quant_clip_one_bit(dtci_quantizer *by, const dtci_quant *q, const dtci_grid *grid) {
+    float min = (float)(q->variant.even ? grid->origin : (double)grid->lowest * grid->step);
+    float max = (float)((double)(grid->lowest + 1) * grid->step);
+    if (by->min < min) by->min = min;
+    if (by->max > max && !q->variant.even) by->max = max;
+}
+
 /* Quantizes values first .. first + n - 1, n <= DTCI_CHUNK. If `any` is NULL, the results are fields. Otherwise the
  * results are bins, and *any gets every bit that is set in a field whose step is not 0. */
 DTCI_FN void dtci_quant_fields(uint32_t *fields, uint32_t *any, const dtci_quant_work *w, size_t first, size_t n) {
@@ -6062,6 +6167,9 @@ DTCI_FN void dtci_quant_fields(uint32_t *fields, uint32_t *any, const dtci_quant
         dtci_quantizer by;
         by.min = w->ranges[2 * part.index];
         by.max = w->ranges[2 * part.index + 1];
+        if (q->variant.bits == 1 && !w->stochastic && !w->shared &&
+            !w->e->nested) /* the two grid points do not span the range */
+            dtci_quant_clip_one_bit(&by, q, &grid);
         by.origin = grid.origin;
         by.inverse = grid.step > 0 ? 1 / (q->variant.even ? 2 * grid.step : grid.step) : 0;
         by.bias = (w->stochastic ? (q->variant.even ? -0.5 : 0) : (q->variant.even ? 0 : 0.5)) - (double)grid.lowest;
@@ -6199,7 +6307,7 @@ DTCI_FN void dtci_quant_write_steps(unsigned char *to, const dtci_quant_work *w)
                 rounded += (double)integers[i] * (double)integers[i];
             }
         }
-        if (!w->shared && w->e->residual)
+        if (!w->shared && (w->e->residual || w->e->spec->quant.biased))
             step = dot > 0 ? dot / rounded : 0;
         else if (!w->shared && !w->stochastic)
             step = dot > 0 ? squares / dot : 0;
@@ -6507,7 +6615,7 @@ DTCI_FN double dtci_quant_try(dtci_quant_search *search, dtci_quant_work *w, dou
         table = (double)(dtci_lengths_write(NULL, w->plan.lengths, w->plan.tokens.values * w->plan.tokens.runs) + 7);
     bits = (8 * (double)w->plan.bytes - table) / (double)w->binned + table / (double)w->q.head->count;
     *fit = bits <= search->budget;
-    if (search->levels > 0 && levels != search->levels)
+    if (search->levels > 0 && (levels < search->levels || levels > search->levels))
         search->slope = (bits - search->bits) / log2(levels / search->levels);
     search->slope = search->slope > 1.0 / 256 ? search->slope < 2 ? search->slope : 2 : 1.0 / 256;
     search->levels = levels;
@@ -6612,8 +6720,10 @@ DTCI_FN int dtci_quant_is_outlier(const dtci_quant_work *w, size_t i, float x, s
         b = i / dtci_block(w->q.head);
         return x < w->ranges[2 * b] || x > w->ranges[2 * b + 1];
     }
-    if (x == w->limit || x == -w->limit) return *ties ? (int)((*ties)--, 1) : 0;
-    return x > w->limit || x < -w->limit;
+    if (x > w->limit || x < -w->limit) return 1;
+    if ((x < w->limit && x > -w->limit) || !*ties) return 0;
+    --*ties;
+    return 1;
 }
 
 /* Writes the list of outliers. */
@@ -10076,6 +10186,11 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
  *        dtc_encode_bound and dtc_encode_scratch do not depend on the seed and do not shrink when the count grows. The
  *        scratch grows with the count, so that most short tensors need less.
  *        dtc_encode_residual fits the scales of random and rotated packets to x, so that the residual stays bounded.
+ *        rounding=rd, the default with rate=, has less error at the same bits. The enumerator of the default is
+ *        DTC_ROUNDING_AUTO. rate= may be .002, is a ceiling for all values but in packets for sums, and small packets
+ *        have the largest values instead of zeros. Values far outside the others are sent apart. bits=1 decodes to two
+ *        means. unbiased=0 makes rotated packets with the least squared error. The wire format has features, which
+ *        older decoders refuse.
  *        min = max is a grid of one bin, so that packets of a tensor of zeros can be added.
  *        For a codec that was left out of the build, dtc_spec_parse returns DTC_ERROR_SPEC_CODEC.
  *        With DTC_STATIC, functions in C++ are inline instead of static, so that a C++20 module can export them.

@@ -74,7 +74,7 @@ static void test_half_bin(void **state) {
             float *values = floats(2000);
             uint64_t seed = 1;
             for (i = 0; i < 2000; i++) values[i] = (float)((noise_gaussian(&seed) + offsets[o]) * scales[s]);
-            for (bits = 1; bits <= 16; bits++) {
+            for (bits = 2; bits <= 16; bits++) { /* the two grid points of one bit do not span the range */
                 for (r = 0; r < LENGTH(rests); r++) {
                     snprintf(text, sizeof text, "quant:bits=%d%s", bits, rests[r]);
                     check_half_bin(text, values, 2000);
@@ -82,6 +82,64 @@ static void test_half_bin(void **state) {
             }
             free(values);
         }
+    }
+}
+
+/* One bit decodes to two means: sign times mean for values around 0, whose error is 1 - 2 / pi for Gaussian ones; 0 and
+ * one mean where most values are 0, which stay 0. */
+static void test_one_bit(void **state) {
+    static const char *const rests[] = {"", ",entropy=none", ",block=500"};
+    size_t r, i;
+    int kind;
+    (void)state;
+    for (r = 0; r < LENGTH(rests); r++) {
+        for (kind = 0; kind < 4; kind++) {
+            static const double most[] = {0.37, 0.7, 0.02, 0.9};
+            float *values = drawn(50000, noise_gaussian, kind == 1 ? 0.99 : 0, 7), *decoded;
+            double error = 0, norm = 0;
+            char text[64];
+            snprintf(text, sizeof text, "quant:bits=1%s", rests[r]);
+            for (i = 0; i < 50000; i++) {
+                if (kind == 2) values[i] += 5;
+                if (kind == 3) values[i] *= values[i] * values[i];
+            }
+            decoded = round_trip(text, values, 50000);
+            for (i = 0; i < 50000; i++) {
+                double off = (double)values[i] - (double)decoded[i];
+                error += off * off;
+                norm += (double)values[i] * (double)values[i];
+                if (kind == 1 && float_bits(values[i]) == 0) assert_true(float_bits(decoded[i]) == 0);
+            }
+            CHECK(error <= most[kind] * norm, "%s, kind %d: %.4f", text, kind, error / norm);
+            free(decoded);
+            free(values);
+        }
+    }
+}
+
+/* unbiased=0: the least squared error, on any distribution. */
+static void test_rotated_least(void **state) {
+    static const double most[] = {0.365, 0.0925, 0.0231, 0.0058};
+    static const noise draws[] = {noise_gaussian, noise_laplace};
+    int rate;
+    size_t d, i;
+    (void)state;
+    for (d = 0; d < LENGTH(draws); d++) {
+        float *values = drawn(MEBI, draws[d], d ? 0.9 : 0, 4), *decoded;
+        for (rate = 1; rate <= 4; rate++) {
+            double error = 0, norm = 0;
+            char text[64];
+            snprintf(text, sizeof text, "quant:rotate=1,unbiased=0,rate=%d,seed=3", rate);
+            decoded = round_trip(text, values, MEBI);
+            for (i = 0; i < MEBI; i++) {
+                double off = (double)values[i] - (double)decoded[i];
+                error += off * off;
+                norm += (double)values[i] * (double)values[i];
+            }
+            CHECK(error <= most[rate - 1] * norm, "%s, %zu: %.5f", text, d, error / norm);
+            free(decoded);
+        }
+        free(values);
     }
 }
 
@@ -586,6 +644,8 @@ int main(void) {
         cmocka_unit_test(test_rotated_extremes),
         cmocka_unit_test(test_rotated_shared),
         cmocka_unit_test(test_half_bin),
+        cmocka_unit_test(test_one_bit),
+        cmocka_unit_test(test_rotated_least),
         cmocka_unit_test(test_blocks),
         cmocka_unit_test(test_max_error),
         cmocka_unit_test(test_rate),

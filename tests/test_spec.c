@@ -13,8 +13,9 @@ static int specs_equal(const dtc_spec *a, const dtc_spec *b) {
            float_bits(a->quant.rate) == float_bits(b->quant.rate) &&
            float_bits(a->quant.max_error) == float_bits(b->quant.max_error) && a->quant.rounding == b->quant.rounding &&
            a->quant.entropy == b->quant.entropy && a->quant.grid == b->quant.grid &&
-           a->quant.rotate == b->quant.rotate && a->quant.min_given == b->quant.min_given &&
-           a->quant.max_given == b->quant.max_given && float_bits(a->quant.min) == float_bits(b->quant.min) &&
+           a->quant.rotate == b->quant.rotate && a->quant.biased == b->quant.biased &&
+           a->quant.min_given == b->quant.min_given && a->quant.max_given == b->quant.max_given &&
+           float_bits(a->quant.min) == float_bits(b->quant.min) &&
            float_bits(a->quant.max) == float_bits(b->quant.max) && a->factor.rank == b->factor.rank &&
            a->factor.value.type == b->factor.value.type && a->factor.value.bits == b->factor.value.bits &&
            float_bits(a->sensing.ratio) == float_bits(b->sensing.ratio) && a->sensing.bits == b->sensing.bits &&
@@ -79,6 +80,8 @@ static void test_keys(void **state) {
     CHECK_KEY("quant:grid=even", DTC_QUANT, quant.grid, DTC_GRID_EVEN);
     CHECK_KEY("quant:rotate=0", DTC_QUANT, quant.rotate, 0);
     CHECK_KEY("quant:rotate=1", DTC_QUANT, quant.rotate, 1);
+    CHECK_KEY("quant:unbiased=1", DTC_QUANT, quant.biased, 0);
+    CHECK_KEY("quant:unbiased=0", DTC_QUANT, quant.biased, 1);
     CHECK_KEY("quant:min=auto,max=auto", DTC_QUANT, seed, 0);
     CHECK_KEY("raw:seed=18446744073709551615", DTC_RAW, seed, 18446744073709551615u);
     CHECK_KEY("raw:rows=1073741568", DTC_RAW, rows, 1073741568);
@@ -199,6 +202,8 @@ static void test_errors(void **state) {
         {"quant:rotate=1,max-error=1", "                         ^", DTC_ERROR_SPEC_VALUE},
         {"quant:rotate=1,min=-1", "                   ^", DTC_ERROR_SPEC_VALUE},
         {"quant:rotate=1,min=-1,max=2", "                          ^", DTC_ERROR_SPEC_VALUE},
+        {"quant:rounding=rd,workers=2", "                          ^", DTC_ERROR_SPEC_VALUE},
+        {"quant:rounding=rd,rotate=1", "                         ^", DTC_ERROR_SPEC_VALUE},
         {"quant:rotate=2", "             ^", DTC_ERROR_SPEC_VALUE},
         {"quant:min=-1e39", "          ^", DTC_ERROR_SPEC_VALUE},
         {"quant:min=2,max=1", "                ^", DTC_ERROR_SPEC_VALUE},
@@ -377,6 +382,7 @@ static dtc_spec any_spec(uint64_t *seed) {
             if (spec.quant.min_given) spec.quant.min = -any_float(seed, float_bits(FLT_MAX));
             if (spec.quant.max_given) spec.quant.max = any_float(seed, float_bits(FLT_MAX));
             if (spec.quant.bits < 7 && spec.quant.min_given == spec.quant.max_given) SOMETIMES(quant.rotate, 1);
+            SOMETIMES(quant.biased, 1);
             if (spec.quant.rotate && spec.quant.min_given) spec.quant.min = -spec.quant.max;
         }
     }
