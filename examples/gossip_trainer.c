@@ -247,11 +247,13 @@ static bool finish(struct gossip *gossip, struct error *error) {
     struct reports *reports = &gossip->reports;
     reports_print(reports, true);
     if (mesh_lowest(mesh) == trainer->id && reports->open) {
-        good = metrics_close(&reports->metrics, trainer->parameters.values, reports->accuracy, error);
+        good = metrics_close(&reports->metrics, trainer->parameters.values, reports->accuracy, error) &&
+               trainer_sound(trainer, &reports->metrics.workers, error);
         printf("pushed     %llu bytes by all peers\n", (unsigned long long)reports->metrics.workers.bytes_up);
         print_weights(&end, gossip->ledgers, peers);
     }
     if (end.differ[0]) say(trainer->id, "the books of peers %zu and %zu differ", end.differ[0], end.differ[1]);
+    good = good && trainer_sound(trainer, &trainer->reported, error);
     if (!end.exact) good = set_error(error, "the weights do not add up to 1: this must not happen");
     free(end.written);
     return good;
@@ -327,15 +329,16 @@ static void help(const struct option_table tables[2]) {
         "only):\n");
     options_help(tables, 2, ROLE_GOSSIP | ROLE_GOSSIP_LOCAL);
     printf("\nTo bring a lost peer back, start it again with --join.\n"
-           "Exit codes: 0 done, 1 failed, 2 wrong options or data.\n");
+           "Exit codes: 0 done, 1 failed, 2 wrong options or data, 3 the training diverged.\n");
 }
 
 /* Starts all peers as processes on this machine, and waits for them. */
 static bool run_local(struct trainer *trainer, struct gossip_settings *settings, struct error *error) {
-    size_t peers = (size_t)trainer->settings.workers, length = 0, own, well = 0;
+    size_t peers = (size_t)trainer->settings.workers, length = 0, own, well;
     int *listener = (int *)allocate(peers, sizeof *listener);
     pid_t *process = (pid_t *)allocate(peers, sizeof *process);
     char *list = (char *)allocate(peers, CONNECTION_NAME_BYTES + 1), name[CONNECTION_NAME_BYTES];
+    int worst;
     bool good = true;
     for (size_t i = 0; i < peers; i++) {
         listener[i] = good ? tcp_listen("127.0.0.1", "0", name, error) : -1;
@@ -354,8 +357,12 @@ static bool run_local(struct trainer *trainer, struct gossip_settings *settings,
         printf("--peers %s\n", list);
         for (size_t i = 0; i < peers; i++) printf("peer %zu is process %ld\n", i + 1, (long)process[i]);
         fflush(stdout);
-        well = processes_end(process, peers, false);
-        if (well == 0) good = set_error(error, "no peer ended well, see above");
+        well = processes_end(process, peers, false, &worst);
+        trainer->diverged = worst == EXIT_DIVERGED;
+        if (trainer->diverged)
+            good = set_error(error, "the training diverged, see above");
+        else if (well == 0)
+            good = set_error(error, "no peer ended well, see above");
     }
     free(listener);
     free(process);
@@ -411,8 +418,8 @@ int main(int argc, char **argv) {
                            check(&trainer, &settings, role, &error) && trainer_load(&trainer, tables, 2, &error)
                      : set_error(&error, "the first argument must be local or peer: see --help");
     int code = good ? 0 : 2;
-    if (good && !run(&trainer, &settings, role, &error)) code = 1;
-    if (code == 1) say(trainer.id, "%s", error.text);
+    if (good && !run(&trainer, &settings, role, &error)) code = trainer.diverged ? EXIT_DIVERGED : 1;
+    if (good && code) say(trainer.id, "%s", error.text);
     if (code == 2) fprintf(stderr, "gossip_trainer: %s\n", error.text);
     trainer_free(&trainer);
     return code;

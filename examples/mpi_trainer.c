@@ -338,7 +338,8 @@ static void help(const struct option_table *table) {
     options_help(table, 1, ROLE_PEER);
     printf(
         "\nWith --add-packets an all-reduce sums packets of one size (ternary:pack=base3, quant:bits=N,entropy=none);\n"
-        "other packets are gathered. Exit codes: 0 done, 1 failed, 2 wrong options or data.\n");
+        "other packets are gathered. Exit codes: 0 done, 1 failed, 2 wrong options or data, 3 the training "
+        "diverged.\n");
 }
 
 /* Returns whether `good` is true in every rank. The first rank in which it is false prints why. */
@@ -384,10 +385,15 @@ int main(int argc, char **argv) {
     bool wants_help = options_want_help(argc, argv), loaded = !wants_help && load(&worker, &table, argc, argv);
     if (wants_help && worker.rank == 0) help(&table);
     if (loaded) {
-        if (!worker_start(&worker, &error) || !train(&worker, &error)) give_up(&worker, error.text);
+        bool good = worker_start(&worker, &error) && train(&worker, &error);
+        if (trainer.diverged)
+            say(trainer.id, "%s", error.text); /* the collectives are over: no rank waits for this one */
+        else if (!good)
+            give_up(&worker, error.text);
         worker_free(&worker);
     }
+    const int code = trainer.diverged ? EXIT_DIVERGED : wants_help || loaded ? 0 : 2;
     trainer_free(&trainer);
     MPI_Finalize();
-    return wants_help || loaded ? 0 : 2;
+    return code;
 }

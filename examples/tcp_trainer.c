@@ -220,7 +220,7 @@ static bool run_worker(struct trainer *trainer, const struct tcp_settings *tcp, 
         }
         if (!done) nanosleep(&pause, NULL);
     }
-    return done;
+    return done && trainer_sound(trainer, &trainer->reported, error);
 }
 
 /* ---- Server ---------------------------------------------------------------------------------------------------- */
@@ -356,7 +356,7 @@ static void help(const struct option_table tables[2]) {
     printf(
         "\nCodecs, for example: raw:type=fp32|bf16|fp16, ternary:clip=2.5, quant:bits=auto|1..16,rounding=stochastic;\n"
         "the manual in dtcodec.h lists all. To bring a lost worker back, start it again.\n"
-        "Exit codes: 0 done, 1 failed, 2 wrong options or data.\n");
+        "Exit codes: 0 done, 1 failed, 2 wrong options or data, 3 the training diverged.\n");
 }
 
 static bool run(struct trainer *trainer, struct tcp_settings *tcp, unsigned role, struct error *error) {
@@ -381,7 +381,7 @@ static bool run(struct trainer *trainer, struct tcp_settings *tcp, unsigned role
     } else {
         good = run_server(trainer, tcp, listener, error);
         close(listener);
-        bool workers_good = processes_end(worker, workers, !good) == workers;
+        bool workers_good = processes_end(worker, workers, !good, NULL) == workers;
         if (good && !workers_good) good = set_error(error, "a worker failed, see above; the others finished");
     }
     free(worker);
@@ -410,8 +410,8 @@ int main(int argc, char **argv) {
         role ? options_parse(tables, 2, role, argc - 2, argv + 2, &error) && trainer_load(&trainer, tables, 2, &error)
              : set_error(&error, "the first argument must be local, server or worker: see --help");
     int code = good ? 0 : 2;
-    if (good && !run(&trainer, &tcp, role, &error)) code = 1;
-    if (code == 1) say(trainer.id, "%s", error.text);
+    if (good && !run(&trainer, &tcp, role, &error)) code = trainer.diverged ? EXIT_DIVERGED : 1;
+    if (good && code) say(trainer.id, "%s", error.text);
     if (code == 2) fprintf(stderr, "tcp_trainer: %s\n", error.text);
     trainer_free(&trainer);
     return code;

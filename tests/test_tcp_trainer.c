@@ -116,11 +116,44 @@ static void a_gradient_that_is_not_finite_is_skipped_visibly(void **state) {
     for (size_t i = 0; i < 2; i++) {
         char words[128];
         snprintf(words, sizeof words, "--lr 1e9 --net 64-16-16-16-16-4 --epochs 2 --codec %s", codecs[i]);
-        char *log = run("local", words, 0);
+        char *log = run("local", words, EXIT_DIVERGED);
         assert_says(log, ": skips round");
         assert_says(log, "is skipped: there is no worker's message");
         free(log);
     }
+}
+
+/* The server fails, and so does each worker that runs on a machine of its own. */
+static void a_training_that_diverged_ends_in_failure(void **state) {
+    (void)state;
+    const char *const why = ": the training diverged: the loss is not finite since epoch 1, step ";
+    const char *const words[] = {"--lr 1e9 --net 64-16-16-16-16-4 --epochs 2 --port 0",
+                                 "--lr 1e9 --net 64-16-16-16-16-4"};
+    char *log, worker_words[256];
+    pid_t server = start("server.log", "server", words[0]), worker[2];
+    await("server.log", "listening at 127.0.0.1:", 1);
+    log = text_of(in_dir("server.log"));
+    snprintf(worker_words, sizeof worker_words, "%s --port %.0f", words[1],
+             field_after(log, "listening at 127.0.0.1:"));
+    free(log);
+    for (size_t i = 0; i < 2; i++) {
+        char own[280];
+        snprintf(own, sizeof own, "%s --worker-id %zu", worker_words, i + 1);
+        worker[i] = start(i ? "2.log" : "1.log", "worker", own);
+    }
+    assert_int_equal(end_of(server), EXIT_DIVERGED);
+    for (size_t i = 0; i < 2; i++) assert_int_equal(end_of(worker[i]), EXIT_DIVERGED);
+    log = text_of(in_dir("server.log"));
+    assert_says(log, "\nserver: the training diverged");
+    double step = field_after(log, why);
+    assert_true(step > 1.0 && step <= 16.0);
+    assert_says(log, " of 16: lower --lr, or compress less (--codec)\n");
+    assert_says(log, " in every replica\n"); /* what a run prints at its end */
+    free(log);
+    log = text_of(in_dir("1.log"));
+    assert_says(log, "\nworker 1: the training diverged");
+    assert_true(field_after(log, why) >= step);
+    free(log);
 }
 
 /* ---- Checkpoints ----------------------------------------------------------------------------------------------- */
@@ -512,6 +545,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test_teardown(every_byte_is_counted, kill_children),
         cmocka_unit_test_teardown(pacing_takes_its_time, kill_children),
         cmocka_unit_test_teardown(a_gradient_that_is_not_finite_is_skipped_visibly, kill_children),
+        cmocka_unit_test_teardown(a_training_that_diverged_ends_in_failure, kill_children),
         cmocka_unit_test_teardown(a_resumed_run_ends_in_the_same_bits, kill_children),
         cmocka_unit_test_teardown(a_run_killed_at_any_time_leaves_a_whole_checkpoint, kill_children),
         cmocka_unit_test_teardown(other_checkpoints_are_refused, kill_children),

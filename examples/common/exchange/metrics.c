@@ -16,6 +16,7 @@ void meter_put(uint8_t bytes[METER_BYTES], const struct meter *meter) {
     put_f64(bytes + 40, meter->transfer_s);
     put_f64(bytes + 48, meter->decode_s);
     put_f64(bytes + 56, meter->loss);
+    put_u64(bytes + 64, meter->diverged);
 }
 
 struct meter meter_get(const uint8_t bytes[METER_BYTES]) {
@@ -28,6 +29,7 @@ struct meter meter_get(const uint8_t bytes[METER_BYTES]) {
     meter.transfer_s = get_f64(bytes + 40);
     meter.decode_s = get_f64(bytes + 48);
     meter.loss = get_f64(bytes + 56);
+    meter.diverged = get_u64(bytes + 64);
     return meter;
 }
 
@@ -40,6 +42,7 @@ static void add_meter(struct meter *sum, const struct meter *meter) {
     sum->transfer_s += meter->transfer_s;
     sum->decode_s += meter->decode_s;
     sum->loss += meter->loss;
+    if (meter->diverged && (!sum->diverged || meter->diverged < sum->diverged)) sum->diverged = meter->diverged;
 }
 
 static double bits_per_value(uint64_t bytes, uint64_t values) {
@@ -100,6 +103,7 @@ void metrics_epoch(struct metrics *metrics, uint64_t epoch, uint64_t epochs, con
     if (server) add_meter(&metrics->server, server);
     metrics->has_server = server != NULL;
     metrics->workers.loss = sum.loss;
+    metrics->workers.diverged = sum.diverged;
     metrics->worker_epochs += workers;
     metrics->epochs++;
 

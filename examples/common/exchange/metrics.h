@@ -17,9 +17,10 @@ struct meter {
     double compute_s, encode_s, decode_s;
     double transfer_s; /* sending and receiving, with the time of waiting for others */
     double loss;       /* mean of the training samples */
+    uint64_t diverged; /* the first step, from 1, since which no report had a finite loss; 0: the loss is finite */
 };
 
-enum { METER_BYTES = 64 };
+enum { METER_BYTES = 72 };
 
 /* A meter as bytes. */
 void meter_put(uint8_t bytes[METER_BYTES], const struct meter *meter);
@@ -29,7 +30,7 @@ struct metrics {
     FILE *csv; /* NULL: there is none */
     char codec[256], down_codec[256];
     bool terminal;        /* whether stdout is a terminal, on which a line shows the progress within an epoch */
-    struct meter workers; /* sums over this run; the loss is that of the last epoch */
+    struct meter workers; /* sums over this run; loss and diverged are those of the last report */
     struct meter server;  /* sums over this run */
     bool has_server;
     uint64_t worker_epochs; /* number of meters in `workers` */

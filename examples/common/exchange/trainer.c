@@ -1,5 +1,6 @@
 #include "trainer.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -90,8 +91,10 @@ static void compute_gradient(struct trainer *trainer, uint64_t epoch, uint64_t s
     }
     const size_t *samples = trainer->order + (step * settings->workers + trainer->id - 1) * batch;
     images_batch(&trainer->train, samples, batch, trainer->inputs, trainer->labels);
-    trainer->loss_sum +=
+    double loss =
         net_gradient(&trainer->net, &trainer->parameters, trainer->inputs, trainer->labels, batch, &trainer->values);
+    if (!isfinite(loss) && !trainer->infinite_step) trainer->infinite_step = epoch * trainer->steps + step + 1;
+    trainer->loss_sum += loss;
     trainer->loss_steps++;
 }
 
@@ -192,10 +195,24 @@ bool trainer_resume(struct trainer *trainer, bool parameters, uint64_t *rounds, 
 struct meter trainer_take_meter(struct trainer *trainer) {
     struct meter meter = trainer->meter;
     meter.loss = trainer->loss_steps ? trainer->loss_sum / (double)trainer->loss_steps : 0.0;
+    if (isfinite(meter.loss)) trainer->infinite_step = 0;
+    meter.diverged = trainer->infinite_step;
     memset(&trainer->meter, 0, sizeof trainer->meter);
     trainer->loss_sum = 0.0;
     trainer->loss_steps = 0;
+    trainer->reported = meter;
     return meter;
+}
+
+bool trainer_sound(struct trainer *trainer, const struct meter *meter, struct error *error) {
+    trainer->diverged = !isfinite(meter->loss);
+    if (!trainer->diverged) return true;
+    uint64_t step = meter->diverged ? meter->diverged - 1 : 0;
+    return set_error(error,
+                     "the training diverged: the loss is not finite since epoch %llu, step %llu of %llu: lower --lr, "
+                     "or compress less (--codec)",
+                     (unsigned long long)(step / trainer->steps + 1), (unsigned long long)(step % trainer->steps + 1),
+                     (unsigned long long)trainer->steps);
 }
 
 double trainer_accuracy(struct trainer *trainer) {
@@ -212,9 +229,9 @@ double trainer_accuracy(struct trainer *trainer) {
     return (double)correct / (double)trainer->test.count;
 }
 
-bool trainer_end(const struct trainer *trainer, struct metrics *metrics, double accuracy, struct error *error) {
+bool trainer_end(struct trainer *trainer, struct metrics *metrics, double accuracy, struct error *error) {
     const struct tensors *parameters = &trainer->parameters;
     if (!metrics_close(metrics, parameters->values, accuracy, error)) return false;
     printf("%zu parameters, of CRC-32 %08x in every replica\n", parameters->values, tensors_crc(parameters));
-    return true;
+    return trainer_sound(trainer, &metrics->workers, error);
 }

@@ -23,6 +23,9 @@
 /* The uses of random numbers. Each use has keys of its own. */
 enum { SEED_PARAMETERS, SEED_SHUFFLE, SEED_CODEC, SEED_GOSSIP };
 
+/* The exit code of a process whose training has diverged. */
+enum { EXIT_DIVERGED = 3 };
+
 struct trainer {
     struct trainer_settings settings;
     char settings_text[SETTINGS_TEXT_BYTES]; /* the settings that all processes must share */
@@ -38,7 +41,8 @@ struct trainer {
     struct encoder encoder;  /* of this replica's messages */
     struct decoder decoder;
     struct adder adder;
-    struct meter meter; /* since the last report */
+    struct meter meter;    /* since the last report */
+    struct meter reported; /* the last report */
 
     /* working memory: the samples of a batch, and the order of all samples in one epoch */
     float *inputs;
@@ -47,6 +51,8 @@ struct trainer {
     uint64_t order_epoch;
     double loss_sum; /* of loss_steps steps since the last report */
     uint64_t loss_steps;
+    uint64_t infinite_step; /* the first step, from 1, since which no report had a finite loss; 0: none */
+    bool diverged;          /* trainer_sound has failed */
 };
 
 /* Checks the settings and reads the data. `tables` holds the options of the settings text. */
@@ -88,10 +94,15 @@ bool trainer_resume(struct trainer *trainer, bool parameters, uint64_t *rounds, 
 /* Returns the meter since the last report, and starts a new one. */
 struct meter trainer_take_meter(struct trainer *trainer);
 
+/* Fails if the loss of the last report is NaN or infinite. `meter` is the last one of this replica, or of all workers.
+ */
+bool trainer_sound(struct trainer *trainer, const struct meter *meter, struct error *error);
+
 /* Returns the part of the test images, 0 to 1, that the net classifies as their labels say. */
 double trainer_accuracy(struct trainer *trainer);
 
-/* Ends the metrics, and prints the CRC of the parameters, which is equal in all replicas. */
-bool trainer_end(const struct trainer *trainer, struct metrics *metrics, double accuracy, struct error *error);
+/* Ends the metrics, prints the CRC of the parameters, which is equal in all replicas, and calls trainer_sound for all
+ * workers. */
+bool trainer_end(struct trainer *trainer, struct metrics *metrics, double accuracy, struct error *error);
 
 #endif

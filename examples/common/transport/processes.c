@@ -17,14 +17,16 @@ size_t processes_start(pid_t *process, size_t count) {
     return 0;
 }
 
-size_t processes_end(const pid_t *process, size_t count, bool stop) {
+size_t processes_end(const pid_t *process, size_t count, bool stop, int *worst) {
     size_t well = 0;
+    if (worst) *worst = 0;
     for (size_t i = 0; i < count; i++) {
         int status;
         if (process[i] < 0) continue;
         if (stop) kill(process[i], SIGTERM);
         if (waitpid(process[i], &status, 0) != process[i]) continue;
         well += WIFEXITED(status) && WEXITSTATUS(status) == 0;
+        if (worst && WIFEXITED(status) && WEXITSTATUS(status) > *worst) *worst = WEXITSTATUS(status);
         if (WIFSIGNALED(status) && !stop) say(i + 1, "was killed by signal %d", WTERMSIG(status));
     }
     return well;

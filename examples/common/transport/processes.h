@@ -11,7 +11,8 @@
 size_t processes_start(pid_t *process, size_t count);
 
 /* Waits until all copies have ended, and returns how many ended with exit code 0. If `stop` is true, the function first
- * sends SIGTERM to each copy; else it reports the copies that a signal killed. */
-size_t processes_end(const pid_t *process, size_t count, bool stop);
+ * sends SIGTERM to each copy; else it reports the copies that a signal killed. *worst receives the largest
+ * exit code, unless `worst` is NULL. */
+size_t processes_end(const pid_t *process, size_t count, bool stop, int *worst);
 
 #endif
