@@ -142,6 +142,10 @@ bench: setup ## measure bits, error and speed; writes build/bench.csv
 	@$(MAKE) --no-print-directory $(BENCHES)
 	@set -e; for bench in $(BENCHES); do taskset -c 0 $$bench /usr/share/datasets/fashion-mnist; done
 
+figures: ## draw the errors against the bits in build/bench.csv, and put them into the table of tests/bench/README.md
+	@$(SETUP) gnuplot-nox
+	@tests/bench/figures.sh build/bench.csv
+
 # ---- demonstration: DATASET=fashion-mnist or mnist, SEED=n
 
 DATASET ?= fashion-mnist
@@ -242,5 +246,5 @@ format-check: ## tell whether the sources are formatted
 clean: ## remove what was built
 	rm -rf build
 
-.PHONY: all help examples mpi test setup check cmocka asan ubsan tsan msan cross bench data demo reproduce fuzz build-fuzz \
-        replay build-replay install format format-check clean
+.PHONY: all help examples mpi test setup check cmocka asan ubsan tsan msan cross bench figures data demo reproduce fuzz \
+        build-fuzz replay build-replay install format format-check clean
