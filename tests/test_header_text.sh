@@ -7,10 +7,10 @@ cd "$(dirname "$0")/.." || exit 1
 # lists HEADER FUNCTION CONDITION: prints the functions for which awk's condition is true, and fails if there is one.
 # FUNCTION must be among the functions that were found.
 lists() {
-    local list=$build/$1-functions
-    awk -f tests/header/functions.awk "$1" >"$list"
-    grep -q " $2\$" "$list" && ! awk '{lines = $1; parameters = $2; name = $3} '"$3"' {
-        print name ": " lines " lines, " parameters " parameters"; found = 1} END {exit !found}' "$list"
+    local list # no file: checks run at the same time
+    list=$(awk -f tests/header/functions.awk "$1")
+    grep -q " $2\$" <<<"$list" && ! awk '{lines = $1; parameters = $2; name = $3} '"$3"' {
+        print name ": " lines " lines, " parameters " parameters"; found = 1} END {exit !found}' <<<"$list"
 }
 
 # conditionals HEADER MACRO: prints the conditionals on the macro
