@@ -100,7 +100,8 @@
  *                 where most values are zero or nearly zero and the places of the others are unknown: a packet holds
  *                 no places, so packets of one seed and one scale add up to the measurements of the sum. Gradients are
  *                 less sparse than that: for gradients quant has less error at the same number of bits and is much
- *                 faster.
+ *                 faster. With keep=F only the part F of the values is measured, those of the largest magnitudes. Use
+ *                 keep, with a residual, where values are not sparse and a packet has less than one bit a value.
  *     circulant   sends a block-circulant matrix as its vectors, exactly with value=fp32. Use circulant for the layers
  *                 of dtcodec_fft.h, which have n parameters in place of an n x n matrix. The gradient of a dense layer
  *                 is projected to the nearest block-circulant matrix, which keeps almost nothing of it.
@@ -114,7 +115,7 @@
  *                 rounding=auto|stochastic|nearest|rd  entropy=huffman|none  grid=zero|even  rotate=0|1
  *                 unbiased=1|0  min=auto|X  max=auto|X
  *     factor      rank=4  value=fp32|bf16|fp16|1..16
- *     sensing     ratio=0.25  bits=4|1..16|32  scale=auto|S
+ *     sensing     ratio=0.25  bits=4|1..16|32  scale=auto|S  keep=1
  *     circulant   value=fp32|bf16|fp16|1..16
  *     all         rows=M  seed=S  block=N  workers=K  checksum=1|0
  *
@@ -848,6 +849,12 @@ typedef struct dtc_spec {
         float scale; /* > 0: the range of the measurements is +-scale, shared by the workers; 0: each block has a range
                       * of its own. The root mean square of measurements is about that of the values; a scale of three
                       * times that suits 4 bits, four times suits 8 bits */
+        float keep;  /* the part of the values that is measured, in (0, 1]; 0: 1. The keep * n largest magnitudes of a
+                      * block of n values are measured, rounded up; of equal magnitudes the first ones. The other values
+                      * are measured as 0, and a residual keeps them. So what is measured is sparse (FedVQCS, Oh et al.,
+                      * arXiv 2204.07692). With bits=3 the decoder finds it if keep is at most about ratio / 6. For
+                      * gradients, with a residual, ratio=0.19,bits=3,keep=0.03 takes 0.5 bits a value, and
+                      * ratio=0.038,bits=3,keep=0.005 takes 0.1 bits. A packet does not tell keep */
     } sensing;
 
     struct {
@@ -8147,10 +8154,10 @@ DTCI_API dtc_status dtc_decode_factors(float *u, float *v, size_t *rank, size_t 
 /* --------------------------------------------------------------------------------------------------------------------
  * sensing: quantized compressive sensing (Mitra and Khisti)
  *
- * The encoder sends m measurements of the n values x of a block. The block is filled up with zeros to N values, a power
- * of two. The measurements are y = A x + noise with A = P H D / sqrt(N). D multiplies by signs from the seed, H is the
- * Hadamard matrix, and P chooses m of its rows by the seed. Since A A^T = I, A^T y is the shortest of all vectors that
- * have the measurements y.
+ * The encoder sends m measurements of the n values x of a block. With `keep` it first sets all but the largest x to 0.
+ * The block is filled up with zeros to N values, a power of two. The measurements are y = A x + noise with A = P H D /
+ * sqrt(N). D multiplies by signs from the seed, H is the Hadamard matrix, and P chooses m of its rows by the seed.
+ * Since A A^T = I, A^T y is the shortest of all vectors that have the measurements y.
  *
  * The payload is the number of measurements of a whole block (uint32), and the measurements of all blocks as one nested
  * packet.
@@ -8167,12 +8174,14 @@ static const dtci_key dtci_sensing_keys[] = {
     {"ratio", "", DTCI_KEY_FLOAT, DTCI_FIELD(sensing.ratio), 0, 1, 0, 0},
     {"bits", "", DTCI_KEY_INTEGER, DTCI_FIELD(sensing.bits), 1, 32, 0, 0},
     {"scale", "auto", DTCI_KEY_FLOAT, DTCI_FIELD(sensing.scale), 0, DTCI_FLOAT_MAX, 0, 0},
+    {"keep", "", DTCI_KEY_FLOAT, DTCI_FIELD(sensing.keep), 0, 1, 0, 0},
 };
 
 DTCI_FN dtc_status dtci_sensing_check_spec(const dtc_spec *spec) {
     if (!dtci_finite(spec->sensing.ratio) || spec->sensing.ratio < 0 || spec->sensing.ratio > 1) return DTC_ERROR_SPEC;
     if (spec->sensing.bits < 0 || (spec->sensing.bits > 16 && spec->sensing.bits != 32)) return DTC_ERROR_SPEC;
     if (!dtci_finite(spec->sensing.scale) || spec->sensing.scale < 0) return DTC_ERROR_SPEC;
+    if (!dtci_finite(spec->sensing.keep) || spec->sensing.keep < 0 || spec->sensing.keep > 1) return DTC_ERROR_SPEC;
     if (spec->block &&
         (spec->block < DTCI_SENSING_BLOCK || spec->block >> DTCI_HADAMARD_MAX > 1 || (spec->block & (spec->block - 1))))
         return DTC_ERROR_SPEC;
@@ -8285,15 +8294,57 @@ DTCI_SHARED double dtci_sensing_unit(const float *x, size_t n) {
     return ldexp(1, -exponent);
 }
 
-/* Measures one block. y has room for one float more than the block has measurements. rows and x have the size of the
- * transform; x is working memory. */
+/* Returns the bits of the float that is the kept-th largest magnitude of n values, 1 <= kept <= n. *equal is the number
+ * of values of exactly this magnitude that are among the `kept` largest. Each turn of the loop over x finds eight more
+ * bits of the result, the highest bits first. */
+DTCI_FN uint32_t dtci_sensing_least(const float *x, size_t n, size_t kept, size_t *equal) {
+    uint32_t least = 0, known = 0, digit, counts[256]; /* known: a mask of the bits that are found */
+    unsigned shift = 32;
+    size_t i;
+    while (shift > 0) {
+        shift -= 8;
+        memset(counts, 0, sizeof counts);
+        for (i = 0; i < n; i++) {
+            uint32_t magnitude = dtci_float_bits(x[i]) & 0x7fffffffu;
+            counts[magnitude >> shift & 255] += (magnitude & known) == least;
+        }
+        for (digit = 255; counts[digit] < kept; digit--) kept -= counts[digit];
+        least |= digit << shift;
+        known |= (uint32_t)255 << shift;
+    }
+    *equal = kept;
+    return least;
+}
+
+/* Sets all of the n values of x to 0 but the part `keep` of the largest magnitudes. Of equal magnitudes the first ones
+ * stay. */
+DTCI_FN void dtci_sensing_keep(float *x, size_t n, float keep) {
+    size_t kept = (size_t)((double)keep * (double)n), equal, i;
+    uint32_t least;
+    if (!(keep > 0) || kept >= n) return;
+    /* rounds up, but in floats, because 0.1f is above 0.1 and shall keep 100 of 1000 values */
+    if ((float)((double)kept / (double)n) < keep) kept++;
+    least = dtci_sensing_least(x, n, kept, &equal);
+    for (i = 0; i < n; i++) {
+        uint32_t bits = dtci_float_bits(x[i]), magnitude = bits & 0x7fffffffu, tied = magnitude == least && equal > 0;
+        equal -= tied;
+        x[i] = dtci_bits_float(magnitude > least || tied ? bits : 0);
+    }
+}
+
+/* Measures one block, of which the part `keep` of the largest magnitudes is kept, or all if it is 0. y has room for one
+ * float more than the block has measurements. rows and x have the size of the transform; x is working memory. */
 DTCI_FN void dtci_sensing_measure(float *y, const dtci_sensing *s, const dtci_sensing_part *part,
-                                  const dtci_source *source, const float *rows, float *x) {
+                                  const dtci_source *source, float keep, const float *rows, float *x) {
     size_t size = (size_t)1 << part->log2_size, i, n;
     double unit;
     for (i = 0; i < part->values; i += n) {
         n = part->values - i < DTCI_CHUNK ? part->values - i : DTCI_CHUNK;
         dtci_gather(x + i, source, part->first + i, n);
+    }
+    dtci_sensing_keep(x, part->values, keep);
+    for (i = 0; i < part->values; i += n) {
+        n = part->values - i < DTCI_CHUNK ? part->values - i : DTCI_CHUNK;
         dtci_sensing_flip(x + i, s, part->first + i, n);
     }
     memset(x + part->values, 0, 4 * (size - part->values));
@@ -8823,7 +8874,7 @@ DTCI_FN dtc_status dtci_sensing_encode(dtci_encoding *e) {
         part = dtci_sensing_at(&s, first);
         if (part.values != known) dtci_sensing_rows(rows, &s, &part);
         known = part.values;
-        dtci_sensing_measure(y + done, &s, &part, &e->source, rows, x);
+        dtci_sensing_measure(y + done, &s, &part, &e->source, e->spec->sensing.keep, rows, x);
         if (nest.quant.bits && !nest.quant.max_given)
             dtci_sensing_clip(y + done, part.measurements, (unsigned)nest.quant.bits);
     }
@@ -10193,6 +10244,7 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
  *        older decoders refuse.
  *        min = max is a grid of one bin, so that packets of a tensor of zeros can be added.
  *        For a codec that was left out of the build, dtc_spec_parse returns DTC_ERROR_SPEC_CODEC.
+ *        sensing has the key keep: it measures the largest magnitudes only.
  *        With DTC_STATIC, functions in C++ are inline instead of static, so that a C++20 module can export them.
  * 0.2.0  rotation, factor, sensing and circulant; pairs of bins; sums, multiples and products of packets
  * 0.1.0  raw, ternary and quant; wire version 0

@@ -1,5 +1,6 @@
 /* sensing: by every method what is decoded is finite; where all rows are measured it is the values but for the
- * quantizer's error; and the linear estimate of exact measurements is a projection: nearer to the values than 0 is. */
+ * quantizer's error; and the linear estimate of exact measurements is a projection: nearer to the values than 0 is.
+ * With `keep` the packet is that of values whose smaller magnitudes are 0. */
 
 #include "fuzz.h"
 
@@ -28,10 +29,30 @@ static void check_methods(const dtc_spec *spec, const float *values, size_t coun
         REQUIRE(dtc_decode(decoded, count, packet, bytes, &options, scratch, sizeof scratch) == DTC_OK);
         for (i = 0; i < count; i++) REQUIRE(fuzz_finite(decoded[i]));
     }
+    if (spec->sensing.keep > 0 && spec->sensing.keep < 1) return;
     if (whole < 1e-60 || whole > 1e60) return; /* denormals, and bounds, are less exact */
     if (spec->sensing.bits == 32) REQUIRE(square(values, decoded, count) <= 1.0001 * whole);
     if (spec->sensing.bits > 2 && spec->sensing.ratio == 1 && !(spec->sensing.scale > 0))
         REQUIRE(square(values, decoded, count) <= 0.2 * whole);
+}
+
+/* Compares with the packet of values of which all but the largest were set to 0. The values are one block. */
+static void check_kept(const dtc_spec *spec, const float *values, size_t count) {
+    static float kept[COUNT_MAX];
+    static unsigned char packet[8 * COUNT_MAX + 100], expected[8 * COUNT_MAX + 100], scratch[1 << 20];
+    dtc_spec plain = *spec;
+    size_t most = (size_t)ceil((double)spec->sensing.keep * (double)count - 1e-4), bytes, expected_bytes, i, j;
+    plain.sensing.keep = 0;
+    for (i = 0; i < count; i++) {
+        size_t before = 0;
+        for (j = 0; j < count; j++)
+            before += fabsf(values[j]) > fabsf(values[i]) || (j < i && fabsf(values[j]) == fabsf(values[i]));
+        kept[i] = before < most ? values[i] : 0;
+    }
+    REQUIRE(dtc_encode(spec, packet, sizeof packet, &bytes, values, count, scratch, sizeof scratch) == DTC_OK);
+    REQUIRE(dtc_encode(&plain, expected, sizeof expected, &expected_bytes, kept, count, scratch, sizeof scratch) ==
+            DTC_OK);
+    REQUIRE(bytes == expected_bytes && memcmp(packet, expected, bytes) == 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
@@ -50,6 +71,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     spec.sensing.bits = bits[options & 7];
     spec.no_checksum = options >> 3 & 1;
     spec.sensing.ratio = (float)fuzz_byte(&input) / 255;
+    spec.sensing.keep = (float)fuzz_byte(&input) / 255;
     if (options & 16) spec.block = fuzz_byte(&input) * 16u;
     if (options & 32) spec.workers = fuzz_byte(&input) * 257u;
     if (options & 64) spec.seed = fuzz_byte(&input);
@@ -60,5 +82,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         REQUIRE(memcmp(values, decoded, 4 * count) == 0);
     else
         check_methods(&spec, values, count);
+    if (info.codec == DTC_SENSING && spec.sensing.keep > 0 && spec.sensing.ratio < 0.4f && !spec.block)
+        check_kept(&spec, values, count); /* at this ratio no block is cut into powers of two */
     return 0;
 }

@@ -65,6 +65,7 @@ static const char *const specs[] = {
     "sensing:ratio=1,bits=32,block=256",
     "sensing:ratio=0.1,bits=8,block=1024,rows=5",
     "sensing:bits=5,scale=2,workers=12,seed=3",
+    "sensing:ratio=0.2,bits=3,keep=0.03",
 };
 
 static const char *const bad_specs[] = {

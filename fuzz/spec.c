@@ -21,7 +21,8 @@ static int same(const dtc_spec *a, const dtc_spec *b) {
            a->quant.max_given == b->quant.max_given && a->quant.min == b->quant.min && a->quant.max == b->quant.max &&
            a->factor.rank == b->factor.rank && same_value(&a->factor.value, &b->factor.value) &&
            a->sensing.ratio == b->sensing.ratio && a->sensing.bits == b->sensing.bits &&
-           a->sensing.scale == b->sensing.scale && same_value(&a->circulant.value, &b->circulant.value);
+           a->sensing.scale == b->sensing.scale && a->sensing.keep == b->sensing.keep &&
+           same_value(&a->circulant.value, &b->circulant.value);
 }
 
 /* Whatever dtc_spec_format takes is read back as the same spec. */
@@ -59,6 +60,7 @@ static void check_fields(struct fuzz_input input) {
         spec.sensing.ratio = fuzz_float(&input);
         spec.sensing.bits = (int)(fuzz_byte(&input) % 34);
         spec.sensing.scale = fuzz_float(&input);
+        spec.sensing.keep = fuzz_float(&input);
     } else if (spec.codec != DTC_QUANT) {
         dtc_value *value = spec.codec == DTC_FACTOR ? &spec.factor.value : &spec.circulant.value;
         if (spec.codec == DTC_FACTOR) spec.factor.rank = (int)fuzz_byte(&input) << (fuzz_byte(&input) % 10);

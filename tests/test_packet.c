@@ -66,6 +66,7 @@ static const char *const specs[] = {
     "sensing:ratio=0.1,bits=32",
     "sensing:bits=6,scale=2,workers=9,checksum=0",
     "sensing:ratio=0.7,bits=2,block=256,rows=1,workers=3",
+    "sensing:ratio=0.5,bits=3,keep=0.1",
 };
 
 typedef enum kind { GAUSSIAN, SPARSE, ZEROS, CONSTANT, DENORMAL, HUGE_VALUES, KINDS } kind;
@@ -733,7 +734,8 @@ static void test_feedback(void **state) {
                                          "raw:type=bf16",
                                          "sensing",
                                          "sensing:ratio=0.5,bits=2",
-                                         "sensing:ratio=0.9,bits=1"};
+                                         "sensing:ratio=0.9,bits=1",
+                                         "sensing:ratio=0.5,bits=3,keep=0.1"};
     enum { COUNT = 500, STEPS = 200 };
     size_t s, i;
     int step;

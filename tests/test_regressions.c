@@ -486,6 +486,7 @@ static const char *const specs[] = {
     "sensing:ratio=0.1,bits=32",
     "sensing:ratio=0.7,bits=2,block=4096,workers=3",
     "sensing:ratio=0.3,bits=16,scale=4",
+    "sensing:ratio=0.2,bits=3,keep=0.03",
 };
 
 static void test_small_scratch(void **state) {

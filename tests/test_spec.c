@@ -20,6 +20,7 @@ static int specs_equal(const dtc_spec *a, const dtc_spec *b) {
            a->factor.value.type == b->factor.value.type && a->factor.value.bits == b->factor.value.bits &&
            float_bits(a->sensing.ratio) == float_bits(b->sensing.ratio) && a->sensing.bits == b->sensing.bits &&
            float_bits(a->sensing.scale) == float_bits(b->sensing.scale) &&
+           float_bits(a->sensing.keep) == float_bits(b->sensing.keep) &&
            a->circulant.value.type == b->circulant.value.type && a->circulant.value.bits == b->circulant.value.bits;
 }
 
@@ -56,6 +57,8 @@ static void test_keys(void **state) {
     CHECK_KEY("sensing:ratio=0.5", DTC_SENSING, sensing.ratio, 0.5f);
     CHECK_KEY("sensing:bits=32", DTC_SENSING, sensing.bits, 32);
     CHECK_KEY("sensing:scale=2", DTC_SENSING, sensing.scale, 2.0f);
+    CHECK_KEY("sensing:keep=0.005", DTC_SENSING, sensing.keep, 0.005f);
+    CHECK_KEY("sensing:keep=1", DTC_SENSING, sensing.keep, 1.0f);
     CHECK_KEY("circulant:value=fp16", DTC_CIRCULANT, circulant.value.type, DTC_TYPE_FP16);
     CHECK_KEY("circulant:value=16", DTC_CIRCULANT, circulant.value.bits, 16);
     CHECK_KEY("ternary:pack=base3", DTC_TERNARY, ternary.pack, DTC_PACK_BASE3);
@@ -175,6 +178,13 @@ static void test_errors(void **state) {
         {"factor:value=17", "             ^", DTC_ERROR_SPEC_VALUE},
         {"sensing:ratio=0", "              ^", DTC_ERROR_SPEC_VALUE},
         {"sensing:ratio=1.5", "              ^", DTC_ERROR_SPEC_VALUE},
+        {"sensing:keep=0", "             ^", DTC_ERROR_SPEC_VALUE},
+        {"sensing:keep=1.001", "             ^", DTC_ERROR_SPEC_VALUE},
+        {"sensing:keep=-0.5", "             ^", DTC_ERROR_SPEC_VALUE},
+        {"sensing:keep=auto", "             ^", DTC_ERROR_SPEC_VALUE},
+        {"sensing:keep=nan", "             ^", DTC_ERROR_SPEC_VALUE},
+        {"sensing:keep=0.5,keep=0.5", "                 ^", DTC_ERROR_SPEC_KEY},
+        {"quant:keep=0.5", "      ^", DTC_ERROR_SPEC_KEY},
         {"sensing:bits=17", "             ^", DTC_ERROR_SPEC_VALUE},
         {"sensing:bits=33", "             ^", DTC_ERROR_SPEC_VALUE},
         {"sensing:block=100", "              ^", DTC_ERROR_SPEC_VALUE},
@@ -252,6 +262,8 @@ static void test_format(void **state) {
         {"factor:rank=3,value=fp32", "factor:rank=3"},
         {"factor:value=fp16,rows=10", "factor:value=fp16,rows=10"},
         {"sensing:bits=8,ratio=0.5,scale=auto", "sensing:ratio=0.5,bits=8"},
+        {"sensing:keep=0.03,scale=2,seed=4,ratio=0.19", "sensing:ratio=0.19,scale=2,keep=0.03,seed=4"},
+        {"sensing:keep=1.0", "sensing:keep=1"},
         {"circulant:block=64,value=12", "circulant:value=12,block=64"},
         {"ternary:clip=2.50", "ternary:clip=2.5"},
         {"ternary:clip=0.1", "ternary:clip=0.1"},
@@ -288,7 +300,7 @@ static void test_flags(void **state) {
 
 /* Fields that text cannot give are refused as well. */
 static void test_ranges(void **state) {
-    dtc_spec bad[26];
+    dtc_spec bad[32];
     size_t n = 0, i;
     char text[256];
     (void)state;
@@ -323,6 +335,12 @@ static void test_ranges(void **state) {
     BAD(DTC_QUANT, quant.entropy, (dtc_entropy)2);
     BAD(DTC_QUANT, quant.grid, (dtc_grid)2);
     BAD(DTC_QUANT, quant.min, NAN);
+    BAD(DTC_SENSING, sensing.ratio, 1.5f);
+    BAD(DTC_SENSING, sensing.ratio, NAN);
+    BAD(DTC_SENSING, sensing.keep, 1.5f);
+    BAD(DTC_SENSING, sensing.keep, -0.5f);
+    BAD(DTC_SENSING, sensing.keep, NAN);
+    BAD(DTC_SENSING, sensing.keep, INFINITY);
     BAD(DTC_QUANT, workers, 257); /* of 16 bits, which auto may come to: their sum takes more than 24 bits */
 #undef BAD
     for (i = 0; i < n; i++) {
