@@ -1126,10 +1126,12 @@ extern "C" {
 #define DTCI_INLINE static inline __attribute__((always_inline)) /* for parts of inner loops, to stay in registers */
 #define DTCI_KERNEL static __attribute__((noinline, unused))
 #define DTCI_SHARED static __attribute__((noinline, unused)) /* for functions with many callers outside inner loops */
+#define DTCI_COLD   static __attribute__((cold, noinline, unused)) /* for functions that few calls reach: small code */
 #else
 #define DTCI_INLINE static inline
 #define DTCI_KERNEL static
 #define DTCI_SHARED static
+#define DTCI_COLD   static
 #endif
 
 #if defined(__GNUC__) || defined(_MSC_VER)
@@ -1530,7 +1532,7 @@ DTCI_FN dtci_source dtci_source_of(const float *values) {
 
 /* Returns values first .. first + n - 1 of a source. If the source has a residual, n is at most DTCI_CHUNK, and the
  * result is `chunk`, which receives the sums. Without a residual the result points into the source. */
-DTCI_INLINE const char *dtci_view(float *chunk, const dtci_source *source, size_t first, size_t n) {
+DTCI_SHARED const char *dtci_view(float *chunk, const dtci_source *source, size_t first, size_t n) {
     const char *values = (const char *)source->values + 4 * first;
     const char *residual = NULL;
     if (!source->residual) return values;
@@ -3216,7 +3218,7 @@ DTCI_FN void dtci_coder_count_dense(dtci_coder *coder, const uint16_t *bins, siz
 }
 
 /* Returns how often a bin occurs among those that were counted. */
-DTCI_FN uint32_t dtci_coder_occurrences(const dtci_coder *coder, uint32_t bin) {
+DTCI_SHARED uint32_t dtci_coder_occurrences(const dtci_coder *coder, uint32_t bin) {
     size_t low = 0, high = coder->used_count;
     while (low < high) {
         size_t middle = (low + high) / 2;
@@ -3859,9 +3861,7 @@ DTCI_INLINE void dtci_streams_fast(dtci_stream *s, const dtci_decoder *decoder, 
  * not hold two of the widest tokens. */
 DTCI_SHARED void dtci_streams_read(dtci_stream *s, const dtci_decoder *decoder, uint32_t top, const unsigned char *end,
                                    int pairs) {
-    if (pairs && decoder->widest <= 18)
-        dtci_streams_fast(s, decoder, top, end, 3, 1);
-    else if (pairs && decoder->widest <= 28)
+    if (pairs && decoder->widest <= 28)
         dtci_streams_fast(s, decoder, top, end, 2, 1);
     else if (!pairs && decoder->widest <= 18)
         dtci_streams_fast(s, decoder, top, end, 3, 0);
@@ -5487,7 +5487,7 @@ typedef struct dtci_grid {
 } dtci_grid;
 
 /* Returns the grid of part b, from 8 bytes. */
-DTCI_FN dtci_grid dtci_quant_grid(const dtci_quant *q, size_t b) {
+DTCI_SHARED dtci_grid dtci_quant_grid(const dtci_quant *q, size_t b) {
     const unsigned char *p = q->grids + 8 * b;
     dtci_grid grid;
     uint32_t lowest;
@@ -5517,7 +5517,7 @@ DTCI_FN size_t dtci_quant_place_bytes(const dtci_head *head) {
 }
 
 /* Returns the place at `p`, or the number of outliers. */
-DTCI_FN uint32_t dtci_quant_place_get(const unsigned char *p, size_t bytes) {
+DTCI_SHARED uint32_t dtci_quant_place_get(const unsigned char *p, size_t bytes) {
     uint32_t place = 0;
     size_t i;
     for (i = 0; i < bytes; i++) place |= (uint32_t)p[i] << 8 * i;
@@ -5566,7 +5566,7 @@ DTCI_FN uint32_t dtci_quant_shift(const dtci_quant *q, size_t b) {
 
 /* Returns whether the grid of one block is valid. dtci_get_double converts denormals by their bits, so that a processor
  * that flushes denormals accepts the same packets. */
-DTCI_FN int dtci_quant_grid_valid(const unsigned char *grid, int even, double workers) {
+DTCI_SHARED int dtci_quant_grid_valid(const unsigned char *grid, int even, double workers) {
     uint32_t bits = dtci_get32(grid + 4);
     int32_t lowest;
     memcpy(&lowest, &bits, 4);
@@ -5878,7 +5878,7 @@ typedef struct dtci_fineness {
 
 /* Makes the grids of a rotated packet, whose ranges are symmetric and in units of the deviation of each part. Sets
  * w->ranges to the limits that values are clipped to. Returns 0 if workers * 2^bits would be too large. */
-DTCI_FN int dtci_quant_rotated_grids(dtci_quant_work *w, dtci_fineness fineness) {
+DTCI_COLD int dtci_quant_rotated_grids(dtci_quant_work *w, dtci_fineness fineness) {
     dtci_quant *q = &w->q;
     unsigned char *grids = w->grids;
     size_t parts = dtci_quant_parts(q->head, 1), b;
@@ -5919,8 +5919,8 @@ DTCI_FN int dtci_quant_rotated_grids(dtci_quant_work *w, dtci_fineness fineness)
 /* Makes the even grid of one block for the range [min, max], with the width `step` of a bin. If `given` is set, the
  * width may only become smaller. Returns the number of the highest bin, or a negative number if so fine a width is not
  * possible. */
-DTCI_FN double dtci_quant_even_grid(unsigned char *to, const dtci_quant_work *w, double min, double max, double step,
-                                    int given) {
+DTCI_SHARED double dtci_quant_even_grid(unsigned char *to, const dtci_quant_work *w, double min, double max,
+                                        double step, int given) {
     double workers = (double)w->q.head->workers, offset;
     double least = (-min > max ? -min : max > -max ? max : -max) * workers * (2 / DTCI_QUANT_HALVES);
     float half = given ? dtci_float_down(step / 2) : dtci_float_up(step / 2);
@@ -5949,7 +5949,7 @@ DTCI_FN double dtci_quant_zero_grid(unsigned char *to, const dtci_quant_work *w,
 }
 
 /* Makes the grid of a block whose values are all equal. Field 0 decodes to exactly that value. */
-DTCI_FN void dtci_quant_constant_grid(unsigned char *to, int even, float value) {
+DTCI_SHARED void dtci_quant_constant_grid(unsigned char *to, int even, float value) {
     dtci_put32(to, dtci_float_bits(value) & (even ? 0xffffffffu : 0x7fffffffu));
     dtci_put32(to + 4, even || !(value < 0 || value > 0) ? 0 : value < 0 ? 0xffffffffu : 1);
 }
@@ -5961,7 +5961,7 @@ typedef struct dtci_quant_halves {
     size_t zeros;     /* number of values that are 0 */
 } dtci_quant_halves;
 
-DTCI_FN dtci_quant_halves dtci_quant_halve(const dtci_quant_work *w, size_t first, size_t end, double middle) {
+DTCI_COLD dtci_quant_halves dtci_quant_halve(const dtci_quant_work *w, size_t first, size_t end, double middle) {
     dtci_quant_halves halves;
     float chunk[DTCI_CHUNK];
     size_t n, i;
@@ -5984,7 +5984,7 @@ DTCI_FN dtci_quant_halves dtci_quant_halve(const dtci_quant_work *w, size_t firs
 /* Makes the grid of one bit for part b, whose values are not all equal. If most values are 0, the grid points are 0 and
  * the mean of the positive or of the negative values, whichever leaves less error: grid=zero. Otherwise they are the
  * means of the values on both sides of the mean: grid=even. Returns 0 if the other grid was tried and is needed. */
-DTCI_FN int dtci_quant_one_bit_grid(dtci_quant_work *w, size_t b) {
+DTCI_COLD int dtci_quant_one_bit_grid(dtci_quant_work *w, size_t b) {
     dtci_part part = dtci_quant_part(w->q.head, 0, b * dtci_block(w->q.head));
     dtci_quant_halves halves = dtci_quant_halve(w, part.first, part.end, 0);
     double n = (double)(part.end - part.first), low, high;
@@ -6016,7 +6016,7 @@ DTCI_FN int dtci_quant_one_bit_grid(dtci_quant_work *w, size_t b) {
 }
 
 /* Makes the grids of one bit. All blocks have grid=even if one of them needs it. */
-DTCI_FN int dtci_quant_one_bit_grids(dtci_quant_work *w) {
+DTCI_COLD int dtci_quant_one_bit_grids(dtci_quant_work *w) {
     size_t blocks = dtci_blocks(w->q.head), b;
     w->q.variant.bits = 1;
     for (b = 0; b < blocks; b++) {
@@ -6039,7 +6039,7 @@ DTCI_FN int dtci_quant_make_grids(dtci_quant_work *w, dtci_fineness fineness) {
     double levels = fineness.levels;
     int given = fineness.step > 0;
     if (q->variant.rotate) return dtci_quant_rotated_grids(w, fineness);
-    if (fineness.bits == 1 && !w->stochastic && !w->shared && !w->e->nested) return dtci_quant_one_bit_grids(w);
+    if (fineness.bits == 1 && !w->stochastic && !w->shared) return dtci_quant_one_bit_grids(w);
     if (fineness.bits == 1) q->variant.even = 1;
     if (fineness.bits) levels = (double)(1u << fineness.bits) - (q->variant.even ? 0 : 1) - (w->stochastic ? 1 : 0);
     q->variant.bits = fineness.bits ? fineness.bits : 1;
@@ -6162,7 +6162,7 @@ DTCI_FN void dtci_quant_clip_one_bit(dtci_quantizer *by, const dtci_quant *q, co
 
 /* Quantizes values first .. first + n - 1, n <= DTCI_CHUNK. If `any` is NULL, the results are fields. Otherwise the
  * results are bins, and *any gets every bit that is set in a field whose step is not 0. */
-DTCI_FN void dtci_quant_fields(uint32_t *fields, uint32_t *any, const dtci_quant_work *w, size_t first, size_t n) {
+DTCI_SHARED void dtci_quant_fields(uint32_t *fields, uint32_t *any, const dtci_quant_work *w, size_t first, size_t n) {
     const dtci_quant *q = &w->q;
     size_t at, stop, i;
     float chunk[DTCI_CHUNK];
@@ -6174,8 +6174,7 @@ DTCI_FN void dtci_quant_fields(uint32_t *fields, uint32_t *any, const dtci_quant
         dtci_quantizer by;
         by.min = w->ranges[2 * part.index];
         by.max = w->ranges[2 * part.index + 1];
-        if (q->variant.bits == 1 && !w->stochastic && !w->shared &&
-            !w->e->nested) /* the two grid points do not span the range */
+        if (q->variant.bits == 1 && !w->stochastic && !w->shared) /* the two grid points do not span the range */
             dtci_quant_clip_one_bit(&by, q, &grid);
         by.origin = grid.origin;
         by.inverse = grid.step > 0 ? 1 / (q->variant.even ? 2 * grid.step : grid.step) : 0;
@@ -6202,7 +6201,7 @@ DTCI_FN void dtci_quant_fields(uint32_t *fields, uint32_t *any, const dtci_quant
 
 /* Quantizes one of `stride` chunks of values to w->bins, and sets w->binned to their number. Returns 0 if no field
  * needs to be stored, because each field is 0 or its step is 0. */
-DTCI_FN uint32_t dtci_quant_bin_all(dtci_quant_work *w, size_t stride) {
+DTCI_SHARED uint32_t dtci_quant_bin_all(dtci_quant_work *w, size_t stride) {
     size_t count = w->q.head->count, first, n;
     uint32_t fields[DTCI_CHUNK], any = 0;
     w->binned = 0;
@@ -6383,7 +6382,7 @@ DTCI_FN int dtci_quant_take(dtci_quant_work *w) {
 /* --- Encoder: choice of grid and coding --- */
 
 /* Returns whether the packet may have features. Sums, agreed ranges and rotated values exclude them. */
-DTCI_FN int dtci_quant_may_extend(const dtci_quant_work *w) {
+DTCI_SHARED int dtci_quant_may_extend(const dtci_quant_work *w) {
     return w->q.head->workers == 1 && !w->shared && !w->e->nested;
 }
 
@@ -6391,8 +6390,8 @@ DTCI_FN int dtci_quant_may_extend(const dtci_quant_work *w) {
 
 /* Counts the magnitudes of n values from `first` by classes of half an octave, downwards from the class of `largest`.
  * The last class has all smaller values that are not 0. */
-DTCI_FN void dtci_quant_count_classes(uint32_t *counts, const dtci_quant_work *w, size_t first, size_t n,
-                                      float largest) {
+DTCI_COLD void dtci_quant_count_classes(uint32_t *counts, const dtci_quant_work *w, size_t first, size_t n,
+                                        float largest) {
     uint32_t top = dtci_float_bits(largest) >> 22;
     size_t at, m, i;
     float chunk[DTCI_CHUNK];
@@ -6413,7 +6412,7 @@ DTCI_FN void dtci_quant_count_classes(uint32_t *counts, const dtci_quant_work *w
  * quotient, in bits a value. The gain must be 2 bits, and a range below 8 times the median magnitude gains nothing
  * more. With `most` > 0, only magnitudes above `most` are outliers. With a rate, where the step does not follow from
  * the range, only those are outliers for which bins of 16 bits would be too few. */
-DTCI_FN float dtci_quant_outlier_limit(const dtci_quant_work *w, size_t first, size_t n, float largest, double most) {
+DTCI_COLD float dtci_quant_outlier_limit(const dtci_quant_work *w, size_t first, size_t n, float largest, double most) {
     double cost = 8.0 * (double)(4 + dtci_quant_place_bytes(w->q.head)) / (double)n, least = -2,
            limit = (double)largest;
     double rate = (double)w->e->spec->quant.rate;
@@ -6440,7 +6439,7 @@ DTCI_FN float dtci_quant_outlier_limit(const dtci_quant_work *w, size_t first, s
 }
 
 /* Shrinks the range of block b, values first .. first + n - 1, to those that are not outliers. */
-DTCI_FN void dtci_quant_shrink_range(dtci_quant_work *w, size_t b, size_t first, size_t n, float limit) {
+DTCI_COLD void dtci_quant_shrink_range(dtci_quant_work *w, size_t b, size_t first, size_t n, float limit) {
     float chunk[DTCI_CHUNK], min = limit, max = -limit;
     size_t at, m, i;
     for (at = 0; at < n; at += m) {
@@ -6497,7 +6496,7 @@ DTCI_FN int dtci_quant_find_ranges(dtci_quant_work *w) {
 }
 
 /* Returns whether the values of each part are all equal. */
-DTCI_FN int dtci_quant_constant(const dtci_quant_work *w) {
+DTCI_SHARED int dtci_quant_constant(const dtci_quant_work *w) {
     size_t parts = dtci_quant_parts(w->q.head, w->q.variant.rotate), b;
     for (b = 0; b < parts; b++)
         if (w->ranges[2 * b] < w->ranges[2 * b + 1]) return 0;
@@ -6519,7 +6518,7 @@ DTCI_FN unsigned dtci_quant_bits_max(const dtci_quant *q) {
 
 /* Returns the bits of bits=auto: the entropy H of a sample of the values, quantized to `probe` bits, plus `floor`
  * (Oland and Raj, Algorithm 1). */
-DTCI_FN unsigned dtci_quant_auto_bits(const dtci_quant_work *w) {
+DTCI_COLD unsigned dtci_quant_auto_bits(const dtci_quant_work *w) {
     const dtc_spec *spec = w->e->spec;
     const dtci_quant *q = &w->q;
     size_t count = q->head->count, stride, i;
@@ -6551,7 +6550,7 @@ DTCI_FN unsigned dtci_quant_auto_bits(const dtci_quant_work *w) {
 }
 
 /* Returns whether a packet with the present grids may have shifts. */
-DTCI_FN int dtci_quant_shiftable(const dtci_quant *q) {
+DTCI_SHARED int dtci_quant_shiftable(const dtci_quant *q) {
     size_t blocks = dtci_blocks(q->head), b;
     if (q->variant.even) return 0;
     for (b = 0; b < blocks; b++) {
@@ -6575,7 +6574,7 @@ DTCI_FN void dtci_quant_choose_up(dtci_quant_work *w) {
 
 /* Quantizes one of `stride` chunks of values to bins, and plans their tokens. w->plan.bytes is then the size of the
  * tokens, or 0 if all fields are 0. */
-DTCI_FN void dtci_quant_price(dtci_quant_work *w, size_t stride) {
+DTCI_SHARED void dtci_quant_price(dtci_quant_work *w, size_t stride) {
     memset(&w->plan, 0, sizeof w->plan);
     w->priced = 1;
     w->shifting = w->rd && dtci_quant_shiftable(&w->q);
@@ -6585,7 +6584,7 @@ DTCI_FN void dtci_quant_price(dtci_quant_work *w, size_t stride) {
 }
 
 /* Returns the step that max-error asks for. The step is <= 0 if fp32 cannot hold the values so exactly. */
-DTCI_FN dtci_fineness dtci_quant_max_error(const dtci_quant_work *w) {
+DTCI_COLD dtci_fineness dtci_quant_max_error(const dtci_quant_work *w) {
     size_t blocks = dtci_blocks(w->q.head), i;
     double error = (double)w->e->spec->quant.max_error, reach = 0;
     dtci_fineness fineness;
@@ -6610,7 +6609,7 @@ typedef struct dtci_quant_search {
 } dtci_quant_search;
 
 /* Tries levels. Returns the step of log2(levels) to the next trial, and sets *fit if the tokens fit. */
-DTCI_FN double dtci_quant_try(dtci_quant_search *search, dtci_quant_work *w, double levels, int *fit) {
+DTCI_COLD double dtci_quant_try(dtci_quant_search *search, dtci_quant_work *w, double levels, int *fit) {
     dtci_fineness fineness;
     double bits, step, table = 0;
     memset(&fineness, 0, sizeof fineness);
@@ -6632,7 +6631,7 @@ DTCI_FN double dtci_quant_try(dtci_quant_search *search, dtci_quant_work *w, dou
 }
 
 /* Makes the first trials, on a sample if there are enough values, and chooses w->up. Returns the next levels to try. */
-DTCI_FN double dtci_quant_search_sample(dtci_quant_search *search, dtci_quant_work *w, double levels, double most) {
+DTCI_COLD double dtci_quant_search_sample(dtci_quant_search *search, dtci_quant_work *w, double levels, double most) {
     size_t stride = w->q.head->count / DTCI_QUANT_SAMPLE;
     int trial, fit;
     search->stride = stride > 1 ? stride : 1;
@@ -6652,7 +6651,7 @@ DTCI_FN double dtci_quant_search_sample(dtci_quant_search *search, dtci_quant_wo
 /* Makes the finest grids whose tokens have at most `budget` bytes, by trial. The search starts from the rule that
  * tokens cost about one bit more a value when the levels double. Returns 0 if no tokens fit, or none but those of zeros
  * alone in a packet that may have outliers instead. */
-DTCI_FN int dtci_quant_search_rate(dtci_quant_work *w, size_t budget) {
+DTCI_COLD int dtci_quant_search_rate(dtci_quant_work *w, size_t budget) {
     double count = (double)w->q.head->count, best = 0, fits = 0, fails = 0,
            levels = exp2(8 * (double)budget / count) * 4,
            least = w->q.variant.even && !w->stochastic ? 0.9999 : 1.0 / 1024, /* all values in one bin */
@@ -6689,14 +6688,14 @@ DTCI_FN int dtci_quant_search_rate(dtci_quant_work *w, size_t budget) {
 }
 
 /* Returns the bytes of the list of outliers. */
-DTCI_FN size_t dtci_quant_list_bytes(const dtci_quant_work *w) {
+DTCI_SHARED size_t dtci_quant_list_bytes(const dtci_quant_work *w) {
     size_t place = dtci_quant_place_bytes(w->q.head);
     return w->outliers ? place + w->outliers * (place + 4) : 0;
 }
 
 /* Finds the `m` largest magnitudes of all values. Returns the least of them, and in *ties how many values of just that
  * magnitude are among them. The bits of a magnitude are compared digit by digit, the highest first. */
-DTCI_FN float dtci_quant_largest(const dtci_quant_work *w, size_t m, size_t *ties) {
+DTCI_COLD float dtci_quant_largest(const dtci_quant_work *w, size_t m, size_t *ties) {
     size_t count = w->q.head->count, first, n, i;
     uint32_t prefix = 0, counts[256];
     float chunk[DTCI_CHUNK];
@@ -6734,7 +6733,7 @@ DTCI_FN int dtci_quant_is_outlier(const dtci_quant_work *w, size_t i, float x, s
 }
 
 /* Writes the list of outliers. */
-DTCI_FN void dtci_quant_write_outliers(unsigned char *to, const dtci_quant_work *w) {
+DTCI_COLD void dtci_quant_write_outliers(unsigned char *to, const dtci_quant_work *w) {
     size_t count = w->q.head->count, bytes = dtci_quant_place_bytes(w->q.head), ties = w->ties, first, n, i;
     unsigned char *values_to = to + bytes + bytes * w->outliers;
     float chunk[DTCI_CHUNK];
@@ -6755,7 +6754,7 @@ DTCI_FN void dtci_quant_write_outliers(unsigned char *to, const dtci_quant_work 
 }
 
 /* Makes the packet one of outliers alone, as many as the budget has room for, at least one. */
-DTCI_FN void dtci_quant_choose_sparse(dtci_quant_work *w, double budget) {
+DTCI_COLD void dtci_quant_choose_sparse(dtci_quant_work *w, double budget) {
     dtci_head *head = &w->e->head;
     size_t place = dtci_quant_place_bytes(head);
     double around, room;
@@ -7233,7 +7232,7 @@ DTCI_FN dtc_status dtci_quant_add(dtci_addition *sum) {
 
 /* Multiplies offset and half of each grid. Rounding a small half can make |offset| too large for it; this is
  * NONFINITE. */
-DTCI_FN dtc_status dtci_quant_scale_even(const dtci_head *head, unsigned char *grids, float weight) {
+DTCI_COLD dtc_status dtci_quant_scale_even(const dtci_head *head, unsigned char *grids, float weight) {
     size_t blocks = dtci_blocks(head), b;
     int write;
     for (write = 0; write < 2; write++) { /* the first pass only checks, so that the packet is unchanged on failure */
@@ -7248,7 +7247,7 @@ DTCI_FN dtc_status dtci_quant_scale_even(const dtci_head *head, unsigned char *g
     return DTC_OK;
 }
 
-DTCI_FN dtc_status dtci_quant_scale_grids(const dtci_packet *packet, unsigned char *payload, float weight) {
+DTCI_COLD dtc_status dtci_quant_scale_grids(const dtci_packet *packet, unsigned char *payload, float weight) {
     dtci_quant_variant variant = dtci_quant_variant_of(&packet->head);
     size_t parts = dtci_quant_parts(&packet->head, variant.rotate);
     if (packet->head.features & DTCI_QUANT_NO_GRIDS) return DTC_OK;
@@ -7256,7 +7255,7 @@ DTCI_FN dtc_status dtci_quant_scale_grids(const dtci_packet *packet, unsigned ch
     return dtci_scales_scale(payload, parts, variant.rotate ? 4 : 8, weight);
 }
 
-DTCI_FN dtc_status dtci_quant_scale(const dtci_packet *packet, unsigned char *payload, float weight) {
+DTCI_COLD dtc_status dtci_quant_scale(const dtci_packet *packet, unsigned char *payload, float weight) {
     dtc_status status;
     dtci_quant q;
     size_t i;
@@ -8361,18 +8360,17 @@ DTCI_FN void dtci_sensing_measure(float *y, const dtci_sensing *s, const dtci_se
 }
 
 /* Clips m measurements, which are nearly Gaussian, to the best range of a quantizer of `bits` bits. For one bit,
- * measurements become +-most, so that the centres of the two bins are +- the mean magnitude. */
+ * measurements become +- the mean magnitude. */
 DTCI_FN void dtci_sensing_clip(float *y, size_t m, unsigned bits) {
     double squares = 0, sum = 0, limit;
-    size_t negative = 0, i;
     float most;
+    size_t i;
     for (i = 0; i < m; i++) {
         squares += (double)y[i] * (double)y[i];
         sum += fabs((double)y[i]);
-        negative += dtci_float_bits(y[i]) >> 31;
     }
     limit = dtci_loading(bits) * sqrt(squares / (double)m);
-    if (bits == 1) limit = sum / (double)m * (negative > 0 && negative < m ? 2 : 1);
+    if (bits == 1) limit = sum / (double)m;
     most = dtci_to_float(limit);
     if (bits == 1)
         for (i = 0; i < m; i++) y[i] = y[i] < 0 ? -most : most;
@@ -9791,14 +9789,14 @@ static const dtci_key dtci_common_keys[] = {
 
 /* Returns key i of a codec, or NULL after the last key. The keys of the codec come first, then the keys that all codecs
  * have. */
-DTCI_FN const dtci_key *dtci_key_at(const dtci_codec *codec, size_t i) {
+DTCI_COLD const dtci_key *dtci_key_at(const dtci_codec *codec, size_t i) {
     if (i < codec->key_count) return &codec->keys[i];
     i -= codec->key_count;
     return i < DTCI_COMMON_KEYS ? &dtci_common_keys[i] : NULL;
 }
 
 /* Returns the unsigned integer in a field of 1, 2, 4 or 8 bytes. Enumerators have 1 byte with -fshort-enums. */
-DTCI_FN uint64_t dtci_field_get(const void *field, size_t bytes) {
+DTCI_COLD uint64_t dtci_field_get(const void *field, size_t bytes) {
     uint64_t x8 = 0;
     uint32_t x4 = 0;
     uint16_t x2 = 0;
@@ -9810,7 +9808,7 @@ DTCI_FN uint64_t dtci_field_get(const void *field, size_t bytes) {
 }
 
 /* Writes an unsigned integer to a field of 1, 2, 4 or 8 bytes. */
-DTCI_FN void dtci_field_put(void *field, size_t bytes, uint64_t x) {
+DTCI_COLD void dtci_field_put(void *field, size_t bytes, uint64_t x) {
     uint32_t x4 = (uint32_t)(x & 0xffffffffu);
     uint16_t x2 = (uint16_t)(x & 0xffffu);
     if (bytes == 1) *(unsigned char *)field = (unsigned char)(x & 255);
@@ -9820,14 +9818,14 @@ DTCI_FN void dtci_field_put(void *field, size_t bytes, uint64_t x) {
 }
 
 /* Returns the length of a name. The loop is bounded, because compilers replace an unbounded one by a call of strlen. */
-DTCI_FN size_t dtci_length(const char name[12]) {
+DTCI_COLD size_t dtci_length(const char name[12]) {
     size_t n = 0;
     while (n < 12 && name[n]) n++;
     return n;
 }
 
 /* Returns word `number` of `words`, and in *n its length. */
-DTCI_FN const char *dtci_word_at(const char *words, uint64_t number, size_t *n) {
+DTCI_COLD const char *dtci_word_at(const char *words, uint64_t number, size_t *n) {
     for (; number; number--) {
         while (*words != '|') words++;
         words++;
@@ -9837,7 +9835,7 @@ DTCI_FN const char *dtci_word_at(const char *words, uint64_t number, size_t *n) 
 }
 
 /* Returns the number of the word text[0..n) among `words`, or -1. */
-DTCI_FN int dtci_word(const char *words, const char *text, size_t n) {
+DTCI_COLD int dtci_word(const char *words, const char *text, size_t n) {
     int number = 0;
     while (*words) {
         size_t length = 0;
@@ -9851,7 +9849,7 @@ DTCI_FN int dtci_word(const char *words, const char *text, size_t n) {
 
 /* Returns 10^e for any e that a float needs. The result is exact up to 10^22, and beyond within a few units in the last
  * place of a double. */
-DTCI_SHARED double dtci_power10(int e) {
+DTCI_COLD double dtci_power10(int e) {
     double power = 1, base = 10;
     unsigned n = e < 0 ? 0u - (unsigned)e : (unsigned)e;
     for (; n; n >>= 1, base *= base)
@@ -9860,12 +9858,12 @@ DTCI_SHARED double dtci_power10(int e) {
 }
 
 /* Returns digits * 10^e, by one multiplication or division. The power of ten is exact up to 10^22. */
-DTCI_FN double dtci_decimal(uint64_t digits, int e) {
+DTCI_COLD double dtci_decimal(uint64_t digits, int e) {
     return e < 0 ? (double)digits / dtci_power10(-e) : (double)digits * dtci_power10(e);
 }
 
 /* Reads all of text[0..n) as an unsigned integer. Returns 0 if it is none, or above 2^64 - 1. */
-DTCI_FN int dtci_read_integer(const char *text, size_t n, uint64_t *value) {
+DTCI_COLD int dtci_read_integer(const char *text, size_t n, uint64_t *value) {
     size_t i;
     *value = 0;
     for (i = 0; i < n; i++) {
@@ -9878,7 +9876,7 @@ DTCI_FN int dtci_read_integer(const char *text, size_t n, uint64_t *value) {
 
 /* Reads all of text[0..n) as [-]digits[.digits][e[+|-]digits]. Returns 0 if it is not of this form, or far beyond the
  * range of floats. */
-DTCI_FN int dtci_read_number(const char *text, size_t n, double *value) {
+DTCI_COLD int dtci_read_number(const char *text, size_t n, double *value) {
     uint64_t digits = 0, power = 0;
     int e = 0, any = 0, negative = n && text[0] == '-', point = 0;
     size_t i = (size_t)negative;
@@ -9910,7 +9908,7 @@ DTCI_FN int dtci_read_number(const char *text, size_t n, double *value) {
 }
 
 /* Reads the value text[0..n) of a key into its field of *spec. Returns 0 if the key does not take this value. */
-DTCI_FN int dtci_key_read(const dtci_key *key, const char *text, size_t n, dtc_spec *spec) {
+DTCI_COLD int dtci_key_read(const dtci_key *key, const char *text, size_t n, dtc_spec *spec) {
     char *field = (char *)spec + key->offset;
     int word = dtci_word(key->words, text, n), is_auto = key->words[0] == 'a' && word == 0, given = 1;
     uint64_t integer = 0;
@@ -9949,7 +9947,7 @@ DTCI_FN int dtci_key_read(const dtci_key *key, const char *text, size_t n, dtc_s
 }
 
 /* Returns the row of the codec with the name text[0..n), or NULL. Codecs that are left out have no name. */
-DTCI_FN const dtci_codec *dtci_codec_named(const char *text, size_t n) {
+DTCI_COLD const dtci_codec *dtci_codec_named(const char *text, size_t n) {
     size_t i;
     for (i = 0; i < DTCI_CODECS; i++)
         if (n && dtci_length(dtci_codecs[i]->name) == n && dtci_same(dtci_codecs[i]->name, text, n))
@@ -9959,7 +9957,7 @@ DTCI_FN const dtci_codec *dtci_codec_named(const char *text, size_t n) {
 
 /* Reads the keys at *at into *spec. Each key follows a colon or a comma. On return *at is the end of the text or the
  * place of the error. Errors: SPEC_KEY, SPEC_VALUE. */
-DTCI_FN dtc_status dtci_keys_read(const dtci_codec *codec, const char **at, dtc_spec *spec) {
+DTCI_COLD dtc_status dtci_keys_read(const dtci_codec *codec, const char **at, dtc_spec *spec) {
     uint32_t seen = 0, groups = 0;
     while (**at) {
         const dtci_key *key;
@@ -10011,13 +10009,13 @@ typedef struct dtci_text {
     size_t length, capacity;
 } dtci_text;
 
-DTCI_SHARED void dtci_text_append(dtci_text *to, const char *text, size_t n) {
+DTCI_COLD void dtci_text_append(dtci_text *to, const char *text, size_t n) {
     if (to->length + n < to->capacity) memcpy(to->text + to->length, text, n);
     to->length += n;
 }
 
 /* Appends an integer in decimal. */
-DTCI_SHARED void dtci_text_integer(dtci_text *to, uint64_t value) {
+DTCI_COLD void dtci_text_integer(dtci_text *to, uint64_t value) {
     char digits[20];
     size_t n = sizeof digits;
     do digits[--n] = (char)('0' + value % 10);
@@ -10026,7 +10024,7 @@ DTCI_SHARED void dtci_text_integer(dtci_text *to, uint64_t value) {
 }
 
 /* Appends digits / 10^places with `places` digits after the point. */
-DTCI_FN void dtci_text_fraction(dtci_text *to, uint64_t digits, int places) {
+DTCI_COLD void dtci_text_fraction(dtci_text *to, uint64_t digits, int places) {
     uint64_t power = 1;
     for (; places > 0; places--) power *= 10;
     dtci_text_integer(to, digits / power);
@@ -10041,7 +10039,7 @@ DTCI_FN void dtci_text_fraction(dtci_text *to, uint64_t digits, int places) {
 }
 
 /* Appends the fewest digits that dtci_read_number reads back to the same float. */
-DTCI_FN void dtci_text_float(dtci_text *to, float value) {
+DTCI_COLD void dtci_text_float(dtci_text *to, float value) {
     double magnitude = (double)(value < 0 ? -value : value);
     uint64_t digits = 0, scale;
     int places, e = 0;
@@ -10073,7 +10071,7 @@ DTCI_FN void dtci_text_float(dtci_text *to, float value) {
 }
 
 /* Appends the separator, a key and its value. Appends nothing if the field of the key has its default. */
-DTCI_FN void dtci_key_format(dtci_text *to, const dtci_key *key, const dtc_spec *spec, char separator) {
+DTCI_COLD void dtci_key_format(dtci_text *to, const dtci_key *key, const dtc_spec *spec, char separator) {
     const char *field = (const char *)spec + key->offset, *word;
     int words = key->kind == DTCI_KEY_WORD, reals = key->kind == DTCI_KEY_FLOAT || key->kind == DTCI_KEY_OPTIONAL,
         given;
@@ -10149,6 +10147,7 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
 #undef DTCI_CHUNK
 #undef DTCI_CODECS
 #undef DTCI_CODE_MAX
+#undef DTCI_COLD
 #undef DTCI_COMMON_KEYS
 #undef DTCI_COUNT_MAX
 #undef DTCI_CPU_HAS
@@ -10190,11 +10189,16 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
 #undef DTCI_OPEN_NO_FIELDS
 #undef DTCI_OPEN_NO_TOKENS
 #undef DTCI_QUANT_BITS_MAX
+#undef DTCI_QUANT_CLASSES
 #undef DTCI_QUANT_CONSTANT
 #undef DTCI_QUANT_FIELDS
 #undef DTCI_QUANT_HALVES
 #undef DTCI_QUANT_LOWEST
+#undef DTCI_QUANT_NO_GRIDS
+#undef DTCI_QUANT_OUTLIERS
 #undef DTCI_QUANT_ROTATED
+#undef DTCI_QUANT_SAMPLE
+#undef DTCI_QUANT_SHIFTS
 #undef DTCI_QUANT_TOKENS
 #undef DTCI_QUANT_WIDE
 #undef DTCI_RESTRICT
