@@ -2560,12 +2560,22 @@ typedef struct dtci_encoding {
     dtci_source source;
     const dtci_sink *residual; /* receives the decoded values; NULL without error feedback */
     dtci_arena arena;          /* scratch */
+    unsigned char *packet;     /* the packet; NULL for a nested one, whose head keeps its size */
+    size_t room;               /* bytes that the packet may take */
     unsigned char *payload;    /* where the codec writes the payload */
     size_t capacity;           /* bytes that the payload may take */
-    int nested;                /* 1 if the packet is nested, which excludes features */
     dtci_head head;            /* result: the variant; after dtci_head_become_raw the head of a raw packet */
     size_t bytes;              /* result: bytes of the payload */
 } dtci_encoding;
+
+/* Places the payload behind the head that the packet now has. */
+DTCI_SHARED void dtci_encoding_place(dtci_encoding *e) {
+    size_t around;
+    e->head.head_bytes = dtci_head_bytes(&e->head);
+    around = dtci_head_overhead(&e->head);
+    e->payload = e->packet + (e->room < around ? 0 : e->head.head_bytes);
+    e->capacity = e->room < around ? 0 : e->room - around;
+}
 
 /* The arguments and results of a codec's `plan_add` and `add`. */
 typedef struct dtci_addition {
@@ -6383,7 +6393,7 @@ DTCI_FN int dtci_quant_take(dtci_quant_work *w) {
 
 /* Returns whether the packet may have features. Sums, agreed ranges and rotated values exclude them. */
 DTCI_SHARED int dtci_quant_may_extend(const dtci_quant_work *w) {
-    return w->q.head->workers == 1 && !w->shared && !w->e->nested;
+    return w->q.head->workers == 1 && !w->shared && w->e->packet;
 }
 
 #define DTCI_QUANT_CLASSES 64u /* of magnitudes, half an octave each, that are counted to find outliers */
@@ -6877,21 +6887,16 @@ DTCI_FN size_t dtci_quant_feature_bytes(const dtci_quant_work *w) {
     return w->shifting || outliers || w->sparse ? 1u + (w->shifting ? 2u : 0u) + outliers : 0;
 }
 
-/* Gives the head its features, and moves the payload to the end of the head. Returns 0 if the capacity is too small. */
-DTCI_FN int dtci_quant_begin_features(dtci_quant_work *w) {
+/* Gives the head its features, and moves the payload to the end of the head. */
+DTCI_FN void dtci_quant_begin_features(dtci_quant_work *w) {
     dtci_encoding *e = w->e;
-    size_t before = e->head.head_bytes;
     if (w->shifting && w->q.variant.coding != DTCI_QUANT_CONSTANT) dtci_quant_choose_shifts(w);
     w->shifting = w->shifts[0] || w->shifts[1];
     if (w->shifting) e->head.features |= DTCI_QUANT_SHIFTS;
     if (w->outliers) e->head.features |= DTCI_QUANT_OUTLIERS;
-    if (!e->head.features) return 1;
+    if (!e->head.features) return;
     e->bytes += dtci_quant_feature_bytes(w) - 1;
-    if (!e->capacity) return 0;
-    e->head.head_bytes = dtci_head_bytes(&e->head);
-    e->capacity = e->capacity + before - e->head.head_bytes;
-    e->payload = e->payload + e->head.head_bytes - before;
-    return 1;
+    dtci_encoding_place(e);
 }
 
 /* --- Encoder: payload --- */
@@ -6955,7 +6960,7 @@ DTCI_FN void dtci_quant_fit_grids(const dtci_quant_work *w, const dtci_packet *m
  * the residual is. Stochastic rounding has no such bound, so its grids are fitted first, unless they are given. */
 DTCI_FN dtc_status dtci_quant_residual(const dtci_quant_work *w) {
     const dtc_spec *spec = w->e->spec;
-    int fit = !w->q.variant.rotate && !w->shared && !(spec->quant.max_error > 0);
+    int fit = !w->q.variant.rotate && !w->shared && !w->sparse && !(spec->quant.max_error > 0);
     dtci_opened opened;
     dtci_packet *made = dtci_encoding_packet(&opened, w->e);
     dtci_arena turned;
@@ -6992,7 +6997,7 @@ DTCI_FN dtc_status dtci_quant_encode(dtci_encoding *e) {
     if (stored) return dtci_head_become_raw(&e->head);
     if (!w.sparse) dtci_quant_choose_coding(&w);
     if (e->bytes + dtci_quant_feature_bytes(&w) > 4 * (size_t)e->head.count) return dtci_head_become_raw(&e->head);
-    if (!dtci_quant_begin_features(&w)) return DTC_ERROR_CAPACITY;
+    dtci_quant_begin_features(&w);
     e->head.variant = dtci_quant_variant_byte(&w.q.variant);
     status = dtci_quant_write(&w);
     return status == DTC_OK && e->residual ? dtci_quant_residual(&w) : status;
@@ -7356,7 +7361,6 @@ DTCI_SHARED dtc_status dtci_nest_encode(const dtc_spec *spec, unsigned char *to,
     e.head.head_bytes = dtci_head_bytes(&e.head);
     if (capacity < e.head.head_bytes) return DTC_ERROR_CAPACITY;
     e.spec = spec;
-    e.nested = 1;
     e.source = dtci_source_of(values);
     e.arena = *arena;
     e.payload = to + e.head.head_bytes;
@@ -9413,15 +9417,14 @@ DTCI_FN dtc_status dtci_encode(const dtc_spec *spec, void *packet, size_t capaci
     if (status != DTC_OK) return status;
     if ((codec->scratch)(spec, count) > e->arena.left) return DTC_ERROR_SCRATCH;
     e->spec = spec;
-    around = dtci_head_overhead(&e->head);
-    e->payload = (unsigned char *)packet + (capacity < around ? 0 : e->head.head_bytes);
-    e->capacity = capacity < around ? 0 : capacity - around; /* raw may still fit: its head may be shorter */
+    e->packet = (unsigned char *)packet;
+    e->room = capacity;
+    dtci_encoding_place(e); /* with too little room raw may still fit: its head may be shorter */
     status = (codec->encode)(e);
     around = dtci_head_overhead(&e->head);
     if (status == DTC_OK && capacity < around) status = DTC_ERROR_CAPACITY;
     if (status == DTC_OK && e->head.codec == DTC_RAW && codec->number != DTC_RAW) {
-        e->payload = (unsigned char *)packet + e->head.head_bytes;
-        e->capacity = capacity - around;
+        dtci_encoding_place(e);
         status = dtci_raw_encode(e);
     }
     if (status != DTC_OK) return status;

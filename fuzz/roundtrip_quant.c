@@ -33,7 +33,7 @@ static void check_block(const dtc_spec *spec, const dtc_info *info, const float 
     if (max < min && spec->quant.min_given) max = min;
     if (max < min) min = max;
     allowed = tolerance(spec, info, min, max);
-    if (spec->quant.bits == 1 && !spec->quant.min_given && !spec->quant.max_given) /* grid points that are means */
+    if (info->spec.quant.bits == 1 && !spec->quant.min_given && !spec->quant.max_given) /* grid points that are means */
         allowed += (double)max - (double)min;
     for (i = 0; i < n; i++) REQUIRE(fabs((double)clipped(values[i], min, max) - (double)decoded[i]) <= allowed);
 }

@@ -144,6 +144,42 @@ static void test_never_nothing(void **state) {
     }
 }
 
+/* A packet of the largest values alone fits into just its size, though its head has no seed; and what it leaves in the
+ * residual is exactly the other values. */
+static void test_largest(void **state) {
+    static const char *const specs[] = {"quant:rate=1.5,seed=5", "quant:rotate=1,rate=1.5,seed=5",
+                                        "quant:rounding=stochastic,rate=1.5,seed=5", "quant:rate=1.5,block=7"};
+    size_t s, i;
+    (void)state;
+    for (s = 0; s < LENGTH(specs); s++) {
+        float *values = drawn(200, noise_gaussian, 0, s), *residual = floats(200), *decoded;
+        dtc_spec spec = spec_of(specs[s]);
+        size_t scratch = dtc_encode_scratch(&spec, 200), bytes;
+        unsigned char *room = (unsigned char *)memory(scratch), *to;
+        packet made = encode(specs[s], values, 200);
+        decoded = decode(&made);
+        assert_in_range(made.size, 24, 37);
+        to = (unsigned char *)memory(made.size);
+        assert_int_equal(dtc_encode(&spec, to, made.size - 1, &bytes, values, 200, room, scratch), DTC_ERROR_CAPACITY);
+        assert_int_equal(bytes, 0);
+        memset(residual, 0, 800);
+        assert_int_equal(dtc_encode_residual(&spec, to, made.size, &bytes, values, residual, 200, room, scratch),
+                         DTC_OK);
+        assert_int_equal(bytes, made.size);
+        assert_memory_equal(to, made.bytes, bytes);
+        for (i = 0; i < 200; i++) {
+            assert_true(float_bits(decoded[i]) == 0 || float_bits(decoded[i]) == float_bits(values[i]));
+            assert_true(float_bits(residual[i]) == (float_bits(decoded[i]) ? 0 : float_bits(values[i])));
+        }
+        free(to);
+        free(room);
+        free(decoded);
+        free(made.bytes);
+        free(residual);
+        free(values);
+    }
+}
+
 /* A value far outside the others travels apart, and the others keep their precision. */
 static void test_outliers(void **state) {
     static const char *const specs[] = {"quant",
@@ -200,8 +236,9 @@ static void test_no_outliers(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bound),         cmocka_unit_test(test_bits),     cmocka_unit_test(test_ceiling),
-        cmocka_unit_test(test_never_nothing), cmocka_unit_test(test_outliers), cmocka_unit_test(test_no_outliers),
+        cmocka_unit_test(test_bound),         cmocka_unit_test(test_bits),    cmocka_unit_test(test_ceiling),
+        cmocka_unit_test(test_never_nothing), cmocka_unit_test(test_largest), cmocka_unit_test(test_outliers),
+        cmocka_unit_test(test_no_outliers),
     };
     return cmocka_run_group_tests_name("rate", tests, NULL, NULL);
 }
