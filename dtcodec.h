@@ -6572,12 +6572,16 @@ DTCI_SHARED int dtci_quant_shiftable(const dtci_quant *q) {
 
 /* Chooses w->up for the next bins from the counts of the present ones. A magnitude that is rounded down costs some
  * error and saves bits, about log2 of how much commoner the lower bin is. 0.05 is the slope at which, for Gaussian,
- * Laplace and heavier distributions at .1 to 4 bits, the error at a given entropy is within 0.5 % of the least. */
-DTCI_FN void dtci_quant_choose_up(dtci_quant_work *w) {
+ * Laplace and heavier distributions at .1 to 4 bits, the error at a given entropy is within 0.5 % of the least. Where
+ * zeros come in long runs, they save less: independent values of which few are not 0 take log2 of the ratio and 1.44
+ * bits each, and if the tokens take less, that is what counts. */
+DTCI_COLD void dtci_quant_choose_up(dtci_quant_work *w) {
     uint32_t zero = (uint32_t)-w->q.base, n = dtci_coder_occurrences(&w->coder, zero),
              next =
                  dtci_coder_occurrences(&w->coder, zero + 1) + (zero ? dtci_coder_occurrences(&w->coder, zero - 1) : 0);
     double ratio = n && next ? (double)dtci_log2(n) / 65536 + 1 - (double)dtci_log2(next) / 65536 : 0;
+    double others = (double)w->binned - n, spent = 8 * (double)w->plan.bytes;
+    if (others > 0 && ratio > spent / others - 1.44) ratio = spent / others - 1.44;
     w->up = 0.5 - 0.05 * ratio;
     w->up = w->up > 0.1 ? w->up < 0.4999 ? w->up : 0.4999 : 0.1; /* below 0.5, so that no field is below 0 */
 }
