@@ -766,7 +766,9 @@ typedef enum dtc_type { DTC_TYPE_FP32 = 0, DTC_TYPE_BF16 = 1, DTC_TYPE_FP16 = 2 
 typedef enum dtc_pack { DTC_PACK_HUFFMAN = 0, DTC_PACK_BASE3 = 1 } dtc_pack;
 /* How values become grid points. */
 typedef enum dtc_rounding {
-    DTC_ROUNDING_AUTO = 0,       /* rd where it can be had and `rate` is given, else nearest */
+    DTC_ROUNDING_AUTO = 0,       /* dtc_encode with `rate`: rd, unless the packet is for sums; else nearest. A residual
+                                  * wants nearest: at one rate, rd waits for larger magnitudes, so that values stay in
+                                  * the residual for longer */
     DTC_ROUNDING_STOCHASTIC = 1, /* up or down at random, without bias */
     DTC_ROUNDING_NEAREST = 2,
     DTC_ROUNDING_RD =
@@ -6986,9 +6988,9 @@ DTCI_FN dtc_status dtci_quant_encode(dtci_encoding *e) {
     w.random = dtci_random_of(spec->seed);
     w.stochastic = spec->quant.rounding == DTC_ROUNDING_STOCHASTIC;
     w.shared = spec->quant.min_given || spec->quant.max_given;
-    w.rd =
-        spec->quant.rounding == DTC_ROUNDING_RD || (spec->quant.rounding == DTC_ROUNDING_AUTO && spec->quant.rate > 0 &&
-                                                    e->head.workers == 1 && !w.shared && !spec->quant.rotate);
+    w.rd = spec->quant.rounding == DTC_ROUNDING_RD ||
+           (spec->quant.rounding == DTC_ROUNDING_AUTO && spec->quant.rate > 0 && !e->residual && e->head.workers == 1 &&
+            !w.shared && !spec->quant.rotate);
     w.up = 0.4;
     w.q.head = &e->head;
     w.q.variant.even = spec->quant.grid == DTC_GRID_EVEN;
@@ -10248,9 +10250,9 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
  *        dtc_encode_bound and dtc_encode_scratch do not depend on the seed and do not shrink when the count grows. The
  *        scratch grows with the count, so that most short tensors need less.
  *        dtc_encode_residual fits the scales of random and rotated packets to x, so that the residual stays bounded.
- *        rounding=rd, the default with rate=, has less error at the same bits. The enumerator of the default is
- *        DTC_ROUNDING_AUTO. rate= may be .002, is a ceiling for all values but in packets for sums, and small packets
- *        have the largest values instead of zeros. Values far outside the others are sent apart. bits=1 decodes to two
+ *        rounding=rd, the default of dtc_encode with rate=, has less error at the same bits. The enumerator of the
+ * default is DTC_ROUNDING_AUTO. rate= may be .002, is a ceiling for all values but in packets for sums, and small
+ * packets have the largest values instead of zeros. Values far outside the others are sent apart. bits=1 decodes to two
  *        means. unbiased=0 makes rotated packets with the least squared error. The wire format has features, which
  *        older decoders refuse.
  *        min = max is a grid of one bin, so that packets of a tensor of zeros can be added.
