@@ -59,7 +59,7 @@
  * The sender encodes:
  *
  *     dtc_spec spec;
- *     dtc_spec_parse("quant:bits=auto", &spec, NULL);
+ *     dtc_spec_parse("quant", &spec, NULL);
  *     size_t capacity = dtc_encode_bound(&spec, count), scratch_bytes = dtc_encode_scratch(&spec, count), bytes;
  *     void *packet = malloc(capacity), *scratch = malloc(scratch_bytes);
  *     dtc_status status = dtc_encode(&spec, packet, capacity, &bytes, gradient, count, scratch, scratch_bytes);
@@ -84,7 +84,9 @@
  *     ternary     sends -1, 0 or 1 times a scale for each value, at random: 1.0 to 1.6 bits a value, unbiased, noisy.
  *                 Use ternary for gradients, with dtc_encode_residual.
  *     quant       rounds each value to a grid, at 1 to 16 bits a value, and codes the result with Huffman codes.
- *                     bits=auto         needs no tuning, for gradients and parameters: about 3 to 5 bits a value
+ *                     (no key)          needs no tuning, for gradients and parameters: nmse=0.01, a relative squared
+ *                                       error of 1 %, in general .1 to 4 bits a value
+ *                     nmse=E            has this relative squared error, and as few bits as it needs
  *                     bits=N            fewer bits; use it with a residual
  *                     max-error=E       bounds the error of every value
  *                     rate=B            bounds the bytes of the packet, down to .002 bits a value, and has the least
@@ -111,7 +113,7 @@
  *
  *     raw         type=fp32|bf16|fp16
  *     ternary     clip=2.5  scale=auto|S  pack=huffman|base3
- *     quant       bits=auto|1..16  floor=6  probe=4  sample=0.03  rate=BITS  max-error=E
+ *     quant       nmse=0.01  bits=1..16|auto  floor=6  probe=4  sample=0.03  rate=BITS  max-error=E
  *                 rounding=auto|stochastic|nearest|rd  entropy=huffman|none  grid=zero|even  rotate=0|1
  *                 unbiased=1|0  min=auto|X  max=auto|X
  *     factor      rank=4  value=fp32|bf16|fp16|1..16
@@ -119,8 +121,8 @@
  *     circulant   value=fp32|bf16|fp16|1..16
  *     all         rows=M  seed=S  block=N  workers=K  checksum=1|0
  *
- * At most one of bits, rate and max-error may be given. The comments of dtc_spec, below, give the meaning and the range
- * of each key.
+ * At most one of nmse, bits, rate and max-error may be given. The comments of dtc_spec, below, give the meaning and the
+ * range of each key.
  *
  * ADDING PACKETS
  *
@@ -185,7 +187,7 @@
  *     only (4 bytes a block), and a factor packet holds its rank only (4 bytes).
  *   - With fixed-width packing (bits=N,entropy=none or pack=base3) and workers > 1, the size of a packet depends on the
  *     spec and the count only, and a sum has the size of its terms. All-zero and constant tensors then take that size,
- *     too. With bits=auto or max-error the number of bits, and so the size, depends on the values.
+ *     too. With nmse, bits=auto or max-error the number of bits, and so the size, depends on the values.
  *   - An encoder never makes a packet larger than the head, 4 * count bytes and the checksum. Where a codec would need
  *     more, the encoder stores the values as raw fp32, and dtc_info.codec is DTC_RAW.
  *   - A packet holds at most 2^30 - 256 values.
@@ -621,7 +623,7 @@
  *   b6 6d db | field 6, eight times, three bits each: every k is 3; H k is 24 0 0 0 0 0 0 0
  *   70 f5 d8 73 | checksum
  *
- * PACKET quant : 2.5 2.5 2.5
+ * PACKET quant:bits=auto : 2.5 2.5 2.5
  *   d7 02 01 45 | magic; quant; checksum flagged; 6 bits, grid zero, coding 2 (every field is 0)
  *   03 00 00 00 | count
  *   18 00 00 00 | packet_bytes
@@ -776,6 +778,7 @@ typedef enum dtc_rounding {
     DTC_ROUNDING_NEAREST = 2,
     DTC_ROUNDING_RD = 3 /* for rate and distortion, see above */
 } dtc_rounding;
+#define DTC_BITS_AUTO (-1) /* quant.bits: the encoder chooses the bits by the entropy of a sample */
 typedef enum dtc_entropy { DTC_ENTROPY_HUFFMAN = 0, DTC_ENTROPY_NONE = 1 } dtc_entropy;
 typedef enum dtc_grid { DTC_GRID_ZERO = 0, DTC_GRID_EVEN = 1 } dtc_grid;
 
@@ -814,16 +817,23 @@ typedef struct dtc_spec {
 
     struct {
         int bits;     /* 1..16: 2^bits bins. 1: two grid points with about the least error, or 0 and one other if most
-                       * values are 0. 0: auto, which is the entropy of a sample plus `floor` */
+                       * values are 0. DTC_BITS_AUTO: the entropy of a sample plus `floor`. 0: not given */
         int floor;    /* auto: bits that are added to the entropy, 1..12; 0: 6 */
         int probe;    /* auto: the sample is quantized to this many bits to take its entropy, 1..8; 0: 4 */
         float sample; /* auto: the sample's part of the values, in (0, 1]; 0: 0.03 */
-        float rate;   /* in place of bits: the packet has at most this many bits a value, 0.002..32; 0: not given.
-                       * Needs entropy=huffman. If no grid fits, because head and checksum alone take most of the
-                       * budget, the packet has the largest values alone, each as its place and fp32, as many as fit
-                       * and at least one. So it is never empty, but is above the budget if that has less than about
-                       * 24 bytes. A packet for sums (workers above 1, or min or max given) cannot do that: it is
-                       * made with bits = floor(rate), at least 2 and at most 16, and may be above the budget */
+        float nmse; /* in place of bits: the sum of the squared errors, divided by the sum of the squares of the values
+                     * (normalized mean squared error), 1e-10..0.9; 0: not given. The packet has about the coarsest
+                     * grids whose error is at most nmse; the error is in general above 0.95 nmse. Outliers and a
+                     * large mean hide nothing: the error is also at most 4 nmse, and at most 0.9, times the sum of
+                     * the squared distances of the values that are not outliers from their mean. Excludes min and
+                     * max. With none of bits, nmse, rate, max_error, min and max the default is nmse = 0.01, or
+                     * DTC_BITS_AUTO if floor, probe or sample is given. With min or max it is DTC_BITS_AUTO */
+        float rate; /* in place of bits: the packet has at most this many bits a value, 0.002..32; 0: not given.
+                     * Needs entropy=huffman. If no grid fits, because head and checksum alone take most of the
+                     * budget, the packet has the largest values alone, each as its place and fp32, as many as fit
+                     * and at least one. So it is never empty, but is above the budget if that has less than about
+                     * 24 bytes. A packet for sums (workers above 1, or min or max given) cannot do that: it is
+                     * made with bits = floor(rate), at least 2 and at most 16, and may be above the budget */
         float max_error; /* in place of bits: the largest error of any value, > 0; 0: not given. Excludes min and max */
         dtc_rounding rounding; /* rd excludes max_error, min, max, workers, rotate, grid=even and entropy=none */
         dtc_entropy entropy;
@@ -1482,7 +1492,7 @@ __attribute__((target("sse4.2"))) DTCI_KERNEL uint32_t dtci_crc32c_x86(uint32_t 
 #endif
 
 /* Continues the CRC `crc` with p[0..bytes). A CRC starts with all bits set, and the last result is inverted. */
-DTCI_FN uint32_t dtci_crc32c_update(uint32_t crc, const unsigned char *p, size_t bytes) {
+DTCI_SHARED uint32_t dtci_crc32c_update(uint32_t crc, const unsigned char *p, size_t bytes) {
 #if defined(DTCI_X86)
     if (DTCI_CPU_HAS("sse4.2")) return dtci_crc32c_x86(crc, p, bytes);
 #endif
@@ -2007,7 +2017,8 @@ DTCI_INLINE void dtci_fields_unpack_group_body(uint32_t *DTCI_RESTRICT fields, c
 DTCI_TWIN(dtci_fields_unpack_group, (uint32_t * fields, const unsigned char *from, unsigned bits), (fields, from, bits))
 
 /* Unpacks n fields to fields[0..n). The parameters are those of dtci_fields_pack. */
-DTCI_FN void dtci_fields_unpack(uint32_t *fields, const unsigned char *from, size_t first, size_t n, unsigned bits) {
+DTCI_SHARED void dtci_fields_unpack(uint32_t *fields, const unsigned char *from, size_t first, size_t n,
+                                    unsigned bits) {
     dtci_bit_reader r;
     size_t j;
     from += first / DTCI_GROUP * 32 * bits;
@@ -2201,7 +2212,7 @@ typedef struct dtci_verify {
 } dtci_verify;
 
 /* Continues the CRCs of both terms up to the bytes `a` and `b`. */
-DTCI_FN void dtci_verify_terms(dtci_verify *verify, const unsigned char *a, const unsigned char *b) {
+DTCI_SHARED void dtci_verify_terms(dtci_verify *verify, const unsigned char *a, const unsigned char *b) {
     verify->crc_a = dtci_crc32c_update(verify->crc_a, verify->a, (size_t)(a - verify->a));
     verify->crc_b = dtci_crc32c_update(verify->crc_b, verify->b, (size_t)(b - verify->b));
     verify->a = a;
@@ -2284,7 +2295,7 @@ DTCI_FN size_t dtci_take_bytes(size_t bytes) {
 
 /* Takes `bytes` bytes, aligned to DTCI_ALIGN, from the arena. Returns NULL, and leaves the arena
  * empty, if it has fewer. */
-DTCI_FN void *dtci_take(dtci_arena *arena, size_t bytes) {
+DTCI_SHARED void *dtci_take(dtci_arena *arena, size_t bytes) {
     size_t pad = (size_t)(0 - (uintptr_t)arena->p) % DTCI_ALIGN;
     unsigned char *p = arena->p + pad;
     if (!arena->p || arena->left < pad || arena->left - pad < bytes) {
@@ -2428,7 +2439,7 @@ DTCI_FN dtc_status dtci_head_begin(dtci_head *head, const dtc_spec *spec, size_t
 }
 
 /* Returns the size of a packet without its payload: the bytes of the head and the checksum. */
-DTCI_FN size_t dtci_head_overhead(const dtci_head *head) {
+DTCI_SHARED size_t dtci_head_overhead(const dtci_head *head) {
     return dtci_head_bytes(head) + (head->checksum ? 4 : 0);
 }
 
@@ -2443,7 +2454,7 @@ DTCI_SHARED void dtci_head_close(unsigned char *packet, dtci_head *head, size_t 
 
 /* Changes the head to that of a raw fp32 packet, and returns DTC_OK. A codec calls this if it cannot make the values
  * smaller. Its caller then encodes the values with raw. */
-DTCI_FN dtc_status dtci_head_become_raw(dtci_head *head) {
+DTCI_SHARED dtc_status dtci_head_become_raw(dtci_head *head) {
     head->codec = DTC_RAW;
     head->variant = DTC_TYPE_FP32;
     head->block = 0;
@@ -2511,7 +2522,8 @@ DTCI_SHARED dtc_status dtci_head_read(const unsigned char *p, size_t bytes, dtci
 /* How the value of a key in a spec's text is stored in the key's field of dtc_spec. */
 typedef enum dtci_key_kind {
     DTCI_KEY_WORD,     /* an enumerator or a flag: 0, 1, 2, … for the first, second, third, … word */
-    DTCI_KEY_INTEGER,  /* an integer of the field's size; 0 for the word `auto`, if the key has it */
+    DTCI_KEY_INTEGER,  /* an integer of the field's size */
+    DTCI_KEY_BITS,     /* an int; DTC_BITS_AUTO for the word `auto` */
     DTCI_KEY_FLOAT,    /* a float above 0; 0 for the word `auto`, if the key has it */
     DTCI_KEY_OPTIONAL, /* a float, which may be 0, and an int, which is 0 for the word `auto` and 1 for a number */
     DTCI_KEY_INVERTED, /* an int: 1 for the first word, 0 for the second */
@@ -2648,7 +2660,7 @@ typedef struct dtci_codec {
 } dtci_codec;
 
 /* Returns the packet that has just been encoded, for its residual. */
-DTCI_FN dtci_packet *dtci_encoding_packet(dtci_opened *opened, const dtci_encoding *e) {
+DTCI_SHARED dtci_packet *dtci_encoding_packet(dtci_opened *opened, const dtci_encoding *e) {
     memset(opened, 0, sizeof *opened);
     opened->packet.nested = opened->nested;
     opened->packet.head = e->head;
@@ -4281,7 +4293,7 @@ DTCI_HADAMARD_REFERENCE(dtci_hadamard_integer_reference, uint32_t)
     }                                                                                                              \
     LANES(name, INLINE, type, vector, words, LEVEL)                                                                \
                                                                                                                    \
-    INLINE void name##_levels(type *x, size_t n, size_t stop, size_t span) {                                       \
+    FN void name##_levels(type *x, size_t n, size_t stop, size_t span) {                                           \
         const size_t lanes = sizeof(vector) / sizeof(type);                                                        \
         size_t block, i;                                                                                           \
         for (; span >= 16 * stop; span /= 16)                                                                      \
@@ -4611,7 +4623,7 @@ DTCI_FN dtc_status dtci_raw_open(dtci_packet *packet, dtci_arena *arena, unsigne
     return DTC_OK;
 }
 
-DTCI_FN void dtci_raw_describe(const dtci_packet *packet, dtc_spec *spec) {
+DTCI_COLD void dtci_raw_describe(const dtci_packet *packet, dtc_spec *spec) {
     spec->raw.type = (dtc_type)packet->head.variant;
 }
 
@@ -4630,7 +4642,7 @@ DTCI_FN int dtci_raw_finite(const dtci_packet *packet) {
 
 /* --- Sums --- */
 
-DTCI_FN dtc_status dtci_raw_plan_add(dtci_addition *sum) {
+DTCI_COLD dtc_status dtci_raw_plan_add(dtci_addition *sum) {
     sum->bound = dtci_raw_bytes(sum->head.count, sum->head.variant);
     sum->scratch = 0;
     return sum->a->head.variant == sum->b->head.variant ? DTC_OK : DTC_ERROR_INCOMPATIBLE_PACKING;
@@ -4737,7 +4749,7 @@ static const dtci_key dtci_ternary_keys[] = {
     {"pack", "huffman|base3", DTCI_KEY_WORD, DTCI_FIELD(ternary.pack), 0, 0, 0, 0},
 };
 
-DTCI_FN dtc_status dtci_ternary_check_spec(const dtc_spec *spec) {
+DTCI_COLD dtc_status dtci_ternary_check_spec(const dtc_spec *spec) {
     if (!dtci_finite(spec->ternary.clip) || spec->ternary.clip < 0 || !dtci_finite(spec->ternary.scale) ||
         spec->ternary.scale < 0 || (unsigned)spec->ternary.pack > DTC_PACK_BASE3 ||
         spec->workers > DTCI_TERNARY_WORKERS)
@@ -4853,7 +4865,7 @@ DTCI_FN size_t dtci_digits_group(const dtci_head *head) {
 }
 
 /* Returns the number of bins of n digits, which are packed by chunks of DTCI_TERNARY_CHUNK. */
-DTCI_FN size_t dtci_digits_bins(const dtci_head *head, size_t n) {
+DTCI_SHARED size_t dtci_digits_bins(const dtci_head *head, size_t n) {
     size_t group = dtci_digits_group(head);
     return n / DTCI_TERNARY_CHUNK * dtci_ceil_div(DTCI_TERNARY_CHUNK, group) +
            dtci_ceil_div(n % DTCI_TERNARY_CHUNK, group);
@@ -5000,7 +5012,7 @@ DTCI_FN dtc_status dtci_ternary_decode(const dtci_packet *packet, const dtci_sin
 
 /* --- Scratch --- */
 
-DTCI_FN size_t dtci_ternary_scratch(const dtc_spec *spec, size_t count) {
+DTCI_COLD size_t dtci_ternary_scratch(const dtc_spec *spec, size_t count) {
     size_t blocks = spec->block && spec->block < count ? dtci_ceil_div(count, spec->block) : 1;
     size_t bins = dtci_ceil_div(count, 5), scales = dtci_take_bytes(4 * blocks) + dtci_take_bytes(16 * blocks);
     return spec->ternary.pack == DTC_PACK_BASE3 ? scales
@@ -5177,14 +5189,14 @@ DTCI_FN dtc_status dtci_ternary_open(dtci_packet *packet, dtci_arena *arena, uns
     return valid ? DTC_OK : DTC_ERROR_PAYLOAD;
 }
 
-DTCI_FN void dtci_ternary_describe(const dtci_packet *packet, dtc_spec *spec) {
+DTCI_COLD void dtci_ternary_describe(const dtci_packet *packet, dtc_spec *spec) {
     uint32_t fixed = packet->head.workers > 1 ? DTCI_TERNARY_FIELDS : DTCI_TERNARY_BASE3;
     spec->ternary.pack = packet->head.variant == fixed ? DTC_PACK_BASE3 : DTC_PACK_HUFFMAN;
 }
 
 /* --- Sums --- */
 
-DTCI_FN dtc_status dtci_ternary_plan_add(dtci_addition *sum) {
+DTCI_COLD dtc_status dtci_ternary_plan_add(dtci_addition *sum) {
     size_t bins = dtci_digits_bins(&sum->head, sum->head.count);
     sum->fixed = sum->a->head.variant == DTCI_TERNARY_FIELDS;
     if (sum->fixed != (sum->b->head.variant == DTCI_TERNARY_FIELDS)) return DTC_ERROR_INCOMPATIBLE_PACKING;
@@ -5357,7 +5369,8 @@ DTCI_FN double dtci_loading(unsigned bits) {
 /* --- Options --- */
 
 static const dtci_key dtci_quant_keys[] = {
-    {"bits", "auto", DTCI_KEY_INTEGER, DTCI_FIELD(quant.bits), 1, 16, 0, 1},
+    {"bits", "auto", DTCI_KEY_BITS, DTCI_FIELD(quant.bits), 1, 16, 0, 1},
+    {"nmse", "", DTCI_KEY_FLOAT, DTCI_FIELD(quant.nmse), 1e-10, 0.9, 0, 1},
     {"floor", "", DTCI_KEY_INTEGER, DTCI_FIELD(quant.floor), 1, 12, 0, 0},
     {"probe", "", DTCI_KEY_INTEGER, DTCI_FIELD(quant.probe), 1, 8, 0, 0},
     {"sample", "", DTCI_KEY_FLOAT, DTCI_FIELD(quant.sample), 0, 1, 0, 0},
@@ -5374,12 +5387,20 @@ static const dtci_key dtci_quant_keys[] = {
      offsetof(dtc_spec, quant.max_given), 0},
 };
 
-DTCI_FN dtc_status dtci_quant_check_spec(const dtc_spec *spec) {
+/* Returns the relative squared error that a spec asks for, or 0. */
+DTCI_FN double dtci_quant_nmse(const dtc_spec *spec) {
+    int given = spec->quant.bits != 0 || spec->quant.rate > 0 || spec->quant.max_error > 0 || spec->quant.min_given ||
+                spec->quant.max_given || spec->quant.floor || spec->quant.probe || spec->quant.sample > 0;
+    return given || spec->quant.nmse > 0 ? (double)spec->quant.nmse : 0.01;
+}
+
+DTCI_COLD dtc_status dtci_quant_check_spec(const dtc_spec *spec) {
     uint32_t workers = spec->workers ? spec->workers : 1;
-    int bits = spec->quant.bits ? spec->quant.bits : DTCI_QUANT_BITS_MAX;
+    int bits = spec->quant.bits > 0 ? spec->quant.bits : DTCI_QUANT_BITS_MAX;
     int given = spec->quant.min_given || spec->quant.max_given;
     int both = spec->quant.min_given && spec->quant.max_given;
-    if (bits < 1 || bits > DTCI_QUANT_BITS_MAX || workers > 16777216u >> bits) return DTC_ERROR_SPEC;
+    if (spec->quant.bits < DTC_BITS_AUTO || bits > DTCI_QUANT_BITS_MAX || workers > 16777216u >> bits)
+        return DTC_ERROR_SPEC;
     if (spec->quant.floor < 0 || spec->quant.floor > 12 || spec->quant.probe < 0 || spec->quant.probe > 8)
         return DTC_ERROR_SPEC;
     if (!dtci_finite(spec->quant.sample) || spec->quant.sample < 0 || spec->quant.sample > 1) return DTC_ERROR_SPEC;
@@ -5387,7 +5408,11 @@ DTCI_FN dtc_status dtci_quant_check_spec(const dtc_spec *spec) {
     if (spec->quant.rate > 0 && ((double)spec->quant.rate < 0.001999 || spec->quant.entropy == DTC_ENTROPY_NONE))
         return DTC_ERROR_SPEC;
     if (!dtci_finite(spec->quant.max_error) || spec->quant.max_error < 0) return DTC_ERROR_SPEC;
-    if ((spec->quant.bits != 0) + (spec->quant.rate > 0) + (spec->quant.max_error > 0) > 1) return DTC_ERROR_SPEC;
+    if (!dtci_finite(spec->quant.nmse) || spec->quant.nmse < 0 || (double)spec->quant.nmse > 0.9000001 ||
+        (spec->quant.nmse > 0 && (given || (double)spec->quant.nmse < 0.9999e-10)))
+        return DTC_ERROR_SPEC;
+    if ((spec->quant.bits != 0) + (spec->quant.nmse > 0) + (spec->quant.rate > 0) + (spec->quant.max_error > 0) > 1)
+        return DTC_ERROR_SPEC;
     if ((unsigned)spec->quant.rounding > DTC_ROUNDING_RD || (unsigned)spec->quant.entropy > DTC_ENTROPY_NONE ||
         (unsigned)spec->quant.grid > DTC_GRID_EVEN)
         return DTC_ERROR_SPEC;
@@ -5399,7 +5424,7 @@ DTCI_FN dtc_status dtci_quant_check_spec(const dtc_spec *spec) {
          spec->quant.entropy == DTC_ENTROPY_NONE))
         return DTC_ERROR_SPEC;
     if (!spec->quant.rotate) return DTC_OK;
-    if (spec->quant.max_error > 0 || (spec->quant.bits && workers > DTCI_QUANT_ROTATED >> bits) ||
+    if (spec->quant.max_error > 0 || (spec->quant.bits > 0 && workers > DTCI_QUANT_ROTATED >> bits) ||
         workers > DTCI_QUANT_ROTATED / 4 || given != both ||
         (both && (spec->quant.min < -spec->quant.max || spec->quant.min > -spec->quant.max)))
         return DTC_ERROR_SPEC;
@@ -5875,6 +5900,7 @@ typedef struct dtci_quant_work {
     float *deviations;      /* root mean square of each rotated part; see dtci_quant_rotate */
     int *exponents;         /* of each part, so that its values stay far from the limits of float */
     double reach;           /* largest magnitude of any part, in its deviations */
+    double squares;         /* sum of the squares of all values */
     dtci_coder coder;
     dtci_tokens_plan plan; /* of the tokens of the bins, if priced is set */
     int priced;            /* whether bins and plan belong to the present grids */
@@ -6281,6 +6307,7 @@ DTCI_FN int dtci_quant_rotate(dtci_quant_work *w) {
         part = dtci_quant_part(w->q.head, 1, part.end);
         size = part.end - part.first;
         stats = dtci_scan(&w->e->source, part.first, size);
+        w->squares += stats.squares;
         if (!stats.finite) return 0;
         largest = (double)(-stats.min > stats.max ? -stats.min : stats.max);
         (void)frexp(w->shared ? max : largest, &w->exponents[part.index]);
@@ -6301,36 +6328,73 @@ DTCI_FN int dtci_quant_rotate(dtci_quant_work *w) {
     return 1;
 }
 
-/* Writes the step of each part. Without stochastic rounding and without a shared range, the step is corrected to
- * squares / dot, which removes the bias of rounding. */
-DTCI_FN void dtci_quant_write_steps(unsigned char *to, const dtci_quant_work *w) {
+/* Sums over the rotated values x of a part and the integers c that they were rounded to. */
+typedef struct dtci_quant_products {
+    double squares, dot, rounded; /* <x, x>, <c, x> and <c, c> */
+} dtci_quant_products;
+
+DTCI_FN dtci_quant_products dtci_quant_multiply(const dtci_quant_work *w, const dtci_part *part) {
     const dtci_quant *q = &w->q;
-    dtci_part part;
-    for (part.end = 0; part.end < q->head->count;) {
-        double squares = 0, dot = 0, rounded = 0, step;
-        size_t at, n, i;
-        part = dtci_quant_part(q->head, 1, part.end);
-        step = dtci_quant_grid(q, part.index).step;
-        for (at = part.first; at < part.end; at += n) {
-            uint32_t fields[DTCI_CHUNK], turned[DTCI_CHUNK];
-            int32_t integers[DTCI_CHUNK];
-            n = part.end - at < DTCI_CHUNK ? part.end - at : DTCI_CHUNK;
-            dtci_fields_from_bins(fields, w->bins + at, 0, n);
-            dtci_quant_integers(turned, fields, (unsigned)q->variant.even, dtci_quant_least(q), n);
-            memcpy(integers, turned, 4 * n);
-            for (i = 0; i < n; i++) {
-                squares += (double)w->rotated[at + i] * (double)w->rotated[at + i];
-                dot += (double)w->rotated[at + i] * (double)integers[i];
-                rounded += (double)integers[i] * (double)integers[i];
-            }
+    dtci_quant_products sums = {0, 0, 0};
+    size_t at, n, i;
+    for (at = part->first; at < part->end; at += n) {
+        uint32_t fields[DTCI_CHUNK], turned[DTCI_CHUNK];
+        int32_t integers[DTCI_CHUNK];
+        n = part->end - at < DTCI_CHUNK ? part->end - at : DTCI_CHUNK;
+        dtci_fields_from_bins(fields, w->bins + at, 0, n);
+        dtci_quant_integers(turned, fields, (unsigned)q->variant.even, dtci_quant_least(q), n);
+        memcpy(integers, turned, 4 * n);
+        for (i = 0; i < n; i++) {
+            sums.squares += (double)w->rotated[at + i] * (double)w->rotated[at + i];
+            sums.dot += (double)w->rotated[at + i] * (double)integers[i];
+            sums.rounded += (double)integers[i] * (double)integers[i];
         }
-        if (!w->shared && (w->e->residual || w->e->spec->quant.biased))
-            step = dot > 0 ? dot / rounded : 0;
-        else if (!w->shared && !w->stochastic)
-            step = dot > 0 ? squares / dot : 0;
-        step = ldexp(step, w->exponents[part.index] - (int)dtci_hadamard_log2(part.end - part.first) / 2);
-        step = step < (double)FLT_MAX ? step : (double)FLT_MAX;
-        dtci_put_float(to + 4 * part.index, (float)step);
+    }
+    return sums;
+}
+
+/* Returns the step of a part of rotated values. Without stochastic rounding and without a shared range, the step is
+ * squares / dot, which removes the bias of rounding, or dot / rounded, which has the least squared error. */
+DTCI_FN double dtci_quant_rotated_step(const dtci_quant_work *w, size_t b, const dtci_quant_products *sums) {
+    if (!w->shared && (w->e->residual || w->e->spec->quant.biased))
+        return sums->dot > 0 ? sums->dot / sums->rounded : 0;
+    if (!w->shared && !w->stochastic) return sums->dot > 0 ? sums->squares / sums->dot : 0;
+    return dtci_quant_grid(&w->q, b).step;
+}
+
+/* Returns the step of part b in the packet, whose values are not rotated, and not multiplied by 2^-exponent. */
+DTCI_FN float dtci_quant_wire_step(const dtci_quant_work *w, const dtci_part *part, const dtci_quant_products *sums) {
+    double step = dtci_quant_rotated_step(w, part->index, sums);
+    step = ldexp(step, w->exponents[part->index] - (int)dtci_hadamard_log2(part->end - part->first) / 2);
+    return (float)(step < (double)FLT_MAX ? step : (double)FLT_MAX);
+}
+
+/* Returns the squared error of rotated values with the present bins. */
+DTCI_COLD double dtci_quant_rotated_error(const dtci_quant_work *w) {
+    double error = 0;
+    dtci_part part;
+    for (part.end = 0; part.end < w->q.head->count;) {
+        dtci_quant_products sums;
+        double step;
+        int level;
+        part = dtci_quant_part(w->q.head, 1, part.end);
+        level = (int)dtci_hadamard_log2(part.end - part.first);
+        sums = dtci_quant_multiply(w, &part);
+        step = ldexp((double)dtci_quant_wire_step(w, &part, &sums), level / 2 - w->exponents[part.index]);
+        error +=
+            ldexp(sums.squares + step * (step * sums.rounded - 2 * sums.dot), 2 * w->exponents[part.index] - level);
+    }
+    return error;
+}
+
+/* Writes the step of each part. */
+DTCI_FN void dtci_quant_write_steps(unsigned char *to, const dtci_quant_work *w) {
+    dtci_part part;
+    for (part.end = 0; part.end < w->q.head->count;) {
+        dtci_quant_products sums;
+        part = dtci_quant_part(w->q.head, 1, part.end);
+        sums = dtci_quant_multiply(w, &part);
+        dtci_put_float(to + 4 * part.index, dtci_quant_wire_step(w, &part, &sums));
     }
 }
 
@@ -6338,7 +6402,8 @@ DTCI_FN void dtci_quant_write_steps(unsigned char *to, const dtci_quant_work *w)
 
 /* Returns the most bits of a bin that the tables in scratch have room for. */
 DTCI_FN unsigned dtci_quant_bin_bits_max(const dtc_spec *spec) {
-    return spec->quant.bits && (!spec->block || spec->quant.rotate) ? (unsigned)spec->quant.bits : DTCI_QUANT_BITS_MAX;
+    return spec->quant.bits > 0 && (!spec->block || spec->quant.rotate) ? (unsigned)spec->quant.bits
+                                                                        : DTCI_QUANT_BITS_MAX;
 }
 
 /* Returns whether there are more than count / 2 parts. Their grids would be about as large as the values, so the
@@ -6357,7 +6422,7 @@ DTCI_FN size_t dtci_quant_most_parts(const dtc_spec *spec, size_t count) {
 }
 
 /* The result is bounded to SIZE_MAX, so that a size that cannot be addressed fails as too little scratch. */
-DTCI_FN size_t dtci_quant_scratch(const dtc_spec *spec, size_t count) {
+DTCI_COLD size_t dtci_quant_scratch(const dtc_spec *spec, size_t count) {
     size_t parts = dtci_quant_most_parts(spec, count);
     uint64_t bytes =
         2 * (uint64_t)dtci_take_bytes(8 * parts) + dtci_take_bytes(16 * parts) + dtci_take_bytes(2 * count);
@@ -6501,6 +6566,7 @@ DTCI_FN int dtci_quant_find_ranges(dtci_quant_work *w) {
         if (max < min && spec->quant.min_given) max = min;
         w->ranges[2 * b] = max < min ? max : min;
         w->ranges[2 * b + 1] = max;
+        w->squares += stats.squares;
         dtci_quant_find_outliers(w, b, b * block, n, &stats);
     }
     return 1;
@@ -6792,6 +6858,202 @@ DTCI_COLD void dtci_quant_choose_sparse(dtci_quant_work *w, double budget) {
     w->e->bytes = 0;
 }
 
+/* Sets w->shifts to the mean distances of the values from their grid points, for |k| = 1 and for larger |k|, by the
+ * bins of one of `stride` chunks. The sums are of integers, so that their order does not matter. */
+DTCI_FN void dtci_quant_choose_shifts(dtci_quant_work *w, size_t stride) {
+    size_t count = w->q.head->count, first, bin = 0, n, i;
+    int64_t sums[2] = {0, 0}, counts[2] = {0, 0};
+    float chunk[DTCI_CHUNK];
+    for (first = 0; first < count; first += n, bin += n) {
+        dtci_part part = dtci_quant_part(w->q.head, 0, first);
+        dtci_grid grid = dtci_quant_grid(&w->q, part.index);
+        double inverse = grid.step > 0 ? 256 / grid.step : 0;
+        size_t end = first / DTCI_CHUNK * DTCI_CHUNK + DTCI_CHUNK;
+        const char *values;
+        end = part.end < end ? part.end : end;
+        n = end - first;
+        values = dtci_view(chunk, &w->source, first, n);
+        for (i = 0; inverse > 0 && i < n; i++) {
+            int32_t k = (int32_t)w->bins[bin + i] + w->q.base, t;
+            float x = dtci_float_at(values, i);
+            if (!k || x < w->ranges[2 * part.index] || x > w->ranges[2 * part.index + 1]) continue;
+            t = (int32_t)((double)x * inverse + (k > 0 ? 0.5 : -0.5));
+            sums[k > 1 || k < -1] += k > 0 ? 256 * k - t : t - 256 * k;
+            counts[k > 1 || k < -1]++;
+        }
+        if (end % DTCI_CHUNK == 0) first += (stride - 1) * DTCI_CHUNK;
+    }
+    for (i = 0; i < 2; i++) {
+        double shift = counts[i] ? floor((double)sums[i] / (double)counts[i] + 0.5) : 0;
+        w->shifts[i] = (int32_t)(shift > -128 ? shift < 127 ? shift : 127 : -128);
+    }
+}
+
+/* Replaces n floats by the distances of values `first` and following from them; the distance of an outlier is 0.
+ * Returns the number of values that are not outliers. */
+DTCI_SHARED size_t dtci_quant_subtract(float *from, const dtci_quant_work *w, const dtci_source *source, size_t first,
+                                       size_t n) {
+    float chunk[DTCI_CHUNK];
+    const char *values = dtci_view(chunk, source, first, n);
+    size_t others = n, i, ties = 0;
+    for (i = 0; i < n; i++) from[i] = dtci_float_at(values, i) - from[i];
+    for (i = 0; w->outliers && i < n; i++) {
+        if (!dtci_quant_is_outlier(w, first + i, dtci_float_at(values, i), &ties)) continue;
+        from[i] = 0;
+        others--;
+    }
+    return others;
+}
+
+/* Returns the sum of the squares of n floats. */
+DTCI_FN double dtci_quant_squares(const float *values, size_t n) {
+    dtci_source source = dtci_source_of(values);
+    return dtci_scan(&source, 0, n).squares;
+}
+
+/* Returns the squared error of the present grids, by one of `stride` chunks of the values. */
+DTCI_SHARED double dtci_quant_error(dtci_quant_work *w, size_t stride) {
+    size_t count = w->q.head->count, first, n, seen = 0;
+    uint32_t fields[DTCI_CHUNK];
+    float decoded[DTCI_CHUNK];
+    double error = 0;
+    for (first = 0; first < count; first += stride * DTCI_CHUNK) {
+        n = count - first < DTCI_CHUNK ? count - first : DTCI_CHUNK;
+        dtci_quant_fields(fields, NULL, w, first, n);
+        dtci_quant_floats((char *)decoded, &w->q, 0, fields, first, n);
+        (void)dtci_quant_subtract(decoded, w, &w->source, first, n);
+        error += dtci_quant_squares(decoded, n);
+        seen += n;
+    }
+    return error * ((double)count / (double)seen);
+}
+
+/* Returns the sum of the squared distances of the values that are not outliers from their mean, by one of `stride`
+ * chunks. The distances are taken from the first value, which keeps their precision where the mean is large. */
+DTCI_COLD double dtci_quant_spread(const dtci_quant_work *w, size_t stride) {
+    size_t count = w->q.head->count, first, n, seen = 0, others = 0, i;
+    double sums[4] = {0, 0, 0, 0}, squares = 0, sum;
+    float distances[DTCI_CHUNK], middle = w->outliers ? w->ranges[0] : 0;
+    if (!w->outliers) dtci_gather(&middle, &w->e->source, 0, 1);
+    for (first = 0; first < count; first += stride * DTCI_CHUNK) {
+        n = count - first < DTCI_CHUNK ? count - first : DTCI_CHUNK;
+        for (i = 0; i < n; i++) distances[i] = middle;
+        others += dtci_quant_subtract(distances, w, &w->e->source, first, n);
+        squares += dtci_quant_squares(distances, n);
+        for (i = 0; i < n; i++) sums[i % 4] += (double)distances[i];
+        seen += n;
+    }
+    sum = sums[0] + sums[1] + sums[2] + sums[3];
+    return (squares - sum * sum / (double)others) * ((double)count / (double)seen);
+}
+
+/* Makes grids of this many levels a range. Returns their squared error by one of `stride` chunks, or -1 if there are no
+ * such grids. If `choosing` is set, w->up is chosen for the next trial. */
+DTCI_COLD double dtci_quant_try_error(dtci_quant_work *w, double levels, size_t stride, int choosing) {
+    dtci_head *head = &w->e->head;
+    dtci_fineness fineness;
+    double error;
+    memset(&fineness, 0, sizeof fineness);
+    fineness.levels = levels;
+    w->priced = w->shifting = 0;
+    if (!dtci_quant_make_grids(w, fineness)) return -1;
+    if (w->q.variant.rotate) {
+        (void)dtci_quant_bin_all(w, 1);
+        return dtci_quant_rotated_error(w);
+    }
+    if (w->rd && w->q.bin_bits <= DTCI_QUANT_BITS_MAX) dtci_quant_price(w, stride);
+    if (w->shifting && w->plan.bytes) {
+        dtci_quant_choose_shifts(w, stride);
+        memcpy(w->q.shifts, w->shifts, sizeof w->shifts);
+        head->features |= DTCI_QUANT_SHIFTS;
+    }
+    error = dtci_quant_error(w, stride);
+    head->features = 0;
+    if (choosing && w->shifting && w->plan.bytes) dtci_quant_choose_up(w);
+    return error;
+}
+
+/* Returns the squared error that the packet may have. See nmse in dtc_spec. */
+DTCI_COLD double dtci_quant_allowed_error(const dtci_quant_work *w, size_t stride) {
+    double nmse = dtci_quant_nmse(w->e->spec), least = 4 * nmse < 0.9 ? 4 * nmse : 0.9;
+    double spread = dtci_quant_spread(w, stride);
+    if (stride > 1 && least * spread < 1.2 * nmse * w->squares) spread = dtci_quant_spread(w, 1);
+    return least * spread < nmse * w->squares ? least * spread : nmse * w->squares;
+}
+
+/* A search for the coarsest grids whose error is allowed, as levels of a range. */
+typedef struct dtci_quant_approach {
+    double allowed;       /* squared error */
+    double slope;         /* log2 of the quotient of the errors as levels double */
+    double levels, error; /* of the trial before; 0: there was none */
+} dtci_quant_approach;
+
+/* Returns the levels to try after a trial. */
+DTCI_COLD double dtci_quant_approach_next(dtci_quant_approach *search, double levels, double error) {
+    double slope = 2, step = error > 0 ? -1 : -4;
+    if (error > 0 && search->error > 0 && (levels < search->levels || levels > search->levels))
+        slope = log2(search->error / error) / log2(levels / search->levels);
+    slope = slope > 0.5 ? slope < 4 ? slope : 4 : 0.5;
+    if (error > 0) step = log2(error / (0.985 * search->allowed)) / slope;
+    search->levels = levels;
+    search->error = error;
+    return levels * exp2(step > -4 ? step < 4 ? step : 4 : -4);
+}
+
+/* Returns the levels at which the mean squared error is as allowed if it is a twelfth of the squared step. */
+DTCI_COLD double dtci_quant_approach_begin(const dtci_quant_work *w, double allowed) {
+    dtci_part part;
+    double sum = 0;
+    for (part.end = 0; part.end < w->q.head->count;) {
+        double range;
+        int level = 0;
+        part = dtci_quant_part(w->q.head, w->q.variant.rotate, part.end);
+        range = (double)w->ranges[2 * part.index + 1] - (double)w->ranges[2 * part.index];
+        if (w->q.variant.rotate) level = 2 * w->exponents[part.index] - (int)dtci_hadamard_log2(part.end - part.first);
+        sum += ldexp(range * range * (double)(part.end - part.first), level);
+    }
+    sum = sqrt(sum / (12 * allowed));
+    return sum > 0.5 ? sum < 65000 ? sum : 65000 : 0.5;
+}
+
+/* Makes the coarsest grids whose squared error is allowed, by trial; the first trials take a sample. Returns 0 if no
+ * grids fit. */
+DTCI_COLD int dtci_quant_search_error(dtci_quant_work *w) {
+    size_t stride = w->q.variant.rotate ? 1 : w->q.head->count / DTCI_QUANT_SAMPLE;
+    double most = (double)(1u << dtci_quant_bits_max(&w->q)) * (65000.0 / 65536), fits = 0, fails = 0, levels, error;
+    int trial, samples = stride > 1 ? 8 : w->rd ? 2 : 0;
+    dtci_quant_approach search;
+    memset(&search, 0, sizeof search);
+    if (stride < 1) stride = 1;
+    search.allowed = dtci_quant_allowed_error(w, stride);
+    levels = dtci_quant_approach_begin(w, search.allowed);
+    for (trial = 0; trial < samples; trial++) {
+        double before = levels;
+        error = dtci_quant_try_error(w, levels < most ? levels : most, stride, 1);
+        levels = dtci_quant_approach_next(&search, before, error);
+        if (levels > 0.99 * before && levels < 1.01 * before) break;
+    }
+    for (trial = 0; trial < 40; trial++) {
+        double next;
+        levels = levels < most ? levels : most;
+        error = dtci_quant_try_error(w, levels, 1, 0);
+        next = dtci_quant_approach_next(&search, levels, error);
+        if (error < 0)
+            most = levels;
+        else
+            *(error <= search.allowed ? &fits : &fails) = levels;
+        if ((error >= 0.97 * search.allowed && error <= search.allowed) || levels < 1.0 / 1024) return fits > 0;
+        if (fails >= 0.999 * most) return 0;
+        if (fails > 0 && (fits > 0 || !(most > 1.01 * next))) {
+            double end = fits > 0 ? fits : most;
+            if (end < 1.002 * fails) break;
+            if (trial % 3 == 2 || !(next > fails && next < end)) next = sqrt(fails * end);
+        }
+        levels = next;
+    }
+    return fits > 0 && dtci_quant_try_error(w, fits, 1, 0) >= 0;
+}
+
 /* Chooses and makes the grids. Sets *stored if the values shall be stored as raw fp32 instead. */
 DTCI_FN void dtci_quant_choose_grid(dtci_quant_work *w, int *stored) {
     const dtc_spec *spec = w->e->spec;
@@ -6802,7 +7064,7 @@ DTCI_FN void dtci_quant_choose_grid(dtci_quant_work *w, int *stored) {
     dtci_fineness fineness;
     int constant;
     memset(&fineness, 0, sizeof fineness);
-    fineness.bits = (unsigned)spec->quant.bits;
+    fineness.bits = spec->quant.bits > 0 ? (unsigned)spec->quant.bits : 0;
     *stored = 0;
     if (spec->quant.max_error > 0) {
         fineness = dtci_quant_max_error(w);
@@ -6829,6 +7091,12 @@ DTCI_FN void dtci_quant_choose_grid(dtci_quant_work *w, int *stored) {
         fineness.bits = spec->quant.rate < 2 ? 2 : spec->quant.rate < 16 ? (unsigned)spec->quant.rate : 16;
         if (fineness.bits > most) fineness.bits = most;
         w->priced = 0;
+    } else if (dtci_quant_nmse(spec) > 0) {
+        if (!dtci_quant_constant(w)) {
+            *stored = !dtci_quant_search_error(w);
+            return;
+        }
+        fineness.bits = 1;
     } else if (!fineness.bits) {
         fineness.bits = dtci_quant_auto_bits(w);
     }
@@ -6840,40 +7108,12 @@ DTCI_FN void dtci_quant_choose_grid(dtci_quant_work *w, int *stored) {
     }
 }
 
-/* Sets w->shifts to the mean distances of the values from their grid points, for |k| = 1 and for larger |k|. The sums
- * are of integers, so that their order does not matter. */
-DTCI_FN void dtci_quant_choose_shifts(dtci_quant_work *w) {
-    size_t count = w->q.head->count, first, n, i;
-    int64_t sums[2] = {0, 0}, counts[2] = {0, 0};
-    float chunk[DTCI_CHUNK];
-    for (first = 0; first < count; first += n) {
-        dtci_part part = dtci_quant_part(w->q.head, 0, first);
-        dtci_grid grid = dtci_quant_grid(&w->q, part.index);
-        double inverse = grid.step > 0 ? 256 / grid.step : 0;
-        const char *values;
-        n = part.end - first < DTCI_CHUNK ? part.end - first : DTCI_CHUNK;
-        values = dtci_view(chunk, &w->source, first, n);
-        for (i = 0; inverse > 0 && i < n; i++) {
-            int32_t k = (int32_t)w->bins[first + i] + w->q.base, t;
-            float x = dtci_float_at(values, i);
-            if (!k || x < w->ranges[2 * part.index] || x > w->ranges[2 * part.index + 1]) continue;
-            t = (int32_t)((double)x * inverse + (k > 0 ? 0.5 : -0.5));
-            sums[k > 1 || k < -1] += k > 0 ? 256 * k - t : t - 256 * k;
-            counts[k > 1 || k < -1]++;
-        }
-    }
-    for (i = 0; i < 2; i++) {
-        double shift = counts[i] ? floor((double)sums[i] / (double)counts[i] + 0.5) : 0;
-        w->shifts[i] = (int32_t)(shift > -128 ? shift < 127 ? shift : 127 : -128);
-    }
-}
-
 /* Chooses the coding. Sets e->bytes to an upper bound of the payload. */
 DTCI_FN void dtci_quant_choose_coding(dtci_quant_work *w) {
     const dtc_spec *spec = w->e->spec;
     size_t grids = dtci_quant_grid_bytes(w->q.head, w->q.variant.rotate), count = w->q.head->count;
     size_t fields = dtci_fields_bytes(count, dtci_quant_field_bits(w->q.head, w->q.variant.bits));
-    int entropy = spec->quant.entropy == DTC_ENTROPY_HUFFMAN, searched = w->priced;
+    int entropy = spec->quant.entropy == DTC_ENTROPY_HUFFMAN, searched = w->priced && spec->quant.rate > 0;
     uint32_t *coding = &w->q.variant.coding;
     if (entropy && !w->priced && w->q.bin_bits <= dtci_quant_bin_bits_max(spec)) dtci_quant_price(w, 1);
     *coding = entropy ? DTCI_QUANT_WIDE : DTCI_QUANT_FIELDS;
@@ -6895,7 +7135,7 @@ DTCI_FN size_t dtci_quant_feature_bytes(const dtci_quant_work *w) {
 /* Gives the head its features, and moves the payload to the end of the head. */
 DTCI_FN void dtci_quant_begin_features(dtci_quant_work *w) {
     dtci_encoding *e = w->e;
-    if (w->shifting && w->q.variant.coding != DTCI_QUANT_CONSTANT) dtci_quant_choose_shifts(w);
+    if (w->shifting && w->q.variant.coding != DTCI_QUANT_CONSTANT) dtci_quant_choose_shifts(w, 1);
     w->shifting = w->shifts[0] || w->shifts[1];
     if (w->shifting) e->head.features |= DTCI_QUANT_SHIFTS;
     if (w->outliers) e->head.features |= DTCI_QUANT_OUTLIERS;
@@ -7109,7 +7349,7 @@ DTCI_FN dtc_status dtci_quant_open(dtci_packet *packet, dtci_arena *arena, unsig
                : DTC_ERROR_PAYLOAD;
 }
 
-DTCI_FN void dtci_quant_describe(const dtci_packet *packet, dtc_spec *spec) {
+DTCI_COLD void dtci_quant_describe(const dtci_packet *packet, dtc_spec *spec) {
     dtci_quant_variant variant = dtci_quant_variant_of(&packet->head);
     spec->quant.bits = (int)variant.bits;
     spec->quant.rotate = variant.rotate;
@@ -7129,7 +7369,7 @@ DTCI_FN unsigned dtci_quant_sum_bits(const dtci_head *head) {
     return bits > DTCI_QUANT_BITS_MAX ? DTCI_QUANT_BITS_MAX : bits;
 }
 
-DTCI_FN dtc_status dtci_quant_plan_add(dtci_addition *sum) {
+DTCI_COLD dtc_status dtci_quant_plan_add(dtci_addition *sum) {
     dtci_quant_variant a = dtci_quant_variant_of(&sum->a->head), b = dtci_quant_variant_of(&sum->b->head);
     size_t count = sum->head.count;
     if (a.bits != b.bits || a.even != b.even || a.rotate != b.rotate) return DTC_ERROR_INCOMPATIBLE_GRID;
@@ -7317,7 +7557,7 @@ DTCI_FN const dtci_codec *dtci_nest_codec(dtc_codec codec) {
 
 /* Returns the spec of a nested packet: floats of value->type if value->bits is 0, else quant with `block` values a
  * grid. */
-DTCI_FN dtc_spec dtci_nest_spec(const dtc_value *value, size_t block) {
+DTCI_SHARED dtc_spec dtci_nest_spec(const dtc_value *value, size_t block) {
     dtc_spec spec;
     memset(&spec, 0, sizeof spec);
     spec.codec = value->bits ? DTC_QUANT : DTC_RAW;
@@ -7416,7 +7656,7 @@ DTCI_SHARED dtc_status dtci_nest_open(dtci_packet *nested, const unsigned char *
 }
 
 /* Decodes an opened nested packet to values[0..count), where count is that of the packet. */
-DTCI_FN void dtci_nest_decode(float *values, const dtci_packet *nested) {
+DTCI_SHARED void dtci_nest_decode(float *values, const dtci_packet *nested) {
     dtci_sink sink;
     memset(&sink, 0, sizeof sink);
     sink.kind = DTCI_SINK_STORE;
@@ -7512,7 +7752,7 @@ static const dtci_key dtci_factor_keys[] = {
     {"value", "fp32|bf16|fp16", DTCI_KEY_VALUE, DTCI_FIELD(factor.value), 1, 16, 0, 0},
 };
 
-DTCI_FN dtc_status dtci_factor_check_spec(const dtc_spec *spec) {
+DTCI_COLD dtc_status dtci_factor_check_spec(const dtc_spec *spec) {
     if (spec->factor.rank < 0 || spec->factor.rank > 65535) return DTC_ERROR_SPEC;
     return dtci_value_check(&spec->factor.value);
 }
@@ -7558,7 +7798,7 @@ DTCI_FN size_t dtci_factor_open_scratch(size_t rank, size_t rows, size_t columns
 }
 
 /* Returns the bytes of scratch that dtci_factor_write needs. */
-DTCI_FN size_t dtci_factor_write_scratch(const dtc_value *value, size_t rank, size_t rows, size_t columns) {
+DTCI_SHARED size_t dtci_factor_write_scratch(const dtc_value *value, size_t rank, size_t rows, size_t columns) {
     dtc_spec u = dtci_nest_spec(value, rows), v = dtci_nest_spec(value, columns);
     size_t need = dtci_nest_scratch(&u, rank * rows), other = dtci_nest_scratch(&v, rank * columns);
     return other > need ? other : need;
@@ -7571,7 +7811,7 @@ DTCI_FN size_t dtci_factor_nest_scratch(const dtc_value *value, size_t rank, siz
     return read > write ? read : write;
 }
 
-DTCI_FN size_t dtci_factor_scratch(const dtc_spec *spec, size_t count) {
+DTCI_COLD size_t dtci_factor_scratch(const dtc_spec *spec, size_t count) {
     dtci_factor f;
     size_t iteration, nest;
     if (!dtci_factor_plan(&f, spec, count)) return 0;
@@ -7848,7 +8088,7 @@ DTCI_FN dtc_status dtci_factor_write(const dtci_factors *factors, const dtc_valu
 }
 
 /* Decodes the factors of an opened packet to u and v. With rank 0, nothing is written. */
-DTCI_FN void dtci_factors_decode(float *u, float *v, const dtci_packet *packet) {
+DTCI_SHARED void dtci_factors_decode(float *u, float *v, const dtci_packet *packet) {
     if (!dtci_get32(packet->payload)) return;
     dtci_nest_decode(u, &packet->nested[0]);
     dtci_nest_decode(v, &packet->nested[1]);
@@ -7890,7 +8130,7 @@ DTCI_FN dtc_status dtci_factor_open(dtci_packet *packet, dtci_arena *arena, unsi
     return status;
 }
 
-DTCI_FN void dtci_factor_describe(const dtci_packet *packet, dtc_spec *spec) {
+DTCI_COLD void dtci_factor_describe(const dtci_packet *packet, dtc_spec *spec) {
     dtci_head u;
     spec->factor.rank = (int)dtci_get32(packet->payload);
     if (spec->factor.rank && dtci_head_read(packet->payload + 4, packet->payload_bytes - 4, &u) == DTC_OK)
@@ -7900,7 +8140,7 @@ DTCI_FN void dtci_factor_describe(const dtci_packet *packet, dtc_spec *spec) {
 /* --- Decode --- */
 
 /* Decodes the factors of an opened packet to memory of the arena. With rank 0, u and v are NULL. */
-DTCI_FN dtc_status dtci_factors_take(dtci_factors *factors, const dtci_packet *packet, dtci_arena *arena) {
+DTCI_SHARED dtc_status dtci_factors_take(dtci_factors *factors, const dtci_packet *packet, dtci_arena *arena) {
     size_t rank = dtci_get32(packet->payload), rows = packet->head.rows, columns = packet->head.count / rows;
     float *u = rank ? (float *)dtci_take(arena, 4 * rank * rows) : NULL;
     float *v = rank ? (float *)dtci_take(arena, 4 * rank * columns) : NULL;
@@ -7961,7 +8201,7 @@ DTCI_FN dtc_status dtci_factor_encode(dtci_encoding *e) {
 
 /* --- Sums --- */
 
-DTCI_FN dtc_status dtci_factor_plan_add(dtci_addition *sum) {
+DTCI_COLD dtc_status dtci_factor_plan_add(dtci_addition *sum) {
     size_t rank = (size_t)dtci_get32(sum->a->payload) + dtci_get32(sum->b->payload), rows = sum->head.rows;
     size_t columns = sum->head.count / rows;
     if (dtci_factor_goes_raw(rank, rows, columns)) return DTC_ERROR_INCOMPATIBLE;
@@ -7993,7 +8233,7 @@ DTCI_FN dtc_status dtci_factor_add(dtci_addition *sum) {
 /* --- Multiples --- */
 
 /* Multiplies u alone, which multiplies the matrix. */
-DTCI_FN dtc_status dtci_factor_scale(const dtci_packet *packet, unsigned char *payload, float weight) {
+DTCI_COLD dtc_status dtci_factor_scale(const dtci_packet *packet, unsigned char *payload, float weight) {
     return dtci_get32(payload) ? dtci_nest_scale(&packet->nested[0], packet, payload, weight) : DTC_OK;
 }
 
@@ -8185,7 +8425,7 @@ static const dtci_key dtci_sensing_keys[] = {
     {"keep", "", DTCI_KEY_FLOAT, DTCI_FIELD(sensing.keep), 0, 1, 0, 0},
 };
 
-DTCI_FN dtc_status dtci_sensing_check_spec(const dtc_spec *spec) {
+DTCI_COLD dtc_status dtci_sensing_check_spec(const dtc_spec *spec) {
     if (!dtci_finite(spec->sensing.ratio) || spec->sensing.ratio < 0 || spec->sensing.ratio > 1) return DTC_ERROR_SPEC;
     if (spec->sensing.bits < 0 || (spec->sensing.bits > 16 && spec->sensing.bits != 32)) return DTC_ERROR_SPEC;
     if (!dtci_finite(spec->sensing.scale) || spec->sensing.scale < 0) return DTC_ERROR_SPEC;
@@ -8388,7 +8628,7 @@ DTCI_FN void dtci_sensing_clip(float *y, size_t m, unsigned bits) {
 }
 
 /* Returns the spec of the nested packet of measurements. */
-DTCI_FN dtc_spec dtci_sensing_nest(const dtc_spec *spec, const dtci_sensing *s) {
+DTCI_SHARED dtc_spec dtci_sensing_nest(const dtc_spec *spec, const dtci_sensing *s) {
     dtc_value value;
     dtc_spec nest;
     int scaled = spec->sensing.scale > 0;
@@ -8548,7 +8788,7 @@ DTCI_SENSING_PASSES(dtci_sensing_8, DTCI_AVX2, dtci_f8)
 
 /* On entry w is x. Sets w := gain A^T (y - A x), the step along the gradient, and returns |y - A x|^2. The second
  * transform begins with its near levels, so that all passes over a part find the part in the cache. */
-DTCI_FN double dtci_sensing_gradient(const dtci_sensing_work *work, double gain) {
+DTCI_SHARED double dtci_sensing_gradient(const dtci_sensing_work *work, double gain) {
     float scale = (float)(1 / sqrt((double)work->size)), back = (float)(gain / sqrt((double)work->size));
     unsigned log2_part = work->log2_size < DTCI_HADAMARD_NEAR ? work->log2_size : DTCI_HADAMARD_NEAR;
     size_t first, part = dtci_sensing_padded((size_t)1 << log2_part);
@@ -8564,7 +8804,7 @@ DTCI_FN double dtci_sensing_gradient(const dtci_sensing_work *work, double gain)
 }
 
 /* Computes what dtci_sensing_gradient computes, at x = 0 and without the first transform. */
-DTCI_FN double dtci_sensing_first_gradient(const dtci_sensing_work *work, double gain) {
+DTCI_SHARED double dtci_sensing_first_gradient(const dtci_sensing_work *work, double gain) {
     double squares;
     memset(work->w, 0, 4 * work->room);
     squares = DTCI_SENSING_PASS(residual)(work, 0, work->room, 0, (float)(gain / sqrt((double)work->size)));
@@ -8814,7 +9054,7 @@ DTCI_FN dtc_status dtci_sensing_open(dtci_packet *packet, dtci_arena *arena, uns
     return status;
 }
 
-DTCI_FN void dtci_sensing_describe(const dtci_packet *packet, dtc_spec *spec) {
+DTCI_COLD void dtci_sensing_describe(const dtci_packet *packet, dtc_spec *spec) {
     dtci_head nest;
     spec->sensing.ratio = (float)dtci_get32(packet->payload) / (float)dtci_sensing_block(&packet->head);
     if (dtci_head_read(packet->payload + 4, packet->payload_bytes - 4, &nest) == DTC_OK)
@@ -8832,7 +9072,7 @@ DTCI_FN dtci_sensing dtci_sensing_of_spec(const dtc_spec *spec, const dtci_head 
 
 /* --- Scratch --- */
 
-DTCI_FN size_t dtci_sensing_scratch(const dtc_spec *spec, size_t count) {
+DTCI_COLD size_t dtci_sensing_scratch(const dtc_spec *spec, size_t count) {
     uint64_t measure, decode, encode;
     dtci_sensing s;
     dtci_head head;
@@ -8899,7 +9139,7 @@ DTCI_FN dtc_status dtci_sensing_encode(dtci_encoding *e) {
 
 /* Plans the sum of the measurements. Both heads of nested packets are checked here, because the size of the sum depends
  * on them. */
-DTCI_FN dtc_status dtci_sensing_plan_add(dtci_addition *sum) {
+DTCI_COLD dtc_status dtci_sensing_plan_add(dtci_addition *sum) {
     dtci_packet a, b;
     dtci_nest_slot place_a = dtci_sensing_slot(sum->a), place_b = dtci_sensing_slot(sum->b);
     dtci_addition nested;
@@ -8938,7 +9178,7 @@ DTCI_FN dtc_status dtci_sensing_add(dtci_addition *sum) {
 
 /* --- Multiples --- */
 
-DTCI_FN dtc_status dtci_sensing_scale(const dtci_packet *packet, unsigned char *payload, float weight) {
+DTCI_COLD dtc_status dtci_sensing_scale(const dtci_packet *packet, unsigned char *payload, float weight) {
     return dtci_nest_scale(&packet->nested[0], packet, payload, weight);
 }
 
@@ -8997,7 +9237,7 @@ static const dtci_key dtci_circulant_keys[] = {
     {"value", "fp32|bf16|fp16", DTCI_KEY_VALUE, DTCI_FIELD(circulant.value), 1, 16, 0, 0},
 };
 
-DTCI_FN dtc_status dtci_circulant_check_spec(const dtc_spec *spec) {
+DTCI_COLD dtc_status dtci_circulant_check_spec(const dtc_spec *spec) {
     return dtci_value_check(&spec->circulant.value);
 }
 
@@ -9035,7 +9275,7 @@ DTCI_FN size_t dtci_circulant_nest_scratch(const dtc_value *value, size_t count)
     return other > need ? other : need;
 }
 
-DTCI_FN size_t dtci_circulant_scratch(const dtc_spec *spec, size_t count) {
+DTCI_COLD size_t dtci_circulant_scratch(const dtc_spec *spec, size_t count) {
     dtci_circulant c;
     size_t sums, nest;
     if (!dtci_circulant_plan(&c, count, spec->rows, spec->block)) return 0;
@@ -9113,8 +9353,9 @@ DTCI_FN void dtci_circulant_emit(const dtci_circulant *c, const float *vectors, 
 }
 
 /* Writes the payload, which is the nested packet of the vectors, of *bytes bytes. Errors: those of dtci_nest_encode. */
-DTCI_FN dtc_status dtci_circulant_write(const dtci_circulant *c, const dtc_value *value, unsigned char *to,
-                                        size_t capacity, size_t *bytes, const float *vectors, const dtci_arena *arena) {
+DTCI_SHARED dtc_status dtci_circulant_write(const dtci_circulant *c, const dtc_value *value, unsigned char *to,
+                                            size_t capacity, size_t *bytes, const float *vectors,
+                                            const dtci_arena *arena) {
     dtc_spec nested = dtci_nest_spec(value, 0);
     return dtci_nest_encode(&nested, to, capacity, bytes, vectors, c->count, arena);
 }
@@ -9151,7 +9392,7 @@ DTCI_FN dtc_status dtci_circulant_open(dtci_packet *packet, dtci_arena *arena, u
     return status;
 }
 
-DTCI_FN void dtci_circulant_describe(const dtci_packet *packet, dtc_spec *spec) {
+DTCI_COLD void dtci_circulant_describe(const dtci_packet *packet, dtc_spec *spec) {
     dtci_head nested;
     if (dtci_head_read(packet->payload, packet->payload_bytes, &nested) == DTC_OK)
         spec->circulant.value = dtci_nest_value(&nested);
@@ -9206,7 +9447,7 @@ DTCI_FN dtc_status dtci_circulant_encode(dtci_encoding *e) {
 
 /* --- Sums --- */
 
-DTCI_FN dtc_status dtci_circulant_plan_add(dtci_addition *sum) {
+DTCI_COLD dtc_status dtci_circulant_plan_add(dtci_addition *sum) {
     dtci_circulant c = dtci_circulant_of(&sum->head);
     sum->bound = 16 + 4 * c.count;
     sum->scratch = sum->a->scratch + sum->b->scratch + 2 * dtci_take_bytes(4 * c.count);
@@ -9230,7 +9471,7 @@ DTCI_FN dtc_status dtci_circulant_add(dtci_addition *sum) {
 
 /* --- Multiples --- */
 
-DTCI_FN dtc_status dtci_circulant_scale(const dtci_packet *packet, unsigned char *payload, float weight) {
+DTCI_COLD dtc_status dtci_circulant_scale(const dtci_packet *packet, unsigned char *payload, float weight) {
     return dtci_nest_scale(&packet->nested[0], packet, payload, weight);
 }
 
@@ -9554,8 +9795,8 @@ DTCI_FN dtc_status dtci_addition_plan(dtci_addition *sum) {
 
 /* Checks two packets and plans their sum. *fits is the result of dtci_addition_plan; two valid packets that cannot be
  * added are no error here. Errors: ARGUMENT, those of dtc_inspect, SIZE (bytes follow a packet). */
-DTCI_FN dtc_status dtci_addition_check(dtci_addition *sum, dtci_opened packets[2], const void *a, size_t a_bytes,
-                                       const void *b, size_t b_bytes, dtc_status *fits) {
+DTCI_SHARED dtc_status dtci_addition_check(dtci_addition *sum, dtci_opened packets[2], const void *a, size_t a_bytes,
+                                           const void *b, size_t b_bytes, dtc_status *fits) {
     dtc_status status;
     memset(sum, 0, sizeof *sum);
     sum->a = &packets[0].packet;
@@ -9923,7 +10164,7 @@ DTCI_COLD int dtci_key_read(const dtci_key *key, const char *text, size_t n, dtc
     double number = 0;
     dtc_value value;
     float real;
-    if (is_auto) return 1;
+    if (is_auto && key->kind != DTCI_KEY_BITS) return 1;
     switch (key->kind) {
     case DTCI_KEY_WORD:
     case DTCI_KEY_INVERTED:
@@ -9939,11 +10180,13 @@ DTCI_COLD int dtci_key_read(const dtci_key *key, const char *text, size_t n, dtc
         if (key->kind == DTCI_KEY_OPTIONAL) memcpy((char *)spec + key->given, &given, sizeof given);
         return 1;
     default:
-        if ((word < 0 || key->kind != DTCI_KEY_VALUE) &&
-            (!dtci_read_integer(text, n, &integer) || (double)integer < key->low || (double)integer > key->high))
+        if (is_auto)
+            integer = (uint64_t)DTC_BITS_AUTO;
+        else if ((word < 0 || key->kind != DTCI_KEY_VALUE) &&
+                 (!dtci_read_integer(text, n, &integer) || (double)integer < key->low || (double)integer > key->high))
             return 0;
     }
-    if (key->kind == DTCI_KEY_INTEGER) {
+    if (key->kind != DTCI_KEY_VALUE) {
         dtci_field_put(field, key->bytes, integer);
         return 1;
     }
@@ -10100,6 +10343,10 @@ DTCI_COLD void dtci_key_format(dtci_text *to, const dtci_key *key, const dtc_spe
         integer = dtci_field_get(field, key->bytes);
         given = integer != 0;
         if (key->words[0] == '0') integer = (uint64_t)given; /* any number but 0 is 1 */
+        if (key->kind == DTCI_KEY_BITS && integer > (uint64_t)key->high) {
+            words = 1;
+            integer = 0;
+        }
     }
     if (!given) return;
     dtci_text_append(to, &separator, 1);

@@ -353,10 +353,9 @@ static void help(const struct option_table tables[2]) {
         "Options, with their defaults in brackets (--worker-id is for workers only; --epochs and --metrics are not for "
         "them):\n");
     options_help(tables, 2, ROLE_SERVED);
-    printf(
-        "\nCodecs, for example: raw:type=fp32|bf16|fp16, ternary:clip=2.5, quant:bits=auto|1..16,rounding=stochastic;\n"
-        "the manual in dtcodec.h lists all. To bring a lost worker back, start it again.\n"
-        "Exit codes: 0 done, 1 failed, 2 wrong options or data, 3 the training diverged.\n");
+    printf("\nCodecs, for example: raw:type=fp32|bf16|fp16, ternary:clip=2.5, quant:bits=1..16,rounding=stochastic;\n"
+           "the manual in dtcodec.h lists all. To bring a lost worker back, start it again.\n"
+           "Exit codes: 0 done, 1 failed, 2 wrong options or data, 3 the training diverged.\n");
 }
 
 static bool run(struct trainer *trainer, struct tcp_settings *tcp, unsigned role, struct error *error) {

@@ -47,6 +47,8 @@ static const char *const specs[] = {
     "quant:rounding=rd,bits=3,checksum=0",
     "quant:rate=6.25,grid=even",
     "quant:max-error=0.01",
+    "quant:nmse=0.3",
+    "quant:nmse=0.001,rotate=1",
     "quant:max-error=1e-7,rounding=stochastic,min=auto,max=auto",
     "quant:rotate=1",
     "quant:rotate=1,bits=4,seed=2,block=40",

@@ -15,14 +15,14 @@ static int same(const dtc_spec *a, const dtc_spec *b) {
            a->ternary.clip == b->ternary.clip && a->ternary.scale == b->ternary.scale &&
            a->ternary.pack == b->ternary.pack && a->quant.bits == b->quant.bits && a->quant.floor == b->quant.floor &&
            a->quant.probe == b->quant.probe && a->quant.sample == b->quant.sample && a->quant.rate == b->quant.rate &&
-           a->quant.max_error == b->quant.max_error && a->quant.rounding == b->quant.rounding &&
-           a->quant.entropy == b->quant.entropy && a->quant.grid == b->quant.grid &&
-           a->quant.rotate == b->quant.rotate && a->quant.min_given == b->quant.min_given &&
-           a->quant.max_given == b->quant.max_given && a->quant.min == b->quant.min && a->quant.max == b->quant.max &&
-           a->factor.rank == b->factor.rank && same_value(&a->factor.value, &b->factor.value) &&
-           a->sensing.ratio == b->sensing.ratio && a->sensing.bits == b->sensing.bits &&
-           a->sensing.scale == b->sensing.scale && a->sensing.keep == b->sensing.keep &&
-           same_value(&a->circulant.value, &b->circulant.value);
+           a->quant.nmse == b->quant.nmse && a->quant.max_error == b->quant.max_error &&
+           a->quant.rounding == b->quant.rounding && a->quant.entropy == b->quant.entropy &&
+           a->quant.grid == b->quant.grid && a->quant.rotate == b->quant.rotate &&
+           a->quant.min_given == b->quant.min_given && a->quant.max_given == b->quant.max_given &&
+           a->quant.min == b->quant.min && a->quant.max == b->quant.max && a->factor.rank == b->factor.rank &&
+           same_value(&a->factor.value, &b->factor.value) && a->sensing.ratio == b->sensing.ratio &&
+           a->sensing.bits == b->sensing.bits && a->sensing.scale == b->sensing.scale &&
+           a->sensing.keep == b->sensing.keep && same_value(&a->circulant.value, &b->circulant.value);
 }
 
 /* Whatever dtc_spec_format takes is read back as the same spec. */
@@ -67,13 +67,14 @@ static void check_fields(struct fuzz_input input) {
         value->type = (dtc_type)(fuzz_byte(&input) % 4);
         value->bits = (int)(fuzz_byte(&input) % 18);
     } else {
-        spec.quant.bits = (int)(fuzz_byte(&input) % 18);
+        spec.quant.bits = (int)(fuzz_byte(&input) % 20) - 2;
         spec.quant.floor = (int)(fuzz_byte(&input) % 14);
         spec.quant.probe = (int)(fuzz_byte(&input) % 10);
         if (set & 16) spec.quant.sample = fuzz_float(&input);
         if (set & 32) spec.quant.rate = fuzz_float(&input);
         if (set & 64) spec.quant.max_error = fuzz_float(&input);
-        spec.quant.rounding = (dtc_rounding)(fuzz_byte(&input) % 2);
+        if (set & 128) spec.quant.nmse = fuzz_float(&input);
+        spec.quant.rounding = (dtc_rounding)(fuzz_byte(&input) % 4);
         spec.quant.entropy = (dtc_entropy)(fuzz_byte(&input) % 2);
         spec.quant.grid = (dtc_grid)(fuzz_byte(&input) % 2);
         spec.quant.rotate = (int)(fuzz_byte(&input) % 2);

@@ -284,6 +284,8 @@ static void test_zeros(void **state) {
 static void test_constants(void **state) {
     static const float constants[] = {0, 1, -0.3f, FLT_MAX, -FLT_MAX, FLT_MIN, 1e-45f, -3e-44f};
     static const char *const specs[] = {"quant",
+                                        "quant:bits=auto",
+                                        "quant:nmse=0.3",
                                         "quant:bits=1",
                                         "quant:bits=16,grid=even",
                                         "quant:rounding=stochastic",
@@ -345,7 +347,7 @@ static void test_auto(void **state) {
                     assert_int_equal(inspect(&made).spec.quant.bits, wanted < 16 ? wanted : 16);
                     free(made.bytes);
                     if (probe != 4 || floor_bits != 6) continue;
-                    made = encode("quant", values, 20000); /* a part of them tells nearly the same */
+                    made = encode("quant:bits=auto", values, 20000); /* a part of them tells nearly the same */
                     assert_in_range(inspect(&made).spec.quant.bits, wanted - 1, wanted + 1);
                     free(made.bytes);
                 }

@@ -182,7 +182,8 @@ static void test_largest(void **state) {
 
 /* A value far outside the others travels apart, and the others keep their precision. */
 static void test_outliers(void **state) {
-    static const char *const specs[] = {"quant",
+    static const char *const specs[] = {"quant:bits=auto",
+                                        "quant:nmse=0.0025",
                                         "quant:bits=8",
                                         "quant:bits=8,entropy=none",
                                         "quant:bits=8,grid=even",
@@ -234,11 +235,45 @@ static void test_no_outliers(void **state) {
     free(values);
 }
 
+/* The squared error is at most `nmse`, and near it, for values of continuous distributions. Where the mean is large, it
+ * is small enough to tell the values from their mean. */
+static void test_nmse(void **state) {
+    static const char *const rests[] = {"",          ",grid=even",    ",rounding=stochastic", ",rounding=rd",
+                                        ",rotate=1", ",entropy=none", ",block=300",           ",rotate=1,unbiased=0"};
+    static const double aims[] = {0.01, 1e-4, 0.001, 0.05, 0.3};
+    uint64_t seed = 1;
+    int t;
+    (void)state;
+    for (t = 0; t < 1000; t++) {
+        size_t count = (size_t)exp(noise_uniform(&seed) * log(t % 10 ? 20000.0 : 400000.0)) + 1, i;
+        double nmse = aims[t % 5], bits, error, mean = 0, spread = 0, norm = 0;
+        const char *rest = rests[t / 5 % 8];
+        float *values = floats(count);
+        int kind = t / 40 % 9;
+        char text[96];
+        snprintf(text, sizeof text, "quant:nmse=%g%s", nmse, rest);
+        shape(values, count, kind, &seed);
+        for (i = 0; i < count; i++) mean += (double)values[i] / (double)count;
+        for (i = 0; i < count; i++) {
+            spread += ((double)values[i] - mean) * ((double)values[i] - mean);
+            norm += (double)values[i] * (double)values[i];
+        }
+        error = error_of(text, values, count, &bits);
+        if (!(norm > 0)) error = 0;
+        CHECK(error <= 1.0001 * nmse, "%s of %zu, shape %d: error %g", text, count, kind, error);
+        CHECK(error * norm <= 1.0001 * fmin(4 * nmse, 0.9) * spread + 1e-14 * norm, "%s of %zu, shape %d: %g of spread",
+              text, count, kind, error * norm / spread);
+        if ((kind == 1 || kind == 2) && count > 2000 && nmse < 0.1)
+            CHECK(error >= 0.95 * nmse, "%s of %zu, shape %d: error %g", text, count, kind, error);
+        free(values);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bound),         cmocka_unit_test(test_bits),    cmocka_unit_test(test_ceiling),
         cmocka_unit_test(test_never_nothing), cmocka_unit_test(test_largest), cmocka_unit_test(test_outliers),
-        cmocka_unit_test(test_no_outliers),
+        cmocka_unit_test(test_no_outliers),   cmocka_unit_test(test_nmse),
     };
     return cmocka_run_group_tests_name("rate", tests, NULL, NULL);
 }

@@ -63,7 +63,8 @@ static void test_keys(void **state) {
     CHECK_KEY("circulant:value=16", DTC_CIRCULANT, circulant.value.bits, 16);
     CHECK_KEY("ternary:pack=base3", DTC_TERNARY, ternary.pack, DTC_PACK_BASE3);
     CHECK_KEY("quant", DTC_QUANT, seed, 0);
-    CHECK_KEY("quant:bits=auto", DTC_QUANT, seed, 0);
+    CHECK_KEY("quant:bits=auto", DTC_QUANT, quant.bits, DTC_BITS_AUTO);
+    CHECK_KEY("quant:nmse=0.25", DTC_QUANT, quant.nmse, 0.25f);
     CHECK_KEY("quant:bits=1", DTC_QUANT, quant.bits, 1);
     CHECK_KEY("quant:bits=16", DTC_QUANT, quant.bits, 16);
     CHECK_KEY("quant:floor=12", DTC_QUANT, quant.floor, 12);
@@ -132,6 +133,7 @@ static void test_errors(void **state) {
         {"quant:bits=4,rate=2", "             ^", DTC_ERROR_SPEC_KEY},
         {"quant:max-error=1,bits=4", "                  ^", DTC_ERROR_SPEC_KEY},
         {"quant:rate=3,max-error=1", "             ^", DTC_ERROR_SPEC_KEY},
+        {"quant:bits=auto,nmse=0.1", "                ^", DTC_ERROR_SPEC_KEY},
         {"raw:type", "        ^", DTC_ERROR_SPEC_VALUE},
         {"raw:type=", "         ^", DTC_ERROR_SPEC_VALUE},
         {"raw:type=fp64", "         ^", DTC_ERROR_SPEC_VALUE},
@@ -206,6 +208,10 @@ static void test_errors(void **state) {
         {"quant:rate=32.1", "           ^", DTC_ERROR_SPEC_VALUE},
         {"quant:rate=auto", "           ^", DTC_ERROR_SPEC_VALUE},
         {"quant:max-error=0", "                ^", DTC_ERROR_SPEC_VALUE},
+        {"quant:nmse=0", "           ^", DTC_ERROR_SPEC_VALUE},
+        {"quant:nmse=0.91", "           ^", DTC_ERROR_SPEC_VALUE},
+        {"quant:nmse=1e-11", "           ^", DTC_ERROR_SPEC_VALUE},
+        {"quant:nmse=0.1,max=1", "                   ^", DTC_ERROR_SPEC_VALUE},
         {"quant:max-error=-1", "                ^", DTC_ERROR_SPEC_VALUE},
         {"quant:rotate=1,bits=15", "                    ^", DTC_ERROR_SPEC_VALUE},
         {"quant:rotate=1,bits=8,workers=65", "                              ^", DTC_ERROR_SPEC_VALUE},
@@ -257,7 +263,8 @@ static void test_format(void **state) {
         {"raw", "raw"},
         {"raw:type=fp32,checksum=1,block=0,seed=0", "raw"},
         {"ternary:scale=auto,pack=huffman", "ternary"},
-        {"quant:bits=auto,min=auto,rotate=0,grid=zero", "quant"},
+        {"quant:bits=auto,min=auto,rotate=0,grid=zero", "quant:bits=auto"},
+        {"quant:rotate=0,nmse=0.010", "quant:nmse=0.01"},
         {"quant:seed=3,bits=4", "quant:bits=4,seed=3"},
         {"factor:rank=3,value=fp32", "factor:rank=3"},
         {"factor:value=fp16,rows=10", "factor:value=fp16,rows=10"},
@@ -300,7 +307,7 @@ static void test_flags(void **state) {
 
 /* Fields that text cannot give are refused as well. */
 static void test_ranges(void **state) {
-    dtc_spec bad[32];
+    dtc_spec bad[40];
     size_t n = 0, i;
     char text[256];
     (void)state;
@@ -321,7 +328,11 @@ static void test_ranges(void **state) {
     BAD(DTC_TERNARY, ternary.scale, NAN);
     BAD(DTC_TERNARY, ternary.pack, (dtc_pack)2);
     BAD(DTC_QUANT, quant.bits, 17);
-    BAD(DTC_QUANT, quant.bits, -1);
+    BAD(DTC_QUANT, quant.bits, -2);
+    BAD(DTC_QUANT, quant.nmse, -0.1f);
+    BAD(DTC_QUANT, quant.nmse, 0.95f);
+    BAD(DTC_QUANT, quant.nmse, 1e-11f);
+    BAD(DTC_QUANT, quant.nmse, NAN);
     BAD(DTC_QUANT, quant.floor, 13);
     BAD(DTC_QUANT, quant.floor, -1);
     BAD(DTC_QUANT, quant.probe, 9);

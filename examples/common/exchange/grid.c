@@ -14,7 +14,7 @@ bool grid_prepare(dtc_spec *spec, uint64_t workers, struct error *error) {
         return set_error(error, "block=%zu: workers agree on one grid a tensor: leave block out", spec->block);
     if (spec->codec == DTC_QUANT && !spec->quant.min_given != !spec->quant.max_given)
         return set_error(error, "min or max alone: give both or neither");
-    if (spec->codec == DTC_QUANT && (spec->quant.rotate || !spec->quant.bits))
+    if (spec->codec == DTC_QUANT && (spec->quant.rotate || spec->quant.bits <= 0))
         return set_error(error, "%s: each worker would have a grid of its own: use bits=N",
                          spec->quant.rotate ? "rotate=1" : "bits chosen by the values");
     return true;
