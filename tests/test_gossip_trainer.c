@@ -215,14 +215,35 @@ static void every_byte_is_counted(void **state) {
     free(csv);
 }
 
+/* Since which step of the first epoch, of so many, the peer's training has diverged. */
+static void assert_diverged(const char *log, size_t peer, double first, double last, unsigned steps) {
+    char words[128], of[16];
+    snprintf(words, sizeof words,
+             "\npeer %zu: the training diverged: the loss or its gradient is not finite since epoch 1, step ", peer);
+    double step = field_after(log, words);
+    if (!(step >= first && step <= last)) fail_msg("not from step %g to %g:%s%g\n%s", first, last, words, step, log);
+    snprintf(of, sizeof of, " of %u: ", steps);
+    assert_says(strstr(log, words), of);
+}
+
 static void what_is_not_finite_stays_where_it_is(void **state) {
     (void)state;
-    char *log = run("local", "--lr 1e9 --net 64-16-16-16-16-4 --epochs 2 --p 1", EXIT_DIVERGED);
+    const char *const words = "--lr 1e9 --net 64-16-16-16-16-4 --epochs 2";
+    char with[128];
+    snprintf(with, sizeof with, "%s --p 1", words);
+    char *log = run("local", with, EXIT_DIVERGED);
     assert_says(log, "is skipped: the update is not finite");
-    assert_says(log, ": the training diverged: the loss is not finite since epoch ");
+    assert_says(log, ": the training diverged: the loss or its gradient is not finite since epoch 1, step ");
     assert_says(log, "\nlocal: the training diverged, see above\n");
     assert_int_equal(occurrences(log, "is written off"), 0);
     assert_says(log, " / 2^56: exactly 1\n");
+    free(log);
+    /* Pushes arrive between any two steps, and with them the steps differ from run to run. Without pushes each peer has
+     * finite parameters in step 1, and those of its own first step later. */
+    snprintf(with, sizeof with, "%s --p 0", words);
+    log = run("local", with, EXIT_DIVERGED);
+    for (size_t peer = 1; peer <= 4; peer++) assert_diverged(log, peer, 2.0, 8.0, 8);
+    assert_says(log, "\nlocal: the training diverged, see above\n");
     free(log);
 }
 

@@ -101,7 +101,7 @@ for implementation in openmpi mpich; do
     mpi $implementation --net 784-16-16-16-16-10 --limit 256 --batch 16 --epochs 3 --lr 1e9 --residual --add-packets \
         --codec ternary:pack=base3
     if [ $? -eq 3 ] && grep -q 'worker .: round .* is skipped by all' "$work/log" && [ -n "$(crc)" ] &&
-        grep -q 'worker 1: the training diverged: the loss is not finite since epoch 1, step . of 4: ' "$work/log"; then
+        grep -q 'worker 1: the training diverged: the loss or its gradient is not finite since epoch 1, step . of 4: ' "$work/log"; then
         ok "$name"
     else
         not_ok "$name"

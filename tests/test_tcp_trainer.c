@@ -126,7 +126,7 @@ static void a_gradient_that_is_not_finite_is_skipped_visibly(void **state) {
 /* The server fails, and so does each worker that runs on a machine of its own. */
 static void a_training_that_diverged_ends_in_failure(void **state) {
     (void)state;
-    const char *const why = ": the training diverged: the loss is not finite since epoch 1, step ";
+    const char *const why = ": the training diverged: the loss or its gradient is not finite since epoch 1, step ";
     const char *const words[] = {"--lr 1e9 --net 64-16-16-16-16-4 --epochs 2 --port 0",
                                  "--lr 1e9 --net 64-16-16-16-16-4"};
     char *log, worker_words[256];

@@ -17,7 +17,8 @@ struct meter {
     double compute_s, encode_s, decode_s;
     double transfer_s; /* sending and receiving, with the time of waiting for others */
     double loss;       /* mean of the training samples */
-    uint64_t diverged; /* the first step, from 1, since which no report had a finite loss; 0: the loss is finite */
+    uint64_t diverged; /* the first step, from 1, since which each report has a loss or a gradient that is not finite;
+                        * 0: those of this report are finite */
 };
 
 enum { METER_BYTES = 72 };

@@ -93,7 +93,10 @@ static void compute_gradient(struct trainer *trainer, uint64_t epoch, uint64_t s
     images_batch(&trainer->train, samples, batch, trainer->inputs, trainer->labels);
     double loss =
         net_gradient(&trainer->net, &trainer->parameters, trainer->inputs, trainer->labels, batch, &trainer->values);
-    if (!isfinite(loss) && !trainer->infinite_step) trainer->infinite_step = epoch * trainer->steps + step + 1;
+    /* an activation of -infinity becomes 0, so that the loss can be finite where the gradient is not */
+    bool finite = isfinite(loss) && tensors_finite(&trainer->values);
+    if (!finite && !trainer->infinite_step) trainer->infinite_step = epoch * trainer->steps + step + 1;
+    if (!finite) trainer->infinite_steps++;
     trainer->loss_sum += loss;
     trainer->loss_steps++;
 }
@@ -195,22 +198,22 @@ bool trainer_resume(struct trainer *trainer, bool parameters, uint64_t *rounds, 
 struct meter trainer_take_meter(struct trainer *trainer) {
     struct meter meter = trainer->meter;
     meter.loss = trainer->loss_steps ? trainer->loss_sum / (double)trainer->loss_steps : 0.0;
-    if (isfinite(meter.loss)) trainer->infinite_step = 0;
+    if (!trainer->infinite_steps) trainer->infinite_step = 0;
     meter.diverged = trainer->infinite_step;
     memset(&trainer->meter, 0, sizeof trainer->meter);
     trainer->loss_sum = 0.0;
-    trainer->loss_steps = 0;
+    trainer->loss_steps = trainer->infinite_steps = 0;
     trainer->reported = meter;
     return meter;
 }
 
 bool trainer_sound(struct trainer *trainer, const struct meter *meter, struct error *error) {
-    trainer->diverged = !isfinite(meter->loss);
+    trainer->diverged = meter->diverged != 0;
     if (!trainer->diverged) return true;
-    uint64_t step = meter->diverged ? meter->diverged - 1 : 0;
+    uint64_t step = meter->diverged - 1;
     return set_error(error,
-                     "the training diverged: the loss is not finite since epoch %llu, step %llu of %llu: lower --lr, "
-                     "or compress less (--codec)",
+                     "the training diverged: the loss or its gradient is not finite since epoch %llu, step %llu of "
+                     "%llu: lower --lr, or compress less (--codec)",
                      (unsigned long long)(step / trainer->steps + 1), (unsigned long long)(step % trainer->steps + 1),
                      (unsigned long long)trainer->steps);
 }

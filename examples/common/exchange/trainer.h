@@ -51,8 +51,9 @@ struct trainer {
     uint64_t order_epoch;
     double loss_sum; /* of loss_steps steps since the last report */
     uint64_t loss_steps;
-    uint64_t infinite_step; /* the first step, from 1, since which no report had a finite loss; 0: none */
-    bool diverged;          /* trainer_sound has failed */
+    uint64_t infinite_steps; /* of loss_steps: those whose loss or gradient is not finite */
+    uint64_t infinite_step;  /* the first of them, from 1, since the last report without any; 0: none */
+    bool diverged;           /* trainer_sound has failed */
 };
 
 /* Checks the settings and reads the data. `tables` holds the options of the settings text. */
@@ -94,8 +95,8 @@ bool trainer_resume(struct trainer *trainer, bool parameters, uint64_t *rounds, 
 /* Returns the meter since the last report, and starts a new one. */
 struct meter trainer_take_meter(struct trainer *trainer);
 
-/* Fails if the loss of the last report is NaN or infinite. `meter` is the last one of this replica, or of all workers.
- */
+/* Fails if a loss or a gradient of the last report is NaN or infinite. `meter` is the last one of this replica, or of
+ * all workers. */
 bool trainer_sound(struct trainer *trainer, const struct meter *meter, struct error *error);
 
 /* Returns the part of the test images, 0 to 1, that the net classifies as their labels say. */
