@@ -151,7 +151,6 @@ figures: ## draw the errors against the bits in build/bench.csv, and put them in
 DATASET ?= fashion-mnist
 SEED ?= 1
 DEMO_OPTIONS := --epochs 4 --batch 64 --lr 0.1 --lr-decay 0.5
-REPRODUCE_OPTIONS := --epochs 15 --batch 20 --lr 0.02 --lr-decay 0.85 --timeout 600
 
 data: ## fetch DATASET (fashion-mnist or mnist)
 	@case '$(DATASET)' in \
@@ -172,12 +171,14 @@ demo: data ## train under every codec on DATASET, four workers over TCP, and by 
 	@$(MAKE) --no-print-directory $(B)/examples/tcp_trainer $(B)/examples/gossip_trainer
 	@examples/demo.sh $(B)/examples/tcp_trainer build/demo --dataset $(DATASET) --seed $(SEED) $(DEMO_OPTIONS)
 
-reproduce: ## repeat the papers' experiments; writes build/reproduce.csv
+# The trainer of a finished run may be older: remove build/reproduce to run everything again.
+REPRODUCE_ROWS = $(if $(ROW),$(ROW:%=examples/reproduce/%.sh),$(wildcard examples/reproduce/*.sh))
+
+reproduce: data ## repeat experiments: all rows, or ROW=name, with SEEDS=3; writes build/reproduce.csv
 	@$(SETUP) $(EXAMPLE_PACKAGES)
-	@$(MAKE) --no-print-directory data DATASET=mnist
+	@! grep -qs -e '--dataset mnist' $(REPRODUCE_ROWS) || $(MAKE) --no-print-directory data DATASET=mnist
 	@$(MAKE) --no-print-directory $(B)/examples/tcp_trainer
-	@examples/reproduce.sh $(B)/examples/tcp_trainer build/reproduce build/reproduce.csv --seed $(SEED) \
-	    $(REPRODUCE_OPTIONS)
+	@SEEDS='$(or $(SEEDS),3)' examples/reproduce.sh $(B)/examples build/reproduce build/reproduce.csv $(REPRODUCE_ROWS)
 
 # ---- fuzzing
 
