@@ -82,7 +82,8 @@
  *     raw         sends the values themselves. fp32 loses nothing. bf16 and fp16 halve the bytes and round each value
  *                 to 16 bits. NaN and infinity pass unchanged.
  *     ternary     sends -1, 0 or 1 times a scale for each value, at random: 1.0 to 1.6 bits a value, unbiased, noisy.
- *                 Use ternary for gradients, with dtc_encode_residual.
+ *                 Use ternary for gradients. With dtc_encode_residual the digits are not random: a packet has the
+ *                 digits that leave the least, and fewer bits, but some nets learn better without a residual.
  *     quant       rounds each value to a grid, at 1 to 16 bits a value, and codes the result with Huffman codes.
  *                     (no key)          needs no tuning, for gradients and parameters: nmse=0.01, a relative squared
  *                                       error of 1 %, in general .1 to 4 bits a value
@@ -808,7 +809,9 @@ typedef struct dtc_spec {
     } raw;
 
     struct {
-        float clip;    /* > 0: values are clipped at this many sigma (root mean square of a block); 0: 2.5 */
+        float clip; /* > 0: values are clipped at this many sigma (root mean square of a block); 0: 2.5. With a residual
+                     * and a scale of its own, a block is not rounded at random: the digits and the scale are those
+                     * that leave about the least, and clip is only a bound of that choice, if it is given */
         float scale;   /* > 0: the scale of every block, shared by the workers; 0: a block's largest magnitude after
                         * clipping */
         dtc_pack pack; /* base3: five values a byte. huffman: Huffman codes of these bytes, if they are smaller. With
@@ -4774,13 +4777,14 @@ DTCI_FN size_t dtci_ternary_bytes(const dtci_head *head) {
 }
 
 /* Draws the digits of values[0..n), which are values first .. first + n - 1 of the packet. A trit is not 0 with a
- * probability of |value| * chance / 2^24. The loop has no branch, because the processor could not predict it. */
+ * probability of |value| * chance / 2^24 or, if `random` is NULL, if |value| * chance is above 2^23. The loop has no
+ * branch, because the processor could not predict it. */
 DTCI_INLINE void dtci_ternary_draw_as(uint32_t *DTCI_RESTRICT digits, const char *values, double chance,
                                       const dtci_random *random, size_t first, size_t n) {
     size_t i;
     for (i = 0; i < n; i++) {
         uint32_t bits = dtci_float_bits(dtci_float_at(values, i));
-        uint32_t draw = dtci_random_at(random, (uint32_t)(first + i)) >> 8;
+        uint32_t draw = random ? dtci_random_at(random, (uint32_t)(first + i)) >> 8 : 8388608u;
         double magnitude = (double)dtci_bits_float(bits & 0x7fffffffu);
         uint32_t nonzero = (double)(int32_t)draw < magnitude * chance;
         digits[i] = 1 + nonzero - 2 * (nonzero & bits >> 31);
@@ -4789,7 +4793,9 @@ DTCI_INLINE void dtci_ternary_draw_as(uint32_t *DTCI_RESTRICT digits, const char
 
 DTCI_INLINE void dtci_ternary_draw_body(uint32_t *DTCI_RESTRICT digits, const char *values, double chance,
                                         const dtci_random *random, size_t first, size_t n) {
-    if (n == DTCI_CHUNK)
+    if (!random)
+        dtci_ternary_draw_as(digits, values, chance, NULL, 0, n);
+    else if (n == DTCI_CHUNK)
         dtci_ternary_draw_as(digits, values, chance, random, first, DTCI_CHUNK);
     else
         dtci_ternary_draw_as(digits, values, chance, random, first, n);
@@ -4810,8 +4816,8 @@ DTCI_FN void dtci_ternary_draw_chunk(uint32_t *digits, const dtci_encoding *e, c
         size_t b = (first + at) / block;
         double scale = (double)dtci_get_float(scales + 4 * b);
         stop = (b + 1) * block - first < n ? (b + 1) * block - first : n;
-        dtci_ternary_draw(digits + at, values + 4 * at, scale > 0 ? 16777216.0 / scale : 0.0, random, first + at,
-                          stop - at);
+        dtci_ternary_draw(digits + at, values + 4 * at, scale > 0 ? 16777216.0 / scale : 0.0,
+                          e->residual && !(e->spec->ternary.scale > 0) ? NULL : random, first + at, stop - at);
     }
 }
 
@@ -5021,6 +5027,38 @@ DTCI_COLD size_t dtci_ternary_scratch(const dtc_spec *spec, size_t count) {
 
 /* --- Encoder --- */
 
+/* Returns twice the magnitude above which digits shall not be 0, so that the scale that then fits best leaves the least
+ * of values first .. first + n - 1 (Li and Liu, Ternary weight networks, 2016, section 2.2). `largest` is the largest
+ * magnitude. Magnitudes are counted in classes of a quarter of an octave. */
+DTCI_FN double dtci_ternary_threshold(const dtci_source *source, size_t first, size_t n, float largest) {
+    uint32_t counts[64], top = dtci_float_bits(largest) >> 21;
+    double sums[64], threshold = 0, best = 0, sum = 0, number = 0;
+    size_t at, m, i;
+    float chunk[DTCI_CHUNK];
+    memset(counts, 0, sizeof counts);
+    memset(sums, 0, sizeof sums);
+    for (at = 0; at < n; at += m) {
+        const char *values;
+        m = n - at < DTCI_CHUNK ? n - at : DTCI_CHUNK;
+        values = dtci_view(chunk, source, first + at, m);
+        for (i = 0; i < m; i++) {
+            uint32_t bits = dtci_float_bits(dtci_float_at(values, i)) & 0x7fffffffu, below = top - (bits >> 21);
+            if (below > 63) continue;
+            counts[below]++;
+            sums[below] += (double)dtci_bits_float(bits);
+        }
+    }
+    for (i = 0; i < 64 && i < top; i++) {
+        sum += sums[i];
+        number += counts[i];
+        if (sum * sum > best * number) {
+            best = sum * sum / number;
+            threshold = (double)dtci_bits_float((uint32_t)(top - i) << 21);
+        }
+    }
+    return threshold > 0 ? 2 * threshold * (1 - 1e-6) : (double)largest; /* below, so that the class is included */
+}
+
 /* Computes the scale of each block, and sets *zero to 1 if all scales are 0, else to 0. Returns DTC_ERROR_NONFINITE if
  * a value is NaN or infinite. */
 DTCI_FN dtc_status dtci_ternary_scales(unsigned char *scales, int *zero, const dtci_encoding *e) {
@@ -5033,6 +5071,9 @@ DTCI_FN dtc_status dtci_ternary_scales(unsigned char *scales, int *zero, const d
         if (!stats.finite) return DTC_ERROR_NONFINITE;
         scale = (double)(-stats.min > stats.max ? -stats.min : stats.max);
         bound = clip * sqrt(stats.squares / (double)n);
+        if (e->residual && !(e->spec->ternary.clip > 0)) bound = scale;
+        if (e->residual && !(e->spec->ternary.scale > 0))
+            scale = dtci_ternary_threshold(&e->source, b * block, n, (float)scale);
         if (bound < scale) scale = bound;
         if (e->spec->ternary.scale > 0) scale = (double)e->spec->ternary.scale;
         dtci_put_float(scales + 4 * b, dtci_float_up(scale > 0 ? scale : 0)); /* never -0 */
