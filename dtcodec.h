@@ -775,7 +775,9 @@ typedef enum dtc_rounding {
     DTC_ROUNDING_AUTO = 0,       /* dtc_encode with `rate`: rd, unless the packet is for sums; else nearest. A residual
                                   * wants nearest: at one rate, rd waits for larger magnitudes, so that values stay in
                                   * the residual for longer */
-    DTC_ROUNDING_STOCHASTIC = 1, /* up or down at random, without bias */
+    DTC_ROUNDING_STOCHASTIC = 1, /* up or down at random, without bias. dtc_encode_residual rounds to the nearest
+                                  * instead, unless min or max is given: the residual makes up for the bias, but would
+                                  * grow with the variance of random rounding */
     DTC_ROUNDING_NEAREST = 2,
     DTC_ROUNDING_RD = 3 /* for rate and distortion, see above */
 } dtc_rounding;
@@ -5932,7 +5934,6 @@ typedef struct dtci_quant_work {
     int sparse;             /* the packet has outliers alone, which are the largest values */
     float limit;            /* sparse: the least magnitude of an outlier */
     size_t ties;            /* sparse: number of outliers of just this magnitude, which are the first ones */
-    double *sums;           /* two a block: see dtci_encoding_project */
     float *ranges;          /* min and max of each part */
     unsigned char *grids;   /* 8 bytes of each part */
     uint16_t *bins;         /* the bins of the values, or of a sample of them */
@@ -6465,8 +6466,7 @@ DTCI_FN size_t dtci_quant_most_parts(const dtc_spec *spec, size_t count) {
 /* The result is bounded to SIZE_MAX, so that a size that cannot be addressed fails as too little scratch. */
 DTCI_COLD size_t dtci_quant_scratch(const dtc_spec *spec, size_t count) {
     size_t parts = dtci_quant_most_parts(spec, count);
-    uint64_t bytes =
-        2 * (uint64_t)dtci_take_bytes(8 * parts) + dtci_take_bytes(16 * parts) + dtci_take_bytes(2 * count);
+    uint64_t bytes = 2 * (uint64_t)dtci_take_bytes(8 * parts) + dtci_take_bytes(2 * count);
     if (spec->quant.entropy == DTC_ENTROPY_HUFFMAN) bytes += dtci_coder_scratch(count, dtci_quant_bin_bits_max(spec));
     if (spec->quant.rotate)
         bytes +=
@@ -6479,7 +6479,6 @@ DTCI_FN int dtci_quant_take(dtci_quant_work *w) {
     const dtc_spec *spec = w->e->spec;
     dtci_arena *arena = &w->e->arena;
     size_t count = w->q.head->count, parts = dtci_quant_parts(w->q.head, w->q.variant.rotate);
-    w->sums = (double *)dtci_take(arena, 16 * parts);
     w->ranges = (float *)dtci_take(arena, 8 * parts);
     w->grids = (unsigned char *)dtci_take(arena, 8 * parts);
     w->bins = (uint16_t *)dtci_take(arena, 2 * count);
@@ -7220,38 +7219,12 @@ DTCI_FN dtc_status dtci_quant_write(dtci_quant_work *w) {
     return DTC_OK;
 }
 
-/* Multiplies the grids of a packet that has just been made so that each block leaves the least in the residual. */
-DTCI_FN void dtci_quant_fit_grids(const dtci_quant_work *w, const dtci_packet *made) {
-    size_t blocks = dtci_blocks(w->q.head), b, i;
-    dtci_quant q = dtci_quant_of(made);
-    (void)dtci_encoding_project(w->sums, w->e, made, dtci_quant_decode);
-    for (i = 0; i < q.outliers; i++) { /* outliers are exact, and the grids do not scale them */
-        size_t bytes = dtci_quant_place_bytes(q.head), place = dtci_quant_place_get(q.list + bytes * i, bytes);
-        double x = (double)dtci_get_float(dtci_quant_outlier(&q, i));
-        b = place / dtci_block(q.head);
-        w->sums[2 * b] -= x * x;
-        w->sums[2 * b + 1] -= x * x;
-    }
-    for (b = 0; b < blocks; b++) {
-        unsigned char *grid = w->e->payload + 8 * b, fitted[8];
-        double by = w->sums[2 * b] > 0 && w->sums[2 * b + 1] > 0 ? w->sums[2 * b] / w->sums[2 * b + 1] : 1;
-        memcpy(fitted, grid, 8);
-        dtci_put_float(fitted, dtci_to_float((double)dtci_get_float(grid) * by));
-        if (w->q.variant.even) dtci_put_float(fitted + 4, dtci_to_float((double)dtci_get_float(grid + 4) * by));
-        if (dtci_quant_grid_valid(fitted, w->q.variant.even, (double)w->q.head->workers)) memcpy(grid, fitted, 8);
-    }
-}
-
-/* Leaves in the residual what the receiver does not see. The error of nearest rounding is at most half a step, whatever
- * the residual is. Stochastic rounding has no such bound, so its grids are fitted first, unless they are given. */
+/* Leaves in the residual what the receiver does not see. */
 DTCI_FN dtc_status dtci_quant_residual(const dtci_quant_work *w) {
-    const dtc_spec *spec = w->e->spec;
-    int fit = !w->q.variant.rotate && !w->shared && !w->sparse && !(spec->quant.max_error > 0);
     dtci_opened opened;
     dtci_packet *made = dtci_encoding_packet(&opened, w->e);
     dtci_arena turned;
     made->bins = w->bins;
-    if (fit && w->stochastic) dtci_quant_fit_grids(w, made);
     turned.p = (unsigned char *)(void *)w->rotated; /* the rotated values are not needed any more */
     turned.left = w->rotated ? 4 * (size_t)made->head.count : 0;
     return dtci_quant_decode(made, w->e->residual, NULL, &turned);
@@ -7266,8 +7239,8 @@ DTCI_FN dtc_status dtci_quant_encode(dtci_encoding *e) {
     w.e = e;
     w.source = e->source;
     w.random = dtci_random_of(spec->seed);
-    w.stochastic = spec->quant.rounding == DTC_ROUNDING_STOCHASTIC;
     w.shared = spec->quant.min_given || spec->quant.max_given;
+    w.stochastic = spec->quant.rounding == DTC_ROUNDING_STOCHASTIC && (!e->residual || w.shared);
     w.rd = spec->quant.rounding == DTC_ROUNDING_RD ||
            (spec->quant.rounding == DTC_ROUNDING_AUTO && spec->quant.rate > 0 && !e->residual && e->head.workers == 1 &&
             !w.shared && !spec->quant.rotate);

@@ -611,8 +611,7 @@ static void test_damage(void **state) {
 /* Whether a packet with a residual has other scales than one without: those that leave the least. */
 static int fits_scales(const dtc_spec *spec) {
     if (spec->codec == DTC_TERNARY) return !(spec->ternary.scale > 0);
-    return spec->codec == DTC_QUANT && !spec->quant.min_given && !spec->quant.max_given &&
-           !(spec->quant.max_error > 0) && (spec->quant.rounding == DTC_ROUNDING_STOCHASTIC || spec->quant.rotate);
+    return spec->codec == DTC_QUANT && !spec->quant.min_given && !spec->quant.max_given && spec->quant.rotate;
 }
 
 static double square_of(const float *values, size_t count) {
@@ -639,7 +638,9 @@ static void test_residual(void **state) {
             fill((float *)(void *)residual.p, count, noise_laplace, 0, 5);
             for (i = 0; i < count; i++) x[i] = values[i] + ((float *)(void *)residual.p)[i];
             same = spec;
-            if (spec.quant.rate > 0) same.quant.rounding = DTC_ROUNDING_NEAREST; /* the default with a residual */
+            if (spec.codec == DTC_QUANT && !spec.quant.min_given && !spec.quant.max_given &&
+                spec.quant.rounding != DTC_ROUNDING_RD)
+                same.quant.rounding = DTC_ROUNDING_NEAREST; /* as it is with a residual */
             made = encode_spec(&same, x, count);
             room = dtc_encode_bound(&spec, count);
             need = dtc_encode_scratch(&spec, count);
