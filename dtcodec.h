@@ -904,9 +904,10 @@ DTC_API dtc_status dtc_encode(const dtc_spec *spec, void *packet, size_t capacit
                               const float *values, size_t count, void *scratch, size_t scratch_bytes);
 
 /* Error feedback (Seide et al. 2014; Karimireddy et al. 2019). Encodes x = values + residual, summed in fp32, and sets
- * residual[i] = x[i] - decoded[i], the part of x that the receiver does not get. Where the scales are the packet's own
- * and rounding is random (ternary, rounding=stochastic) or rotated, the packet has the scales with the least squared
- * error, which makes the encoder a contraction: the residual stays bounded. So such a packet is not unbiased, and has
+ * residual[i] = x[i] - decoded[i], the part of x that the receiver does not get. Where the scales are the packet's own,
+ * nothing is rounded at random: ternary sends the digits and scales with the least squared error, quant rounds to the
+ * nearest grid point, and rotated blocks have the scale with the least squared error. That makes the encoder a
+ * contraction: the residual stays bounded. So such a packet is not unbiased, and has other digits and
  * other scales than dtc_encode gives. If each packet leaves at most a part 1 - d of |x|^2, and |values|^2 is at most
  * g, then |residual|^2 stays below 4 g / d^2. In a packet of the k largest values alone (see `rate`), d is at least
  * k / count; everywhere else it is near 1 - error of one packet. The caller owns the residual, of count

@@ -1,4 +1,4 @@
-/* quant: no value is off by more than its grid allows; max_error and rate hold. */
+/* quant: no value is off by more than its grid allows; max_error, nmse and rate hold. */
 
 #include "fuzz.h"
 
@@ -38,6 +38,24 @@ static void check_block(const dtc_spec *spec, const dtc_info *info, const float 
     for (i = 0; i < n; i++) REQUIRE(fabs((double)clipped(values[i], min, max) - (double)decoded[i]) <= allowed);
 }
 
+/* Whether nmse is asked for, or is the default because nothing else is. */
+static int holds_squares(const dtc_spec *spec) {
+    int asked = spec->quant.bits || spec->quant.rate > 0 || spec->quant.floor || spec->quant.probe ||
+                spec->quant.sample > 0 || spec->quant.min_given || spec->quant.max_given;
+    return spec->quant.nmse > 0 || !asked;
+}
+
+static void check_squares(const float *values, const float *decoded, size_t count, double nmse) {
+    double squares = 0, errors = 0;
+    size_t i;
+    for (i = 0; i < count; i++) {
+        double error = (double)values[i] - (double)decoded[i];
+        squares += (double)values[i] * (double)values[i];
+        errors += error * error;
+    }
+    REQUIRE(errors <= nmse * squares * (1 + 1e-9));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static float values[COUNT_MAX], decoded[COUNT_MAX];
     struct fuzz_input input;
@@ -68,8 +86,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     } else if (more < 192) {
         spec.quant.floor = (int)(more % 8);
         spec.quant.probe = (int)(more / 8 % 4);
-    } else if (more < 248) {
+    } else if (more < 240) {
         spec.quant.max_error = fuzz_float(&input);
+    } else if (more < 248) {
+        spec.quant.min_given = spec.quant.max_given = 0;
+        spec.quant.min = spec.quant.max = 0;
+        spec.quant.nmse = (float)(fuzz_byte(&input) + 1) / (more & 1 ? 300 : 30000);
     } else { /* a search among grids: slower still */
         spec.quant.rate = (float)(fuzz_byte(&input) + 1) / (more & 1 ? 8 : 128);
     }
@@ -80,6 +102,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     } else if (spec.quant.max_error > 0) {
         for (i = 0; i < count; i++)
             REQUIRE(fabs((double)values[i] - (double)decoded[i]) <= (double)spec.quant.max_error);
+    } else if (holds_squares(&spec)) {
+        check_squares(values, decoded, count, spec.quant.nmse > 0 ? (double)spec.quant.nmse : 0.01);
     } else if (!(spec.quant.rate > 0)) { /* a rate's grid is as coarse as it takes */
         block = spec.block ? spec.block : count;
         for (i = 0; i < count; i += block)
