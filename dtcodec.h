@@ -398,8 +398,25 @@
  *     2        OUTLIERS follow the grids and the shifts                no workers, not rotated
  *     4        there are no grids: each has step 0 and lowest 0        grid zero, no workers, not rotated, no shifts,
  *                                                                      coding 2
+ *     8        the grids are CODED                                     grid zero, more than one block, no workers, not
+ *                                                                      rotated, not with 4
  *
  * Another feature is HEAD. With features, the fields follow the parts that the features add to the payload.
+ *
+ * CODED grids take the place of the grids. They begin with 20 bytes; SIZE:
+ *
+ *     bytes   field                                        allowed; else PAYLOAD
+ *     4       multiplier: fp32                             finite
+ *     4       top: position of the largest step            below 12288; multiplier * step(top) is in fp32's range
+ *     4       lowest: int32, the least one                 as for the lowest of a grid
+ *     4, 4    sizes of the two sequences that follow       both are in the payload; SIZE
+ *
+ * The sequences are TOKENS of 16 bits, of a code for each block. A sequence of 0 bytes stands for zeros. The first one
+ * has the steps: the code 0 is a step of 0 if the sequence has bytes, and the code c > 0 is the position
+ * top - (c - 1), at least 0. Without bytes, each position is top. The step of a block is multiplier * step(position)
+ * in double, rounded to fp32. step(position) is 2^((position - 8192) / 32), the root rounded to 24 bits. The second
+ * sequence has the codes of `lowest`: a block's lowest is the code plus the least one, modulo 2^32. The grids that they
+ * give are valid as the grids of other packets are; PAYLOAD.
  *
  * SHIFTS are two int8, a and b. With shifts, lowest of every block is in -65535..0; PAYLOAD. Let k = f + lowest. A
  * value decodes to m * step / 256, where m = 256 k for k = 0, 256 k - a sign(k) for |k| = 1 and 256 k - b sign(k) for
@@ -797,7 +814,9 @@ typedef struct dtc_spec {
     dtc_codec codec;
     uint64_t seed;    /* of random numbers; give every tensor of every step and worker a seed of its own */
     size_t rows;      /* count = rows * columns, so rows divides count; 0: the array is one row. At most 2^30 - 256 */
-    size_t block;     /* ternary, quant: values that share one scale or grid; 0: all values.
+    size_t block;     /* ternary, quant: values that share one scale or grid; 0: all values. With Huffman coding,
+                       * and without rotation, workers, min, max and grid=even, quant codes its grids: steps are
+                       * rounded up by at most 2^(1/32), and with `rate` or `nmse` all values share one grid.
                        * sensing: values that are measured together, a power of two, 256..65536; 0: 65536, or less for
                        * small arrays. circulant: rows and columns of a block; 0: the larger of the matrix's rows and
                        * columns. raw, factor: not used. At most 2^30 - 256 */
@@ -2560,6 +2579,7 @@ typedef struct dtci_packet {
     size_t payload_bytes;
     size_t scratch;             /* bytes of scratch that opening and decoding the packet take */
     const uint16_t *bins;       /* decoded tokens, in the scratch; NULL if the payload has no tokens */
+    const unsigned char *grids; /* decoded grids of quant, in the scratch; NULL if the payload has them as they are */
     struct dtci_packet *nested; /* room for two nested packets, which opening fills in; factor has two of them */
 } dtci_packet;
 
@@ -5409,6 +5429,10 @@ DTCI_FN double dtci_loading(unsigned bits) {
 #define DTCI_QUANT_SHIFTS   1u
 #define DTCI_QUANT_OUTLIERS 2u
 #define DTCI_QUANT_NO_GRIDS 4u
+#define DTCI_QUANT_CODED    8u
+
+#define DTCI_CODED_BYTES 20u   /* what the payload of CODED grids begins with */
+#define DTCI_LATTICE_ONE 8192u /* the position of the step 1 */
 
 /* --- Options --- */
 
@@ -5475,8 +5499,17 @@ DTCI_COLD dtc_status dtci_quant_check_spec(const dtc_spec *spec) {
     return DTC_OK;
 }
 
+/* Returns whether the grids of blocks may be CODED: where entropy coding is allowed, and neither sums nor agreed ranges
+ * need them as they are. */
+DTCI_FN int dtci_quant_may_code(const dtc_spec *spec) {
+    return spec->block && spec->workers <= 1 && spec->quant.entropy == DTC_ENTROPY_HUFFMAN && !spec->quant.rotate &&
+           spec->quant.grid == DTC_GRID_ZERO && !spec->quant.min_given && !spec->quant.max_given;
+}
+
+/* A searched error or rate gives all blocks one step, so that blocks would cost grids and gain nothing. */
 DTCI_FN void dtci_quant_begin(dtci_head *head, const dtc_spec *spec) {
-    dtci_begin_block(head, spec);
+    if (!dtci_quant_may_code(spec) || !(spec->quant.rate > 0 || dtci_quant_nmse(spec) > 0))
+        dtci_begin_block(head, spec);
     if (spec->quant.rotate) head->seed = spec->seed;
 }
 
@@ -5506,7 +5539,7 @@ DTCI_FN dtci_quant_variant dtci_quant_variant_of(const dtci_head *head) {
 typedef struct dtci_quant {
     const dtci_head *head;
     dtci_quant_variant variant;
-    const unsigned char *grids; /* in the wire format; while encoding with rotate, 8 bytes a part */
+    const unsigned char *grids; /* 8 bytes a block; with rotate 4 bytes a part, and 8 while encoding */
     unsigned bin_bits;          /* bits of a bin over all blocks; 17 if that is more than 16 */
     int32_t base;               /* grid=zero: terms times the least lowest of all blocks */
     int32_t shifts[2];          /* with SHIFTS: of |k| = 1 and of larger |k|, in 1/256 of a step */
@@ -5581,14 +5614,18 @@ DTCI_SHARED dtci_grid dtci_quant_grid(const dtci_quant *q, size_t b) {
     return grid;
 }
 
-/* Returns the bytes of all grids in the payload. With rotate, a grid is a step alone. */
+/* Returns the bytes of all grids in the payload, if they are not CODED. With rotate, a grid is a step alone. */
 DTCI_FN size_t dtci_quant_grid_bytes(const dtci_head *head, int rotate) {
     return head->features & DTCI_QUANT_NO_GRIDS ? 0 : (rotate ? 4u : 8u) * dtci_quant_parts(head, rotate);
 }
 
-/* Returns the bytes of grids and shifts in the payload, which is where the list of outliers begins. */
-DTCI_FN size_t dtci_quant_list_at(const dtci_head *head, int rotate) {
-    return dtci_quant_grid_bytes(head, rotate) + (head->features & DTCI_QUANT_SHIFTS ? 2 : 0);
+/* Returns the bytes of grids and shifts in the payload, which is where the list of outliers begins. The payload has at
+ * least DTCI_CODED_BYTES if its grids are CODED. */
+DTCI_FN uint64_t dtci_quant_list_at(const dtci_packet *packet) {
+    const dtci_head *head = &packet->head;
+    uint64_t bytes = head->features & DTCI_QUANT_SHIFTS ? 2 : 0;
+    if (!(head->features & DTCI_QUANT_CODED)) return bytes + dtci_quant_grid_bytes(head, (int)(head->variant >> 7 & 1));
+    return bytes + DTCI_CODED_BYTES + (uint64_t)dtci_get32(packet->payload + 12) + dtci_get32(packet->payload + 16);
 }
 
 /* Returns the bytes of the place of an outlier, and of the number of outliers. */
@@ -5655,6 +5692,67 @@ DTCI_SHARED int dtci_quant_grid_valid(const unsigned char *grid, int even, doubl
     if (!dtci_finite(dtci_get_float(grid + 4))) return 0;
     return !(bits & 0x7fffffffu) ||
            fabs(dtci_get_double(grid)) * workers <= fabs(dtci_get_double(grid + 4)) * DTCI_QUANT_HALVES;
+}
+
+/* --- CODED grids --- */
+
+/* Returns the step at a position of the lattice: 2^((position - DTCI_LATTICE_ONE) / 32), rounded to 24 bits. */
+DTCI_COLD double dtci_quant_lattice(uint32_t position) {
+    static const uint32_t roots[32] = {
+        /* 2^(23 + i / 32) */
+        8388608u,  8572295u,  8760003u,  8951823u,  9147842u,  9348154u,  9552851u,  9762032u,
+        9975792u,  10194234u, 10417458u, 10645571u, 10878679u, 11116891u, 11360319u, 11609078u,
+        11863283u, 12123055u, 12388516u, 12659789u, 12937002u, 13220286u, 13509772u, 13805598u,
+        14107901u, 14416824u, 14732511u, 15055111u, 15384775u, 15721658u, 16065917u, 16417715u,
+    };
+    return ldexp((double)roots[position & 31], (int)(position >> 5) - (int)(DTCI_LATTICE_ONE >> 5) - 23);
+}
+
+/* Writes the n grids that codes of steps and of lowests give to `grids`. `coded` is the beginning of the payload. */
+DTCI_COLD void dtci_quant_decode_grids(unsigned char *grids, const unsigned char *coded, const uint16_t *steps,
+                                       const uint16_t *lowests, size_t n) {
+    double multiplier = (double)dtci_get_float(coded);
+    uint32_t top = dtci_get32(coded + 4), lowest = dtci_get32(coded + 8);
+    size_t i;
+    for (i = 0; i < n; i++) {
+        uint32_t down = steps && steps[i] ? steps[i] - 1u : 0;
+        double step = steps && !steps[i] ? 0 : multiplier * dtci_quant_lattice(top > down ? top - down : 0);
+        dtci_put_float(grids + 8 * i, (float)step);
+        dtci_put32(grids + 8 * i + 4, lowest + (lowests ? lowests[i] : 0u));
+    }
+}
+
+/* Returns whether CODED grids can be multiplied by `weight`: the multiplier and the largest step stay finite. */
+DTCI_COLD int dtci_quant_coded_valid(const unsigned char *coded, float weight) {
+    float multiplier = dtci_get_float(coded) * weight;
+    uint32_t top = dtci_get32(coded + 4);
+    return dtci_finite(multiplier) && top < DTCI_LATTICE_ONE + 32 * 128 &&
+           fabs((double)multiplier) * dtci_quant_lattice(top) <= (double)FLT_MAX;
+}
+
+/* Decodes one of the two sequences of CODED grids. A sequence of no bytes stands for zeros: *codes is then NULL. */
+DTCI_COLD dtc_status dtci_quant_open_codes(const uint16_t **codes, size_t n, const unsigned char *from, size_t size,
+                                           dtci_arena *arena) {
+    *codes = NULL;
+    return size ? dtci_bins_decode(codes, n, DTCI_QUANT_BITS_MAX, from, size, arena) : DTC_OK;
+}
+
+/* Decodes CODED grids into the arena, for packet->grids. The caller has checked the beginning of the payload. */
+DTCI_COLD dtc_status dtci_quant_open_grids(dtci_packet *packet, dtci_arena *arena) {
+    const unsigned char *coded = packet->payload, *from = coded + DTCI_CODED_BYTES;
+    size_t blocks = dtci_blocks(&packet->head), bytes = dtci_get32(coded + 12);
+    unsigned char *grids = (unsigned char *)dtci_take(arena, 8 * blocks);
+    const uint16_t *steps, *lowests;
+    dtci_arena codes = *arena; /* the codes are not needed for longer than this function */
+    dtc_status status;
+    if (!grids) return DTC_ERROR_SCRATCH;
+    status = dtci_quant_open_codes(&steps, blocks, from, bytes, &codes);
+    if (status != DTC_OK) return status;
+    status = dtci_quant_open_codes(&lowests, blocks, from + bytes, dtci_get32(coded + 16), &codes);
+    if (status != DTC_OK) return status;
+    dtci_quant_decode_grids(grids, coded, steps, lowests, blocks);
+    packet->grids = grids;
+    return DTC_OK;
 }
 
 /* --- Fields to values --- */
@@ -5860,9 +5958,9 @@ DTCI_SHARED dtci_quant dtci_quant_of(const dtci_packet *packet) {
     dtci_quant q;
     q.head = &packet->head;
     q.variant = dtci_quant_variant_of(&packet->head);
-    q.grids = packet->payload;
+    q.grids = packet->grids ? packet->grids : packet->payload;
     q.base = 0;
-    q.fields_at = dtci_quant_list_at(q.head, q.variant.rotate);
+    q.fields_at = (size_t)dtci_quant_list_at(packet);
     q.list = packet->payload + q.fields_at;
     q.outliers = 0;
     if (q.head->features & DTCI_QUANT_SHIFTS) {
@@ -5876,7 +5974,7 @@ DTCI_SHARED dtci_quant dtci_quant_of(const dtci_packet *packet) {
         q.fields_at += place + q.outliers * (place + 4);
     }
     q.bin_bits = dtci_bit_width(dtci_quant_top(&q));
-    if (!q.variant.rotate) dtci_quant_find_base(&q);
+    if (!q.variant.rotate && (packet->grids || !(q.head->features & DTCI_QUANT_CODED))) dtci_quant_find_base(&q);
     return q;
 }
 
@@ -5937,6 +6035,8 @@ typedef struct dtci_quant_work {
     size_t ties;            /* sparse: number of outliers of just this magnitude, which are the first ones */
     float *ranges;          /* min and max of each part */
     unsigned char *grids;   /* 8 bytes of each part */
+    unsigned char *coded;   /* the grids as CODED; NULL if they may not be coded */
+    size_t coded_bytes;     /* 0 if CODED would not be smaller */
     uint16_t *bins;         /* the bins of the values, or of a sample of them */
     size_t binned;          /* number of bins */
     float *rotated;         /* the rotated values, times 2^-exponent; NULL without rotate */
@@ -6111,6 +6211,16 @@ DTCI_COLD int dtci_quant_one_bit_grids(dtci_quant_work *w) {
     return 1;
 }
 
+/* Returns the step of a block that needs a step of at least `step`. Grids that may be CODED have steps of the lattice.
+ */
+DTCI_FN double dtci_quant_block_step(const dtci_quant_work *w, double step) {
+    uint32_t position;
+    if (!w->coded || w->q.variant.even || !(step > (double)FLT_MIN && step < (double)FLT_MAX / 2)) return step;
+    position = (uint32_t)(DTCI_LATTICE_ONE + floor(32 * log2(step)));
+    while (dtci_quant_lattice(position) < step) position++;
+    return dtci_quant_lattice(position);
+}
+
 /* Makes the grids of all parts for w->ranges. If a block cannot have grid=zero, all blocks have grid=even. Returns 0 if
  * the grids would need more than 16 bits or cannot be as fine as asked for. */
 DTCI_FN int dtci_quant_make_grids(dtci_quant_work *w, dtci_fineness fineness) {
@@ -6125,7 +6235,7 @@ DTCI_FN int dtci_quant_make_grids(dtci_quant_work *w, dtci_fineness fineness) {
     q->variant.bits = fineness.bits ? fineness.bits : 1;
     for (b = 0; b < blocks; b++) {
         double min = (double)w->ranges[2 * b], max = (double)w->ranges[2 * b + 1], top;
-        double step = given ? fineness.step : (max - min) / levels;
+        double step = given ? fineness.step : dtci_quant_block_step(w, (max - min) / levels);
         unsigned char *to = w->grids + 8 * b;
         if (!(min < max)) {
             dtci_quant_constant_grid(to, q->variant.even, w->ranges[2 * b]);
@@ -6467,7 +6577,8 @@ DTCI_FN size_t dtci_quant_most_parts(const dtc_spec *spec, size_t count) {
 /* The result is bounded to SIZE_MAX, so that a size that cannot be addressed fails as too little scratch. */
 DTCI_COLD size_t dtci_quant_scratch(const dtc_spec *spec, size_t count) {
     size_t parts = dtci_quant_most_parts(spec, count);
-    uint64_t bytes = 2 * (uint64_t)dtci_take_bytes(8 * parts) + dtci_take_bytes(2 * count);
+    uint64_t bytes =
+        (dtci_quant_may_code(spec) ? 3 : 2) * (uint64_t)dtci_take_bytes(8 * parts) + dtci_take_bytes(2 * count);
     if (spec->quant.entropy == DTC_ENTROPY_HUFFMAN) bytes += dtci_coder_scratch(count, dtci_quant_bin_bits_max(spec));
     if (spec->quant.rotate)
         bytes +=
@@ -6484,6 +6595,11 @@ DTCI_FN int dtci_quant_take(dtci_quant_work *w) {
     w->grids = (unsigned char *)dtci_take(arena, 8 * parts);
     w->bins = (uint16_t *)dtci_take(arena, 2 * count);
     w->q.grids = w->grids;
+    /* a nested head has no room for features */
+    if (dtci_quant_may_code(spec) && 8 * parts > DTCI_CODED_BYTES && w->e->packet) {
+        w->coded = (unsigned char *)dtci_take(arena, 8 * parts);
+        if (!w->coded) return 0;
+    }
     if (w->q.variant.rotate) {
         w->exponents = (int *)dtci_take(arena, sizeof(int) * parts);
         w->deviations = (float *)dtci_take(arena, 4 * parts);
@@ -7149,10 +7265,72 @@ DTCI_FN void dtci_quant_choose_grid(dtci_quant_work *w, int *stored) {
     }
 }
 
+/* Returns the position on the lattice of a step times 1 / multiplier, or 0 if it is not there exactly. */
+DTCI_COLD uint32_t dtci_quant_position(float step, float multiplier) {
+    double exact = (double)step / (double)multiplier;
+    uint32_t position;
+    if (!(exact >= (double)FLT_MIN && exact <= (double)FLT_MAX)) return 0;
+    position = (uint32_t)floor(DTCI_LATTICE_ONE + 0.5 + 32 * log2(exact));
+    return (float)((double)multiplier * dtci_quant_lattice(position)) == step ? position : 0;
+}
+
+/* Appends n codes to w->coded, within 8 bytes a block. Returns the bytes, or SIZE_MAX if there is no room. */
+DTCI_COLD size_t dtci_quant_code(dtci_quant_work *w, const uint16_t *codes, size_t n, size_t at) {
+    dtci_tokens_plan plan;
+    size_t bytes;
+    uint16_t most = 0;
+    dtci_bins_max(&most, codes, 0, n);
+    if (!most) return 0;
+    dtci_coder_count(&w->coder, codes, n, DTCI_QUANT_BITS_MAX);
+    plan = dtci_coder_choose(&w->coder);
+    if (plan.bytes >= 8 * n - at) return SIZE_MAX;
+    return dtci_bins_write(&w->coder, &plan, SIZE_MAX, w->coded + at, 8 * n - at, &bytes) == DTC_OK ? bytes : SIZE_MAX;
+}
+
+/* Codes the grids, if they are all zero or of the lattice, and if that saves bytes. Works in w->bins and w->coder. */
+DTCI_COLD void dtci_quant_code_grids(dtci_quant_work *w) {
+    size_t blocks = dtci_blocks(w->q.head), bytes = DTCI_CODED_BYTES, sizes[2], i;
+    uint16_t *steps = w->bins, *lowests = w->bins + blocks;
+    float multiplier = 1;
+    uint32_t top = 0;
+    for (i = 0; i < blocks; i++) { /* the steps of max-error are all equal, and no steps of the lattice */
+        float step = dtci_get_float(w->grids + 8 * i);
+        uint32_t position = step > 0 ? dtci_quant_position(step, multiplier) : 0;
+        if (step > 0 && !position) multiplier = top ? 0 : step;
+        if (step < 0 || !(multiplier > 0)) return;
+        if (step > 0 && !position) position = DTCI_LATTICE_ONE;
+        top = position > top ? position : top;
+    }
+    for (i = 0; i < blocks; i++) {
+        const unsigned char *grid = w->grids + 8 * i;
+        uint32_t position = dtci_get_float(grid) > 0 ? dtci_quant_position(dtci_get_float(grid), multiplier) : 0;
+        int64_t lowest = (int64_t)dtci_quant_grid(&w->q, i).lowest - w->q.base;
+        if (lowest > 65535 || (dtci_get_float(grid) > 0 && !position)) return;
+        steps[i] = (uint16_t)(position ? top - position + 1 : 0);
+        lowests[i] = (uint16_t)lowest;
+    }
+    for (i = 0; i < 2; i++) {
+        sizes[i] = dtci_quant_code(w, i ? lowests : steps, blocks, bytes);
+        if (sizes[i] == SIZE_MAX) return;
+        bytes += sizes[i];
+    }
+    dtci_put_float(w->coded, multiplier);
+    dtci_put32(w->coded + 4, top);
+    dtci_put32(w->coded + 8, (uint32_t)w->q.base);
+    dtci_put32(w->coded + 12, (uint32_t)sizes[0]);
+    dtci_put32(w->coded + 16, (uint32_t)sizes[1]);
+    if (bytes + 1 < 8 * blocks) w->coded_bytes = bytes; /* the features take a byte */
+}
+
+/* Returns the bytes of the grids in the payload that is made. */
+DTCI_FN size_t dtci_quant_payload_grids(const dtci_quant_work *w) {
+    return w->coded_bytes ? w->coded_bytes : dtci_quant_grid_bytes(w->q.head, w->q.variant.rotate);
+}
+
 /* Chooses the coding. Sets e->bytes to an upper bound of the payload. */
 DTCI_FN void dtci_quant_choose_coding(dtci_quant_work *w) {
     const dtc_spec *spec = w->e->spec;
-    size_t grids = dtci_quant_grid_bytes(w->q.head, w->q.variant.rotate), count = w->q.head->count;
+    size_t grids = dtci_quant_payload_grids(w), count = w->q.head->count;
     size_t fields = dtci_fields_bytes(count, dtci_quant_field_bits(w->q.head, w->q.variant.bits));
     int entropy = spec->quant.entropy == DTC_ENTROPY_HUFFMAN, searched = w->priced && spec->quant.rate > 0;
     uint32_t *coding = &w->q.variant.coding;
@@ -7170,7 +7348,7 @@ DTCI_FN void dtci_quant_choose_coding(dtci_quant_work *w) {
 /* Returns the bytes that shifts and outliers add to the payload, and 1 for the features in the head. */
 DTCI_FN size_t dtci_quant_feature_bytes(const dtci_quant_work *w) {
     size_t outliers = dtci_quant_list_bytes(w);
-    return w->shifting || outliers || w->sparse ? 1u + (w->shifting ? 2u : 0u) + outliers : 0;
+    return w->shifting || outliers || w->sparse || w->coded_bytes ? 1u + (w->shifting ? 2u : 0u) + outliers : 0;
 }
 
 /* Gives the head its features, and moves the payload to the end of the head. */
@@ -7180,6 +7358,7 @@ DTCI_FN void dtci_quant_begin_features(dtci_quant_work *w) {
     w->shifting = w->shifts[0] || w->shifts[1];
     if (w->shifting) e->head.features |= DTCI_QUANT_SHIFTS;
     if (w->outliers) e->head.features |= DTCI_QUANT_OUTLIERS;
+    if (w->coded_bytes) e->head.features |= DTCI_QUANT_CODED;
     if (!e->head.features) return;
     e->bytes += dtci_quant_feature_bytes(w) - 1;
     dtci_encoding_place(e);
@@ -7190,8 +7369,8 @@ DTCI_FN void dtci_quant_begin_features(dtci_quant_work *w) {
 /* Writes the payload: the grids, or the steps of a rotated packet, and the fields. */
 DTCI_FN dtc_status dtci_quant_write(dtci_quant_work *w) {
     dtci_encoding *e = w->e;
-    size_t grids = dtci_quant_grid_bytes(w->q.head, w->q.variant.rotate), size = 0;
-    size_t list = dtci_quant_list_at(w->q.head, w->q.variant.rotate), around = list + dtci_quant_list_bytes(w);
+    size_t grids = dtci_quant_payload_grids(w), size = 0;
+    size_t list = grids + (e->head.features & DTCI_QUANT_SHIFTS ? 2 : 0), around = list + dtci_quant_list_bytes(w);
     unsigned char *to = e->payload + around;
     dtc_status status;
     if (e->capacity < around) return DTC_ERROR_CAPACITY;
@@ -7200,7 +7379,7 @@ DTCI_FN dtc_status dtci_quant_write(dtci_quant_work *w) {
         if (!w->priced) (void)dtci_quant_bin_all(w, 1);
         dtci_quant_write_steps(e->payload, w);
     } else {
-        memcpy(e->payload, w->grids, grids);
+        memcpy(e->payload, w->coded_bytes ? w->coded : w->grids, grids);
     }
     if (e->head.features & DTCI_QUANT_SHIFTS) {
         e->payload[grids] = (unsigned char)(w->shifts[0] & 255);
@@ -7226,6 +7405,7 @@ DTCI_FN dtc_status dtci_quant_residual(const dtci_quant_work *w) {
     dtci_packet *made = dtci_encoding_packet(&opened, w->e);
     dtci_arena turned;
     made->bins = w->bins;
+    made->grids = w->coded_bytes ? w->grids : NULL;
     turned.p = (unsigned char *)(void *)w->rotated; /* the rotated values are not needed any more */
     turned.left = w->rotated ? 4 * (size_t)made->head.count : 0;
     return dtci_quant_decode(made, w->e->residual, NULL, &turned);
@@ -7255,6 +7435,7 @@ DTCI_FN dtc_status dtci_quant_encode(dtci_encoding *e) {
     if (!(w.q.variant.rotate ? dtci_quant_rotate(&w) : dtci_quant_find_ranges(&w))) return DTC_ERROR_NONFINITE;
     dtci_quant_choose_grid(&w, &stored);
     if (stored) return dtci_head_become_raw(&e->head);
+    if (w.coded && !w.priced && !w.sparse && !w.q.variant.even) dtci_quant_code_grids(&w);
     if (!w.sparse) dtci_quant_choose_coding(&w);
     if (e->bytes + dtci_quant_feature_bytes(&w) > 4 * (size_t)e->head.count) return dtci_head_become_raw(&e->head);
     dtci_quant_begin_features(&w);
@@ -7269,22 +7450,35 @@ DTCI_FN dtc_status dtci_quant_encode(dtci_encoding *e) {
 DTCI_FN int dtci_quant_features_valid(const dtci_head *head, const dtci_quant_variant *variant) {
     uint32_t features = head->features;
     if (!features) return 1;
-    if (features > 7 || head->workers > 1 || variant->rotate) return 0;
+    if (features > 15 || head->workers > 1 || variant->rotate) return 0;
+    if (features & DTCI_QUANT_CODED && (!head->block || features & DTCI_QUANT_NO_GRIDS)) return 0;
     if (variant->even && features != DTCI_QUANT_OUTLIERS) return 0;
     if (!(features & DTCI_QUANT_NO_GRIDS)) return 1;
     return !(features & DTCI_QUANT_SHIFTS) && variant->coding == DTCI_QUANT_CONSTANT;
 }
 
+/* Returns the bytes of scratch that opening and decoding a packet take. */
+DTCI_FN size_t dtci_quant_open_scratch(const dtci_head *head, const dtci_quant_variant *variant) {
+    size_t tokens = variant->coding == DTCI_QUANT_TOKENS ? dtci_bins_scratch(head->count) : 0, blocks, codes;
+    if (variant->rotate) return tokens + dtci_take_bytes(4 * (size_t)head->count);
+    if (!(head->features & DTCI_QUANT_CODED)) return tokens;
+    blocks = dtci_blocks(head);
+    codes = dtci_bins_scratch(blocks) + dtci_take_bytes(2 * blocks);
+    return dtci_take_bytes(8 * blocks) + (tokens > codes ? tokens : codes);
+}
+
 DTCI_FN dtc_status dtci_quant_check(dtci_packet *packet) {
     const dtci_head *head = &packet->head;
     dtci_quant_variant variant = dtci_quant_variant_of(head);
-    uint64_t size = packet->payload_bytes, need = dtci_quant_list_at(head, variant.rotate);
-    packet->scratch = (variant.coding == DTCI_QUANT_TOKENS ? dtci_bins_scratch(head->count) : 0) +
-                      (variant.rotate ? dtci_take_bytes(4 * (size_t)head->count) : 0);
+    uint64_t size = packet->payload_bytes, need;
     if (head->workers > (variant.rotate ? DTCI_QUANT_ROTATED : 16777216u) >> variant.bits ||
         (variant.rotate ? !variant.even && variant.bits < 2 : head->seed > 0) ||
         dtci_quant_goes_raw(head, variant.rotate) || !dtci_quant_features_valid(head, &variant))
         return DTC_ERROR_HEAD;
+    packet->scratch = dtci_quant_open_scratch(head, &variant);
+    if (head->features & DTCI_QUANT_CODED && size < DTCI_CODED_BYTES) return DTC_ERROR_SIZE;
+    need = dtci_quant_list_at(packet);
+    if (size < need) return DTC_ERROR_SIZE;
     if (head->features & DTCI_QUANT_OUTLIERS) {
         size_t place = dtci_quant_place_bytes(head);
         if (size < need + place) return DTC_ERROR_SIZE;
@@ -7297,21 +7491,23 @@ DTCI_FN dtc_status dtci_quant_check(dtci_packet *packet) {
     return size == need ? DTC_OK : DTC_ERROR_SIZE;
 }
 
-/* Returns whether all grids of a payload are valid. */
-DTCI_FN int dtci_quant_grids_valid(const unsigned char *grids, const dtci_head *head) {
+/* Returns whether all grids of a packet are valid, as far as they are decoded. */
+DTCI_FN int dtci_quant_grids_valid(const dtci_packet *packet) {
+    const dtci_head *head = &packet->head;
+    const unsigned char *grids = packet->grids ? packet->grids : packet->payload;
     dtci_quant_variant variant = dtci_quant_variant_of(head);
     size_t parts = dtci_quant_parts(head, variant.rotate), b;
     if (variant.rotate) return dtci_scales_finite(grids, parts, 4);
-    if (head->features & DTCI_QUANT_NO_GRIDS) return 1;
+    if (head->features & DTCI_QUANT_NO_GRIDS || (head->features & DTCI_QUANT_CODED && !packet->grids)) return 1;
     for (b = 0; b < parts; b++)
         if (!dtci_quant_grid_valid(grids + 8 * b, variant.even, (double)head->workers)) return 0;
     return 1;
 }
 
 /* Returns whether the lowest of every block is one that a packet with shifts may have, and the outliers are valid. */
-DTCI_FN int dtci_quant_extras_valid(const dtci_quant *q) {
+DTCI_FN int dtci_quant_extras_valid(const dtci_quant *q, int has_grids) {
     size_t blocks = dtci_blocks(q->head), bytes = dtci_quant_place_bytes(q->head), i;
-    if (q->head->features & DTCI_QUANT_SHIFTS) {
+    if (q->head->features & DTCI_QUANT_SHIFTS && has_grids) {
         for (i = 0; i < blocks; i++) {
             int32_t lowest = dtci_quant_grid(q, i).lowest;
             if (lowest < -65535 || lowest > 0) return 0;
@@ -7346,10 +7542,17 @@ DTCI_FN dtc_status dtci_quant_open(dtci_packet *packet, dtci_arena *arena, unsig
     dtc_status status;
     dtci_quant q;
     packet->bins = NULL;
-    if (!dtci_quant_grids_valid(packet->payload, &packet->head)) return DTC_ERROR_PAYLOAD;
+    packet->grids = NULL;
+    if (packet->head.features & DTCI_QUANT_CODED) {
+        if (!dtci_quant_coded_valid(packet->payload, 1)) return DTC_ERROR_PAYLOAD;
+        status = skip & DTCI_OPEN_NO_TOKENS ? DTC_OK : dtci_quant_open_grids(packet, arena);
+        if (status != DTC_OK) return status;
+    }
+    if (!dtci_quant_grids_valid(packet)) return DTC_ERROR_PAYLOAD;
     q = dtci_quant_of(packet);
     from = packet->payload + q.fields_at;
-    if (q.head->features && !dtci_quant_extras_valid(&q)) return DTC_ERROR_PAYLOAD;
+    if (q.head->features && !dtci_quant_extras_valid(&q, packet->grids || !(q.head->features & DTCI_QUANT_CODED)))
+        return DTC_ERROR_PAYLOAD;
     if (q.variant.coding == DTCI_QUANT_CONSTANT) return DTC_OK;
     if (q.variant.coding == DTCI_QUANT_TOKENS) {
         if (q.bin_bits > DTCI_QUANT_BITS_MAX) return DTC_ERROR_PAYLOAD;
@@ -7516,6 +7719,11 @@ DTCI_COLD dtc_status dtci_quant_scale_grids(const dtci_packet *packet, unsigned 
     dtci_quant_variant variant = dtci_quant_variant_of(&packet->head);
     size_t parts = dtci_quant_parts(&packet->head, variant.rotate);
     if (packet->head.features & DTCI_QUANT_NO_GRIDS) return DTC_OK;
+    if (packet->head.features & DTCI_QUANT_CODED) {
+        if (!dtci_quant_coded_valid(payload, weight)) return DTC_ERROR_NONFINITE;
+        dtci_put_float(payload, dtci_get_float(payload) * weight);
+        return DTC_OK;
+    }
     if (variant.even && !variant.rotate) return dtci_quant_scale_even(&packet->head, payload, weight);
     return dtci_scales_scale(payload, parts, variant.rotate ? 4 : 8, weight);
 }
@@ -10416,6 +10624,7 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
 #undef DTCI_CARRY_WORDS
 #undef DTCI_CHUNK
 #undef DTCI_CODECS
+#undef DTCI_CODED_BYTES
 #undef DTCI_CODE_MAX
 #undef DTCI_COLD
 #undef DTCI_COMMON_KEYS
@@ -10452,6 +10661,7 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
 #undef DTCI_HADAMARD_VECTORS
 #undef DTCI_INLINE
 #undef DTCI_KERNEL
+#undef DTCI_LATTICE_ONE
 #undef DTCI_LEFT_OUT
 #undef DTCI_LOOKUP_BITS
 #undef DTCI_MAGIC
@@ -10460,6 +10670,7 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
 #undef DTCI_OPEN_NO_TOKENS
 #undef DTCI_QUANT_BITS_MAX
 #undef DTCI_QUANT_CLASSES
+#undef DTCI_QUANT_CODED
 #undef DTCI_QUANT_CONSTANT
 #undef DTCI_QUANT_FIELDS
 #undef DTCI_QUANT_HALVES

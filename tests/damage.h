@@ -166,11 +166,23 @@ static inline size_t layout_outliers(layout *to, const unsigned char *p, const o
     return at;
 }
 
+/* Coded grids: what they begin with, and two sequences of tokens. */
+static inline size_t layout_coded(layout *to, const unsigned char *p, size_t at, size_t blocks, place scales) {
+    size_t sizes[2], i;
+    for (i = 0; i < 5; i++) layout_field(to, at + 4 * i, 4, i == 0, i < 2 ? scales : PLACE_OTHER);
+    sizes[0] = get32(p + at + 12);
+    sizes[1] = get32(p + at + 16);
+    for (i = 0, at += 20; i < 2; at += sizes[i++])
+        if (sizes[i]) layout_tokens(to, at, at + sizes[i], blocks);
+    return at;
+}
+
 static inline void layout_quant(layout *to, const unsigned char *p, const outline *head, place scales) {
     size_t blocks = head->count ? (head->count + head->block - 1) / head->block : 0, at = head->payload, i;
     unsigned rotated = head->variant >> 7, even = head->variant >> 4 & 1;
     if (rotated) blocks = layout_parts(head);
-    if (head->features & 4) blocks = 0;
+    if (head->features & 8) at = layout_coded(to, p, at, blocks, scales);
+    if (head->features & 12) blocks = 0;
     for (i = 0; i < blocks; i++, at += rotated ? 4 : 8) {
         layout_field(to, at, 4, 1, scales);
         if (!rotated) layout_field(to, at + 4, 4, (int)even, scales);

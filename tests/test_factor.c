@@ -145,8 +145,10 @@ static void test_values(void **state) {
         int bits;
     } cases[] = {{"factor:value=bf16", "raw:type=bf16", "raw:type=bf16", DTC_TYPE_BF16, 0},
                  {"factor:value=fp16", "raw:type=fp16", "raw:type=fp16", DTC_TYPE_FP16, 0},
-                 {"factor:value=4", "quant:bits=4,block=60", "quant:bits=4,block=90", DTC_TYPE_FP32, 4},
-                 {"factor:value=11", "quant:bits=11,block=60", "quant:bits=11,block=90", DTC_TYPE_FP32, 11}};
+                 {"factor:value=4", "quant:bits=4,block=60,entropy=none", "quant:bits=4,block=90,entropy=none",
+                  DTC_TYPE_FP32, 4},
+                 {"factor:value=11", "quant:bits=11,block=60,entropy=none", "quant:bits=11,block=90,entropy=none",
+                  DTC_TYPE_FP32, 11}};
     enum { RANK = 5, ROWS = 60, COLUMNS = 90 };
     float *u = drawn(RANK * ROWS, noise_gaussian, 0, 1), *v = drawn(RANK * COLUMNS, noise_laplace, 0, 2);
     size_t c, i, rank;

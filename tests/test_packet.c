@@ -99,10 +99,16 @@ static int has_seed(const dtc_spec *spec) {
     return spec->codec == DTC_SENSING || (spec->codec == DTC_QUANT && spec->quant.rotate);
 }
 
+/* Whether all blocks would have the step that a search finds, so that the packet has no blocks. */
+static int has_one_step(const dtc_spec *spec) {
+    return spec->codec == DTC_QUANT && spec->quant.rate > 0 && spec->workers <= 1 && !spec->quant.rotate;
+}
+
 /* What the head of a packet of this spec may take, checksum included. */
 static size_t head_room(const dtc_spec *spec, size_t count) {
     return 16 - (spec->no_checksum ? 4u : 0u) + (spec->rows && count ? 4u : 0u) + (spec->workers > 1 ? 4u : 0u) +
-           (has_blocks(spec->codec) && spec->block && spec->block < count ? 4u : 0u) + (has_seed(spec) ? 8u : 0u);
+           (has_blocks(spec->codec) && !has_one_step(spec) && spec->block && spec->block < count ? 4u : 0u) +
+           (has_seed(spec) ? 8u : 0u);
 }
 
 static int all_bytes_are(const void *p, size_t bytes, unsigned char byte) {

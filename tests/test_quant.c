@@ -143,7 +143,7 @@ static void test_rotated_least(void **state) {
     }
 }
 
-/* Each block is as fine as its own range. */
+/* Each block is as fine as its own range. Steps of coded grids are up to 2^(1/32) larger. */
 static void test_blocks(void **state) {
     static const char *const specs[] = {"quant:bits=5,block=100", "quant:bits=5,block=100,grid=even",
                                         "quant:bits=5,block=100,entropy=none"};
@@ -157,7 +157,8 @@ static void test_blocks(void **state) {
             size_t n = b < 10 ? 100 : 50;
             double min, max;
             range_of(values + 100 * b, n, &min, &max);
-            assert_true(largest_error(values + 100 * b, decoded + 100 * b, n) <= (max - min) / 31 / 2 * 1.000001);
+            assert_true(largest_error(values + 100 * b, decoded + 100 * b, n) <=
+                        (max - min) / 31 / 2 * (s ? 1.000001 : 1.02190));
         }
         free(decoded);
     }
@@ -451,9 +452,10 @@ static void test_unbiased(void **state) {
     check_unbiased("quant:max-error=0.5,rounding=stochastic");
 }
 
-/* Coding does not change values: with and without entropy coding they are the same. */
+/* Coding does not change values: with and without entropy coding they are the same, unless grids are coded. */
 static void test_coding(void **state) {
-    static const char *const grids[] = {"", ",grid=even", ",rounding=stochastic,seed=5", ",block=77", ",workers=9"};
+    static const char *const grids[] = {"", ",grid=even", ",rounding=stochastic,seed=5", ",block=77,workers=2",
+                                        ",workers=9"};
     float *values = drawn(6000, noise_laplace, 0.3, 7);
     char text[64];
     size_t g;
