@@ -924,8 +924,8 @@ DTC_API dtc_status dtc_encode(const dtc_spec *spec, void *packet, size_t capacit
 
 /* Error feedback (Seide et al. 2014; Karimireddy et al. 2019). Encodes x = values + residual, summed in fp32, and sets
  * residual[i] = x[i] - decoded[i], the part of x that the receiver does not get. Where the scales are the packet's own,
- * nothing is rounded at random: ternary sends the digits and scales with the least squared error, quant rounds to the
- * nearest grid point, and rotated blocks have the scale with the least squared error. That makes the encoder a
+ * nothing is rounded at random: ternary and rotated quant send a scale between the one with the least squared error
+ * and the unbiased one, and other quant rounds to the nearest grid point. That makes the encoder a
  * contraction: the residual stays bounded. So such a packet is not unbiased, and has other digits and
  * other scales than dtc_encode gives. If each packet leaves at most a part 1 - d of |x|^2, and |values|^2 is at most
  * g, then |residual|^2 stays below 4 g / d^2. In a packet of the k largest values alone (see `rate`), d is at least
@@ -2696,8 +2696,7 @@ DTCI_SHARED dtci_packet *dtci_encoding_packet(dtci_opened *opened, const dtci_en
 }
 
 /* Decodes a packet that has just been made, and finds for each block of x = values + residual, decoded to q, the sums
- * <x, q> and <q, q>. Where a packet is made with a residual, scaling q by <x, q> / <q, q> makes the codec a
- * contraction: |x - q| <= |x|, so that the residual stays bounded (Karimireddy et al., ICML 2019, section 4). */
+ * <x, q> and <q, q>. */
 DTCI_FN dtc_status dtci_encoding_project(double *sums, const dtci_encoding *e, const dtci_packet *made,
                                          dtc_status (*decode)(const dtci_packet *, const dtci_sink *,
                                                               const dtc_decode_options *, dtci_arena *)) {
@@ -2707,6 +2706,16 @@ DTCI_FN dtc_status dtci_encoding_project(double *sums, const dtci_encoding *e, c
     sink.columns = dtci_block(&e->head);
     memset(sums, 0, 2 * sizeof *sums * dtci_blocks(&e->head));
     return decode(made, &sink, NULL, NULL);
+}
+
+/* Returns what q is multiplied by where a packet is made with a residual, from <x, q> > 0, <q, q> and <x, x>. The
+ * factor <x, q> / <q, q> has the least squared error, 1 - c of |x|^2, and <x, x> / <x, q> sends all of x along x. The
+ * latter trains better, as values that wait in the residual catch up sooner; but its error is 1 / c - 1. Bounded to 1.6
+ * times the former, at most 0.6 or 1 - 0.64 c is left: the encoder is a contraction, so that the residual stays bounded
+ * (Karimireddy et al., ICML 2019, section 4). */
+DTCI_FN double dtci_encoding_factor(double dot, double rounded, double squares) {
+    double least = dot / rounded, whole = squares / dot;
+    return whole < 1.6 * least ? whole : 1.6 * least;
 }
 
 /* The row of a codec that the configuration leaves out. */
@@ -5050,9 +5059,10 @@ DTCI_COLD size_t dtci_ternary_scratch(const dtc_spec *spec, size_t count) {
 
 /* --- Encoder --- */
 
-/* Returns twice the magnitude above which digits shall not be 0, so that the scale that then fits best leaves the least
- * of values first .. first + n - 1 (Li and Liu, Ternary weight networks, 2016, section 2.2). `largest` is the largest
- * magnitude. Magnitudes are counted in classes of a quarter of an octave. */
+/* Returns twice the magnitude above which digits shall not be 0, for values first .. first + n - 1. The scale that fits
+ * k digits best leaves sum^2 / k less than |x|^2 (Li and Liu, Ternary weight networks, 2016, section 2.2). The
+ * magnitude is that of the largest sum^2 / k^1.25: fewer digits leave little more, and cost less. `largest` is the
+ * largest magnitude. Magnitudes are counted in classes of a quarter of an octave. */
 DTCI_FN double dtci_ternary_threshold(const dtci_source *source, size_t first, size_t n, float largest) {
     uint32_t counts[64], top = dtci_float_bits(largest) >> 21;
     double sums[64], threshold = 0, best = 0, sum = 0, number = 0;
@@ -5074,8 +5084,8 @@ DTCI_FN double dtci_ternary_threshold(const dtci_source *source, size_t first, s
     for (i = 0; i < 64 && i < top; i++) {
         sum += sums[i];
         number += counts[i];
-        if (sum * sum > best * number) {
-            best = sum * sum / number;
+        if (number > 0 && sum * sum > best * number * sqrt(sqrt(number))) {
+            best = sum * sum / (number * sqrt(sqrt(number)));
             threshold = (double)dtci_bits_float((uint32_t)(top - i) << 21);
         }
     }
@@ -5150,10 +5160,9 @@ DTCI_FN dtc_status dtci_ternary_write(dtci_encoding *e, uint16_t *bins, const un
     return DTC_OK;
 }
 
-/* Leaves in the residual what the receiver does not see. Unless workers share the scales, each is the one that leaves
- * the least. */
+/* Leaves in the residual what the receiver does not see. The scales fit the digits, unless workers share them. */
 DTCI_FN dtc_status dtci_ternary_residual(dtci_encoding *e, const uint16_t *bins) {
-    size_t blocks = dtci_blocks(&e->head), b;
+    size_t blocks = dtci_blocks(&e->head), block = dtci_block(&e->head), b;
     double *sums = (double *)dtci_take(&e->arena, 16 * blocks);
     dtci_opened opened;
     dtci_packet *made = dtci_encoding_packet(&opened, e);
@@ -5162,9 +5171,12 @@ DTCI_FN dtc_status dtci_ternary_residual(dtci_encoding *e, const uint16_t *bins)
     if (!(e->spec->ternary.scale > 0) && e->head.variant != DTCI_TERNARY_ZERO) {
         (void)dtci_encoding_project(sums, e, made, dtci_ternary_decode);
         for (b = 0; b < blocks; b++) {
-            double scale = (double)dtci_get_float(e->payload + 4 * b);
-            if (sums[2 * b + 1] > 0)
-                dtci_put_float(e->payload + 4 * b, dtci_to_float(scale * (sums[2 * b] / sums[2 * b + 1])));
+            double scale = (double)dtci_get_float(e->payload + 4 * b), dot = sums[2 * b];
+            size_t left = e->head.count - b * block;
+            if (!(dot > 0)) continue;
+            scale *= dtci_encoding_factor(dot, sums[2 * b + 1],
+                                          dtci_scan(&e->source, b * block, left < block ? left : block).squares);
+            dtci_put_float(e->payload + 4 * b, dtci_to_float(scale));
         }
     }
     return dtci_ternary_decode(made, e->residual, NULL, NULL);
@@ -6507,12 +6519,14 @@ DTCI_FN dtci_quant_products dtci_quant_multiply(const dtci_quant_work *w, const 
 }
 
 /* Returns the step of a part of rotated values. Without stochastic rounding and without a shared range, the step is
- * squares / dot, which removes the bias of rounding, or dot / rounded, which has the least squared error. */
+ * squares / dot, which removes the bias of rounding; or dot / rounded, which has the least squared error; or with a
+ * residual one between them. */
 DTCI_FN double dtci_quant_rotated_step(const dtci_quant_work *w, size_t b, const dtci_quant_products *sums) {
-    if (!w->shared && (w->e->residual || w->e->spec->quant.biased))
-        return sums->dot > 0 ? sums->dot / sums->rounded : 0;
-    if (!w->shared && !w->stochastic) return sums->dot > 0 ? sums->squares / sums->dot : 0;
-    return dtci_quant_grid(&w->q, b).step;
+    int least = w->e->spec->quant.biased;
+    if (w->shared || (w->stochastic && !least)) return dtci_quant_grid(&w->q, b).step;
+    if (!(sums->dot > 0)) return 0;
+    if (least) return sums->dot / sums->rounded;
+    return w->e->residual ? dtci_encoding_factor(sums->dot, sums->rounded, sums->squares) : sums->squares / sums->dot;
 }
 
 /* Returns the step of part b in the packet, whose values are not rotated, and not multiplied by 2^-exponent. */
