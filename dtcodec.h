@@ -5068,30 +5068,28 @@ DTCI_COLD size_t dtci_ternary_scratch(const dtc_spec *spec, size_t count) {
  * magnitude is that of the largest sum^2 / k^1.25: fewer digits leave little more, and cost less. `largest` is the
  * largest magnitude. Magnitudes are counted in classes of a quarter of an octave. */
 DTCI_FN double dtci_ternary_threshold(const dtci_source *source, size_t first, size_t n, float largest) {
-    uint32_t counts[64], top = dtci_float_bits(largest) >> 21;
-    double sums[64], threshold = 0, best = 0, sum = 0, number = 0;
+    uint32_t counts[2][64], top = dtci_float_bits(largest) >> 21; /* two tables: neighbours often share a class */
+    double threshold = 0, best = 0, sum = 0, number = 0;
     size_t at, m, i;
     float chunk[DTCI_CHUNK];
     memset(counts, 0, sizeof counts);
-    memset(sums, 0, sizeof sums);
     for (at = 0; at < n; at += m) {
         const char *values;
         m = n - at < DTCI_CHUNK ? n - at : DTCI_CHUNK;
         values = dtci_view(chunk, source, first + at, m);
         for (i = 0; i < m; i++) {
-            uint32_t bits = dtci_float_bits(dtci_float_at(values, i)) & 0x7fffffffu, below = top - (bits >> 21);
-            if (below > 63) continue;
-            counts[below]++;
-            sums[below] += (double)dtci_bits_float(bits);
+            uint32_t below = top - ((dtci_float_bits(dtci_float_at(values, i)) & 0x7fffffffu) >> 21);
+            counts[i & 1][below < 63 ? below : 63]++;
         }
     }
-    for (i = 0; i < 64 && i < top; i++) {
-        if (!counts[i]) continue;
-        sum += sums[i];
-        number += counts[i];
+    for (i = 0; i < 63 && i < top; i++) {
+        uint32_t count = counts[0][i] + counts[1][i], bits = (uint32_t)(top - i) << 21;
+        if (!count) continue;
+        number += count;
+        sum += count * (double)dtci_bits_float(bits + (1u << 20)); /* the middle of the class */
         if (sum * sum > best * number * sqrt(sqrt(number))) {
             best = sum * sum / (number * sqrt(sqrt(number)));
-            threshold = (double)dtci_bits_float((uint32_t)(top - i) << 21);
+            threshold = (double)dtci_bits_float(bits);
         }
     }
     return threshold > 0 ? 2 * threshold * (1 - 1e-6) : (double)largest; /* below, so that the class is included */
