@@ -82,8 +82,8 @@
  *     raw         sends the values themselves. fp32 loses nothing. bf16 and fp16 halve the bytes and round each value
  *                 to 16 bits. NaN and infinity pass unchanged.
  *     ternary     sends -1, 0 or 1 times a scale for each value, at random: 1.0 to 1.6 bits a value, unbiased, noisy.
- *                 Use ternary for gradients. With dtc_encode_residual the digits are not random: a packet has the
- *                 digits that leave the least, and fewer bits, but some nets learn better without a residual.
+ *                 Use ternary for gradients. With dtc_encode_residual the digits are not random: the largest values
+ *                 are sent, fewer of them than leave the least error, and the rest waits in the residual.
  *     quant       rounds each value to a grid, at 1 to 16 bits a value, and codes the result with Huffman codes.
  *                     (no key)          needs no tuning, for gradients and parameters: nmse=0.01, a relative squared
  *                                       error of 1 %, in general .1 to 4 bits a value
@@ -869,8 +869,8 @@ typedef struct dtc_spec {
         int rotate;    /* nonzero: the values first pass a randomized Hadamard transform of the seed, which the packet
                         * holds. bits is then at most 14 and workers * 2^bits at most 16384, where a bits of 1 counts as
                         * 2. Excludes max_error. min and max are given both or not at all, and min = -max */
-        int biased;    /* rotate: nonzero: the steps have the least squared error, as dtc_encode_residual always makes
-                        * them; 0: the mean of what is decoded over the seeds is the value. Its key is unbiased=1|0 */
+        int biased;    /* rotate: nonzero: the steps have the least squared error; 0: the mean of what is decoded over
+                        * the seeds is the value, unless there is a residual (see there). Its key is unbiased=1|0 */
         int min_given; /* nonzero: the range starts at min, and values below min are clipped to min */
         int max_given; /* nonzero: the range ends at max, and values above max are clipped to max */
         float min;     /* finite, at most max; min = max is a grid of one bin, as a range of 0 needs it */

@@ -14,7 +14,9 @@ static double tolerance(const dtc_spec *spec, const dtc_info *info, float min, f
     int stochastic = spec->quant.rounding == DTC_ROUNDING_STOCHASTIC, even = info->spec.quant.grid == DTC_GRID_EVEN;
     double levels = ldexp(1, info->spec.quant.bits) - !even - stochastic;
     double reach = fabs((double)(-min > max ? min : max)), range = (double)max - (double)min;
-    double lattice = spec->block ? 1.0225 : 1; /* the steps of coded grids are 2^(1/32) apart */
+    int coded = spec->block && !even && spec->quant.entropy == DTC_ENTROPY_HUFFMAN && spec->workers <= 1 &&
+                !spec->quant.min_given && !spec->quant.max_given;
+    double lattice = coded ? 1.0225 : 1; /* the steps of coded grids are 2^(1/32) apart */
     double half = lattice * range / levels / 2, finest = reach * info->workers * ldexp(1, -27);
     if (range > 0 && half < finest) half = finest;
     return (stochastic ? 2 : 1) * half * (1 + 1e-6) + ldexp(reach + half, -24) + ldexp(1, -148);

@@ -614,7 +614,7 @@ static void test_damage(void **state) {
     }
 }
 
-/* Whether a packet with a residual has other scales than one without: those that leave the least. */
+/* Whether a packet with a residual has other digits or scales than one without. */
 static int fits_scales(const dtc_spec *spec) {
     if (spec->codec == DTC_TERNARY) return !(spec->ternary.scale > 0);
     return spec->codec == DTC_QUANT && !spec->quant.min_given && !spec->quant.max_given && spec->quant.rotate;
