@@ -37,6 +37,7 @@
  *         Encoding and inspecting
  *         Decoding
  *         Adding, scaling and multiplying packets
+ *         Messages
  *         Statuses in words
  *         Specs as text
  *     End                 #undef of every internal macro, change log
@@ -147,11 +148,25 @@
  *     dtc_inspect(sum, sum_bytes, &info);                 the final receiver
  *     dtc_decode_add(mean, count, 1.0f / info.terms, sum, ...);
  *
+ * MESSAGES
+ *
+ * A model has many tensors. One call encodes all of them as one message, and one call decodes it:
+ *
+ *     dtc_tensor tensors[] = {{weights, weight_residual, 392 * 784, 392}, {biases, bias_residual, 392, 0}};
+ *     size_t capacity = dtc_message_bound(&spec, tensors, 2), scratch_bytes = dtc_message_scratch(&spec, tensors, 2);
+ *     spec.seed = dtc_seed(seed, step, worker);
+ *     dtc_message_encode(&spec, message, capacity, &bytes, tensors, 2, scratch, scratch_bytes);        each worker
+ *     dtc_message_decode_add(sums, 2, 1.0f / workers, message, bytes, NULL, scratch, scratch_bytes);   the receiver
+ *
+ * Tensors of up to 512 values share one packet, each brought to the same scale first, so that many biases cost one
+ * head. A receiver needs no more scratch than dtc_message_scratch, whatever a message from elsewhere says.
+ *
  * GLOSSARY
  *
  *     value       one float of the array to be sent
  *     packet      the bytes that encoding makes of one array: a head, a payload and an optional checksum. A packet
- *                 holds its own size, so a message can be several packets in a row, and dtc_inspect finds the next one
+ *                 holds its own size, so packets can follow one another, and dtc_inspect finds the next one
+ *     message     the packets of several tensors in a row
  *     spec        the choice of a codec and its parameters, as a dtc_spec or as text
  *     bin         one interval of a quantizer; also the number of that interval
  *     grid        the scale and the offset that turn the bins of a block back into values
@@ -236,6 +251,7 @@
  *     DTC_NO_SENSING             because the other codecs store through it. factor, circulant and sensing quantize
  *     DTC_NO_CIRCULANT           through quant: without quant, value=1..16 is DTC_ERROR_CODEC, and sensing takes
  *                                bits=32 only.
+ *     DTC_NO_MESSAGES            leaves out the functions whose names begin with dtc_message_
  *     DTC_NO_SIMD                leaves out vector types, and leaves out the question (__builtin_cpu_supports, on
  *                                x86-64) whether the processor has AVX2 and the CRC-32C instruction. Without this
  *                                macro, tensors of a few hundred values and more use what the processor has. Packets
@@ -593,6 +609,17 @@
  *     1 1 0 llll        one length l
  *     1 1 1 z×0 1 x…x   n lengths of 0, n = 2^z + x; z×0 are z zeros, and x has z bits
  *
+ * MESSAGES are packets in a row, without a head of their own. Sender and receiver know the counts of the tensors:
+ *
+ *     packets                             number                     values of a packet
+ *     tensors of more than 512 values     one a tensor, in order     the tensor's; COUNT
+ *     levels                              0 or 1                     one for each tensor of 1..512 values; COUNT
+ *     tensors of 1..512 values            1, if there are any        all their values, in order; COUNT
+ *
+ * The packet of levels is there if a packet follows the one in its place. It is raw (COUNT), and its values are above 0
+ * and at most 1; PAYLOAD. The values of each small tensor are multiplied with its level and rounded to fp32. No bytes
+ * follow the last packet; SIZE. A message without values has no bytes.
+ *
  * EXAMPLES
  *
  * Each example begins with the spec and the values that dtc_encode makes the packet of. Each line gives bytes in hex
@@ -902,8 +929,8 @@ typedef struct dtc_spec {
 } dtc_spec;
 
 /* Reads a spec from text, for example "quant:bits=auto,floor=6". Keys may stand in any order, each at most once. A
- * field whose key is missing stays 0, its default. The result does not depend on the locale. On failure *spec is all
- * zero, and *error_at is the place of the error in `text`; error_at may be NULL.
+ * field whose key is missing stays 0, its default. The result does not depend on the locale. On failure *spec is one
+ * that no encoder takes, and *error_at is the place of the error in `text`; error_at may be NULL.
  * Errors: SPEC_CODEC, SPEC_KEY, SPEC_VALUE, ARGUMENT. */
 DTC_API dtc_status dtc_spec_parse(const char *text, dtc_spec *spec, const char **error_at);
 
@@ -919,6 +946,27 @@ DTC_API size_t dtc_encode_bound(const dtc_spec *spec, size_t count);
 /* Returns the bytes of scratch that dtc_encode and dtc_encode_residual need, which may be 0. The result does not depend
  * on the seed and does not shrink when count grows. It is 0 where dtc_encode_bound is 0. */
 DTC_API size_t dtc_encode_scratch(const dtc_spec *spec, size_t count);
+
+/* Returns the bytes of scratch that are enough to decode any packet of `count` values that dtc_encode makes under this
+ * spec, or any sum of such packets that is no sum of factors. So a receiver can allocate before the first packet comes.
+ * The result does not depend on the seed and does not shrink when count grows. It may be 0, and it is 0 where
+ * dtc_encode_bound is 0. */
+DTC_API size_t dtc_decode_scratch_bound(const dtc_spec *spec, size_t count);
+
+/* Returns a seed for spec->seed that is different for every step and worker. Consecutive seeds, steps and workers are
+ * as good as any others, and the result is never 0. Codecs whose packets add under one seed only (sensing, and quant
+ * with rotate=1) take the same `worker`, for example 0, on all workers. */
+DTC_API uint64_t dtc_seed(uint64_t seed, uint64_t step, uint64_t worker);
+
+/* Returns how far an agreed grid must reach for these values plus the residual, which may be NULL (see ADDING PACKETS):
+ * max |x| for quant, the smaller of max |x| and clip * sigma for ternary, (1.35 + 0.33 bits) sigma for sensing. The
+ * result is infinite if a value is NaN or infinite, and 0 for other codecs. All workers take the largest of their
+ * ranges, and call dtc_spec_set_range with it. */
+DTC_API float dtc_range(const dtc_spec *spec, const float *values, const float *residual, size_t count);
+
+/* Gives the spec the grid from -range to range: min and max of quant, or scale of ternary and sensing. The spec of
+ * another codec stays as it is. Encoding under an infinite range is DTC_ERROR_SPEC. */
+DTC_API void dtc_spec_set_range(dtc_spec *spec, float range);
 
 /* Encodes values[0..count) as one packet of *packet_bytes bytes. The same call gives the same bytes. On failure
  * *packet_bytes is 0, and packet[0..capacity) is unspecified.
@@ -1109,6 +1157,78 @@ DTC_API dtc_status dtc_encode_circulant(const dtc_spec *spec, void *packet, size
  * Errors: those of dtc_decode, where COUNT means another vector_count; CODEC (another codec). */
 DTC_API dtc_status dtc_decode_circulant(float *vectors, size_t vector_count, const void *packet, size_t packet_bytes,
                                         const dtc_decode_options *options, void *scratch, size_t scratch_bytes);
+
+#ifndef DTC_NO_MESSAGES
+
+/* Messages: all tensors of a model in one call
+ *
+ * A message is the packets of several tensors in a row. Each tensor of more than 512 values has a packet of its own.
+ * All smaller tensors share one packet, so that they share its head (see MESSAGES in the wire format). The receiver
+ * passes tensors with the same counts in the same order.
+ *
+ * Encoding and decoding are all or nothing: on failure no value and no residual of any tensor has changed. */
+
+/* One tensor of a message. The memory belongs to the caller. */
+typedef struct dtc_tensor {
+    float *values;   /* encoding reads them, decoding writes them */
+    float *residual; /* of error feedback, as dtc_encode_residual has it; NULL: none. Decoding does not use it */
+    size_t count;    /* number of values; may be 0 */
+    size_t rows;     /* rows of a matrix, row-major, which divide count; 0: the tensor is no matrix */
+} dtc_tensor;
+
+/* Returns the bytes that are enough for any message of these tensors under this spec. Of the tensors only counts and
+ * rows are read. The result does not depend on the seed. 0: no tensor has values, or dtc_encode_bound is 0 for one. */
+DTC_API size_t dtc_message_bound(const dtc_spec *spec, const dtc_tensor *tensors, size_t tensor_count);
+
+/* Returns the bytes of scratch that are enough to encode, and also to decode, any message of these tensors under this
+ * spec, or a sum of such messages that has no factors. Of the tensors only counts and rows are read. */
+DTC_API size_t dtc_message_scratch(const dtc_spec *spec, const dtc_tensor *tensors, size_t tensor_count);
+
+/* Encodes all tensors as one message of *message_bytes bytes. The capacity must be at least dtc_message_bound.
+ *
+ *   - The spec holds for every tensor, but for its rows, which are the tensor's, and for its seed, which is mixed with
+ *     the tensor's number. factor and circulant apply to matrices of at least 2 rows and 2 columns; other tensors are
+ *     sent as the codec's value= says, as raw or quant.
+ *   - nmse, rate and block apply to the gathered values of the small tensors as to one tensor. Tensors of different
+ *     scales do not lose in this: unless the grid is agreed on, or given by max-error or rate, each small tensor is
+ *     scaled first.
+ *   - If a small tensor has a residual, all of them should: their common packet is then one of error feedback.
+ *
+ * Errors: those of dtc_encode. ARGUMENT also if rows do not divide a count, or if the small tensors together have more
+ * than 2^30 - 256 values. */
+DTC_API dtc_status dtc_message_encode(const dtc_spec *spec, void *message, size_t capacity, size_t *message_bytes,
+                                      const dtc_tensor *tensors, size_t tensor_count, void *scratch,
+                                      size_t scratch_bytes);
+
+/* Decodes a message into the values of the tensors. The message must have exactly message_bytes bytes. The scratch is
+ * at least dtc_message_scratch of the sender's spec; a message that needs more is refused.
+ * Errors: those of dtc_decode. COUNT: a packet does not have as many values as its tensor. SIZE also: bytes follow the
+ * last packet. */
+DTC_API dtc_status dtc_message_decode(const dtc_tensor *tensors, size_t tensor_count, const void *message,
+                                      size_t message_bytes, const dtc_decode_options *options, void *scratch,
+                                      size_t scratch_bytes);
+
+/* Decodes as dtc_message_decode does, but adds weight * decoded values to the values of the tensors, as dtc_decode_add
+ * does. For a sum of messages, dtc_inspect of its first packet tells the number of terms. */
+DTC_API dtc_status dtc_message_decode_add(const dtc_tensor *tensors, size_t tensor_count, float weight,
+                                          const void *message, size_t message_bytes, const dtc_decode_options *options,
+                                          void *scratch, size_t scratch_bytes);
+
+/* Returns the bytes that are enough for the sum of two messages. 0: both are empty, or their heads show that they
+ * cannot be added, and dtc_message_add returns the reason. */
+DTC_API size_t dtc_message_add_bound(const void *a, size_t a_bytes, const void *b, size_t b_bytes);
+
+/* Returns the bytes of scratch that dtc_message_add needs for two messages, which may be 0. */
+DTC_API size_t dtc_message_add_scratch(const void *a, size_t a_bytes, const void *b, size_t b_bytes);
+
+/* Adds two messages packet by packet, as dtc_packet_add does, without decoding them. All packets must be ones that add:
+ * the spec has workers, and an agreed grid (dtc_range of all tensors, of which the largest is the grid's range). On
+ * failure *sum_bytes is 0 and sum[0..capacity) is unspecified. Errors: those of dtc_packet_add; TRUNCATED if one
+ * message has fewer packets. */
+DTC_API dtc_status dtc_message_add(void *sum, size_t capacity, size_t *sum_bytes, const void *a, size_t a_bytes,
+                                   const void *b, size_t b_bytes, void *scratch, size_t scratch_bytes);
+
+#endif /* DTC_NO_MESSAGES */
 
 #ifdef __cplusplus
 }
@@ -1834,6 +1954,16 @@ DTCI_SHARED dtci_stats dtci_scan(const dtci_source *source, size_t first, size_t
     return stats;
 }
 
+/* Returns the largest magnitude of values with these statistics. There is at least one value. */
+DTCI_FN float dtci_stats_reach(const dtci_stats *stats) {
+    return -stats->min > stats->max ? -stats->min : stats->max;
+}
+
+/* Returns the root mean square of count > 0 values with these statistics. */
+DTCI_FN double dtci_stats_sigma(const dtci_stats *stats, size_t count) {
+    return sqrt(stats->squares / (double)count);
+}
+
 /* --------------------------------------------------------------------------------------------------------------------
  * Bit reader and writer: least significant bit first
  * ------------------------------------------------------------------------------------------------------------------*/
@@ -2351,12 +2481,17 @@ typedef struct dtci_random {
     uint32_t key[2]; /* the hashed seed, low half first */
 } dtci_random;
 
+/* Returns a hash of x, which is different for different x. */
+DTCI_FN uint64_t dtci_hash(uint64_t x) {
+    x += 0x9e3779b97f4a7c15u;
+    x = (x ^ x >> 32) * 0xd6e8feb86659fd93u;
+    x = (x ^ x >> 32) * 0xd6e8feb86659fd93u;
+    return x ^ x >> 32;
+}
+
 DTCI_FN dtci_random dtci_random_of(uint64_t seed) {
     dtci_random random;
-    uint64_t x = seed + 0x9e3779b97f4a7c15u;
-    x = (x ^ x >> 32) * 0xd6e8feb86659fd93u;
-    x = (x ^ x >> 32) * 0xd6e8feb86659fd93u;
-    x ^= x >> 32;
+    uint64_t x = dtci_hash(seed);
     random.key[0] = (uint32_t)(x & 0xffffffffu);
     random.key[1] = (uint32_t)(x >> 32);
     return random;
@@ -2655,8 +2790,20 @@ typedef struct dtci_codec {
     /* Fills in those fields of a head that depend on the codec and the spec: variant, block or seed. */
     void (*begin)(dtci_head *head, const dtc_spec *spec);
 
+    /* Returns how far a grid for values with these statistics reaches from 0. If `agreed` is 0, returns what the errors
+     * of packets of the spec are in proportion to, or 0 if they do not depend on the scale of the values. NULL: the
+     * codec has no grid. */
+    float (*range)(const dtc_spec *spec, const dtci_stats *stats, size_t count, int agreed);
+
+    /* Gives the spec a grid that reaches to +-range. NULL where `range` is NULL. */
+    void (*set_range)(dtc_spec *spec, float range);
+
     /* Returns the bytes of scratch that `encode` takes. The result does not shrink when the count grows. */
     size_t (*scratch)(const dtc_spec *spec, size_t count);
+
+    /* Returns the bytes of scratch that opening and decoding take, of any packet that `encode` makes, and of sums of
+     * fields. Does not shrink when the count grows. */
+    size_t (*read_scratch)(const dtc_spec *spec, size_t count);
 
     /* Writes the payload, and gives the decoded values to encoding->residual. */
     dtc_status (*encode)(dtci_encoding *encoding);
@@ -2722,9 +2869,11 @@ DTCI_FN double dtci_encoding_factor(double dot, double rounded, double squares) 
     return whole < 1.6 * least ? whole : 1.6 * least;
 }
 
+#define DTCI_NO_CODEC 15 /* the codec of a spec that could not be read; the wire format cannot hold more codecs */
+
 /* The row of a codec that the configuration leaves out. */
 #define DTCI_LEFT_OUT(number) \
-    { number, "", NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL }
+    { number, "", NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL }
 
 /* The `begin` of codecs whose head has neither a block nor a seed. */
 DTCI_FN void dtci_begin_nothing(dtci_head *head, const dtc_spec *spec) {
@@ -4746,6 +4895,9 @@ static const dtci_codec dtci_raw_codec = {DTC_RAW,
                                           sizeof dtci_raw_keys / sizeof *dtci_raw_keys,
                                           dtci_raw_check_spec,
                                           dtci_raw_begin,
+                                          NULL,
+                                          NULL,
+                                          dtci_raw_scratch,
                                           dtci_raw_scratch,
                                           dtci_raw_encode,
                                           dtci_raw_check,
@@ -4794,6 +4946,21 @@ DTCI_COLD dtc_status dtci_ternary_check_spec(const dtc_spec *spec) {
         spec->workers > DTCI_TERNARY_WORKERS)
         return DTC_ERROR_SPEC;
     return DTC_OK;
+}
+
+/* Returns the bound that `clip` sets on the magnitudes of count > 0 values. */
+DTCI_FN double dtci_ternary_bound(const dtc_spec *spec, const dtci_stats *stats, size_t count) {
+    return (spec->ternary.clip > 0 ? (double)spec->ternary.clip : 2.5) * dtci_stats_sigma(stats, count);
+}
+
+DTCI_COLD float dtci_ternary_range(const dtc_spec *spec, const dtci_stats *stats, size_t count, int agreed) {
+    float reach = dtci_stats_reach(stats), bound = dtci_float_up(dtci_ternary_bound(spec, stats, count));
+    if (!agreed && (spec->ternary.scale > 0 || spec->workers > 1)) return 0;
+    return bound < reach ? bound : reach;
+}
+
+DTCI_COLD void dtci_ternary_set_range(dtc_spec *spec, float range) {
+    spec->ternary.scale = range;
 }
 
 /* --- Digits --- */
@@ -5061,6 +5228,11 @@ DTCI_COLD size_t dtci_ternary_scratch(const dtc_spec *spec, size_t count) {
                                                 : scales + dtci_take_bytes(2 * bins) + dtci_coder_scratch(bins, 8);
 }
 
+/* Sums may have as many bins as values. */
+DTCI_COLD size_t dtci_ternary_read_scratch(const dtc_spec *spec, size_t count) {
+    return spec->ternary.pack == DTC_PACK_BASE3 ? 0 : dtci_bins_scratch(count);
+}
+
 /* --- Encoder --- */
 
 /* Returns twice the magnitude above which digits shall not be 0, for values first .. first + n - 1. The scale that fits
@@ -5099,14 +5271,13 @@ DTCI_FN double dtci_ternary_threshold(const dtci_source *source, size_t first, s
  * a value is NaN or infinite. */
 DTCI_FN dtc_status dtci_ternary_scales(unsigned char *scales, int *zero, const dtci_encoding *e) {
     size_t blocks = dtci_blocks(&e->head), block = dtci_block(&e->head), count = e->head.count, b;
-    double clip = e->spec->ternary.clip > 0 ? (double)e->spec->ternary.clip : 2.5;
     for (*zero = 1, b = 0; b < blocks; b++) {
         size_t n = count - b * block < block ? count - b * block : block;
         dtci_stats stats = dtci_scan(&e->source, b * block, n);
         double scale, bound;
         if (!stats.finite) return DTC_ERROR_NONFINITE;
-        scale = (double)(-stats.min > stats.max ? -stats.min : stats.max);
-        bound = clip * sqrt(stats.squares / (double)n);
+        scale = (double)dtci_stats_reach(&stats);
+        bound = dtci_ternary_bound(e->spec, &stats, n);
         if (e->residual && !(e->spec->ternary.clip > 0)) bound = scale;
         if (e->residual && !(e->spec->ternary.scale > 0))
             scale = dtci_ternary_threshold(&e->source, b * block, n, (float)scale);
@@ -5375,7 +5546,10 @@ static const dtci_codec dtci_ternary_codec = {DTC_TERNARY,
                                               sizeof dtci_ternary_keys / sizeof *dtci_ternary_keys,
                                               dtci_ternary_check_spec,
                                               dtci_begin_block,
+                                              dtci_ternary_range,
+                                              dtci_ternary_set_range,
                                               dtci_ternary_scratch,
+                                              dtci_ternary_read_scratch,
                                               dtci_ternary_encode,
                                               dtci_ternary_check,
                                               dtci_ternary_open,
@@ -5475,6 +5649,20 @@ DTCI_FN double dtci_quant_nmse(const dtc_spec *spec) {
     int given = spec->quant.bits != 0 || spec->quant.rate > 0 || spec->quant.max_error > 0 || spec->quant.min_given ||
                 spec->quant.max_given || spec->quant.floor || spec->quant.probe || spec->quant.sample > 0;
     return given || spec->quant.nmse > 0 ? (double)spec->quant.nmse : 0.01;
+}
+
+/* Of a spec with nmse the errors are in proportion to the root mean square, of the others to the range. */
+DTCI_COLD float dtci_quant_range(const dtc_spec *spec, const dtci_stats *stats, size_t count, int agreed) {
+    int fixed = spec->quant.min_given || spec->quant.max_given || spec->workers > 1;
+    if (agreed) return dtci_stats_reach(stats);
+    if (fixed || spec->quant.rate > 0 || spec->quant.max_error > 0) return 0;
+    return dtci_quant_nmse(spec) > 0 ? (float)dtci_stats_sigma(stats, count) : dtci_stats_reach(stats);
+}
+
+DTCI_COLD void dtci_quant_set_range(dtc_spec *spec, float range) {
+    spec->quant.min_given = spec->quant.max_given = 1;
+    spec->quant.min = range > 0 ? -range : 0; /* never -0 */
+    spec->quant.max = range;
 }
 
 DTCI_COLD dtc_status dtci_quant_check_spec(const dtc_spec *spec) {
@@ -6477,14 +6665,14 @@ DTCI_FN int dtci_quant_rotate(dtci_quant_work *w) {
         stats = dtci_scan(&w->e->source, part.first, size);
         w->squares += stats.squares;
         if (!stats.finite) return 0;
-        largest = (double)(-stats.min > stats.max ? -stats.min : stats.max);
+        largest = (double)dtci_stats_reach(&stats);
         (void)frexp(w->shared ? max : largest, &w->exponents[part.index]);
         unit = ldexp(1, -w->exponents[part.index]);
         dtci_quant_flip_all(w, part.first, part.end, unit);
         dtci_hadamard(w->rotated + part.first, dtci_hadamard_log2(size));
         stats = dtci_scan(&w->source, part.first, size);
-        largest = (double)(-stats.min > stats.max ? -stats.min : stats.max);
-        deviation = sqrt(stats.squares / (double)size);
+        largest = (double)dtci_stats_reach(&stats);
+        deviation = dtci_stats_sigma(&stats, size);
         if (w->shared) deviation = max * unit * sqrt((double)size);
         w->deviations[part.index] = (float)deviation;
         if (!w->shared && deviation > 0 && largest > w->reach * deviation) w->reach = largest / deviation;
@@ -6601,6 +6789,15 @@ DTCI_COLD size_t dtci_quant_scratch(const dtc_spec *spec, size_t count) {
         bytes +=
             (uint64_t)dtci_take_bytes(4 * parts) + dtci_take_bytes(sizeof(int) * parts) + dtci_take_bytes(4 * count);
     return bytes < SIZE_MAX ? (size_t)bytes : SIZE_MAX;
+}
+
+/* See dtci_quant_open_scratch. */
+DTCI_COLD size_t dtci_quant_read_scratch(const dtc_spec *spec, size_t count) {
+    size_t blocks = spec->block && spec->block < count ? dtci_ceil_div(count, spec->block) : 1;
+    size_t tokens = spec->quant.entropy == DTC_ENTROPY_HUFFMAN ? dtci_bins_scratch(count) : 0;
+    if (spec->quant.rotate) return tokens + dtci_take_bytes(4 * count);
+    if (!dtci_quant_may_code(spec)) return tokens;
+    return tokens + dtci_take_bytes(2 * blocks) + dtci_take_bytes(2 * blocks) + dtci_take_bytes(8 * blocks);
 }
 
 /* Takes the arrays of an encoding from its arena. Returns 0 if the scratch is too small. */
@@ -7768,7 +7965,10 @@ static const dtci_codec dtci_quant_codec = {DTC_QUANT,
                                             sizeof dtci_quant_keys / sizeof *dtci_quant_keys,
                                             dtci_quant_check_spec,
                                             dtci_quant_begin,
+                                            dtci_quant_range,
+                                            dtci_quant_set_range,
                                             dtci_quant_scratch,
+                                            dtci_quant_read_scratch,
                                             dtci_quant_encode,
                                             dtci_quant_check,
                                             dtci_quant_open,
@@ -8063,6 +8263,13 @@ DTCI_COLD size_t dtci_factor_scratch(const dtc_spec *spec, size_t count) {
     nest = dtci_factor_nest_scratch(&spec->factor.value, f.rank, f.rows, f.columns);
     return dtci_take_bytes(4 * f.rank * f.rows) + dtci_take_bytes(4 * f.rank * f.columns) +
            (iteration > nest ? iteration : nest);
+}
+
+DTCI_COLD size_t dtci_factor_read_scratch(const dtc_spec *spec, size_t count) {
+    dtci_factor f;
+    if (!dtci_factor_plan(&f, spec, count)) return 0;
+    return dtci_take_bytes(4 * f.rank * f.rows) + dtci_take_bytes(4 * f.rank * f.columns) +
+           dtci_factor_open_scratch(f.rank, f.rows, f.columns, spec->factor.value.bits);
 }
 
 /* Takes the arrays of an approximation from the arena. Returns 0 if the scratch is too small. */
@@ -8507,7 +8714,10 @@ static const dtci_codec dtci_factor_codec = {DTC_FACTOR,
                                              sizeof dtci_factor_keys / sizeof *dtci_factor_keys,
                                              dtci_factor_check_spec,
                                              dtci_begin_nothing,
+                                             NULL,
+                                             NULL,
                                              dtci_factor_scratch,
+                                             dtci_factor_read_scratch,
                                              dtci_factor_encode,
                                              dtci_factor_check,
                                              dtci_factor_open,
@@ -8678,6 +8888,17 @@ DTCI_COLD dtc_status dtci_sensing_check_spec(const dtc_spec *spec) {
     if (spec->sensing.bits == 32) return DTC_OK;
     if (spec->workers > 16777216u >> (spec->sensing.bits ? spec->sensing.bits : 4)) return DTC_ERROR_SPEC;
     return dtci_nest_quantizes() ? DTC_OK : DTC_ERROR_CODEC;
+}
+
+/* The measurements of a block are nearly Gaussian, with the root mean square of the values. */
+DTCI_COLD float dtci_sensing_range(const dtc_spec *spec, const dtci_stats *stats, size_t count, int agreed) {
+    int bits = spec->sensing.bits ? spec->sensing.bits : 4;
+    if (!agreed && (spec->sensing.scale > 0 || spec->workers > 1)) return 0;
+    return (float)((bits == 32 ? 1 : dtci_loading((unsigned)bits)) * dtci_stats_sigma(stats, count));
+}
+
+DTCI_COLD void dtci_sensing_set_range(dtc_spec *spec, float range) {
+    spec->sensing.scale = range;
 }
 
 DTCI_FN void dtci_sensing_begin(dtci_head *head, const dtc_spec *spec) {
@@ -9333,6 +9554,17 @@ DTCI_COLD size_t dtci_sensing_scratch(const dtc_spec *spec, size_t count) {
     return encode < SIZE_MAX ? (size_t)encode : SIZE_MAX;
 }
 
+DTCI_COLD size_t dtci_sensing_read_scratch(const dtc_spec *spec, size_t count) {
+    uint64_t bytes;
+    dtci_sensing s;
+    dtci_head head;
+    if (dtci_head_begin(&head, spec, count) != DTC_OK) return 0;
+    dtci_sensing_begin(&head, spec);
+    s = dtci_sensing_of_spec(spec, &head);
+    bytes = dtci_sensing_decode_scratch(&s);
+    return bytes < SIZE_MAX ? (size_t)bytes : SIZE_MAX;
+}
+
 /* --- Encoder --- */
 
 /* Decodes the packet that was made, and writes the difference from the values to the residual. */
@@ -9432,7 +9664,10 @@ static const dtci_codec dtci_sensing_codec = {DTC_SENSING,
                                               sizeof dtci_sensing_keys / sizeof *dtci_sensing_keys,
                                               dtci_sensing_check_spec,
                                               dtci_sensing_begin,
+                                              dtci_sensing_range,
+                                              dtci_sensing_set_range,
                                               dtci_sensing_scratch,
+                                              dtci_sensing_read_scratch,
                                               dtci_sensing_encode,
                                               dtci_sensing_check,
                                               dtci_sensing_open,
@@ -9524,6 +9759,12 @@ DTCI_COLD size_t dtci_circulant_scratch(const dtc_spec *spec, size_t count) {
     sums = dtci_take_bytes(8 * c.across * c.block);
     nest = dtci_circulant_nest_scratch(&spec->circulant.value, c.count);
     return dtci_take_bytes(4 * c.count) + (sums > nest ? sums : nest);
+}
+
+DTCI_COLD size_t dtci_circulant_read_scratch(const dtc_spec *spec, size_t count) {
+    dtci_circulant c;
+    if (!dtci_circulant_plan(&c, count, spec->rows, spec->block)) return 0;
+    return dtci_take_bytes(4 * c.count) + dtci_circulant_open_scratch(c.count, spec->circulant.value.bits);
 }
 
 /* --- Projection, vectors to values, and the payload --- */
@@ -9725,7 +9966,10 @@ static const dtci_codec dtci_circulant_codec = {DTC_CIRCULANT,
                                                 sizeof dtci_circulant_keys / sizeof *dtci_circulant_keys,
                                                 dtci_circulant_check_spec,
                                                 dtci_begin_block,
+                                                NULL,
+                                                NULL,
                                                 dtci_circulant_scratch,
+                                                dtci_circulant_read_scratch,
                                                 dtci_circulant_encode,
                                                 dtci_circulant_check,
                                                 dtci_circulant_open,
@@ -9893,6 +10137,33 @@ DTCI_API size_t dtc_encode_scratch(const dtc_spec *spec, size_t count) {
     dtci_head head;
     if (!spec || dtci_spec_begin(&head, spec, count) != DTC_OK) return 0;
     return (dtci_codec_find((unsigned)spec->codec)->scratch)(spec, count);
+}
+
+DTCI_API size_t dtc_decode_scratch_bound(const dtc_spec *spec, size_t count) {
+    dtci_head head;
+    if (!spec || dtci_spec_begin(&head, spec, count) != DTC_OK) return 0;
+    return (dtci_codec_find((unsigned)spec->codec)->read_scratch)(spec, count);
+}
+
+DTCI_API uint64_t dtc_seed(uint64_t seed, uint64_t step, uint64_t worker) {
+    uint64_t mixed = dtci_hash(dtci_hash(dtci_hash(seed) + step) + worker);
+    return mixed ? mixed : 1; /* 0 means in a spec that there is no seed */
+}
+
+DTCI_API float dtc_range(const dtc_spec *spec, const float *values, const float *residual, size_t count) {
+    const dtci_codec *codec = spec ? dtci_codec_find((unsigned)spec->codec) : NULL;
+    dtci_source source;
+    dtci_stats stats;
+    if (!codec || !codec->range || !values || !count) return 0;
+    source.values = values;
+    source.residual = residual;
+    stats = dtci_scan(&source, 0, count);
+    return stats.finite ? (codec->range)(spec, &stats, count, 1) : dtci_bits_float(0x7f800000u);
+}
+
+DTCI_API void dtc_spec_set_range(dtc_spec *spec, float range) {
+    const dtci_codec *codec = spec ? dtci_codec_find((unsigned)spec->codec) : NULL;
+    if (codec && codec->set_range) (codec->set_range)(spec, range);
 }
 
 /* Encodes e->source, in the arena and with the residual of *e, as one packet. If the codec stores the values as raw
@@ -10207,6 +10478,507 @@ DTCI_API dtc_status dtc_packet_matvec(float *y, const void *packet, size_t packe
 }
 
 /* --------------------------------------------------------------------------------------------------------------------
+ * Messages: the tensors of a model as packets in a row (see MESSAGES in the wire format)
+ * ------------------------------------------------------------------------------------------------------------------*/
+
+#ifndef DTC_NO_MESSAGES
+
+#define DTCI_SMALL 512u /* a tensor of at most this many values is small: it shares a packet with the others */
+
+/* The tensors of a message, and what the small ones are together. */
+typedef struct dtci_message {
+    const dtc_tensor *tensors;
+    size_t count;         /* number of tensors */
+    size_t small, values; /* number of small tensors that have values, and of their values */
+    size_t packets;       /* number of packets without the one of levels */
+    const dtc_spec *spec; /* NULL if the message is read */
+} dtci_message;
+
+/* Returns DTC_ERROR_ARGUMENT if an array is missing or the small tensors have too many values. */
+DTCI_COLD dtc_status dtci_message_of(dtci_message *m, const dtc_spec *spec, const dtc_tensor *tensors, size_t count) {
+    size_t t;
+    memset(m, 0, sizeof *m);
+    if (!tensors && count) return DTC_ERROR_ARGUMENT;
+    m->tensors = tensors;
+    m->count = count;
+    m->spec = spec;
+    for (t = 0; t < count; t++) {
+        if (tensors[t].count > DTCI_COUNT_MAX) return DTC_ERROR_ARGUMENT;
+        if (tensors[t].count > DTCI_SMALL) {
+            m->packets++;
+        } else if (tensors[t].count) {
+            m->small++;
+            m->values += tensors[t].count;
+        }
+    }
+    m->packets += m->small > 0;
+    return m->values > DTCI_COUNT_MAX ? DTC_ERROR_ARGUMENT : DTC_OK;
+}
+
+DTCI_FN int dtci_is_small(const dtc_tensor *tensor) {
+    return tensor->count > 0 && tensor->count <= DTCI_SMALL;
+}
+
+/* Sets *own to the spec of the packet of large tensor t, or of the gathered packet if t is the number of tensors.
+ * Returns the packet's number of values. A value that is no element of a matrix is sent as the values of factors and of
+ * circulant vectors are. */
+DTCI_COLD size_t dtci_message_spec(dtc_spec *own, const dtci_message *m, size_t t) {
+    const dtc_value *value = m->spec->codec == DTC_FACTOR ? &m->spec->factor.value : &m->spec->circulant.value;
+    size_t count = t < m->count ? m->tensors[t].count : m->values;
+    *own = *m->spec;
+    own->rows = t < m->count ? m->tensors[t].rows : 0;
+    if ((own->codec == DTC_FACTOR || own->codec == DTC_CIRCULANT) && (own->rows < 2 || own->rows == count)) {
+        *own = dtci_nest_spec(value, 0);
+        own->workers = m->spec->workers;
+        own->no_checksum = m->spec->no_checksum;
+    }
+    own->seed = dtc_seed(m->spec->seed, t, 0);
+    return count;
+}
+
+/* Calls `size` for every packet but that of levels. Returns the sum of the results, or SIZE_MAX. *most becomes the
+ * largest result. *valid becomes 0 if dtc_encode_bound refuses a packet. */
+DTCI_COLD size_t dtci_message_sizes(const dtci_message *m, size_t (*size)(const dtc_spec *, size_t), size_t *most,
+                                    int *valid) {
+    size_t total = 0, t;
+    *most = 0;
+    *valid = 1;
+    for (t = 0; t <= m->count; t++) {
+        size_t count, bytes;
+        dtc_spec own;
+        if (t < m->count ? m->tensors[t].count <= DTCI_SMALL : !m->values) continue;
+        count = dtci_message_spec(&own, m, t);
+        bytes = size(&own, count);
+        *valid &= dtc_encode_bound(&own, count) > 0;
+        total = bytes < SIZE_MAX - total ? total + bytes : SIZE_MAX;
+        if (bytes > *most) *most = bytes;
+    }
+    return total;
+}
+
+DTCI_COLD dtc_spec dtci_levels_spec(const dtc_spec *spec) {
+    dtc_spec levels;
+    memset(&levels, 0, sizeof levels);
+    levels.raw.type = DTC_TYPE_BF16;
+    levels.no_checksum = spec->no_checksum;
+    return levels;
+}
+
+/* Returns the bytes of a message that are enough, or 0 if a packet's spec is refused. */
+DTCI_COLD size_t dtci_message_bytes(const dtci_message *m) {
+    dtc_spec levels = dtci_levels_spec(m->spec);
+    size_t most, bytes, extra = m->small > 1 ? dtc_encode_bound(&levels, m->small) : 0;
+    int valid;
+    bytes = dtci_message_sizes(m, dtc_encode_bound, &most, &valid);
+    return valid && bytes < SIZE_MAX - extra ? bytes + extra : 0;
+}
+
+DTCI_API size_t dtc_message_bound(const dtc_spec *spec, const dtc_tensor *tensors, size_t tensor_count) {
+    dtci_message m;
+    if (!spec || dtci_message_of(&m, spec, tensors, tensor_count) != DTC_OK) return 0;
+    return dtci_message_bytes(&m);
+}
+
+/* Returns the bytes of scratch that the arrays of the small tensors take: values, residuals or decoded values, levels.
+ */
+DTCI_COLD size_t dtci_message_arrays(const dtci_message *m) {
+    return 3 * dtci_take_bytes(4 * m->values) + dtci_take_bytes(4 * m->small);
+}
+
+/* Returns the bytes of scratch of encoding, or SIZE_MAX. */
+DTCI_COLD size_t dtci_message_encode_scratch(const dtci_message *m) {
+    size_t encode, decode, arrays = dtci_message_arrays(m);
+    int valid;
+    (void)dtci_message_sizes(m, dtc_encode_scratch, &encode, &valid);
+    (void)dtci_message_sizes(m, dtc_decode_scratch_bound, &decode, &valid);
+    encode = encode > decode ? encode : decode; /* the gathered packet is decoded for its residual */
+    return encode < SIZE_MAX - arrays ? encode + arrays : SIZE_MAX;
+}
+
+/* Returns the bytes of scratch that an opened packet keeps until it is decoded: its bins, but not the tables of its
+ * codes. */
+DTCI_COLD size_t dtci_message_kept(const dtc_spec *spec, size_t count) {
+    size_t bytes = dtc_decode_scratch_bound(spec, count), tables = dtci_take_bytes(sizeof(dtci_decoder));
+    return bytes > tables ? bytes - tables : bytes;
+}
+
+DTCI_API size_t dtc_message_scratch(const dtc_spec *spec, const dtc_tensor *tensors, size_t tensor_count) {
+    size_t most, kept, encode, decode, fixed;
+    dtci_message m;
+    int valid;
+    if (!spec || dtci_message_of(&m, spec, tensors, tensor_count) != DTC_OK || !dtci_message_bytes(&m)) return 0;
+    encode = dtci_message_encode_scratch(&m);
+    (void)dtci_message_sizes(&m, dtc_decode_scratch_bound, &most, &valid);
+    decode = dtci_message_sizes(&m, dtci_message_kept, &kept, &valid);
+    fixed = dtci_take_bytes(m.packets * sizeof(dtci_opened)) + dtci_message_arrays(&m) + most;
+    decode = decode < SIZE_MAX - fixed ? decode + fixed : SIZE_MAX;
+    return encode > decode ? encode : decode;
+}
+
+/* Sets levels[i] to the range of small tensor i, relative to the largest range, as bf16. Returns 0 if no range is below
+ * half of the largest one, or if the errors of packets do not depend on ranges. */
+DTCI_COLD int dtci_message_levels(float *levels, const dtci_message *m, const dtc_spec *own) {
+    const dtci_codec *codec = dtci_codec_find((unsigned)own->codec);
+    float largest = 0, least = FLT_MAX;
+    size_t t, i = 0;
+    if (!codec->range || m->small < 2) return 0;
+    for (t = 0; t < m->count; t++) {
+        const dtc_tensor *tensor = &m->tensors[t];
+        dtci_source source;
+        dtci_stats stats;
+        if (!dtci_is_small(tensor)) continue;
+        source.values = tensor->values;
+        source.residual = tensor->residual;
+        stats = dtci_scan(&source, 0, tensor->count);
+        levels[i] = (codec->range)(own, &stats, tensor->count, 0);
+        if (levels[i] > largest) largest = levels[i];
+        if (levels[i] > 0 && levels[i] < least) least = levels[i];
+        i++;
+    }
+    if (!(least < largest / 2) || !(largest < 1e30f)) return 0;
+    for (i = 0; i < m->small; i++) {
+        float level = levels[i] > 0 ? levels[i] / largest : 1;
+        uint32_t bits = dtci_float_bits(level > 1e-30f ? level : 1e-30f);
+        levels[i] = dtci_bits_float((bits + 0x8000u) & 0xffff0000u);
+    }
+    return 1;
+}
+
+/* Gathers the small tensors: x[i] = values + residual, divided by the level of the tensor, and residual[i] = 0. Without
+ * levels and residuals, x has the values. Returns whether a tensor has a residual. */
+DTCI_COLD int dtci_message_gather(float *x, float *residual, const dtci_message *m, const float *levels) {
+    size_t t, i, at = 0, k = 0;
+    int feedback = 0;
+    for (t = 0; t < m->count; t++) {
+        const dtc_tensor *tensor = &m->tensors[t];
+        if (!dtci_is_small(tensor)) continue;
+        for (i = 0; i < tensor->count; i++, at++) {
+            x[at] = dtci_float_at(tensor->values, i);
+            if (tensor->residual) x[at] += dtci_float_at(tensor->residual, i);
+            if (levels) x[at] /= levels[k];
+        }
+        feedback |= tensor->residual != NULL;
+        k++;
+    }
+    memset(residual, 0, 4 * m->values);
+    return feedback;
+}
+
+/* Gives decoded values of the small tensors, times their levels, to the tensors as the sink says. */
+DTCI_COLD void dtci_message_scatter(const dtci_message *m, const dtci_sink *sink, const float *decoded,
+                                    const float *levels) {
+    size_t t, i, at = 0, k = 0;
+    for (t = 0; t < m->count; t++) {
+        const dtc_tensor *tensor = &m->tensors[t];
+        dtci_sink own = *sink;
+        float chunk[DTCI_CHUNK];
+        if (!dtci_is_small(tensor)) continue;
+        own.values = sink->kind == DTCI_SINK_RESIDUAL ? tensor->residual : tensor->values;
+        own.addend = tensor->values;
+        for (i = 0; i < tensor->count && own.values; i++) {
+            size_t place = i % DTCI_CHUNK, last = place + 1 == DTCI_CHUNK || i + 1 == tensor->count;
+            chunk[place] = levels ? levels[k] * decoded[at + i] : decoded[at + i];
+            if (last) dtci_sink_deliver(&own, i - place, chunk, place + 1);
+        }
+        at += tensor->count;
+        k++;
+    }
+}
+
+/* Appends a packet to the message. */
+DTCI_COLD dtc_status dtci_message_append(unsigned char *message, size_t capacity, size_t *bytes, const dtc_spec *own,
+                                         const dtc_tensor *tensor, const dtci_arena *arena) {
+    size_t used = 0;
+    dtc_status status = tensor->residual
+                            ? dtc_encode_residual(own, message + *bytes, capacity - *bytes, &used, tensor->values,
+                                                  tensor->residual, tensor->count, arena->p, arena->left)
+                            : dtc_encode(own, message + *bytes, capacity - *bytes, &used, tensor->values, tensor->count,
+                                         arena->p, arena->left);
+    *bytes += used;
+    return status;
+}
+
+/* Appends the levels, where they differ, and the gathered packet. */
+DTCI_COLD dtc_status dtci_message_append_small(unsigned char *message, size_t capacity, size_t *bytes,
+                                               const dtci_message *m, dtci_arena arena) {
+    float *x = (float *)dtci_take(&arena, 4 * m->values), *residual = (float *)dtci_take(&arena, 4 * m->values);
+    float *decoded = (float *)dtci_take(&arena, 4 * m->values), *levels = (float *)dtci_take(&arena, 4 * m->small);
+    dtc_tensor gathered;
+    dtc_status status = DTC_OK;
+    size_t from;
+    dtc_spec own;
+    int levelled;
+    if (!x || !residual || !decoded || !levels) return DTC_ERROR_SCRATCH;
+    (void)dtci_message_spec(&own, m, m->count);
+    levelled = dtci_message_levels(levels, m, &own);
+    if (levelled) {
+        dtc_spec raw = dtci_levels_spec(m->spec);
+        gathered.values = levels;
+        gathered.residual = NULL;
+        gathered.count = m->small;
+        status = dtci_message_append(message, capacity, bytes, &raw, &gathered, &arena);
+    }
+    gathered.values = x;
+    gathered.residual = dtci_message_gather(x, residual, m, levelled ? levels : NULL) ? residual : NULL;
+    gathered.count = m->values;
+    from = *bytes;
+    if (status == DTC_OK) status = dtci_message_append(message, capacity, bytes, &own, &gathered, &arena);
+    if (status == DTC_OK && gathered.residual) {
+        dtci_sink sink;
+        memset(&sink, 0, sizeof sink);
+        sink.kind = DTCI_SINK_RESIDUAL;
+        status = dtc_decode(decoded, m->values, message + from, *bytes - from, NULL, arena.p, arena.left);
+        if (status == DTC_OK) dtci_message_scatter(m, &sink, decoded, levelled ? levels : NULL);
+    }
+    return status;
+}
+
+/* Returns the first error that encoding could find, so that no tensor is encoded if another one cannot be. */
+DTCI_COLD dtc_status dtci_message_refuse(const dtci_message *m, size_t capacity, size_t scratch_bytes) {
+    dtc_status status = dtci_spec_check(m->spec);
+    size_t t, need;
+    if (status != DTC_OK) return status;
+    for (t = 0; t < m->count; t++) {
+        const dtc_tensor *tensor = &m->tensors[t];
+        int passes = m->spec->codec == DTC_RAW && !tensor->residual;
+        dtci_source source;
+        dtci_head head;
+        dtc_spec own;
+        if (!tensor->values && tensor->count) return DTC_ERROR_ARGUMENT;
+        if (tensor->rows && tensor->count % tensor->rows) return DTC_ERROR_ARGUMENT;
+        (void)dtci_message_spec(&own, m, t);
+        if (tensor->count > DTCI_SMALL) status = dtci_spec_begin(&head, &own, tensor->count);
+        if (status != DTC_OK) return status;
+        source.values = tensor->values;
+        source.residual = tensor->residual;
+        if (!passes && !dtci_scan(&source, 0, tensor->count).finite) return DTC_ERROR_NONFINITE;
+    }
+    need = dtci_message_bytes(m);
+    if (m->packets && !need) return DTC_ERROR_SPEC;
+    if (capacity < need) return DTC_ERROR_CAPACITY;
+    return scratch_bytes < dtci_message_encode_scratch(m) ? DTC_ERROR_SCRATCH : DTC_OK;
+}
+
+DTCI_API dtc_status dtc_message_encode(const dtc_spec *spec, void *message, size_t capacity, size_t *message_bytes,
+                                       const dtc_tensor *tensors, size_t tensor_count, void *scratch,
+                                       size_t scratch_bytes) {
+    dtci_arena arena = dtci_arena_of(scratch, scratch_bytes);
+    size_t t, bytes = 0;
+    dtci_message m;
+    dtc_status status;
+    if (message_bytes) *message_bytes = 0;
+    if (!spec || !message_bytes || (!message && capacity)) return DTC_ERROR_ARGUMENT;
+    status = dtci_message_of(&m, spec, tensors, tensor_count);
+    if (status == DTC_OK) status = dtci_message_refuse(&m, capacity, arena.left);
+    for (t = 0; t < tensor_count && status == DTC_OK; t++) {
+        dtc_spec own;
+        if (tensors[t].count <= DTCI_SMALL) continue;
+        (void)dtci_message_spec(&own, &m, t);
+        status = dtci_message_append((unsigned char *)message, capacity, &bytes, &own, &tensors[t], &arena);
+    }
+    if (status == DTC_OK && m.values)
+        status = dtci_message_append_small((unsigned char *)message, capacity, &bytes, &m, arena);
+    if (status == DTC_OK) *message_bytes = bytes;
+    return status;
+}
+
+/* What reading a message goes through. */
+typedef struct dtci_reading {
+    const unsigned char *message;
+    size_t at, bytes; /* the next packet, and the end of the message */
+    const dtc_decode_options *options;
+    dtci_arena arena;
+    size_t most; /* the most scratch that a packet takes */
+} dtci_reading;
+
+/* Opens the next packet of the message, which must have `count` values. */
+DTCI_COLD dtc_status dtci_reading_open(dtci_reading *r, dtci_opened *opened, size_t count) {
+    size_t left = r->bytes - r->at;
+    dtc_status status = dtci_packet_peek(&opened->packet, r->message + r->at, left);
+    if (status == DTC_OK)
+        status = dtci_packet_open(opened, &count, r->message + r->at, opened->packet.head.packet_bytes, r->options,
+                                  &r->arena);
+    if (status != DTC_OK) return status;
+    r->at += opened->packet.head.packet_bytes;
+    if (opened->packet.scratch > r->most) r->most = opened->packet.scratch;
+    return DTC_OK;
+}
+
+/* Reads the packet of levels, if another packet follows the next one; else *levels is NULL. */
+DTCI_COLD dtc_status dtci_reading_levels(dtci_reading *r, const dtci_message *m, const float **levels) {
+    float *read = (float *)dtci_take(&r->arena, 4 * m->small);
+    dtci_opened opened;
+    dtci_sink sink;
+    dtc_status status = dtci_packet_peek(&opened.packet, r->message + r->at, r->bytes - r->at);
+    size_t i;
+    *levels = NULL;
+    if (!read) return DTC_ERROR_SCRATCH;
+    if (status != DTC_OK || opened.packet.head.packet_bytes == r->bytes - r->at) return status;
+    if (opened.packet.head.codec != DTC_RAW) return DTC_ERROR_COUNT;
+    status = dtci_reading_open(r, &opened, m->small);
+    if (status != DTC_OK) return status;
+    memset(&sink, 0, sizeof sink);
+    sink.kind = DTCI_SINK_STORE;
+    sink.values = read;
+    status = (opened.packet.codec->decode)(&opened.packet, &sink, r->options, &r->arena);
+    for (i = 0; i < m->small && status == DTC_OK; i++)
+        if (!(read[i] > 0 && read[i] <= 1)) status = DTC_ERROR_PAYLOAD;
+    *levels = read;
+    return status;
+}
+
+/* Opens every packet of a message, decodes every one, and gives the values to the sink. Nothing fails once all packets
+ * are open. */
+DTCI_COLD dtc_status dtci_message_decode(const dtci_message *m, dtci_sink *sink, dtci_reading *r) {
+    dtci_opened *opened = (dtci_opened *)dtci_take(&r->arena, m->packets * sizeof(dtci_opened));
+    float *decoded = (float *)dtci_take(&r->arena, 4 * m->values);
+    const float *levels = NULL;
+    dtc_status status = opened && decoded ? DTC_OK : DTC_ERROR_SCRATCH;
+    size_t t, i = 0;
+    for (t = 0; t < m->count && status == DTC_OK; t++)
+        if (m->tensors[t].count > DTCI_SMALL) status = dtci_reading_open(r, &opened[i++], m->tensors[t].count);
+    if (status == DTC_OK && m->values) status = dtci_reading_levels(r, m, &levels);
+    if (status == DTC_OK && m->values) status = dtci_reading_open(r, &opened[i], m->values);
+    if (status != DTC_OK) return status;
+    if (r->at != r->bytes) return DTC_ERROR_SIZE;
+    if (r->most > r->arena.left) return DTC_ERROR_SCRATCH;
+    for (t = i = 0; t <= m->count && status == DTC_OK; t++) {
+        dtci_arena arena = r->arena;
+        dtci_sink own = *sink;
+        if (t < m->count ? m->tensors[t].count <= DTCI_SMALL : !m->values) continue;
+        own.kind = t < m->count ? sink->kind : DTCI_SINK_STORE;
+        own.values = t < m->count ? m->tensors[t].values : decoded;
+        status = (opened[i].packet.codec->decode)(&opened[i].packet, &own, r->options, &arena);
+        i++;
+    }
+    if (status == DTC_OK && m->values) dtci_message_scatter(m, sink, decoded, levels);
+    return status;
+}
+
+/* Checks the arguments of dtc_message_decode and dtc_message_decode_add, and decodes to the sink. */
+DTCI_COLD dtc_status dtci_message_read(const dtc_tensor *tensors, size_t tensor_count, dtci_sink *sink,
+                                       const void *message, size_t message_bytes, dtci_reading *r) {
+    dtci_message m;
+    dtc_status status = dtci_message_of(&m, NULL, tensors, tensor_count);
+    size_t t;
+    if (status != DTC_OK || (!message && message_bytes)) return DTC_ERROR_ARGUMENT;
+    if (r->options && (unsigned)r->options->method > DTC_METHOD_LINEAR) return DTC_ERROR_ARGUMENT;
+    for (t = 0; t < tensor_count; t++)
+        if (!tensors[t].values && tensors[t].count) return DTC_ERROR_ARGUMENT;
+    r->message = (const unsigned char *)message;
+    r->bytes = message_bytes;
+    r->at = r->most = 0;
+    return dtci_message_decode(&m, sink, r);
+}
+
+DTCI_API dtc_status dtc_message_decode(const dtc_tensor *tensors, size_t tensor_count, const void *message,
+                                       size_t message_bytes, const dtc_decode_options *options, void *scratch,
+                                       size_t scratch_bytes) {
+    dtci_reading reading;
+    dtci_sink sink;
+    memset(&sink, 0, sizeof sink);
+    sink.kind = DTCI_SINK_STORE;
+    reading.options = options;
+    reading.arena = dtci_arena_of(scratch, scratch_bytes);
+    return dtci_message_read(tensors, tensor_count, &sink, message, message_bytes, &reading);
+}
+
+DTCI_API dtc_status dtc_message_decode_add(const dtc_tensor *tensors, size_t tensor_count, float weight,
+                                           const void *message, size_t message_bytes, const dtc_decode_options *options,
+                                           void *scratch, size_t scratch_bytes) {
+    dtci_reading reading;
+    dtci_sink sink;
+    if (!dtci_finite(weight)) return DTC_ERROR_ARGUMENT;
+    memset(&sink, 0, sizeof sink);
+    sink.kind = DTCI_SINK_ADD;
+    sink.weight = weight;
+    reading.options = options;
+    reading.arena = dtci_arena_of(scratch, scratch_bytes);
+    return dtci_message_read(tensors, tensor_count, &sink, message, message_bytes, &reading);
+}
+
+/* Two messages that are added packet by packet. */
+typedef struct dtci_pair {
+    const unsigned char *a, *b; /* the next packets */
+    size_t a_left, b_left;      /* bytes from there to the ends of the messages */
+    size_t a_bytes, b_bytes;    /* sizes of the next packets */
+} dtci_pair;
+
+DTCI_FN dtci_pair dtci_pair_of(const void *a, size_t a_bytes, const void *b, size_t b_bytes) {
+    dtci_pair pair;
+    pair.a = (const unsigned char *)a;
+    pair.b = (const unsigned char *)b;
+    pair.a_left = a ? a_bytes : 0;
+    pair.b_left = b ? b_bytes : 0;
+    pair.a_bytes = pair.b_bytes = 0;
+    return pair;
+}
+
+/* Moves to the next packets, of which at least one message has one. Errors: those of dtc_inspect. */
+DTCI_COLD dtc_status dtci_pair_next(dtci_pair *pair) {
+    dtci_packet packet;
+    dtc_status status;
+    pair->a += pair->a_bytes;
+    pair->b += pair->b_bytes;
+    pair->a_left -= pair->a_bytes;
+    pair->b_left -= pair->b_bytes;
+    pair->a_bytes = pair->b_bytes = 0;
+    if (!pair->a_left && !pair->b_left) return DTC_OK;
+    status = dtci_packet_peek(&packet, pair->a, pair->a_left);
+    if (status != DTC_OK) return status;
+    pair->a_bytes = packet.head.packet_bytes;
+    status = dtci_packet_peek(&packet, pair->b, pair->b_left);
+    pair->b_bytes = status == DTC_OK ? packet.head.packet_bytes : 0;
+    return status;
+}
+
+/* Returns the sum of the results of `size` for all pairs of packets, and in *most the largest result. 0: a packet is
+ * malformed or, where every result must be above 0, cannot be added. */
+DTCI_COLD size_t dtci_pair_sizes(dtci_pair pair, size_t (*size)(const void *, size_t, const void *, size_t),
+                                 size_t *most) {
+    size_t total = 0;
+    *most = 0;
+    while (dtci_pair_next(&pair) == DTC_OK && pair.a_bytes) {
+        size_t bytes = size(pair.a, pair.a_bytes, pair.b, pair.b_bytes);
+        if (bytes > *most) *most = bytes;
+        total = bytes < SIZE_MAX - total ? total + bytes : SIZE_MAX;
+    }
+    return total;
+}
+
+DTCI_API size_t dtc_message_add_bound(const void *a, size_t a_bytes, const void *b, size_t b_bytes) {
+    size_t most;
+    return dtci_pair_sizes(dtci_pair_of(a, a_bytes, b, b_bytes), dtc_packet_add_bound, &most);
+}
+
+DTCI_API size_t dtc_message_add_scratch(const void *a, size_t a_bytes, const void *b, size_t b_bytes) {
+    size_t most;
+    (void)dtci_pair_sizes(dtci_pair_of(a, a_bytes, b, b_bytes), dtc_packet_add_scratch, &most);
+    return most;
+}
+
+DTCI_API dtc_status dtc_message_add(void *sum, size_t capacity, size_t *sum_bytes, const void *a, size_t a_bytes,
+                                    const void *b, size_t b_bytes, void *scratch, size_t scratch_bytes) {
+    dtci_pair pair = dtci_pair_of(a, a_bytes, b, b_bytes);
+    dtc_status status;
+    size_t at = 0, used;
+    if (sum_bytes) *sum_bytes = 0;
+    if (!sum_bytes || (!sum && capacity) || (!a && a_bytes) || (!b && b_bytes)) return DTC_ERROR_ARGUMENT;
+    for (;;) {
+        status = dtci_pair_next(&pair);
+        if (status != DTC_OK || !pair.a_bytes) break;
+        status = dtc_packet_add((unsigned char *)sum + at, capacity - at, &used, pair.a, pair.a_bytes, pair.b,
+                                pair.b_bytes, scratch, scratch_bytes);
+        if (status != DTC_OK) break;
+        at += used;
+    }
+    if (status == DTC_OK) *sum_bytes = at;
+    return status;
+}
+
+#endif /* DTC_NO_MESSAGES */
+
+/* --------------------------------------------------------------------------------------------------------------------
  * Statuses in words
  * ------------------------------------------------------------------------------------------------------------------*/
 
@@ -10479,6 +11251,7 @@ DTCI_API dtc_status dtc_spec_parse(const char *text, dtc_spec *spec, const char 
     if (error_at) *error_at = text;
     if (!spec) return DTC_ERROR_ARGUMENT;
     memset(spec, 0, sizeof *spec);
+    spec->codec = (dtc_codec)DTCI_NO_CODEC;
     if (!text) return DTC_ERROR_ARGUMENT;
     memset(&parsed, 0, sizeof parsed);
     while (at[n] && at[n] != ':') n++;
@@ -10684,6 +11457,7 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
 #undef DTCI_LEFT_OUT
 #undef DTCI_LOOKUP_BITS
 #undef DTCI_MAGIC
+#undef DTCI_NO_CODEC
 #undef DTCI_OPEN_ALL
 #undef DTCI_OPEN_NO_FIELDS
 #undef DTCI_OPEN_NO_TOKENS
@@ -10710,6 +11484,7 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
 #undef DTCI_SENSING_PASS
 #undef DTCI_SENSING_PASSES
 #undef DTCI_SHARED
+#undef DTCI_SMALL
 #undef DTCI_STREAMS
 #undef DTCI_STREAMS_FROM
 #undef DTCI_STRIDE_BYTES
@@ -10742,14 +11517,14 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
  *        scratch grows with the count, so that most short tensors need less.
  *        dtc_encode_residual fits the scales of random and rotated packets to x, so that the residual stays bounded.
  *        rounding=rd, the default of dtc_encode with rate=, has less error at the same bits. The enumerator of the
- * default is DTC_ROUNDING_AUTO. rate= may be .002, is a ceiling for all values but in packets for sums, and small
- * packets have the largest values instead of zeros. Values far outside the others are sent apart. bits=1 decodes to two
- *        means. unbiased=0 makes rotated packets with the least squared error. The wire format has features, which
- *        older decoders refuse.
- *        min = max is a grid of one bin, so that packets of a tensor of zeros can be added.
- *        For a codec that was left out of the build, dtc_spec_parse returns DTC_ERROR_SPEC_CODEC.
- *        sensing has the key keep: it measures the largest magnitudes only.
- *        With DTC_STATIC, functions in C++ are inline instead of static, so that a C++20 module can export them.
- * 0.2.0  rotation, factor, sensing and circulant; pairs of bins; sums, multiples and products of packets
- * 0.1.0  raw, ternary and quant; wire version 0
+ *        default is DTC_ROUNDING_AUTO. rate= may be .002, is a ceiling for all values but in packets for sums, and
+ *        small packets have the largest values instead of zeros. Values far outside the others are sent apart. bits=1
+ *        decodes to two means. unbiased=0 makes rotated packets with the least squared error. The wire format has
+ * features, which older decoders refuse. min = max is a grid of one bin, so that packets of a tensor of zeros can be
+ * added. For a codec that was left out of the build, dtc_spec_parse returns DTC_ERROR_SPEC_CODEC. sensing has the key
+ * keep: it measures the largest magnitudes only. A message holds all tensors of a model: dtc_message_encode and the
+ * other functions of that name. dtc_seed, dtc_range, dtc_spec_set_range and dtc_decode_scratch_bound are new. A
+ * dtc_spec_parse that fails leaves a spec that no encoder takes, not one of raw fp32. With DTC_STATIC, functions in C++
+ * are inline instead of static, so that a C++20 module can export them. 0.2.0  rotation, factor, sensing and circulant;
+ * pairs of bins; sums, multiples and products of packets 0.1.0  raw, ternary and quant; wire version 0
  */

@@ -100,6 +100,28 @@ static void fill(float *values, size_t count, unsigned kind) {
     }
 }
 
+/* Writes messages of three tensors under every spec: the number of tensors, their counts, and the message. */
+static void write_messages(void) {
+    static float values[3][700];
+    static unsigned char input[PACKET_MAX] = {3, 7, 0, 88, 2, 30, 0}, scratch[SCRATCH_BYTES];
+    dtc_tensor tensors[3];
+    size_t s, t, bytes;
+    for (s = 0; s < sizeof specs / sizeof *specs; s++) {
+        dtc_spec spec;
+        memset(tensors, 0, sizeof tensors);
+        for (t = 0; t < 3; t++) {
+            tensors[t].values = values[t];
+            tensors[t].count = input[1 + 2 * t] + 256u * input[2 + 2 * t];
+            tensors[t].rows = t == 1 ? 20 : 0;
+            fill(values[t], tensors[t].count, (unsigned)(s + t) % 8);
+        }
+        if (dtc_spec_parse(specs[s], &spec, NULL) == DTC_OK &&
+            dtc_message_encode(&spec, input + 7, sizeof input - 7, &bytes, tensors, 3, scratch, sizeof scratch) ==
+                DTC_OK)
+            write_file("message", (int)s, input, 7 + bytes);
+    }
+}
+
 int main(void) {
     static const size_t counts[] = {0, 1, 7, 200, 1000, COUNT_MAX};
     static const char *const roundtrips[] = {"roundtrip_raw",    "roundtrip_ternary", "roundtrip_quant",
@@ -155,5 +177,6 @@ int main(void) {
             write_file(roundtrips[s], (int)options, message, options % 3 ? 100 : 30);
         }
     }
+    write_messages();
     return 0;
 }
