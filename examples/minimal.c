@@ -1,13 +1,12 @@
-/* minimal: two workers send the gradients of a small model as packets, and a receiver adds up their mean. */
+/* minimal: two workers train y = W x + b together. In each step every worker sends its gradient as one message. */
 #define DTCODEC_IMPLEMENTATION
 #include "dtcodec.h"
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { WORKERS = 2, STEPS = 4, TENSORS = 4, VALUES = 39760 };
-static const size_t first[TENSORS + 1] = {0, 39200, 39250, 39750, VALUES}; /* where each tensor begins */
-static float gradient[VALUES], residual[WORKERS][VALUES], sum[VALUES], exact[VALUES];
+enum { WORKERS = 2, STEPS = 200, BATCH = 16, ROWS = 10, COLUMNS = 100, WEIGHTS = ROWS * COLUMNS };
+static float truth[WEIGHTS], weights[WEIGHTS], biases[ROWS]; /* the parameters, which all workers hold */
+static float gradient[WEIGHTS + ROWS], residual[WORKERS][WEIGHTS + ROWS];
 
 static void check(dtc_status status) {
     if (status == DTC_OK) return;
@@ -15,46 +14,47 @@ static void check(dtc_status status) {
     exit(1);
 }
 
-static size_t encode_message(const dtc_spec *spec, int worker, unsigned char *message, size_t capacity) {
-    size_t at = 0, bytes;
-    for (int t = 0; t < TENSORS; t++, at += bytes) {
-        size_t count = first[t + 1] - first[t], scratch_bytes = dtc_encode_scratch(spec, count);
-        void *scratch = malloc(scratch_bytes); /* if malloc fails, the status is DTC_ERROR_SCRATCH */
-        check(dtc_encode_residual(spec, message + at, capacity - at, &bytes, gradient + first[t],
-                                  residual[worker] + first[t], count, scratch, scratch_bytes));
-        free(scratch);
+/* Sets `gradient` to that of half the mean squared error on a batch, and returns the mean squared error. */
+static double backward(void) {
+    double squares = 0.0;
+    for (int i = 0; i < WEIGHTS + ROWS; i++) gradient[i] = 0.0f;
+    for (int sample = 0; sample < BATCH; sample++) {
+        float x[COLUMNS];
+        for (int j = 0; j < COLUMNS; j++) x[j] = (float)rand() / (float)RAND_MAX - 0.5f;
+        for (int i = 0; i < ROWS; i++) {
+            float error = biases[i] - 1.0f; /* the true biases are 1 */
+            for (int j = 0; j < COLUMNS; j++) error += (weights[i * COLUMNS + j] - truth[i * COLUMNS + j]) * x[j];
+            for (int j = 0; j < COLUMNS; j++) gradient[i * COLUMNS + j] += error * x[j] / BATCH;
+            gradient[WEIGHTS + i] += error / BATCH;
+            squares += (double)(error * error) / (BATCH * ROWS);
+        }
     }
-    return at;
-}
-
-static void receive_message(const unsigned char *message, size_t bytes) {
-    dtc_info info;
-    for (int t = 0; t < TENSORS; t++, message += info.packet_bytes, bytes -= info.packet_bytes) {
-        check(dtc_inspect(message, bytes, &info));
-        check(info.count == first[t + 1] - first[t] ? DTC_OK : DTC_ERROR_COUNT); /* before the packet costs memory */
-        void *scratch = malloc(info.decode_scratch);
-        check(dtc_decode_add(sum + first[t], info.count, 1.0f / WORKERS, message, info.packet_bytes, NULL, scratch,
-                             info.decode_scratch));
-        free(scratch);
-    }
-    check(bytes == 0 ? DTC_OK : DTC_ERROR_SIZE);
+    return squares;
 }
 
 int main(void) {
-    static unsigned char message[4 * VALUES + 64 * TENSORS]; /* large enough, see dtc_encode_bound */
-    double sent = 0.0, error = 0.0, square = 0.0;
+    dtc_tensor parameters[2] = {{weights, NULL, WEIGHTS, ROWS}, {biases, NULL, ROWS, 0}};
     dtc_spec spec;
+    size_t sent = 0, bytes;
     check(dtc_spec_parse("quant:bits=4", &spec, NULL));
-    for (int turn = 0; turn < STEPS * WORKERS; turn++) {
-        for (size_t i = 0; i < VALUES; i++) gradient[i] = (float)pow((double)rand() / RAND_MAX - 0.5, 3.0);
-        for (size_t i = 0; i < VALUES; i++) exact[i] += gradient[i] / WORKERS;
-        size_t bytes = encode_message(&spec, turn % WORKERS, message, sizeof message);
-        receive_message(message, bytes); /* a program with several processes sends the message before this call */
-        sent += (double)bytes;
+    size_t capacity = dtc_message_bound(&spec, parameters, 2), need = dtc_message_scratch(&spec, parameters, 2);
+    void *message = malloc(capacity), *scratch = malloc(need); /* if malloc fails, a status says so */
+    for (int i = 0; i < WEIGHTS; i++) truth[i] = (float)rand() / (float)RAND_MAX - 0.5f;
+    for (int step = 0; step <= STEPS; step++) {
+        double error = 0.0;
+        for (int worker = 0; worker < WORKERS; worker++) {
+            float *left = residual[worker];
+            dtc_tensor tensors[2] = {{gradient, left, WEIGHTS, ROWS}, {gradient + WEIGHTS, left + WEIGHTS, ROWS, 0}};
+            error += backward() / WORKERS;
+            spec.seed = dtc_seed(1, (uint64_t)step, (uint64_t)worker);
+            check(dtc_message_encode(&spec, message, capacity, &bytes, tensors, 2, scratch, need));
+            /* a program with several processes sends the message here; each one decodes the messages of all */
+            check(dtc_message_decode_add(parameters, 2, -0.5f / WORKERS, message, bytes, NULL, scratch, need));
+            sent += bytes;
+        }
+        if (step % (STEPS / 4) == 0) printf("step %3d: mean squared error %.5f\n", step, error);
     }
-    for (size_t i = 0; i < VALUES; i++) error += pow((double)(sum[i] - exact[i]), 2.0);
-    for (size_t i = 0; i < VALUES; i++) square += pow((double)exact[i], 2.0);
-    printf("sent %.0f bytes instead of %.0f\n", sent, 4.0 * VALUES * STEPS * WORKERS);
-    printf("relative error of the sum %.4f\n", sqrt(error / square));
+    printf("sent %zu bytes instead of %zu\n", sent, sizeof gradient * WORKERS * (STEPS + 1));
+    free(message), free(scratch);
     return 0;
 }
