@@ -139,22 +139,6 @@ static void messages_on_one_grid_add_exactly(void **state) {
     }
 }
 
-static void a_range_covers_the_residual_and_tells_what_is_not_finite(void **state) {
-    (void)state;
-    const dtc_spec quant = spec_of("quant:bits=4"), ternary = spec_of("ternary:clip=1");
-    float values[4] = {1.0f, -3.0f, 0.5f, 0.0f}, residual[4] = {1.0f, -1.0f, 0.0f, 0.0f};
-    assert_true(grid_range(&quant, values, NULL, 4) == 3.0f);
-    assert_true(grid_range(&quant, values, residual, 4) == 4.0f);
-    assert_true(grid_range(&ternary, values, residual, 4) == (float)sqrt((4.0 + 16.0 + 0.25) / 4.0));
-    assert_true(grid_range(&quant, values, NULL, 0) == 0.0f);
-    const dtc_spec sensing = spec_of("sensing:bits=8");
-    assert_true(fabs((double)grid_range(&sensing, values, residual, 4) - 3.99 * sqrt(20.25 / 4.0)) < 1e-4);
-    values[2] = NAN;
-    assert_true(isinf(grid_range(&quant, values, NULL, 4)) && isinf(grid_range(&ternary, values, NULL, 4)));
-    values[2] = -INFINITY;
-    assert_true(isinf(grid_range(&quant, values, residual, 4)));
-}
-
 static void measurements_are_added_and_decoded_once(void **state) {
     (void)state;
     struct tensors values[WORKERS], sum = tensors_create(shapes, TENSORS);
@@ -221,7 +205,6 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_workers_own_range_is_the_encoders_own_scale),
         cmocka_unit_test(messages_on_one_grid_add_exactly),
-        cmocka_unit_test(a_range_covers_the_residual_and_tells_what_is_not_finite),
         cmocka_unit_test(measurements_are_added_and_decoded_once),
         cmocka_unit_test(specs_that_would_not_add_are_refused),
     };

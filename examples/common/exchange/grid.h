@@ -1,9 +1,9 @@
 /* One grid for all workers. Packets add only if they are on the same grid, so that the workers agree on the grid of
  * each tensor first:
  *
- *     each worker      range = grid_range(&spec, its gradient, its residual, count)
+ *     each worker      range = dtc_range(&spec, its gradient, its residual, count)
  *     all workers      range = the largest of their ranges; the exchange takes 4 bytes for each tensor
- *     each worker      grid_set(&spec, range), then encode
+ *     each worker      dtc_spec_set_range(&spec, range), then encode
  */
 #ifndef EXAMPLES_GRID_H
 #define EXAMPLES_GRID_H
@@ -25,13 +25,6 @@ bool grid_open(const dtc_spec *spec);
 /* Returns the seed of a tensor's packets: `shared`, which all workers have, if packets of the codec add only under one
  * seed; else the worker's `own`. */
 uint64_t grid_seed(const dtc_spec *spec, uint64_t shared, uint64_t own);
-
-/* Returns the range that the grid of a tensor must cover: -range .. range. `residual` may be NULL. The result is
- * infinite if a value is NaN or infinite. */
-float grid_range(const dtc_spec *spec, const float *values, const float *residual, size_t count);
-
-/* Sets the spec's grid to a range. */
-void grid_set(dtc_spec *spec, float range);
 
 /* Returns whether the size of such packets does not depend on the values, and there is room for sums of `workers`
  * packets. */

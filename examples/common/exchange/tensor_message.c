@@ -5,7 +5,6 @@
 
 #include "../memory.h"
 #include "../random.h"
-#include "grid.h"
 
 /* Whether the spec is factor without a rank, which sends the factors that the caller has. */
 static bool sends_factors(const dtc_spec *spec) {
@@ -86,7 +85,7 @@ void encoder_free(struct encoder *encoder) {
 
 float encoder_range(const struct encoder *encoder, size_t index, const struct tensor *tensor) {
     const float *residual = encoder->residual.count ? encoder->residual.tensor[index].values : NULL;
-    return grid_range(&encoder->spec, tensor->values, residual, tensor->rows * tensor->columns);
+    return dtc_range(&encoder->spec, tensor->values, residual, tensor->rows * tensor->columns);
 }
 
 bool encoder_packet(struct encoder *encoder, size_t index, const struct tensor *tensor, const struct factors *factors,
@@ -95,7 +94,7 @@ bool encoder_packet(struct encoder *encoder, size_t index, const struct tensor *
     dtc_spec spec = spec_of(&encoder->spec, tensor);
     dtc_status status;
     spec.seed = random_bits(seed, index);
-    if (encoder->range) grid_set(&spec, encoder->range[index]);
+    if (encoder->range) dtc_spec_set_range(&spec, encoder->range[index]);
     size_t rank = factors && sends_factors(&encoder->spec) ? factors->rank : 0;
     bool smaller = rank && rank * (rows + columns) < count;
     bool vectors = sends_vectors(&encoder->spec, tensor);
@@ -193,49 +192,26 @@ void adder_free(struct adder *adder) {
     memset(adder, 0, sizeof *adder);
 }
 
-/* Offsets in the two messages that are added, and in their sum. */
-struct adder_at {
-    size_t a, b, sum;
-};
-
-static dtc_status add_packet(struct adder *adder, struct adder_at *at, const uint8_t *message, size_t bytes) {
-    const uint8_t *a = adder->sum + at->a, *b = message + at->b;
-    dtc_info a_info, b_info;
-    size_t sum_bytes;
-    dtc_status status = dtc_inspect(a, adder->bytes - at->a, &a_info);
-    if (status == DTC_OK) status = dtc_inspect(b, bytes - at->b, &b_info);
-    if (status != DTC_OK) return status;
-    size_t bound = dtc_packet_add_bound(a, a_info.packet_bytes, b, b_info.packet_bytes),
-           scratch = dtc_packet_add_scratch(a, a_info.packet_bytes, b, b_info.packet_bytes);
-    if (!grow(&adder->next, &adder->next_capacity, at->sum + bound) ||
-        !grow(&adder->scratch, &adder->scratch_bytes, scratch))
-        return DTC_ERROR_LIMIT;
-    status = dtc_packet_add(adder->next + at->sum, bound, &sum_bytes, a, a_info.packet_bytes, b, b_info.packet_bytes,
-                            adder->scratch, adder->scratch_bytes);
-    at->a += a_info.packet_bytes;
-    at->b += b_info.packet_bytes;
-    at->sum += sum_bytes;
-    return status;
-}
-
 bool adder_add(struct adder *adder, const uint8_t *message, size_t bytes, struct error *error) {
-    struct adder_at at = {0, 0, 0};
     if (adder->bytes == 0) {
         if (!grow(&adder->sum, &adder->sum_capacity, bytes)) return set_error(error, "no memory for a message's sum");
         memcpy(adder->sum, message, bytes);
         adder->bytes = bytes;
         return true;
     }
-    for (size_t i = 0; at.a < adder->bytes || at.b < bytes; i++) {
-        dtc_status status = add_packet(adder, &at, message, bytes);
-        if (status != DTC_OK) return set_error(error, "packet %zu of the message: %s", i, dtc_status_string(status));
-    }
+    size_t bound = dtc_message_add_bound(adder->sum, adder->bytes, message, bytes),
+           scratch = dtc_message_add_scratch(adder->sum, adder->bytes, message, bytes), sum_bytes;
+    if (!grow(&adder->next, &adder->next_capacity, bound) || !grow(&adder->scratch, &adder->scratch_bytes, scratch))
+        return set_error(error, "no memory for the sum of two messages");
+    dtc_status status = dtc_message_add(adder->next, bound, &sum_bytes, adder->sum, adder->bytes, message, bytes,
+                                        adder->scratch, adder->scratch_bytes);
+    if (status != DTC_OK) return set_error(error, "the sum of two messages: %s", dtc_status_string(status));
     uint8_t *sum = adder->next;
     size_t capacity = adder->next_capacity;
     adder->next = adder->sum;
     adder->next_capacity = adder->sum_capacity;
     adder->sum = sum;
     adder->sum_capacity = capacity;
-    adder->bytes = at.sum;
+    adder->bytes = sum_bytes;
     return true;
 }
