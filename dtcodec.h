@@ -1041,6 +1041,25 @@ DTC_API dtc_status dtc_decode(float *values, size_t count, const void *packet, s
 DTC_API dtc_status dtc_decode_add(float *values, size_t count, float weight, const void *packet, size_t packet_bytes,
                                   const dtc_decode_options *options, void *scratch, size_t scratch_bytes);
 
+/* What a packet makes of the values that it was encoded from. */
+typedef struct dtc_report {
+    dtc_codec codec;  /* of the packet: raw if the codec of the spec would not have made it smaller */
+    double bits;      /* bits a value, of all bytes of the packet */
+    double nmse;      /* relative squared error: |values - decoded|^2 / |values|^2. Values of 0: 0, or 1 if wrong */
+    double cosine;    /* of the angle between values and decoded values; 0 if one of them is 0 */
+    double max_error; /* largest |value - decoded value| */
+    double largest;   /* largest |value| */
+    double largest_decoded; /* largest |decoded value|; values are clipped where this is much less than `largest` */
+    size_t nonzeros;        /* values that are not 0 */
+    size_t erased;          /* values that are not 0 and decode to 0. All of them: the packet sends nothing */
+} dtc_report;
+
+/* Decodes a packet and compares it with the values that were encoded: with a residual, that is the sum of values and
+ * residual before the encoding. scratch_bytes is at least dtc_info.decode_scratch. The call takes about the time of
+ * decoding. On failure *report is all zero. Errors: those of dtc_decode. */
+DTC_API dtc_status dtc_packet_report(dtc_report *report, const float *values, size_t count, const void *packet,
+                                     size_t packet_bytes, void *scratch, size_t scratch_bytes);
+
 /* Computing with packets ("homomorphic compression", Jang et al. 2017)
  *
  * A packet tells the number of packets that it is the sum of (dtc_info.terms), and the number that a sum has room for
@@ -1715,6 +1734,7 @@ typedef enum dtci_sink_kind {
     DTCI_SINK_ADD,      /* values[i] = values[i] + weight * decoded */
     DTCI_SINK_RESIDUAL, /* values[i] = (addend[i] + values[i]) - decoded */
     DTCI_SINK_PROJECT,  /* for each block: sums of (addend[i] + values[i]) * decoded, and of decoded^2 */
+    DTCI_SINK_REPORT,   /* report of addend[i] and decoded */
     DTCI_SINK_ROWS,     /* sums[row] += decoded * x[column] */
     DTCI_SINK_COLUMNS   /* sums[column] += decoded * x[row] */
 } dtci_sink_kind;
@@ -1722,11 +1742,14 @@ typedef enum dtci_sink_kind {
 typedef struct dtci_sink {
     dtci_sink_kind kind;
     float *values;       /* what STORE, ADD and RESIDUAL write, at any alignment */
-    const float *addend; /* RESIDUAL, PROJECT: the encoded values, to which the encoder added the residual `values` */
+    const float *addend; /* RESIDUAL, PROJECT: the encoded values, to which the encoder added the residual `values`.
+                          * REPORT: the encoded values */
+    dtc_report *report;  /* REPORT; in `nmse` and `cosine` the sums of squared errors and of products */
     float weight;        /* ADD */
-    double *sums;        /* PROJECT: two sums for each block. ROWS: a sum for each row. COLUMNS: one for each column */
-    const float *x;      /* ROWS and COLUMNS: the vector */
-    size_t columns;      /* ROWS and COLUMNS: columns of the matrix, which is row-major. PROJECT: values of a block */
+    double *sums;   /* REPORT: the sums of squares of values and of decoded values. PROJECT: two sums for each block.
+                       ROWS: a sum for each row. COLUMNS: one for each column */
+    const float *x; /* ROWS and COLUMNS: the vector */
+    size_t columns; /* ROWS and COLUMNS: columns of the matrix, which is row-major. PROJECT: values of a block */
 } dtci_sink;
 
 /* Multiplies values first .. first + n - 1 of the matrix with elements of x, and adds the products to sums. `chunk` has
@@ -1823,6 +1846,24 @@ DTCI_FN void dtci_sink_project(const dtci_sink *sink, size_t first, const float 
     }
 }
 
+/* Adds n encoded values and what they decoded to to a report. */
+DTCI_COLD void dtci_sink_report(const dtci_sink *sink, size_t first, const float *chunk, size_t n) {
+    dtc_report *report = sink->report;
+    size_t i;
+    for (i = 0; i < n; i++) {
+        double x = (double)dtci_float_at(sink->addend, first + i), q = (double)chunk[i], error = fabs(x - q);
+        report->nmse += error * error;
+        report->cosine += x * q;
+        sink->sums[0] += x * x;
+        sink->sums[1] += q * q;
+        if (error > report->max_error) report->max_error = error;
+        if (fabs(x) > report->largest) report->largest = fabs(x);
+        if (fabs(q) > report->largest_decoded) report->largest_decoded = fabs(q);
+        report->nonzeros += dtci_float_bits((float)x) << 1 != 0;
+        report->erased += dtci_float_bits((float)x) << 1 != 0 && dtci_float_bits(chunk[i]) << 1 == 0;
+    }
+}
+
 /* Returns where a codec writes its decoded values from `first` on before it calls dtci_sink_finish. This is the
  * destination itself, which may have any alignment, if the sink stores values; else `chunk`. */
 DTCI_INLINE char *dtci_sink_place(float *chunk, const dtci_sink *sink, size_t first) {
@@ -1843,6 +1884,9 @@ DTCI_SHARED void dtci_sink_finish(const dtci_sink *sink, size_t first, const flo
         break;
     case DTCI_SINK_PROJECT:
         dtci_sink_project(sink, first, chunk, n);
+        break;
+    case DTCI_SINK_REPORT:
+        dtci_sink_report(sink, first, chunk, n);
         break;
     default:
         dtci_sink_multiply(sink, first, chunk, n);
@@ -10285,6 +10329,32 @@ DTCI_API dtc_status dtc_decode_add(float *values, size_t count, float weight, co
     return dtci_decode(&sink, count, packet, packet_bytes, options, &arena);
 }
 
+DTCI_API dtc_status dtc_packet_report(dtc_report *report, const float *values, size_t count, const void *packet,
+                                      size_t packet_bytes, void *scratch, size_t scratch_bytes) {
+    dtci_arena arena = dtci_arena_of(scratch, scratch_bytes);
+    double squares[2] = {0, 0};
+    dtci_sink sink;
+    dtc_status status;
+    dtc_report made;
+    if (!report) return DTC_ERROR_ARGUMENT;
+    memset(report, 0, sizeof *report);
+    if ((!values && count) || !packet) return DTC_ERROR_ARGUMENT;
+    memset(&made, 0, sizeof made);
+    memset(&sink, 0, sizeof sink);
+    sink.kind = DTCI_SINK_REPORT;
+    sink.addend = values;
+    sink.report = &made;
+    sink.sums = squares;
+    status = dtci_decode(&sink, count, packet, packet_bytes, NULL, &arena);
+    if (status != DTC_OK) return status;
+    made.codec = (dtc_codec)(((const unsigned char *)packet)[1] & 15);
+    made.bits = count ? 8 * (double)packet_bytes / (double)count : 0;
+    made.nmse = squares[0] > 0 ? made.nmse / squares[0] : made.nmse > 0 ? 1 : 0;
+    made.cosine = squares[0] > 0 && squares[1] > 0 ? made.cosine / sqrt(squares[0]) / sqrt(squares[1]) : 0;
+    *report = made;
+    return DTC_OK;
+}
+
 /* --------------------------------------------------------------------------------------------------------------------
  * Adding, scaling and multiplying packets
  * ------------------------------------------------------------------------------------------------------------------*/
@@ -11518,13 +11588,17 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
  *        dtc_encode_residual fits the scales of random and rotated packets to x, so that the residual stays bounded.
  *        rounding=rd, the default of dtc_encode with rate=, has less error at the same bits. The enumerator of the
  *        default is DTC_ROUNDING_AUTO. rate= may be .002, is a ceiling for all values but in packets for sums, and
- *        small packets have the largest values instead of zeros. Values far outside the others are sent apart. bits=1
- *        decodes to two means. unbiased=0 makes rotated packets with the least squared error. The wire format has
- * features, which older decoders refuse. min = max is a grid of one bin, so that packets of a tensor of zeros can be
- * added. For a codec that was left out of the build, dtc_spec_parse returns DTC_ERROR_SPEC_CODEC. sensing has the key
- * keep: it measures the largest magnitudes only. A message holds all tensors of a model: dtc_message_encode and the
- * other functions of that name. dtc_seed, dtc_range, dtc_spec_set_range and dtc_decode_scratch_bound are new. A
- * dtc_spec_parse that fails leaves a spec that no encoder takes, not one of raw fp32. With DTC_STATIC, functions in C++
- * are inline instead of static, so that a C++20 module can export them. 0.2.0  rotation, factor, sensing and circulant;
- * pairs of bins; sums, multiples and products of packets 0.1.0  raw, ternary and quant; wire version 0
+ *        small packets have the largest values instead of zeros. Values far outside the others are sent apart.
+ *        bits=1 decodes to two means. unbiased=0 makes rotated packets with the least squared error. The wire format
+ *        has features, which older decoders refuse.
+ *        min = max is a grid of one bin, so that packets of a tensor of zeros can be added.
+ *        For a codec that was left out of the build, dtc_spec_parse returns DTC_ERROR_SPEC_CODEC.
+ *        sensing has the key keep: it measures the largest magnitudes only.
+ *        A message holds all tensors of a model: dtc_message_encode and the other functions of that name.
+ *        dtc_packet_report tells what a packet makes of its values. dtc_seed, dtc_range, dtc_spec_set_range and
+ *        dtc_decode_scratch_bound are new.
+ *        A dtc_spec_parse that fails leaves a spec that no encoder takes, not one of raw fp32.
+ *        With DTC_STATIC, functions in C++ are inline instead of static, so that a C++20 module can export them.
+ * 0.2.0  rotation, factor, sensing and circulant; pairs of bins; sums, multiples and products of packets
+ * 0.1.0  raw, ternary and quant; wire version 0
  */

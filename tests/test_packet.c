@@ -885,27 +885,70 @@ static void test_status_strings(void **state) {
     assert_string_equal(dtc_status_string((dtc_status)9), "unknown status");
 }
 
+/* A report agrees with what decoding gives, under every codec. */
+static void test_report(void **state) {
+    static const char *const reported[] = {"raw",
+                                           "raw:type=bf16",
+                                           "ternary",
+                                           "quant",
+                                           "quant:bits=2",
+                                           "quant:rate=.05",
+                                           "quant:rotate=1,bits=3",
+                                           "sensing:ratio=.5",
+                                           "factor:rows=50,rank=2",
+                                           "circulant:rows=50"};
+    size_t s, i;
+    (void)state;
+    for (s = 0; s < LENGTH(reported); s++) {
+        float *values = drawn(2500, noise_laplace, 0.1, s), *decoded;
+        packet made = encode(reported[s], values, 2500);
+        dtc_info info = inspect(&made);
+        double error = 0, norm = 0, most = 0, reach = 0;
+        size_t erased = 0, nonzeros = 0;
+        dtc_report report;
+        assert_int_equal(dtc_packet_report(&report, values, 2500, made.bytes, made.size, workspace(info.decode_scratch),
+                                           info.decode_scratch),
+                         DTC_OK);
+        decoded = decode(&made);
+        for (i = 0; i < 2500; i++) {
+            double e = fabs((double)values[i] - (double)decoded[i]);
+            error += e * e;
+            norm += (double)values[i] * (double)values[i];
+            most = e > most ? e : most;
+            reach = fabs((double)decoded[i]) > reach ? fabs((double)decoded[i]) : reach;
+            nonzeros += float_bits(values[i]) << 1 != 0;
+            erased += float_bits(values[i]) << 1 != 0 && float_bits(decoded[i]) << 1 == 0;
+        }
+        CHECK(fabs(report.nmse - error / norm) <= 1e-12 && fabs(report.max_error - most) <= 0, "%s", reported[s]);
+        CHECK(report.codec == info.codec && report.erased == erased && report.nonzeros == nonzeros &&
+                  report.largest_decoded >= reach && report.largest_decoded <= reach,
+              "%s", reported[s]);
+        CHECK(fabs(report.bits - 8.0 * (double)made.size / 2500) < 1e-12, "%s", reported[s]);
+        CHECK(report.cosine <= 1 + 1e-12 && report.cosine >= (report.nmse < 0.9 ? 0.3 : 0), "%s: %g", reported[s],
+              report.cosine);
+        made.bytes[made.size - 1] ^= 1;
+        assert_int_equal(dtc_packet_report(&report, values, 2500, made.bytes, made.size, workspace(info.decode_scratch),
+                                           info.decode_scratch),
+                         DTC_ERROR_CHECKSUM);
+        assert_true(report.nonzeros == 0 && report.bits <= 0);
+        free(decoded);
+        free(made.bytes);
+        free(values);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_counts),
-        cmocka_unit_test(test_large),
-        cmocka_unit_test(test_kinds),
-        cmocka_unit_test(test_small),
-        cmocka_unit_test(test_capacity),
-        cmocka_unit_test(test_scratch),
-        cmocka_unit_test(test_cut_and_extended),
-        cmocka_unit_test(test_flips),
-        cmocka_unit_test(test_nonfinite),
-        cmocka_unit_test(test_misaligned),
-        cmocka_unit_test(test_concatenated),
-        cmocka_unit_test(test_arguments),
-        cmocka_unit_test(test_damage),
-        cmocka_unit_test(test_residual),
-        cmocka_unit_test(test_bounded),
-        cmocka_unit_test(test_feedback),
-        cmocka_unit_test(test_add),
-        cmocka_unit_test(test_info),
-        cmocka_unit_test(test_status_strings),
+        cmocka_unit_test(test_report),     cmocka_unit_test(test_counts),
+        cmocka_unit_test(test_large),      cmocka_unit_test(test_kinds),
+        cmocka_unit_test(test_small),      cmocka_unit_test(test_capacity),
+        cmocka_unit_test(test_scratch),    cmocka_unit_test(test_cut_and_extended),
+        cmocka_unit_test(test_flips),      cmocka_unit_test(test_nonfinite),
+        cmocka_unit_test(test_misaligned), cmocka_unit_test(test_concatenated),
+        cmocka_unit_test(test_arguments),  cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_residual),   cmocka_unit_test(test_bounded),
+        cmocka_unit_test(test_feedback),   cmocka_unit_test(test_add),
+        cmocka_unit_test(test_info),       cmocka_unit_test(test_status_strings),
     };
     return cmocka_run_group_tests_name("packet", tests, NULL, NULL);
 }
