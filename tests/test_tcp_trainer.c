@@ -437,7 +437,8 @@ static void messages_that_do_not_add_are_decoded(void **state) {
     size_t bytes;
     uint8_t *message = zeros_message("raw", &bytes); /* sound packets, but not what the others send */
     take_part(&connection, round, message, bytes);
-    await("server.log", "the messages are decoded, because that of worker 2 does not add: the sum of two messages: ", 1);
+    await("server.log",
+          "the messages are decoded, because that of worker 2 does not add: the sum of two messages: ", 1);
     connection_close(&connection);
     await("server.log", "dropped worker 2 (127.0.0.1:", 1);
     free(message);
