@@ -25,6 +25,7 @@
  *         Codec interface
  *         Huffman tokens
  *         Bins
+ *         Coded scales
  *         Hadamard transform
  *         raw
  *         ternary
@@ -200,7 +201,8 @@
  *     NaN and infinity.
  *   - Empty, constant, all-zero and denormal tensors all work. For a constant tensor a quant packet with neither min,
  *     max nor rotate holds its grids only (8 bytes a block). For an all-zero tensor a ternary packet holds its scales
- *     only (4 bytes a block), and a factor packet holds its rank only (4 bytes).
+ *     only (4 bytes a block, or 8 bytes for all of them if they are coded), and a factor packet holds its rank only
+ *     (4 bytes).
  *   - With fixed-width packing (bits=N,entropy=none or pack=base3) and workers > 1, the size of a packet depends on the
  *     spec and the count only, and a sum has the size of its terms. All-zero and constant tensors then take that size,
  *     too. With nmse, bits=auto or max-error the number of bits, and so the size, depends on the values.
@@ -290,7 +292,7 @@
  *     +       2     workers, if flagged              2..65535                                       HEAD
  *     +       2     terms, if workers is flagged     1..workers                                     HEAD
  *     +       8     seed, if flagged                 not 0                                          HEAD
- *     +       1     features, if flagged             not 0; quant only                              HEAD
+ *     +       1     features, if flagged             not 0; ternary and quant only                  HEAD
  *     3       1     variant                          see the codec                                  HEAD
  *     +       …     payload                          its size: see the codec                        SIZE
  *     end-4   4     checksum, if flagged             CRC-32C of all bytes before it                 CHECKSUM
@@ -330,7 +332,7 @@
  * +-FLT_MAX and rounded to fp32 once.
  *
  *     part of the payload    size           allowed                                      otherwise
- *     scales                 4 * blocks     fp32, finite                                 PAYLOAD
+ *     scales                 4 * blocks     fp32, finite; or CODED, see below            PAYLOAD
  *     digits                 by variant     see below                                    PAYLOAD
  *
  *     variant  digits are stored as                      size in bytes                            terms; else HEAD
@@ -346,6 +348,18 @@
  * Another variant is HEAD. Variant 2 means fixed-width packing and variant 5 entropy coding that would not have saved
  * bytes: a decoder reads both alike, and they differ for adding. In variants 2 and 5 a field is a digit and is at most
  * 2 * terms; PAYLOAD.
+ *
+ * Feature 8 tells that the scales are CODED. It is allowed with more than one block, with at most floor(count / 2)
+ * blocks and without workers. Another feature, or feature 8 elsewhere, is HEAD. CODED scales take the place of the
+ * scales and begin with 8 bytes; SIZE:
+ *
+ *     bytes   field                                        allowed
+ *     4       largest: fp32                                finite; PAYLOAD
+ *     4       size of the sequence that follows            the sequence and the digits fit the payload; SIZE
+ *
+ * The sequence is TOKENS of 16 bits, of a code c for each block. A sequence of 0 bytes stands for codes of 1. The code
+ * 0 is a scale of 0, and the code c > 0 is the scale largest * 2^(-d / 64) with d = min(c - 1, 16384), where the power
+ * of two is rounded to 24 bits first, and the product is computed in double and rounded to fp32.
  *
  * BYTES OF FIVE DIGITS: the digits, 0..2 each, stand in groups of 160 digits and 32 bytes. With d the digits of a
  * group, byte j is d[j] + 3 d[32+j] + 9 d[64+j] + 27 d[96+j] + 81 d[128+j]. If the last group has n < 160 digits, it
@@ -640,6 +654,21 @@
  *   98 75 | digits 2 2 1 2 (1) of the values 0 2 4 6, and digits 0 0 1 (1) (1) of the values 1 3 5; (1) fills up
  *   bf 17 ce c1 | checksum
  *
+ * PACKET ternary:block=4 : 8 -8 8*2 0*28 4 -4 4*2 0*4
+ *   d7 01 25 00 | magic; ternary; checksum, block and features flagged; variant 0, five digits a byte
+ *   28 00 00 00 | count
+ *   32 00 00 00 | packet_bytes
+ *   04 00 00 00 | block
+ *   08 | feature: the scales are coded
+ *   00 00 00 41 | the largest scale, 8
+ *   0d 00 00 00 | 13 bytes of codes: 1 for a scale of 8, seven times 0, 65 for 8 * 2^(-64 / 64), and 0
+ *   00 00 00 | mode 0; value and run precision 0
+ *   0f 00 04 00 | values 15, runs 4
+ *   93 77 10 17 | code lengths 2, 0, 2, 56 times 0, 1: "0" has the code 10, "1" has 11, "seven 0, then 65" has 0
+ *   3b 08 | the codes 11; 0 with the extra bits 11 of the run and 100000 of 65; 10
+ *   cb 27 cb cb 79 79 79 79 | digits of the values 0 8 16 24 32, and so on: 2 1 1 1 2, 0 1 1 1 0, twice 2 1 1 1 2, 1s
+ *   fb 8e 66 b4 | checksum
+ *
  * PACKET quant:bits=3,entropy=none : -3 -2 -1 0 1 2 3 4
  *   d7 02 01 02 | magic; quant; checksum flagged; 3 bits, grid zero, coding 0 (FIELDS)
  *   08 00 00 00 | count
@@ -848,6 +877,8 @@ typedef struct dtc_spec {
     size_t block;     /* ternary, quant: values that share one scale or grid; 0: all values. With Huffman coding,
                        * and without rotation, workers, min, max and grid=even, quant codes its grids: steps are
                        * rounded up by at most 2^(1/32), and with `rate` or `nmse` all values share one grid.
+                       * With pack=huffman, and without workers and scale, ternary codes its scales, if that saves
+                       * bytes: they are rounded up by at most 2^(1/64), or with a residual to the nearest of these.
                        * sensing: values that are measured together, a power of two, 256..65536; 0: 65536, or less for
                        * small arrays. circulant: rows and columns of a block; 0: the larger of the matrix's rows and
                        * columns. raw, factor: not used. At most 2^30 - 256 */
@@ -865,7 +896,7 @@ typedef struct dtc_spec {
                      * and a scale of its own, a block is not rounded at random: the digits and the scale are those
                      * that leave about the least, and clip is only a bound of that choice, if it is given */
         float scale;   /* > 0: the scale of every block, shared by the workers; 0: a block's largest magnitude after
-                        * clipping */
+                        * clipping, which is rounded up if scales are coded (see `block`) */
         dtc_pack pack; /* base3: five values a byte. huffman: Huffman codes of these bytes, if they are smaller. With
                         * workers > 1, base3 stands for fixed-width fields that have room for the sum */
     } ternary;
@@ -2718,7 +2749,7 @@ DTCI_SHARED dtc_status dtci_head_read(const unsigned char *p, size_t bytes, dtci
     }
     if (flags & DTCI_FLAG_FEATURES) {
         head->features = at[0];
-        if (!head->features || head->codec != DTC_QUANT) return DTC_ERROR_HEAD;
+        if (!head->features || (head->codec != DTC_QUANT && head->codec != DTC_TERNARY)) return DTC_ERROR_HEAD;
     }
     return DTC_OK;
 }
@@ -2760,9 +2791,10 @@ typedef struct dtci_packet {
     dtci_head head;
     const unsigned char *payload;
     size_t payload_bytes;
-    size_t scratch;             /* bytes of scratch that opening and decoding the packet take */
-    const uint16_t *bins;       /* decoded tokens, in the scratch; NULL if the payload has no tokens */
-    const unsigned char *grids; /* decoded grids of quant, in the scratch; NULL if the payload has them as they are */
+    size_t scratch;       /* bytes of scratch that opening and decoding the packet take */
+    const uint16_t *bins; /* decoded tokens, in the scratch; NULL if the payload has no tokens */
+    const unsigned char
+        *grids; /* decoded CODED grids or scales, in the scratch; NULL if the payload has them as such */
     struct dtci_packet *nested; /* room for two nested packets, which opening fills in; factor has two of them */
 } dtci_packet;
 
@@ -4337,6 +4369,64 @@ DTCI_SHARED dtc_status dtci_bins_decode(const uint16_t **bins, size_t n, unsigne
 }
 
 /* --------------------------------------------------------------------------------------------------------------------
+ * Coded scales: the scales of blocks as whole logarithms, which are coded as tokens (CODED in the wire format)
+ *
+ * Scales of the lattice are powers of 2^(1/64) times one multiplier. A code tells how far a scale is below the largest
+ * one, so that it takes a few bits in place of 32, and a block of zeros takes less than one.
+ * ------------------------------------------------------------------------------------------------------------------*/
+
+#define DTCI_CODED       8u     /* the feature of a head */
+#define DTCI_LATTICE_ONE 16384u /* the position of 1 on the lattice */
+#define DTCI_CODE_BITS   16u
+
+/* Returns the number at a position of the lattice: 2^((position - DTCI_LATTICE_ONE) / 64), rounded to 24 bits. */
+DTCI_COLD double dtci_lattice(uint32_t position) {
+    static const uint32_t roots[64] = {
+        /* 2^(23 + i / 64) */
+        8388608u,  8479954u,  8572295u,  8665641u,  8760003u,  8855394u,  8951823u,  9049301u,  9147842u,  9247455u,
+        9348154u,  9449948u,  9552851u,  9656875u,  9762032u,  9868333u,  9975792u,  10084422u, 10194234u, 10305242u,
+        10417458u, 10530897u, 10645571u, 10761494u, 10878679u, 10997140u, 11116891u, 11237946u, 11360319u, 11484025u,
+        11609078u, 11735492u, 11863283u, 11992466u, 12123055u, 12255067u, 12388516u, 12523418u, 12659789u, 12797645u,
+        12937002u, 13077877u, 13220286u, 13364245u, 13509772u, 13656884u, 13805598u, 13955931u, 14107901u, 14261526u,
+        14416824u, 14573813u, 14732511u, 14892937u, 15055111u, 15219050u, 15384775u, 15552304u, 15721658u, 15892855u,
+        16065917u, 16240863u, 16417715u, 16596492u,
+    };
+    return ldexp((double)roots[position & 63], (int)(position >> 6) - (int)(DTCI_LATTICE_ONE >> 6) - 23);
+}
+
+/* Returns the scale at a position of the lattice. The product is exact in double. */
+DTCI_FN float dtci_lattice_scale(float multiplier, uint32_t position) {
+    return (float)((double)multiplier * dtci_lattice(position));
+}
+
+/* Writes the n scales of codes, which are `stride` bytes apart. The code 0 is a scale of 0, and c > 0 is the scale at
+ * top - pitch * (c - 1), at least at position 0. Without codes, every code is 1. */
+DTCI_COLD void dtci_codes_scales(unsigned char *to, size_t stride, float multiplier, uint32_t top, uint32_t pitch,
+                                 const uint16_t *codes, size_t n) {
+    size_t i;
+    for (i = 0; i < n; i++) {
+        uint32_t code = codes ? codes[i] : 1, down = code ? pitch * (code - 1) : 0;
+        dtci_put_float(to + stride * i, code ? dtci_lattice_scale(multiplier, top > down ? top - down : 0) : 0);
+    }
+}
+
+/* Decodes the TOKENS of n codes into the arena. Without bytes there are no codes: *codes is then NULL. */
+DTCI_COLD dtc_status dtci_codes_open(const uint16_t **codes, size_t n, const unsigned char *from, size_t size,
+                                     dtci_arena *arena) {
+    *codes = NULL;
+    return size ? dtci_bins_decode(codes, n, DTCI_CODE_BITS, from, size, arena) : DTC_OK;
+}
+
+/* Writes n codes as TOKENS, in fewer than `room` bytes. Returns the bytes, or SIZE_MAX if there is no room. */
+DTCI_COLD size_t dtci_codes_write(unsigned char *to, size_t room, dtci_coder *coder, const uint16_t *codes, size_t n) {
+    dtci_tokens_plan plan;
+    size_t bytes;
+    dtci_coder_count(coder, codes, n, DTCI_CODE_BITS);
+    plan = dtci_coder_choose(coder);
+    return dtci_bins_write(coder, &plan, room, to, room, &bytes) == DTC_OK && bytes ? bytes : SIZE_MAX;
+}
+
+/* --------------------------------------------------------------------------------------------------------------------
  * Hadamard transform: x := H x, where H has natural (Sylvester) order and is not normalized; random signs of values
  *
  * The transform of 2^L values has L levels. A level replaces each pair of values a and b that are a stride apart by
@@ -4975,6 +5065,7 @@ static const dtci_codec dtci_raw_codec = {DTC_RAW,
 #define DTCI_TERNARY_CHUNK   1280u  /* digits that are packed at a time; a multiple of DTCI_TRITS and DTCI_GROUP */
 #define DTCI_TERNARY_ROOM    1288u  /* elements of an array for a chunk of digits and those that fill up its last bin */
 #define DTCI_TRITS           160u   /* digits of a group of 32 bytes of five digits */
+#define DTCI_TERNARY_CODED   8u     /* bytes of what CODED scales begin with */
 
 /* --- Options --- */
 
@@ -5007,6 +5098,12 @@ DTCI_COLD void dtci_ternary_set_range(dtc_spec *spec, float range) {
     spec->ternary.scale = range;
 }
 
+/* Returns whether the scales of blocks may be CODED: where entropy coding is allowed, and neither sums nor agreed
+ * scales need them as they are. */
+DTCI_FN int dtci_ternary_may_code(const dtc_spec *spec) {
+    return spec->block && spec->workers <= 1 && spec->ternary.pack == DTC_PACK_HUFFMAN && !(spec->ternary.scale > 0);
+}
+
 /* --- Digits --- */
 
 /* Returns the bits of a digit in FIELDS. */
@@ -5014,13 +5111,19 @@ DTCI_FN unsigned dtci_ternary_field_bits(const dtci_head *head) {
     return dtci_bit_width(2 * head->workers);
 }
 
-/* Returns the size of the payload. For a variant with TOKENS the result is the size without them, and the payload must
+/* Returns the bytes of the digits. For a variant with TOKENS the result is the size without them, and the tokens must
  * be smaller than that. */
-DTCI_FN size_t dtci_ternary_bytes(const dtci_head *head) {
-    size_t scales = 4 * dtci_blocks(head);
-    if (head->variant == DTCI_TERNARY_ZERO) return scales;
-    if (head->variant <= DTCI_TERNARY_TOKENS) return scales + dtci_ceil_div(head->count, 5);
-    return scales + dtci_fields_bytes(head->count, dtci_ternary_field_bits(head));
+DTCI_FN size_t dtci_ternary_digit_bytes(const dtci_head *head) {
+    if (head->variant == DTCI_TERNARY_ZERO) return 0;
+    if (head->variant <= DTCI_TERNARY_TOKENS) return dtci_ceil_div(head->count, 5);
+    return dtci_fields_bytes(head->count, dtci_ternary_field_bits(head));
+}
+
+/* Returns the bytes of the scales in the payload, which is where the digits begin. The payload has at least
+ * DTCI_TERNARY_CODED bytes if its scales are CODED. */
+DTCI_FN uint64_t dtci_ternary_digits_at(const dtci_packet *packet) {
+    if (!packet->head.features) return 4 * (uint64_t)dtci_blocks(&packet->head);
+    return DTCI_TERNARY_CODED + (uint64_t)dtci_get32(packet->payload + 4);
 }
 
 /* Draws the digits of values[0..n), which are values first .. first + n - 1 of the packet. A trit is not 0 with a
@@ -5200,7 +5303,7 @@ DTCI_TWIN(dtci_digits_unpack,
  * DTCI_TERNARY_CHUNK, and `digits` has DTCI_TERNARY_ROOM elements. */
 DTCI_FN void dtci_ternary_unpack(uint32_t *digits, const dtci_packet *packet, size_t first, size_t n) {
     const dtci_head *head = &packet->head;
-    const unsigned char *from = packet->payload + 4 * dtci_blocks(head);
+    const unsigned char *from = packet->payload + (size_t)dtci_ternary_digits_at(packet);
     uint16_t bins[DTCI_TERNARY_CHUNK / 5];
     size_t i;
     switch (head->variant) {
@@ -5227,11 +5330,12 @@ DTCI_FN void dtci_ternary_unpack(uint32_t *digits, const dtci_packet *packet, si
 
 /* Decodes n <= DTCI_CHUNK digits, which are those of values first .. first + n - 1, to floats at `to`. */
 DTCI_FN void dtci_ternary_floats(char *to, const dtci_packet *packet, const uint32_t *digits, size_t first, size_t n) {
+    const unsigned char *scales = packet->grids ? packet->grids : packet->payload;
     size_t block = dtci_block(&packet->head), at, stop;
     int32_t terms = (int32_t)packet->head.terms;
     for (at = 0; at < n; at = stop) {
         size_t b = (first + at) / block, end = (b + 1) * block - first;
-        float scale = dtci_get_float(packet->payload + 4 * b);
+        float scale = dtci_get_float(scales + 4 * b);
         stop = end < n ? end : n;
         if (131072 * fabs((double)scale) > (double)FLT_MAX) { /* any |digit - terms| is below 131072 */
             for (; at < stop; at++) {
@@ -5268,8 +5372,12 @@ DTCI_FN dtc_status dtci_ternary_decode(const dtci_packet *packet, const dtci_sin
 DTCI_COLD size_t dtci_ternary_scratch(const dtc_spec *spec, size_t count) {
     size_t blocks = spec->block && spec->block < count ? dtci_ceil_div(count, spec->block) : 1;
     size_t bins = dtci_ceil_div(count, 5), scales = dtci_take_bytes(4 * blocks) + dtci_take_bytes(16 * blocks);
-    return spec->ternary.pack == DTC_PACK_BASE3 ? scales
-                                                : scales + dtci_take_bytes(2 * bins) + dtci_coder_scratch(bins, 8);
+    size_t coder = dtci_coder_scratch(bins, 8), codes;
+    if (spec->ternary.pack == DTC_PACK_BASE3) return scales;
+    scales += dtci_take_bytes(2 * bins);
+    if (!dtci_ternary_may_code(spec)) return scales + coder;
+    codes = dtci_take_bytes(2 * blocks) + dtci_coder_scratch(blocks, DTCI_CODE_BITS);
+    return scales + dtci_take_bytes(4 * blocks) + (codes > coder ? codes : coder);
 }
 
 /* Sums may have as many bins as values. */
@@ -5354,77 +5462,162 @@ DTCI_FN void dtci_ternary_pack(unsigned char *to, uint16_t *bins, const dtci_enc
     }
 }
 
-/* Draws all digits into `bins`, and writes them as TOKENS if these are smaller than bytes of five digits, else as such
- * bytes. */
-DTCI_FN dtc_status dtci_ternary_write(dtci_encoding *e, uint16_t *bins, const unsigned char *scales) {
-    size_t before = 4 * dtci_blocks(&e->head), n = dtci_ceil_div(e->head.count, 5), size;
+/* What one encoding works with. */
+typedef struct dtci_ternary_work {
+    dtci_encoding *e;
+    unsigned char *scales; /* 4 bytes a block: the scales that the decoder gets */
+    unsigned char *coded;  /* the scales as CODED; NULL if they may not be coded */
+    size_t scales_bytes;   /* bytes of the scales in the payload */
+    uint16_t *bins;        /* bins of five digits; NULL with pack=base3 */
+} dtci_ternary_work;
+
+/* Takes the arrays of an encoding from its arena. Returns 0 if the scratch is too small. */
+DTCI_FN int dtci_ternary_take(dtci_ternary_work *w, dtci_encoding *e) {
+    size_t blocks = dtci_blocks(&e->head), count = e->head.count;
+    w->e = e;
+    w->scales_bytes = 4 * blocks;
+    w->scales = (unsigned char *)dtci_take(&e->arena, w->scales_bytes);
+    w->coded = NULL;
+    w->bins = NULL;
+    if (dtci_ternary_may_code(e->spec) && blocks <= count / 2 && w->scales_bytes > DTCI_TERNARY_CODED + 1) {
+        w->coded = (unsigned char *)dtci_take(&e->arena, w->scales_bytes);
+        if (!w->coded) return 0;
+    }
+    if (e->spec->ternary.pack == DTC_PACK_BASE3) return w->scales != NULL;
+    w->bins = (uint16_t *)dtci_take(&e->arena, 2 * dtci_ceil_div(count, 5));
+    return w->scales && w->bins;
+}
+
+/* Returns the code of a scale that is at most `largest`: of the next scale of the lattice that is not below it, or of
+ * the nearest one. */
+DTCI_COLD uint16_t dtci_ternary_code(float scale, float largest, int nearest) {
+    double octaves = log2((double)largest / (double)scale);
+    uint32_t at = DTCI_LATTICE_ONE - (uint32_t)(octaves > 0 ? 64 * octaves : 0);
+    while (dtci_lattice_scale(largest, at - 1) >= scale) at--; /* so that the result does not depend on log2 */
+    while (at < DTCI_LATTICE_ONE && dtci_lattice_scale(largest, at) < scale) at++;
+    if (nearest && scale - dtci_lattice_scale(largest, at - 1) < dtci_lattice_scale(largest, at) - scale) at--;
+    return (uint16_t)(DTCI_LATTICE_ONE - at + 1);
+}
+
+/* Codes the scales, if that saves bytes. They become scales of the lattice: the next ones that are not smaller, or the
+ * nearest ones. */
+DTCI_COLD dtc_status dtci_ternary_code_scales(dtci_ternary_work *w, int nearest) {
+    size_t blocks = dtci_blocks(&w->e->head), bytes = 0, b;
+    dtci_arena arena = w->e->arena; /* the codes are not needed for longer than this function */
+    uint16_t *codes = (uint16_t *)dtci_take(&arena, 2 * blocks), differ = 0;
+    dtci_coder coder;
+    float largest = 0;
+    if (!dtci_coder_take(&coder, blocks, DTCI_CODE_BITS, &arena) || !codes) return DTC_ERROR_SCRATCH;
+    for (b = 0; b < blocks; b++) {
+        float scale = dtci_get_float(w->scales + 4 * b);
+        if (scale > 0 && scale < 2 * FLT_MIN) return DTC_OK; /* denormals may be flushed */
+        if (scale > largest) largest = scale;
+    }
+    for (b = 0; b < blocks; b++) {
+        float scale = dtci_get_float(w->scales + 4 * b);
+        codes[b] = scale > 0 ? dtci_ternary_code(scale, largest, nearest) : 0;
+        differ |= codes[b] ^ codes[0];
+    }
+    if (differ) /* the features take a byte */
+        bytes =
+            dtci_codes_write(w->coded + DTCI_TERNARY_CODED, 4 * blocks - DTCI_TERNARY_CODED - 1, &coder, codes, blocks);
+    if (bytes == SIZE_MAX) return DTC_OK;
+    dtci_codes_scales(w->scales, 4, largest, DTCI_LATTICE_ONE, 1, differ ? codes : NULL, blocks);
+    dtci_put_float(w->coded, largest);
+    dtci_put32(w->coded + 4, (uint32_t)bytes);
+    w->scales_bytes = DTCI_TERNARY_CODED + bytes;
+    w->e->head.features = DTCI_CODED;
+    dtci_encoding_place(w->e);
+    return DTC_OK;
+}
+
+/* Writes the bins as TOKENS if these are smaller than bytes of five digits, else as such bytes. */
+DTCI_FN dtc_status dtci_ternary_write(const dtci_ternary_work *w) {
+    dtci_encoding *e = w->e;
+    size_t before = w->scales_bytes, n = dtci_ceil_div(e->head.count, 5), size;
     unsigned char *to = e->payload + before;
     dtci_tokens_plan plan;
     dtci_coder coder;
     dtc_status status;
     if (!dtci_coder_take(&coder, n, 8, &e->arena)) return DTC_ERROR_SCRATCH;
-    dtci_ternary_pack(NULL, bins, e, scales);
-    dtci_coder_count(&coder, bins, n, 8);
+    dtci_coder_count(&coder, w->bins, n, 8);
     plan = dtci_coder_choose(&coder);
     status = dtci_bins_write(&coder, &plan, n, to, e->capacity - before, &size);
     if (status != DTC_OK) return status;
-    if (size) {
-        e->head.variant = DTCI_TERNARY_TOKENS;
-        e->bytes = before + size;
-        return DTC_OK;
-    }
+    e->bytes = before + (size ? size : n);
+    if (size) e->head.variant = DTCI_TERNARY_TOKENS;
     if (e->capacity < e->bytes) return DTC_ERROR_CAPACITY;
-    dtci_bytes_from_bins(to, bins, n);
+    if (!size) dtci_bytes_from_bins(to, w->bins, n);
     return DTC_OK;
 }
 
-/* Leaves in the residual what the receiver does not see. The scales fit the digits, unless workers share them. */
-DTCI_FN dtc_status dtci_ternary_residual(dtci_encoding *e, const uint16_t *bins) {
+/* Fits the scales to the digits that have been drawn; see dtci_encoding_factor. */
+DTCI_FN dtc_status dtci_ternary_fit(const dtci_ternary_work *w) {
+    dtci_encoding *e = w->e;
     size_t blocks = dtci_blocks(&e->head), block = dtci_block(&e->head), b;
-    double *sums = (double *)dtci_take(&e->arena, 16 * blocks);
+    dtci_arena arena = e->arena;
+    double *sums = (double *)dtci_take(&arena, 16 * blocks);
     dtci_opened opened;
     dtci_packet *made = dtci_encoding_packet(&opened, e);
     if (!sums) return DTC_ERROR_SCRATCH;
-    made->bins = bins;
-    if (!(e->spec->ternary.scale > 0) && e->head.variant != DTCI_TERNARY_ZERO) {
-        (void)dtci_encoding_project(sums, e, made, dtci_ternary_decode);
-        for (b = 0; b < blocks; b++) {
-            double scale = (double)dtci_get_float(e->payload + 4 * b), dot = sums[2 * b];
-            size_t left = e->head.count - b * block;
-            if (!(dot > 0)) continue;
-            scale *= dtci_encoding_factor(dot, sums[2 * b + 1],
-                                          dtci_scan(&e->source, b * block, left < block ? left : block).squares);
-            dtci_put_float(e->payload + 4 * b, dtci_to_float(scale));
-        }
+    if (w->bins) made->head.variant = DTCI_TERNARY_TOKENS;
+    made->bins = w->bins;
+    made->grids = w->scales;
+    (void)dtci_encoding_project(sums, e, made, dtci_ternary_decode);
+    for (b = 0; b < blocks; b++) {
+        double scale = (double)dtci_get_float(w->scales + 4 * b), dot = sums[2 * b];
+        size_t left = e->head.count - b * block;
+        if (!(dot > 0)) continue;
+        scale *= dtci_encoding_factor(dot, sums[2 * b + 1],
+                                      dtci_scan(&e->source, b * block, left < block ? left : block).squares);
+        dtci_put_float(w->scales + 4 * b, dtci_to_float(scale));
     }
-    return dtci_ternary_decode(made, e->residual, NULL, NULL);
+    return DTC_OK;
+}
+
+/* Draws the digits, and decides the scales: before the digits, as their probabilities depend on them, or with fitted
+ * scales after the digits. */
+DTCI_FN dtc_status dtci_ternary_draw_all(dtci_ternary_work *w) {
+    dtci_encoding *e = w->e;
+    int zero = e->head.variant == DTCI_TERNARY_ZERO, fitted = e->residual && !(e->spec->ternary.scale > 0);
+    dtc_status status = w->coded && !fitted ? dtci_ternary_code_scales(w, 0) : DTC_OK;
+    if (status != DTC_OK) return status;
+    if (e->capacity < (w->bins ? w->scales_bytes : e->bytes)) return DTC_ERROR_CAPACITY;
+    if (!zero) dtci_ternary_pack(e->payload + w->scales_bytes, w->bins, e, w->scales);
+    if (!zero && fitted) status = dtci_ternary_fit(w);
+    if (status == DTC_OK && w->coded && fitted) status = dtci_ternary_code_scales(w, 1);
+    return status;
 }
 
 DTCI_FN dtc_status dtci_ternary_encode(dtci_encoding *e) {
-    size_t scales_bytes = 4 * dtci_blocks(&e->head);
     int base3 = e->spec->ternary.pack == DTC_PACK_BASE3, zero;
-    unsigned char *scales = (unsigned char *)dtci_take(&e->arena, scales_bytes);
-    uint16_t *bins = base3 ? NULL : (uint16_t *)dtci_take(&e->arena, 2 * dtci_ceil_div(e->head.count, 5));
+    dtci_ternary_work w;
+    dtci_opened opened;
+    dtci_packet *made;
     dtc_status status;
-    if (!scales || (!bins && !base3)) return DTC_ERROR_SCRATCH;
+    if (!dtci_ternary_take(&w, e)) return DTC_ERROR_SCRATCH;
     e->head.variant = base3 && e->head.workers > 1 ? DTCI_TERNARY_FIELDS : DTCI_TERNARY_BASE3;
-    e->bytes = dtci_ternary_bytes(&e->head);
-    status = dtci_ternary_scales(scales, &zero, e);
+    e->bytes = w.scales_bytes + dtci_ternary_digit_bytes(&e->head);
+    status = dtci_ternary_scales(w.scales, &zero, e);
     if (status != DTC_OK) return status;
     if (e->bytes > 4 * (size_t)e->head.count) return dtci_head_become_raw(&e->head);
-    if (e->capacity < scales_bytes) return DTC_ERROR_CAPACITY;
-    memcpy(e->payload, scales, scales_bytes);
     if (zero && e->head.variant != DTCI_TERNARY_FIELDS) { /* fixed-width packing keeps its size, for sums */
         e->head.variant = DTCI_TERNARY_ZERO;
-        e->bytes = scales_bytes;
-    } else if (base3) {
-        if (e->capacity < e->bytes) return DTC_ERROR_CAPACITY;
-        dtci_ternary_pack(e->payload + scales_bytes, NULL, e, scales);
-    } else {
-        status = dtci_ternary_write(e, bins, scales);
-        if (status != DTC_OK) return status;
+        e->bytes = w.scales_bytes;
     }
-    return e->residual ? dtci_ternary_residual(e, bins) : DTC_OK;
+    status = dtci_ternary_draw_all(&w);
+    if (status != DTC_OK) return status;
+    if (e->capacity < w.scales_bytes) return DTC_ERROR_CAPACITY;
+    memcpy(e->payload, e->head.features ? w.coded : w.scales, w.scales_bytes);
+    if (e->head.variant == DTCI_TERNARY_ZERO)
+        e->bytes = w.scales_bytes;
+    else if (!base3)
+        status = dtci_ternary_write(&w);
+    if (status != DTC_OK || !e->residual) return status;
+    made = dtci_encoding_packet(&opened, e);
+    made->bins = w.bins;
+    made->grids = w.scales;
+    return dtci_ternary_decode(made, e->residual, NULL, NULL);
 }
 
 /* --- Packet: check, open, describe --- */
@@ -5438,15 +5631,46 @@ DTCI_FN size_t dtci_ternary_bins(const dtci_head *head) {
 
 DTCI_FN dtc_status dtci_ternary_check(dtci_packet *packet) {
     const dtci_head *head = &packet->head;
-    size_t bins = dtci_ternary_bins(head), size = packet->payload_bytes;
+    size_t bins = dtci_ternary_bins(head), blocks = dtci_blocks(head), digits;
+    uint64_t size = packet->payload_bytes, scales;
     packet->scratch = bins ? dtci_bins_scratch(bins) : 0;
     if (head->variant > DTCI_TERNARY_WIDE || head->seed) return DTC_ERROR_HEAD;
     if (head->variant <= DTCI_TERNARY_TOKENS && head->terms > 1) return DTC_ERROR_HEAD;
     if (head->variant == DTCI_TERNARY_DIGITS && head->terms < 2) return DTC_ERROR_HEAD;
     if (head->workers > DTCI_TERNARY_WORKERS) return DTC_ERROR_HEAD;
-    if (head->variant == DTCI_TERNARY_TOKENS || head->variant == DTCI_TERNARY_DIGITS)
-        return size > 4 * dtci_blocks(head) && size < dtci_ternary_bytes(head) ? DTC_OK : DTC_ERROR_SIZE;
-    return size == dtci_ternary_bytes(head) ? DTC_OK : DTC_ERROR_SIZE;
+    if (head->features) {
+        size_t codes = dtci_bins_scratch(blocks);
+        if (head->features != DTCI_CODED || !head->block || blocks > head->count / 2 || head->workers > 1)
+            return DTC_ERROR_HEAD;
+        packet->scratch = dtci_take_bytes(4 * blocks) + (codes > packet->scratch ? codes : packet->scratch);
+        if (size < DTCI_TERNARY_CODED) return DTC_ERROR_SIZE;
+    }
+    scales = dtci_ternary_digits_at(packet);
+    digits = dtci_ternary_digit_bytes(head);
+    if (bins) return size > scales && size < scales + digits ? DTC_OK : DTC_ERROR_SIZE;
+    return size == scales + digits ? DTC_OK : DTC_ERROR_SIZE;
+}
+
+/* Checks the scales of a packet, and decodes CODED scales into the arena, for packet->grids, unless `skip` leaves them
+ * out. */
+DTCI_FN dtc_status dtci_ternary_open_scales(dtci_packet *packet, dtci_arena *arena, unsigned skip) {
+    size_t blocks = dtci_blocks(&packet->head);
+    const unsigned char *coded = packet->payload;
+    unsigned char *scales;
+    const uint16_t *codes;
+    dtci_arena after;
+    dtc_status status;
+    packet->grids = NULL;
+    if (!dtci_scales_finite(coded, packet->head.features ? 1 : blocks, 4)) return DTC_ERROR_PAYLOAD;
+    if (!packet->head.features || skip & DTCI_OPEN_NO_TOKENS) return DTC_OK;
+    scales = (unsigned char *)dtci_take(arena, 4 * blocks);
+    after = *arena; /* the codes are not needed for longer than this function */
+    if (!scales) return DTC_ERROR_SCRATCH;
+    status = dtci_codes_open(&codes, blocks, coded + DTCI_TERNARY_CODED, dtci_get32(coded + 4), &after);
+    if (status != DTC_OK) return status;
+    dtci_codes_scales(scales, 4, dtci_get_float(coded), DTCI_LATTICE_ONE, 1, codes, blocks);
+    packet->grids = scales;
+    return DTC_OK;
 }
 
 /* Tells whether n bytes of five digits are at most 3^5 - 1. */
@@ -5461,13 +5685,14 @@ DTCI_FN int dtci_trits_valid(const unsigned char *bytes, size_t n) {
 
 DTCI_FN dtc_status dtci_ternary_open(dtci_packet *packet, dtci_arena *arena, unsigned skip) {
     const dtci_head *head = &packet->head;
-    size_t scales = 4 * dtci_blocks(head), bins = dtci_ternary_bins(head);
+    size_t scales = (size_t)dtci_ternary_digits_at(packet), bins = dtci_ternary_bins(head);
     const unsigned char *from = packet->payload + scales;
     int digits = head->variant == DTCI_TERNARY_DIGITS, valid = 1;
     uint16_t most = 0;
     dtc_status status;
     packet->bins = NULL;
-    if (!dtci_scales_finite(packet->payload, dtci_blocks(head), 4)) return DTC_ERROR_PAYLOAD;
+    status = dtci_ternary_open_scales(packet, arena, skip);
+    if (status != DTC_OK) return status;
     if (bins && !(skip & DTCI_OPEN_NO_TOKENS)) {
         status = dtci_bins_decode(&packet->bins, bins, digits ? dtci_digits_bits(head) : 8, from,
                                   packet->payload_bytes - scales, arena);
@@ -5485,7 +5710,7 @@ DTCI_FN dtc_status dtci_ternary_open(dtci_packet *packet, dtci_arena *arena, uns
 
 DTCI_COLD void dtci_ternary_describe(const dtci_packet *packet, dtc_spec *spec) {
     uint32_t fixed = packet->head.workers > 1 ? DTCI_TERNARY_FIELDS : DTCI_TERNARY_BASE3;
-    spec->ternary.pack = packet->head.variant == fixed ? DTC_PACK_BASE3 : DTC_PACK_HUFFMAN;
+    spec->ternary.pack = packet->head.variant == fixed && !packet->head.features ? DTC_PACK_BASE3 : DTC_PACK_HUFFMAN;
 }
 
 /* --- Sums --- */
@@ -5495,7 +5720,7 @@ DTCI_COLD dtc_status dtci_ternary_plan_add(dtci_addition *sum) {
     sum->fixed = sum->a->head.variant == DTCI_TERNARY_FIELDS;
     if (sum->fixed != (sum->b->head.variant == DTCI_TERNARY_FIELDS)) return DTC_ERROR_INCOMPATIBLE_PACKING;
     sum->head.variant = sum->fixed ? DTCI_TERNARY_FIELDS : DTCI_TERNARY_WIDE;
-    sum->bound = dtci_ternary_bytes(&sum->head);
+    sum->bound = 4 * dtci_blocks(&sum->head) + dtci_ternary_digit_bytes(&sum->head);
     sum->scratch = dtci_take_bytes(2 * bins) + dtci_coder_scratch(bins, dtci_digits_bits(&sum->head));
     sum->scratch = sum->fixed ? 0 : sum->a->scratch + sum->b->scratch + sum->scratch;
     return DTC_OK;
@@ -5579,7 +5804,8 @@ DTCI_FN dtc_status dtci_ternary_add(dtci_addition *sum) {
 /* --- Multiples --- */
 
 DTCI_FN dtc_status dtci_ternary_scale(const dtci_packet *packet, unsigned char *payload, float weight) {
-    return dtci_scales_scale(payload, dtci_blocks(&packet->head), 4, weight);
+    /* of CODED scales, the multiplier is the largest one */
+    return dtci_scales_scale(payload, packet->head.features ? 1 : dtci_blocks(&packet->head), 4, weight);
 }
 
 /* --- Row --- */
@@ -5662,10 +5888,9 @@ DTCI_FN double dtci_loading(unsigned bits) {
 #define DTCI_QUANT_SHIFTS   1u
 #define DTCI_QUANT_OUTLIERS 2u
 #define DTCI_QUANT_NO_GRIDS 4u
-#define DTCI_QUANT_CODED    8u
 
-#define DTCI_CODED_BYTES 20u   /* what the payload of CODED grids begins with */
-#define DTCI_LATTICE_ONE 8192u /* the position of the step 1 */
+#define DTCI_QUANT_CODED_BYTES 20u   /* what the payload of CODED grids begins with */
+#define DTCI_QUANT_ONE         8192u /* the position of the step 1; positions of quant are two of the lattice apart */
 
 /* --- Options --- */
 
@@ -5867,12 +6092,13 @@ DTCI_FN size_t dtci_quant_grid_bytes(const dtci_head *head, int rotate) {
 }
 
 /* Returns the bytes of grids and shifts in the payload, which is where the list of outliers begins. The payload has at
- * least DTCI_CODED_BYTES if its grids are CODED. */
+ * least DTCI_QUANT_CODED_BYTES if its grids are CODED. */
 DTCI_FN uint64_t dtci_quant_list_at(const dtci_packet *packet) {
     const dtci_head *head = &packet->head;
     uint64_t bytes = head->features & DTCI_QUANT_SHIFTS ? 2 : 0;
-    if (!(head->features & DTCI_QUANT_CODED)) return bytes + dtci_quant_grid_bytes(head, (int)(head->variant >> 7 & 1));
-    return bytes + DTCI_CODED_BYTES + (uint64_t)dtci_get32(packet->payload + 12) + dtci_get32(packet->payload + 16);
+    if (!(head->features & DTCI_CODED)) return bytes + dtci_quant_grid_bytes(head, (int)(head->variant >> 7 & 1));
+    return bytes + DTCI_QUANT_CODED_BYTES + (uint64_t)dtci_get32(packet->payload + 12) +
+           dtci_get32(packet->payload + 16);
 }
 
 /* Returns the bytes of the place of an outlier, and of the number of outliers. */
@@ -5943,59 +6169,35 @@ DTCI_SHARED int dtci_quant_grid_valid(const unsigned char *grid, int even, doubl
 
 /* --- CODED grids --- */
 
-/* Returns the step at a position of the lattice: 2^((position - DTCI_LATTICE_ONE) / 32), rounded to 24 bits. */
-DTCI_COLD double dtci_quant_lattice(uint32_t position) {
-    static const uint32_t roots[32] = {
-        /* 2^(23 + i / 32) */
-        8388608u,  8572295u,  8760003u,  8951823u,  9147842u,  9348154u,  9552851u,  9762032u,
-        9975792u,  10194234u, 10417458u, 10645571u, 10878679u, 11116891u, 11360319u, 11609078u,
-        11863283u, 12123055u, 12388516u, 12659789u, 12937002u, 13220286u, 13509772u, 13805598u,
-        14107901u, 14416824u, 14732511u, 15055111u, 15384775u, 15721658u, 16065917u, 16417715u,
-    };
-    return ldexp((double)roots[position & 31], (int)(position >> 5) - (int)(DTCI_LATTICE_ONE >> 5) - 23);
-}
-
 /* Writes the n grids that codes of steps and of lowests give to `grids`. `coded` is the beginning of the payload. */
 DTCI_COLD void dtci_quant_decode_grids(unsigned char *grids, const unsigned char *coded, const uint16_t *steps,
                                        const uint16_t *lowests, size_t n) {
-    double multiplier = (double)dtci_get_float(coded);
-    uint32_t top = dtci_get32(coded + 4), lowest = dtci_get32(coded + 8);
+    uint32_t lowest = dtci_get32(coded + 8);
     size_t i;
-    for (i = 0; i < n; i++) {
-        uint32_t down = steps && steps[i] ? steps[i] - 1u : 0;
-        double step = steps && !steps[i] ? 0 : multiplier * dtci_quant_lattice(top > down ? top - down : 0);
-        dtci_put_float(grids + 8 * i, (float)step);
-        dtci_put32(grids + 8 * i + 4, lowest + (lowests ? lowests[i] : 0u));
-    }
+    dtci_codes_scales(grids, 8, dtci_get_float(coded), 2 * dtci_get32(coded + 4), 2, steps, n);
+    for (i = 0; i < n; i++) dtci_put32(grids + 8 * i + 4, lowest + (lowests ? lowests[i] : 0u));
 }
 
 /* Returns whether CODED grids can be multiplied by `weight`: the multiplier and the largest step stay finite. */
 DTCI_COLD int dtci_quant_coded_valid(const unsigned char *coded, float weight) {
     float multiplier = dtci_get_float(coded) * weight;
     uint32_t top = dtci_get32(coded + 4);
-    return dtci_finite(multiplier) && top < DTCI_LATTICE_ONE + 32 * 128 &&
-           fabs((double)multiplier) * dtci_quant_lattice(top) <= (double)FLT_MAX;
-}
-
-/* Decodes one of the two sequences of CODED grids. A sequence of no bytes stands for zeros: *codes is then NULL. */
-DTCI_COLD dtc_status dtci_quant_open_codes(const uint16_t **codes, size_t n, const unsigned char *from, size_t size,
-                                           dtci_arena *arena) {
-    *codes = NULL;
-    return size ? dtci_bins_decode(codes, n, DTCI_QUANT_BITS_MAX, from, size, arena) : DTC_OK;
+    return dtci_finite(multiplier) && top < DTCI_QUANT_ONE + 32 * 128 &&
+           fabs((double)multiplier) * dtci_lattice(2 * top) <= (double)FLT_MAX;
 }
 
 /* Decodes CODED grids into the arena, for packet->grids. The caller has checked the beginning of the payload. */
 DTCI_COLD dtc_status dtci_quant_open_grids(dtci_packet *packet, dtci_arena *arena) {
-    const unsigned char *coded = packet->payload, *from = coded + DTCI_CODED_BYTES;
+    const unsigned char *coded = packet->payload, *from = coded + DTCI_QUANT_CODED_BYTES;
     size_t blocks = dtci_blocks(&packet->head), bytes = dtci_get32(coded + 12);
     unsigned char *grids = (unsigned char *)dtci_take(arena, 8 * blocks);
     const uint16_t *steps, *lowests;
     dtci_arena codes = *arena; /* the codes are not needed for longer than this function */
     dtc_status status;
     if (!grids) return DTC_ERROR_SCRATCH;
-    status = dtci_quant_open_codes(&steps, blocks, from, bytes, &codes);
+    status = dtci_codes_open(&steps, blocks, from, bytes, &codes);
     if (status != DTC_OK) return status;
-    status = dtci_quant_open_codes(&lowests, blocks, from + bytes, dtci_get32(coded + 16), &codes);
+    status = dtci_codes_open(&lowests, blocks, from + bytes, dtci_get32(coded + 16), &codes);
     if (status != DTC_OK) return status;
     dtci_quant_decode_grids(grids, coded, steps, lowests, blocks);
     packet->grids = grids;
@@ -6221,7 +6423,7 @@ DTCI_SHARED dtci_quant dtci_quant_of(const dtci_packet *packet) {
         q.fields_at += place + q.outliers * (place + 4);
     }
     q.bin_bits = dtci_bit_width(dtci_quant_top(&q));
-    if (!q.variant.rotate && (packet->grids || !(q.head->features & DTCI_QUANT_CODED))) dtci_quant_find_base(&q);
+    if (!q.variant.rotate && (packet->grids || !(q.head->features & DTCI_CODED))) dtci_quant_find_base(&q);
     return q;
 }
 
@@ -6463,9 +6665,9 @@ DTCI_COLD int dtci_quant_one_bit_grids(dtci_quant_work *w) {
 DTCI_FN double dtci_quant_block_step(const dtci_quant_work *w, double step) {
     uint32_t position;
     if (!w->coded || w->q.variant.even || !(step > (double)FLT_MIN && step < (double)FLT_MAX / 2)) return step;
-    position = (uint32_t)(DTCI_LATTICE_ONE + floor(32 * log2(step)));
-    while (dtci_quant_lattice(position) < step) position++;
-    return dtci_quant_lattice(position);
+    position = (uint32_t)(DTCI_QUANT_ONE + floor(32 * log2(step)));
+    while (dtci_lattice(2 * position) < step) position++;
+    return dtci_lattice(2 * position);
 }
 
 /* Makes the grids of all parts for w->ranges. If a block cannot have grid=zero, all blocks have grid=even. Returns 0 if
@@ -6854,7 +7056,7 @@ DTCI_FN int dtci_quant_take(dtci_quant_work *w) {
     w->bins = (uint16_t *)dtci_take(arena, 2 * count);
     w->q.grids = w->grids;
     /* a nested head has no room for features */
-    if (dtci_quant_may_code(spec) && 8 * parts > DTCI_CODED_BYTES && w->e->packet) {
+    if (dtci_quant_may_code(spec) && 8 * parts > DTCI_QUANT_CODED_BYTES && w->e->packet) {
         w->coded = (unsigned char *)dtci_take(arena, 8 * parts);
         if (!w->coded) return 0;
     }
@@ -7528,26 +7730,20 @@ DTCI_COLD uint32_t dtci_quant_position(float step, float multiplier) {
     double exact = (double)step / (double)multiplier;
     uint32_t position;
     if (!(exact >= (double)FLT_MIN && exact <= (double)FLT_MAX)) return 0;
-    position = (uint32_t)floor(DTCI_LATTICE_ONE + 0.5 + 32 * log2(exact));
-    return (float)((double)multiplier * dtci_quant_lattice(position)) == step ? position : 0;
+    position = (uint32_t)floor(DTCI_QUANT_ONE + 0.5 + 32 * log2(exact));
+    return dtci_lattice_scale(multiplier, 2 * position) == step ? position : 0;
 }
 
 /* Appends n codes to w->coded, within 8 bytes a block. Returns the bytes, or SIZE_MAX if there is no room. */
 DTCI_COLD size_t dtci_quant_code(dtci_quant_work *w, const uint16_t *codes, size_t n, size_t at) {
-    dtci_tokens_plan plan;
-    size_t bytes;
     uint16_t most = 0;
     dtci_bins_max(&most, codes, 0, n);
-    if (!most) return 0;
-    dtci_coder_count(&w->coder, codes, n, DTCI_QUANT_BITS_MAX);
-    plan = dtci_coder_choose(&w->coder);
-    if (plan.bytes >= 8 * n - at) return SIZE_MAX;
-    return dtci_bins_write(&w->coder, &plan, SIZE_MAX, w->coded + at, 8 * n - at, &bytes) == DTC_OK ? bytes : SIZE_MAX;
+    return most ? dtci_codes_write(w->coded + at, 8 * n - at, &w->coder, codes, n) : 0;
 }
 
 /* Codes the grids, if they are all zero or of the lattice, and if that saves bytes. Works in w->bins and w->coder. */
 DTCI_COLD void dtci_quant_code_grids(dtci_quant_work *w) {
-    size_t blocks = dtci_blocks(w->q.head), bytes = DTCI_CODED_BYTES, sizes[2], i;
+    size_t blocks = dtci_blocks(w->q.head), bytes = DTCI_QUANT_CODED_BYTES, sizes[2], i;
     uint16_t *steps = w->bins, *lowests = w->bins + blocks;
     float multiplier = 1;
     uint32_t top = 0;
@@ -7558,7 +7754,7 @@ DTCI_COLD void dtci_quant_code_grids(dtci_quant_work *w) {
         if (bits && bits - 0x00800000u >= 0x7f000000u) return; /* negative or denormal, which may be flushed */
         if (bits && !position) multiplier = top ? 0 : step;
         if (!(multiplier > 0)) return;
-        if (bits && !position) position = DTCI_LATTICE_ONE;
+        if (bits && !position) position = DTCI_QUANT_ONE;
         top = position > top ? position : top;
     }
     for (i = 0; i < blocks; i++) {
@@ -7618,7 +7814,7 @@ DTCI_FN void dtci_quant_begin_features(dtci_quant_work *w) {
     w->shifting = w->shifts[0] || w->shifts[1];
     if (w->shifting) e->head.features |= DTCI_QUANT_SHIFTS;
     if (w->outliers) e->head.features |= DTCI_QUANT_OUTLIERS;
-    if (w->coded_bytes) e->head.features |= DTCI_QUANT_CODED;
+    if (w->coded_bytes) e->head.features |= DTCI_CODED;
     if (!e->head.features) return;
     e->bytes += dtci_quant_feature_bytes(w) - 1;
     dtci_encoding_place(e);
@@ -7711,7 +7907,7 @@ DTCI_FN int dtci_quant_features_valid(const dtci_head *head, const dtci_quant_va
     uint32_t features = head->features;
     if (!features) return 1;
     if (features > 15 || head->workers > 1 || variant->rotate) return 0;
-    if (features & DTCI_QUANT_CODED && (!head->block || features & DTCI_QUANT_NO_GRIDS)) return 0;
+    if (features & DTCI_CODED && (!head->block || features & DTCI_QUANT_NO_GRIDS)) return 0;
     if (variant->even && features != DTCI_QUANT_OUTLIERS) return 0;
     if (!(features & DTCI_QUANT_NO_GRIDS)) return 1;
     return !(features & DTCI_QUANT_SHIFTS) && variant->coding == DTCI_QUANT_CONSTANT;
@@ -7721,7 +7917,7 @@ DTCI_FN int dtci_quant_features_valid(const dtci_head *head, const dtci_quant_va
 DTCI_FN size_t dtci_quant_open_scratch(const dtci_head *head, const dtci_quant_variant *variant) {
     size_t tokens = variant->coding == DTCI_QUANT_TOKENS ? dtci_bins_scratch(head->count) : 0, blocks, codes;
     if (variant->rotate) return tokens + dtci_take_bytes(4 * (size_t)head->count);
-    if (!(head->features & DTCI_QUANT_CODED)) return tokens;
+    if (!(head->features & DTCI_CODED)) return tokens;
     blocks = dtci_blocks(head);
     codes = dtci_bins_scratch(blocks) + dtci_take_bytes(2 * blocks);
     return dtci_take_bytes(8 * blocks) + (tokens > codes ? tokens : codes);
@@ -7736,7 +7932,7 @@ DTCI_FN dtc_status dtci_quant_check(dtci_packet *packet) {
         dtci_quant_goes_raw(head, variant.rotate) || !dtci_quant_features_valid(head, &variant))
         return DTC_ERROR_HEAD;
     packet->scratch = dtci_quant_open_scratch(head, &variant);
-    if (head->features & DTCI_QUANT_CODED && size < DTCI_CODED_BYTES) return DTC_ERROR_SIZE;
+    if (head->features & DTCI_CODED && size < DTCI_QUANT_CODED_BYTES) return DTC_ERROR_SIZE;
     need = dtci_quant_list_at(packet);
     if (size < need) return DTC_ERROR_SIZE;
     if (head->features & DTCI_QUANT_OUTLIERS) {
@@ -7758,7 +7954,7 @@ DTCI_FN int dtci_quant_grids_valid(const dtci_packet *packet) {
     dtci_quant_variant variant = dtci_quant_variant_of(head);
     size_t parts = dtci_quant_parts(head, variant.rotate), b;
     if (variant.rotate) return dtci_scales_finite(grids, parts, 4);
-    if (head->features & DTCI_QUANT_NO_GRIDS || (head->features & DTCI_QUANT_CODED && !packet->grids)) return 1;
+    if (head->features & DTCI_QUANT_NO_GRIDS || (head->features & DTCI_CODED && !packet->grids)) return 1;
     for (b = 0; b < parts; b++)
         if (!dtci_quant_grid_valid(grids + 8 * b, variant.even, (double)head->workers)) return 0;
     return 1;
@@ -7803,7 +7999,7 @@ DTCI_FN dtc_status dtci_quant_open(dtci_packet *packet, dtci_arena *arena, unsig
     dtci_quant q;
     packet->bins = NULL;
     packet->grids = NULL;
-    if (packet->head.features & DTCI_QUANT_CODED) {
+    if (packet->head.features & DTCI_CODED) {
         if (!dtci_quant_coded_valid(packet->payload, 1)) return DTC_ERROR_PAYLOAD;
         status = skip & DTCI_OPEN_NO_TOKENS ? DTC_OK : dtci_quant_open_grids(packet, arena);
         if (status != DTC_OK) return status;
@@ -7811,7 +8007,7 @@ DTCI_FN dtc_status dtci_quant_open(dtci_packet *packet, dtci_arena *arena, unsig
     if (!dtci_quant_grids_valid(packet)) return DTC_ERROR_PAYLOAD;
     q = dtci_quant_of(packet);
     from = packet->payload + q.fields_at;
-    if (q.head->features && !dtci_quant_extras_valid(&q, packet->grids || !(q.head->features & DTCI_QUANT_CODED)))
+    if (q.head->features && !dtci_quant_extras_valid(&q, packet->grids || !(q.head->features & DTCI_CODED)))
         return DTC_ERROR_PAYLOAD;
     if (q.variant.coding == DTCI_QUANT_CONSTANT) return DTC_OK;
     if (q.variant.coding == DTCI_QUANT_TOKENS) {
@@ -7979,7 +8175,7 @@ DTCI_COLD dtc_status dtci_quant_scale_grids(const dtci_packet *packet, unsigned 
     dtci_quant_variant variant = dtci_quant_variant_of(&packet->head);
     size_t parts = dtci_quant_parts(&packet->head, variant.rotate);
     if (packet->head.features & DTCI_QUANT_NO_GRIDS) return DTC_OK;
-    if (packet->head.features & DTCI_QUANT_CODED) {
+    if (packet->head.features & DTCI_CODED) {
         if (!dtci_quant_coded_valid(payload, weight)) return DTC_ERROR_NONFINITE;
         dtci_put_float(payload, dtci_get_float(payload) * weight);
         return DTC_OK;
@@ -11486,7 +11682,8 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
 #undef DTCI_CARRY_WORDS
 #undef DTCI_CHUNK
 #undef DTCI_CODECS
-#undef DTCI_CODED_BYTES
+#undef DTCI_CODED
+#undef DTCI_CODE_BITS
 #undef DTCI_CODE_MAX
 #undef DTCI_COLD
 #undef DTCI_COMMON_KEYS
@@ -11533,12 +11730,13 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
 #undef DTCI_OPEN_NO_TOKENS
 #undef DTCI_QUANT_BITS_MAX
 #undef DTCI_QUANT_CLASSES
-#undef DTCI_QUANT_CODED
+#undef DTCI_QUANT_CODED_BYTES
 #undef DTCI_QUANT_CONSTANT
 #undef DTCI_QUANT_FIELDS
 #undef DTCI_QUANT_HALVES
 #undef DTCI_QUANT_LOWEST
 #undef DTCI_QUANT_NO_GRIDS
+#undef DTCI_QUANT_ONE
 #undef DTCI_QUANT_OUTLIERS
 #undef DTCI_QUANT_ROTATED
 #undef DTCI_QUANT_SAMPLE
@@ -11561,6 +11759,7 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
 #undef DTCI_SYMBOLS
 #undef DTCI_TERNARY_BASE3
 #undef DTCI_TERNARY_CHUNK
+#undef DTCI_TERNARY_CODED
 #undef DTCI_TERNARY_DIGITS
 #undef DTCI_TERNARY_FIELDS
 #undef DTCI_TERNARY_ROOM
@@ -11591,6 +11790,7 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
  *        small packets have the largest values instead of zeros. Values far outside the others are sent apart.
  *        bits=1 decodes to two means. unbiased=0 makes rotated packets with the least squared error. The wire format
  *        has features, which older decoders refuse.
+ *        ternary codes the scales of blocks, as quant codes its grids.
  *        min = max is a grid of one bin, so that packets of a tensor of zeros can be added.
  *        For a codec that was left out of the build, dtc_spec_parse returns DTC_ERROR_SPEC_CODEC.
  *        sensing has the key keep: it measures the largest magnitudes only.

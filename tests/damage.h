@@ -213,9 +213,16 @@ static inline size_t layout_nested(layout *to, const unsigned char *p, size_t at
     return head.end;
 }
 
-static inline void layout_ternary(layout *to, const outline *head) {
+static inline void layout_ternary(layout *to, const unsigned char *p, const outline *head) {
     size_t blocks = (head->count + head->block - 1) / head->block, at = head->payload, i;
-    for (i = 0; i < blocks; i++, at += 4) layout_field(to, at, 4, 1, PLACE_SCALE);
+    if (head->features) { /* coded scales: the largest one, and a sequence of tokens after its size */
+        size_t size = get32(p + at + 4);
+        layout_field(to, at, 4, 1, PLACE_SCALE);
+        layout_field(to, at + 4, 4, 0, PLACE_OTHER);
+        at += 8 + size;
+        if (size) layout_tokens(to, at - size, at, blocks);
+    }
+    for (i = 0; i < blocks && !head->features; i++, at += 4) layout_field(to, at, 4, 1, PLACE_SCALE);
     if (head->variant == 1 || head->variant == 4)
         layout_tokens(to, at, head->end, head->variant == 1 ? (head->count + 4) / 5 : head->count / 3);
     else
@@ -227,7 +234,7 @@ static inline void layout_of(layout *to, const unsigned char *p) {
     memset(to, 0, sizeof *to);
     head = layout_head(to, p, 0);
     if (head.codec == DTC_RAW) layout_raw(to, &head, PLACE_OTHER);
-    if (head.codec == DTC_TERNARY) layout_ternary(to, &head);
+    if (head.codec == DTC_TERNARY) layout_ternary(to, p, &head);
     if (head.codec == DTC_QUANT) layout_quant(to, p, &head, PLACE_SCALE);
     if (head.codec == DTC_FACTOR) {
         layout_field(to, head.payload, 4, 0, PLACE_HEAD);

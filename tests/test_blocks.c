@@ -1,4 +1,5 @@
-/* Grids of blocks that are coded: they cost what they tell, and are read, scaled and refused as other grids are. */
+/* Grids and scales of blocks that are coded: they cost what they tell, and are read, scaled and refused as others are.
+ */
 #include <math.h>
 #include <string.h>
 
@@ -24,16 +25,39 @@ static unsigned features_of(const packet *made) {
 
 /* A matrix of an embedding's gradient: one row in 1000 is not zero, and a block is a row. */
 static void test_rows_of_zeros(void **state) {
-    size_t count = (size_t)50257 * BLOCK, i;
+    static const struct {
+        const char *spec;
+        size_t bytes;
+        double error;
+    } cases[] = {{"quant:bits=4,block=64", 3000, 0.005}, {"ternary:block=64", 1200, 0.5}};
+    size_t count = (size_t)50257 * BLOCK, c, i;
     float *values = floats(count), *decoded;
     packet made;
     (void)state;
     for (i = 0; i < count; i++) values[i] = i / BLOCK % 1000 ? 0 : (float)((int)(i * 7919 % 2001) - 1000) * 1e-6f;
-    made = encode("quant:bits=4,block=64", values, count);
+    for (c = 0; c < LENGTH(cases); c++) {
+        made = encode(cases[c].spec, values, count);
+        decoded = decode(&made);
+        CHECK(made.size < cases[c].bytes, "%s: %zu bytes", cases[c].spec, made.size);
+        CHECK(error_of(decoded, values, count) < cases[c].error, "%g", error_of(decoded, values, count));
+        for (i = 0; i < count; i++) CHECK(i / BLOCK % 1000 == 0 || float_bits(decoded[i]) == 0, "value %zu", i);
+        free(decoded);
+        free(made.bytes);
+    }
+    free(values);
+}
+
+/* A tensor of zeros costs what tells that its scales are 0, for any number of blocks. */
+static void test_zeros(void **state) {
+    size_t count = (size_t)1000 * BLOCK, i;
+    float *values = floats(count), *decoded;
+    packet made;
+    (void)state;
+    memset(values, 0, 4 * count);
+    made = encode("ternary:block=64", values, count);
+    assert_int_equal(made.size, HEAD_FEATURES + 1 + 8 + 4);
     decoded = decode(&made);
-    CHECK(made.size < 3000, "%zu bytes", made.size);
-    CHECK(error_of(decoded, values, count) < 0.005, "%g", error_of(decoded, values, count));
-    for (i = 0; i < count; i++) CHECK(i / BLOCK % 1000 == 0 || float_bits(decoded[i]) == 0, "value %zu", i);
+    for (i = 0; i < count; i++) CHECK(float_bits(decoded[i]) == 0, "value %zu", i);
     free(decoded);
     free(made.bytes);
     free(values);
@@ -48,7 +72,9 @@ static void test_cost(void **state) {
     } cases[] = {{"quant:bits=4,block=64", noise_gaussian, 3.90, 0.0086},
                  {"quant:bits=2,block=64", noise_gaussian, 1.70, 0.217},
                  {"quant:bits=4,block=64", noise_laplace, 3.58, 0.0131},
-                 {"quant:max-error=0.05,block=64", noise_gaussian, 5.52, 0.00085}};
+                 {"quant:max-error=0.05,block=64", noise_gaussian, 5.52, 0.00085},
+                 {"ternary:block=64", noise_gaussian, 1.36, 0.957},
+                 {"ternary:block=64", noise_laplace, 1.25, 0.884}};
     size_t count = (size_t)1 << 18, c;
     (void)state;
     for (c = 0; c < LENGTH(cases); c++) {
@@ -82,13 +108,12 @@ static void test_searched(void **state) {
     free(values);
 }
 
-/* Scaling changes the multiplier alone, and is refused where the largest step would be infinite. */
-static void test_scale(void **state) {
+/* Scaling changes the multiplier alone, and is refused where the largest step or scale would be infinite. */
+static void check_scaled(const char *spec) {
     static const float weights[] = {0.5f, -3, 0, 1e-30f};
     size_t count = 5000, w, i;
     float *values = drawn(count, noise_gaussian, 0, 7), *decoded, *scaled;
-    packet made = encode("quant:bits=6,block=50", values, count), copy;
-    (void)state;
+    packet made = encode(spec, values, count), copy;
     CHECK(features_of(&made) & CODED, "features %u", features_of(&made));
     decoded = decode(&made);
     copy.size = made.size;
@@ -105,7 +130,7 @@ static void test_scale(void **state) {
         free(scaled);
     }
     memcpy(copy.bytes, made.bytes, made.size);
-    CHECK(dtc_packet_scale(copy.bytes, copy.size, 3e38f) == DTC_OK, "steps below 1");
+    CHECK(dtc_packet_scale(copy.bytes, copy.size, 3e37f) == DTC_OK, "scales below 10");
     CHECK(dtc_packet_scale(copy.bytes, copy.size, 1e3f) == DTC_ERROR_NONFINITE, "the multiplier would be infinite");
     scaled = decode(&copy);
     free(scaled);
@@ -115,30 +140,34 @@ static void test_scale(void **state) {
     free(values);
 }
 
+static void test_scale(void **state) {
+    (void)state;
+    check_scaled("quant:bits=6,block=50");
+    check_scaled("ternary:block=50");
+}
+
+/* A fault of the beginning: this value in the 4 bytes at this offset of the payload. */
+typedef struct fault {
+    size_t at;
+    uint32_t value;
+    dtc_status status;
+} fault;
+
 /* Every field of the beginning that is out of its range is refused, and no change of a byte is harmful. */
-static void test_malformed(void **state) {
-    static const struct {
-        size_t at;
-        uint32_t value;
-        dtc_status status;
-    } cases[] = {{0, 0x7f800000u, DTC_ERROR_PAYLOAD}, {0, 0x7fc00000u, DTC_ERROR_PAYLOAD},
-                 {4, 12288u, DTC_ERROR_PAYLOAD},      {4, 0xffffffffu, DTC_ERROR_PAYLOAD},
-                 {8, 0x7fffffffu, DTC_ERROR_PAYLOAD}, {8, 0x80000000u, DTC_ERROR_PAYLOAD},
-                 {12, 0xffffffffu, DTC_ERROR_SIZE},   {16, 0xffffffffu, DTC_ERROR_SIZE}};
+static void check_malformed(const char *spec, const fault *cases, size_t n, size_t scaled) {
     size_t count = 2000, c, at = HEAD_FEATURES + 1;
     float *values = drawn(count, noise_gaussian, 0, 8), *decoded = floats(count);
-    packet made = encode("quant:bits=4,block=20,checksum=0", values, count);
+    packet made = encode(spec, values, count);
     dtc_info info = inspect(&made);
     unsigned char *scratch = workspace(info.decode_scratch + 100000), *bytes = (unsigned char *)memory(made.size);
-    (void)state;
     CHECK(features_of(&made) & CODED, "features %u", features_of(&made));
-    for (c = 0; c < LENGTH(cases); c++) {
+    for (c = 0; c < n; c++) {
         unsigned i;
         memcpy(bytes, made.bytes, made.size);
         for (i = 0; i < 4; i++) bytes[at + cases[c].at + i] = (unsigned char)(cases[c].value >> 8 * i & 255);
         CHECK(dtc_decode(decoded, count, bytes, made.size, NULL, scratch, info.decode_scratch) == cases[c].status,
               "field at %zu: %x", cases[c].at, (unsigned)cases[c].value);
-        if (cases[c].at < 8)
+        if (cases[c].at < scaled || cases[c].status == DTC_ERROR_SIZE)
             CHECK(dtc_packet_scale(bytes, made.size, 1) == cases[c].status, "scaled: field at %zu: %x", cases[c].at,
                   (unsigned)cases[c].value);
     }
@@ -150,16 +179,53 @@ static void test_malformed(void **state) {
         (void)dtc_decode(decoded, count, bytes, made.size, NULL, scratch, changed.decode_scratch);
     }
     free(bytes);
-    free(scratch);
     free(decoded);
     free(made.bytes);
     free(values);
 }
 
+static void test_malformed(void **state) {
+    static const fault quant[] = {{0, 0x7f800000u, DTC_ERROR_PAYLOAD}, {0, 0x7fc00000u, DTC_ERROR_PAYLOAD},
+                                  {4, 12288u, DTC_ERROR_PAYLOAD},      {4, 0xffffffffu, DTC_ERROR_PAYLOAD},
+                                  {8, 0x7fffffffu, DTC_ERROR_PAYLOAD}, {8, 0x80000000u, DTC_ERROR_PAYLOAD},
+                                  {12, 0xffffffffu, DTC_ERROR_SIZE},   {16, 0xffffffffu, DTC_ERROR_SIZE}};
+    static const fault ternary[] = {{0, 0x7f800000u, DTC_ERROR_PAYLOAD},
+                                    {0, 0xffc00000u, DTC_ERROR_PAYLOAD},
+                                    {4, 0xffffffffu, DTC_ERROR_SIZE},
+                                    {4, 100000u, DTC_ERROR_SIZE}};
+    (void)state;
+    check_malformed("quant:bits=4,block=20,checksum=0", quant, LENGTH(quant), 8);
+    check_malformed("ternary:block=20,checksum=0", ternary, LENGTH(ternary), 4);
+}
+
+/* Scales of ternary are coded where neither sums, a given size nor denormals forbid it, and if that saves bytes. */
+static void test_ternary_coded(void **state) {
+    static const struct {
+        const char *spec;
+        float factor; /* of the first block */
+        int coded;
+    } cases[] = {{"ternary:block=10", 1, 1},           {"ternary:block=10", 1e-30f, 1},
+                 {"ternary:block=10", 1e-39f, 0},      {"ternary:block=10,pack=base3", 1, 0},
+                 {"ternary:block=10,workers=2", 1, 0}, {"ternary:block=10,scale=1", 1, 0},
+                 {"ternary:block=1000", 1, 0}};
+    size_t count = 2000, c, i;
+    (void)state;
+    for (c = 0; c < LENGTH(cases); c++) {
+        float *values = drawn(count, noise_gaussian, 0, 9);
+        packet made;
+        for (i = 0; i < 10; i++) values[i] *= cases[c].factor;
+        made = encode(cases[c].spec, values, count);
+        CHECK(!(features_of(&made) & CODED) == !cases[c].coded, "%s, %g", cases[c].spec, (double)cases[c].factor);
+        free(made.bytes);
+        free(values);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rows_of_zeros), cmocka_unit_test(test_cost),      cmocka_unit_test(test_searched),
-        cmocka_unit_test(test_scale),         cmocka_unit_test(test_malformed),
+        cmocka_unit_test(test_rows_of_zeros), cmocka_unit_test(test_zeros), cmocka_unit_test(test_cost),
+        cmocka_unit_test(test_searched),      cmocka_unit_test(test_scale), cmocka_unit_test(test_malformed),
+        cmocka_unit_test(test_ternary_coded),
     };
     return cmocka_run_group_tests_name("blocks", tests, NULL, NULL);
 }

@@ -153,6 +153,70 @@ static void test_blocks(void **state) {
     free(values);
 }
 
+/* Coded scales are at most 2^(1/64) above those that they stand for, never below, and the mean over many seeds is the
+ * clipped value. A block of zeros stays zero. */
+static void test_coded_scales(void **state) {
+    enum { COUNT = 600, BLOCK = 60, SEEDS = 1500 };
+    static double sum[COUNT];
+    float *values = drawn(COUNT, noise_gaussian, 0, 12), decoded[COUNT], scales[COUNT / BLOCK] = {0};
+    dtc_spec spec = spec_of("ternary:block=60");
+    size_t i, b;
+    (void)state;
+    memset(sum, 0, sizeof sum);
+    for (i = 0; i < COUNT; i++) values[i] = i / BLOCK == 4 ? 0 : ldexpf(values[i], 3 * (int)(i / BLOCK));
+    for (spec.seed = 1; spec.seed <= SEEDS; spec.seed++) {
+        packet made = encode_spec(&spec, values, COUNT);
+        assert_int_equal(made.bytes[2] & 32, 32);
+        decode_into(decoded, &made);
+        for (i = 0; i < COUNT; i++) {
+            float magnitude = fabsf(decoded[i]);
+            sum[i] += (double)decoded[i];
+            if (magnitude > 0 && !(scales[i / BLOCK] > 0)) scales[i / BLOCK] = magnitude;
+            assert_true(magnitude <= 0 || (magnitude >= scales[i / BLOCK] && magnitude <= scales[i / BLOCK]));
+        }
+        free(made.bytes);
+    }
+    for (b = 0; b < COUNT / BLOCK; b++) {
+        double largest, sigma, wanted, scale = (double)scales[b];
+        measure(values + BLOCK * b, BLOCK, &largest, &sigma);
+        wanted = fmin(largest, 2.5 * sigma);
+        CHECK(scale >= wanted * (1 - 1e-12) && scale <= wanted * 1.0109, "block %zu: %g, not %g", b, scale, wanted);
+        for (i = BLOCK * b; i < BLOCK * (b + 1); i++) {
+            double x = fmax(-scale, fmin(scale, (double)values[i]));
+            double deviation = sqrt(fabs(x) * (scale - fabs(x)) / SEEDS), off = sum[i] / SEEDS - x;
+            CHECK(fabs(off) <= 6 * deviation + 1e-6 * scale, "value %zu: off by %g, sigma %g", i, off, deviation);
+        }
+    }
+    free(values);
+}
+
+/* With a residual the scales that fit the digits are coded, and the residual is what these packets lack. */
+static void test_coded_residual(void **state) {
+    enum { COUNT = 5000 };
+    float *values = drawn(COUNT, noise_laplace, 0, 13), *residual = floats(COUNT), *decoded;
+    dtc_spec spec = spec_of("ternary:block=50");
+    size_t bound = dtc_encode_bound(&spec, COUNT), scratch = dtc_encode_scratch(&spec, COUNT), i;
+    unsigned char *room = (unsigned char *)memory(scratch);
+    packet made;
+    (void)state;
+    made.bytes = (unsigned char *)memory(bound);
+    memset(residual, 0, 4 * COUNT);
+    assert_int_equal(dtc_encode_residual(&spec, made.bytes, bound, &made.size, values, residual, COUNT, room, scratch),
+                     DTC_OK);
+    assert_int_equal(made.bytes[2] & 32, 32);
+    decoded = decode(&made);
+    for (i = 0; i < COUNT; i++) {
+        float left = values[i] - decoded[i];
+        CHECK(float_bits(left) == float_bits(residual[i]), "value %zu: %g, not %g", i, (double)residual[i],
+              (double)left);
+    }
+    free(decoded);
+    free(made.bytes);
+    free(room);
+    free(residual);
+    free(values);
+}
+
 static void test_extremes(void **state) {
     static const float constants[] = {1, -0.3f, FLT_MAX, -FLT_MAX, FLT_MIN, 1e-45f, -3e-44f};
     float values[300], *decoded;
@@ -274,9 +338,12 @@ static void test_left_residual(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_wire),     cmocka_unit_test(test_coded_bytes), cmocka_unit_test(test_fields),
-        cmocka_unit_test(test_scale),    cmocka_unit_test(test_blocks),      cmocka_unit_test(test_extremes),
-        cmocka_unit_test(test_unbiased), cmocka_unit_test(test_seekable),    cmocka_unit_test(test_left_residual),
+        cmocka_unit_test(test_wire),           cmocka_unit_test(test_coded_bytes),
+        cmocka_unit_test(test_fields),         cmocka_unit_test(test_scale),
+        cmocka_unit_test(test_blocks),         cmocka_unit_test(test_extremes),
+        cmocka_unit_test(test_unbiased),       cmocka_unit_test(test_seekable),
+        cmocka_unit_test(test_left_residual),  cmocka_unit_test(test_coded_scales),
+        cmocka_unit_test(test_coded_residual),
     };
     return cmocka_run_group_tests_name("ternary", tests, NULL, NULL);
 }
