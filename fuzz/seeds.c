@@ -31,6 +31,7 @@ static const char *const specs[] = {
     "ternary:block=31,clip=1e9,seed=18446744073709551615,checksum=0",
     "ternary:scale=0.5,pack=base3,workers=1000",
     "ternary:clip=.001,block=100",
+    "ternary:block=4",
     "quant",
     "quant:bits=1,checksum=0",
     "quant:bits=2,entropy=none,grid=even",
