@@ -26,6 +26,7 @@
  *         Huffman tokens
  *         Bins
  *         Coded scales
+ *         Outliers
  *         Hadamard transform
  *         raw
  *         ternary
@@ -349,9 +350,12 @@
  * bytes: a decoder reads both alike, and they differ for adding. In variants 2 and 5 a field is a digit and is at most
  * 2 * terms; PAYLOAD.
  *
- * Feature 8 tells that the scales are CODED. It is allowed with more than one block, with at most floor(count / 2)
- * blocks and without workers. Another feature, or feature 8 elsewhere, is HEAD. CODED scales take the place of the
- * scales and begin with 8 bytes; SIZE:
+ *     feature  meaning                                                 allowed; else HEAD
+ *     2        OUTLIERS follow the scale; see FEATURES OF QUANT        without block, no workers
+ *     8        the scales are CODED                                    with block, no workers, at most
+ *                                                                      floor(count / 2) blocks
+ *
+ * Another feature, or both of them, is HEAD. CODED scales take the place of the scales and begin with 8 bytes; SIZE:
  *
  *     bytes   field                                        allowed
  *     4       largest: fp32                                finite; PAYLOAD
@@ -892,9 +896,11 @@ typedef struct dtc_spec {
     } raw;
 
     struct {
-        float clip; /* > 0: values are clipped at this many sigma (root mean square of a block); 0: 2.5. With a residual
-                     * and a scale of its own, a block is not rounded at random: the digits and the scale are those
-                     * that leave about the least, and clip is only a bound of that choice, if it is given */
+        float clip;    /* > 0: values are clipped at this many sigma (root mean square of a block); 0: 2.5, but without
+                        * block, workers, scale, residual and pack=base3, values far above sigma are sent as they are, at
+                        * most one in 256 or one, and sigma is that of the others. With a residual
+                        * and a scale of its own, a block is not rounded at random: the digits and the scale are those
+                        * that leave about the least, and clip is only a bound of that choice, if it is given */
         float scale;   /* > 0: the scale of every block, shared by the workers; 0: a block's largest magnitude after
                         * clipping, which is rounded up if scales are coded (see `block`) */
         dtc_pack pack; /* base3: five values a byte. huffman: Huffman codes of these bytes, if they are smaller. With
@@ -3035,22 +3041,21 @@ DTCI_SHARED dtc_status dtci_packet_open(dtci_opened *opened, const size_t *count
     return status == DTC_OK ? (packet->codec->open)(packet, arena, DTCI_OPEN_ALL) : status;
 }
 
+/* Tells whether n scales, which are `stride` bytes apart, are finite when they are multiplied by a weight. */
+DTCI_SHARED int dtci_scales_finite(const unsigned char *payload, size_t n, size_t stride, float weight) {
+    size_t i;
+    for (i = 0; i < n; i++)
+        if (!dtci_finite(dtci_get_float(payload + i * stride) * weight)) return 0;
+    return 1;
+}
+
 /* Multiplies n finite scales, which are `stride` bytes apart, by a weight. Returns DTC_ERROR_NONFINITE and changes
  * nothing if a product is not finite. */
 DTCI_FN dtc_status dtci_scales_scale(unsigned char *payload, size_t n, size_t stride, float weight) {
     size_t i;
-    for (i = 0; i < n; i++)
-        if (!dtci_finite(dtci_get_float(payload + i * stride) * weight)) return DTC_ERROR_NONFINITE;
+    if (!dtci_scales_finite(payload, n, stride, weight)) return DTC_ERROR_NONFINITE;
     for (i = 0; i < n; i++) dtci_put_float(payload + i * stride, dtci_get_float(payload + i * stride) * weight);
     return DTC_OK;
-}
-
-/* Tells whether n scales, which are `stride` bytes apart, are finite. */
-DTCI_FN int dtci_scales_finite(const unsigned char *payload, size_t n, size_t stride) {
-    size_t i;
-    for (i = 0; i < n; i++)
-        if (!dtci_finite(dtci_get_float(payload + i * stride))) return 0;
-    return 1;
 }
 
 /* --------------------------------------------------------------------------------------------------------------------
@@ -4427,6 +4432,122 @@ DTCI_COLD size_t dtci_codes_write(unsigned char *to, size_t room, dtci_coder *co
 }
 
 /* --------------------------------------------------------------------------------------------------------------------
+ * Outliers: values far outside the others, which are sent apart (OUTLIERS in the wire format)
+ * ------------------------------------------------------------------------------------------------------------------*/
+
+#define DTCI_OUTLIERS 2u /* the feature of a head */
+
+/* The outliers of a packet. */
+typedef struct dtci_outliers {
+    const unsigned char *places, *floats; /* in the payload */
+    size_t n, bytes;                      /* number of outliers; bytes of a place */
+} dtci_outliers;
+
+/* Which values are outliers: those outside the range of their block, and the first `ties` of those at its ends. */
+typedef struct dtci_outlier_rule {
+    const float *ranges; /* least and largest value of each block */
+    size_t block, ties;
+} dtci_outlier_rule;
+
+/* Returns the bytes of the place of one of `count` values, and of the number of outliers. */
+DTCI_FN size_t dtci_place_bytes(size_t count) {
+    return dtci_ceil_div(dtci_bit_width((uint32_t)(count > 1 ? count - 1 : 1)), 8);
+}
+
+/* Returns the place at `p`, or the number of outliers. */
+DTCI_SHARED uint32_t dtci_place_get(const unsigned char *p, size_t bytes) {
+    uint32_t place = 0;
+    size_t i;
+    for (i = 0; i < bytes; i++) place |= (uint32_t)p[i] << 8 * i;
+    return place;
+}
+
+DTCI_SHARED void dtci_place_put(unsigned char *p, size_t bytes, uint32_t place) {
+    size_t i;
+    for (i = 0; i < bytes; i++) p[i] = (unsigned char)(place >> 8 * i & 255);
+}
+
+/* Returns the bytes of a list of n outliers among `count` values; there is no list of none. */
+DTCI_SHARED size_t dtci_outliers_bytes(size_t n, size_t count) {
+    size_t place = dtci_place_bytes(count);
+    return n ? place + n * (place + 4) : 0;
+}
+
+/* Returns the end of the list that begins at byte `at` of payload[0..size), or a number above `size` if the payload is
+ * too short. */
+DTCI_COLD uint64_t dtci_outliers_end(const unsigned char *payload, uint64_t at, uint64_t size, size_t count) {
+    size_t place = dtci_place_bytes(count);
+    if (size < at + place) return at + place;
+    return at + place + dtci_place_get(payload + at, place) * (uint64_t)(place + 4);
+}
+
+DTCI_COLD dtci_outliers dtci_outliers_of(const unsigned char *list, size_t count) {
+    dtci_outliers outliers;
+    outliers.bytes = dtci_place_bytes(count);
+    outliers.n = dtci_place_get(list, outliers.bytes);
+    outliers.places = list + outliers.bytes;
+    outliers.floats = outliers.places + outliers.n * outliers.bytes;
+    return outliers;
+}
+
+/* Returns the place of outlier i. */
+DTCI_FN size_t dtci_outliers_place(const dtci_outliers *outliers, size_t i) {
+    return dtci_place_get(outliers->places + outliers->bytes * i, outliers->bytes);
+}
+
+/* Returns whether the outliers of a packet of `count` values are valid. */
+DTCI_COLD int dtci_outliers_valid(const dtci_outliers *outliers, size_t count) {
+    size_t next = 0, i;
+    for (i = 0; i < outliers->n; i++) {
+        size_t place = dtci_outliers_place(outliers, i);
+        if (place < next || place >= count) return 0;
+        next = place + 1;
+    }
+    return outliers->n && dtci_scales_finite(outliers->floats, outliers->n, 4, 1);
+}
+
+/* Writes the outliers among values first .. first + n - 1 to their places in `to`. *next is the number of the next
+ * outlier. */
+DTCI_SHARED void dtci_outliers_emit(char *to, const dtci_outliers *outliers, size_t *next, size_t first, size_t n) {
+    for (; *next < outliers->n; ++*next) {
+        size_t place = dtci_outliers_place(outliers, *next);
+        if (place >= first + n) return;
+        memcpy(to + 4 * (place - first), outliers->floats + 4 * *next, 4);
+    }
+}
+
+/* Tells whether value i is an outlier. */
+DTCI_SHARED int dtci_outlier_is(dtci_outlier_rule *rule, size_t i, float x) {
+    const float *range = rule->ranges + 2 * (i / rule->block);
+    if (x < range[0] || x > range[1]) return 1;
+    if (!rule->ties || (x > range[0] && x < range[1])) return 0;
+    rule->ties--;
+    return 1;
+}
+
+/* Writes the list of the m outliers among `count` values. */
+DTCI_COLD void dtci_outliers_write(unsigned char *to, size_t m, const dtci_source *source, size_t count,
+                                   dtci_outlier_rule rule) {
+    size_t bytes = dtci_place_bytes(count), first, n, i;
+    unsigned char *values_to = to + bytes + bytes * m;
+    float chunk[DTCI_CHUNK];
+    dtci_place_put(to, bytes, (uint32_t)m);
+    for (first = 0; first < count; first += n) {
+        const char *values;
+        n = count - first < DTCI_CHUNK ? count - first : DTCI_CHUNK;
+        values = dtci_view(chunk, source, first, n);
+        for (i = 0; i < n; i++) {
+            float x = dtci_float_at(values, i);
+            if (!dtci_outlier_is(&rule, first + i, x)) continue;
+            to += bytes;
+            dtci_place_put(to, bytes, (uint32_t)(first + i));
+            dtci_put_float(values_to, x);
+            values_to += 4;
+        }
+    }
+}
+
+/* --------------------------------------------------------------------------------------------------------------------
  * Hadamard transform: x := H x, where H has natural (Sylvester) order and is not normalized; random signs of values
  *
  * The transform of 2^L values has L levels. A level replaces each pair of values a and b that are a stride apart by
@@ -5065,6 +5186,7 @@ static const dtci_codec dtci_raw_codec = {DTC_RAW,
 #define DTCI_TERNARY_CHUNK   1280u  /* digits that are packed at a time; a multiple of DTCI_TRITS and DTCI_GROUP */
 #define DTCI_TERNARY_ROOM    1288u  /* elements of an array for a chunk of digits and those that fill up its last bin */
 #define DTCI_TRITS           160u   /* digits of a group of 32 bytes of five digits */
+#define DTCI_TERNARY_FAR     12.0   /* root mean squares beyond which a value is sent apart */
 #define DTCI_TERNARY_CODED   8u     /* bytes of what CODED scales begin with */
 
 /* --- Options --- */
@@ -5104,6 +5226,14 @@ DTCI_FN int dtci_ternary_may_code(const dtc_spec *spec) {
     return spec->block && spec->workers <= 1 && spec->ternary.pack == DTC_PACK_HUFFMAN && !(spec->ternary.scale > 0);
 }
 
+/* Returns whether a packet may have outliers: where its size may depend on the values, and neither sums nor a scale or
+ * a clip that is given exclude them. With a residual, the digits are those of the largest values anyway. */
+DTCI_FN int dtci_ternary_may_outlie(const dtci_encoding *e) {
+    const dtc_spec *spec = e->spec;
+    return !e->head.block && !e->residual && spec->workers <= 1 && spec->ternary.pack == DTC_PACK_HUFFMAN &&
+           !(spec->ternary.scale > 0) && !(spec->ternary.clip > 0);
+}
+
 /* --- Digits --- */
 
 /* Returns the bits of a digit in FIELDS. */
@@ -5119,11 +5249,19 @@ DTCI_FN size_t dtci_ternary_digit_bytes(const dtci_head *head) {
     return dtci_fields_bytes(head->count, dtci_ternary_field_bits(head));
 }
 
-/* Returns the bytes of the scales in the payload, which is where the digits begin. The payload has at least
- * DTCI_TERNARY_CODED bytes if its scales are CODED. */
-DTCI_FN uint64_t dtci_ternary_digits_at(const dtci_packet *packet) {
-    if (!packet->head.features) return 4 * (uint64_t)dtci_blocks(&packet->head);
-    return DTCI_TERNARY_CODED + (uint64_t)dtci_get32(packet->payload + 4);
+/* Returns the number of floats that the payload begins with: the scales, or the largest one of CODED scales. */
+DTCI_FN size_t dtci_ternary_scale_count(const dtci_head *head) {
+    return head->features & DTCI_CODED ? 1 : dtci_blocks(head);
+}
+
+/* Returns the bytes of scales and outliers in the payload, which is where the digits begin, or a number above the bytes
+ * of the payload if that is too short. */
+DTCI_SHARED uint64_t dtci_ternary_digits_at(const dtci_packet *packet) {
+    uint64_t at = 4 * (uint64_t)dtci_ternary_scale_count(&packet->head), size = packet->payload_bytes;
+    if (packet->head.features & DTCI_CODED)
+        return size < DTCI_TERNARY_CODED ? DTCI_TERNARY_CODED
+                                         : DTCI_TERNARY_CODED + (uint64_t)dtci_get32(packet->payload + 4);
+    return packet->head.features ? dtci_outliers_end(packet->payload, at, size, packet->head.count) : at;
 }
 
 /* Draws the digits of values[0..n), which are values first .. first + n - 1 of the packet. A trit is not 0 with a
@@ -5350,17 +5488,23 @@ DTCI_FN void dtci_ternary_floats(char *to, const dtci_packet *packet, const uint
 
 DTCI_FN dtc_status dtci_ternary_decode(const dtci_packet *packet, const dtci_sink *sink,
                                        const dtc_decode_options *options, dtci_arena *arena) {
-    size_t count = packet->head.count, first, n, part, m;
+    size_t count = packet->head.count, first, n, part, m, next = 0;
     uint32_t digits[DTCI_TERNARY_ROOM];
     float chunk[DTCI_CHUNK];
+    dtci_outliers outliers;
     (void)options;
     (void)arena;
+    outliers.n = 0;
+    if (packet->head.features & DTCI_OUTLIERS) outliers = dtci_outliers_of(packet->payload + 4, count);
     for (first = 0; first < count; first += n) {
         n = count - first < DTCI_TERNARY_CHUNK ? count - first : DTCI_TERNARY_CHUNK;
         dtci_ternary_unpack(digits, packet, first, n);
         for (part = 0; part < n; part += m) {
+            char *to;
             m = n - part < DTCI_CHUNK ? n - part : DTCI_CHUNK;
-            dtci_ternary_floats(dtci_sink_place(chunk, sink, first + part), packet, digits + part, first + part, m);
+            to = dtci_sink_place(chunk, sink, first + part);
+            dtci_ternary_floats(to, packet, digits + part, first + part, m);
+            if (outliers.n) dtci_outliers_emit(to, &outliers, &next, first + part, m);
             dtci_sink_finish(sink, first + part, chunk, m);
         }
     }
@@ -5419,28 +5563,6 @@ DTCI_FN double dtci_ternary_threshold(const dtci_source *source, size_t first, s
     return threshold > 0 ? 2 * threshold * (1 - 1e-6) : (double)largest; /* below, so that the class is included */
 }
 
-/* Computes the scale of each block, and sets *zero to 1 if all scales are 0, else to 0. Returns DTC_ERROR_NONFINITE if
- * a value is NaN or infinite. */
-DTCI_FN dtc_status dtci_ternary_scales(unsigned char *scales, int *zero, const dtci_encoding *e) {
-    size_t blocks = dtci_blocks(&e->head), block = dtci_block(&e->head), count = e->head.count, b;
-    for (*zero = 1, b = 0; b < blocks; b++) {
-        size_t n = count - b * block < block ? count - b * block : block;
-        dtci_stats stats = dtci_scan(&e->source, b * block, n);
-        double scale, bound;
-        if (!stats.finite) return DTC_ERROR_NONFINITE;
-        scale = (double)dtci_stats_reach(&stats);
-        bound = dtci_ternary_bound(e->spec, &stats, n);
-        if (e->residual && !(e->spec->ternary.clip > 0)) bound = scale;
-        if (e->residual && !(e->spec->ternary.scale > 0))
-            scale = dtci_ternary_threshold(&e->source, b * block, n, (float)scale);
-        if (bound < scale) scale = bound;
-        if (e->spec->ternary.scale > 0) scale = (double)e->spec->ternary.scale;
-        dtci_put_float(scales + 4 * b, dtci_float_up(scale > 0 ? scale : 0)); /* never -0 */
-        *zero &= !(scale > 0);
-    }
-    return DTC_OK;
-}
-
 /* Draws and packs all digits. The variant DTCI_TERNARY_FIELDS gives fields at `to`. Other variants give bins of five
  * digits in `bins` or, if `bins` is NULL, bytes of five digits at `to`. */
 DTCI_FN void dtci_ternary_pack(unsigned char *to, uint16_t *bins, const dtci_encoding *e, const unsigned char *scales) {
@@ -5469,16 +5591,81 @@ typedef struct dtci_ternary_work {
     unsigned char *coded;  /* the scales as CODED; NULL if they may not be coded */
     size_t scales_bytes;   /* bytes of the scales in the payload */
     uint16_t *bins;        /* bins of five digits; NULL with pack=base3 */
+    int may_outlie;        /* whether the packet may have outliers */
+    size_t outliers;       /* number of outliers: values outside `range` */
+    float range[2];
 } dtci_ternary_work;
 
+/* Finds the values that are sent apart: those above DTCI_TERNARY_FAR root mean squares of the others. The clip would
+ * take nearly all of such a value, and its share in the scale would be noise in the others. There are at most n / 256
+ * of them, or one, so that they cost at most a quarter of a bit a value. Returns the root mean square of the others,
+ * and in *largest their largest magnitude; `stats` are those of all values. */
+DTCI_COLD double dtci_ternary_find_outliers(dtci_ternary_work *w, const dtci_stats *stats, double *largest) {
+    size_t count = w->e->head.count, pass, first, n, i;
+    double deviation = sqrt(stats->squares / (double)count);
+    float chunk[DTCI_CHUNK];
+    for (pass = 0; pass < 8 && *largest > DTCI_TERNARY_FAR * deviation; pass++) {
+        float limit = (float)(DTCI_TERNARY_FAR * deviation), top = 0;
+        double squares = 0;
+        size_t above = 0;
+        for (first = 0; first < count; first += n) {
+            const char *values;
+            n = count - first < DTCI_CHUNK ? count - first : DTCI_CHUNK;
+            values = dtci_view(chunk, &w->e->source, first, n);
+            for (i = 0; i < n; i++) {
+                float magnitude = dtci_bits_float(dtci_float_bits(dtci_float_at(values, i)) & 0x7fffffffu);
+                if (magnitude > limit) {
+                    above++;
+                    continue;
+                }
+                squares += (double)magnitude * (double)magnitude;
+                if (magnitude > top) top = magnitude;
+            }
+        }
+        if (above > 1 && above > count / 256) break;
+        w->outliers = above;
+        w->range[1] = limit;
+        w->range[0] = -limit;
+        *largest = (double)top;
+        deviation = sqrt(squares / (double)(count - above));
+    }
+    return deviation;
+}
+
+/* Computes the scale of each block, and sets *zero to 1 if all scales are 0, else to 0. Returns DTC_ERROR_NONFINITE if
+ * a value is NaN or infinite. */
+DTCI_FN dtc_status dtci_ternary_scales(dtci_ternary_work *w, int *zero) {
+    const dtci_encoding *e = w->e;
+    size_t blocks = dtci_blocks(&e->head), block = dtci_block(&e->head), count = e->head.count, b;
+    double clip = e->spec->ternary.clip > 0 ? (double)e->spec->ternary.clip : 2.5;
+    for (*zero = 1, b = 0; b < blocks; b++) {
+        size_t n = count - b * block < block ? count - b * block : block;
+        dtci_stats stats = dtci_scan(&e->source, b * block, n);
+        double scale, bound;
+        if (!stats.finite) return DTC_ERROR_NONFINITE;
+        scale = (double)(-stats.min > stats.max ? -stats.min : stats.max);
+        bound = clip * sqrt(stats.squares / (double)n);
+        if (w->may_outlie && scale > DTCI_TERNARY_FAR / clip * bound)
+            bound = clip * dtci_ternary_find_outliers(w, &stats, &scale);
+        if (e->residual && !(e->spec->ternary.clip > 0)) bound = scale;
+        if (e->residual && !(e->spec->ternary.scale > 0))
+            scale = dtci_ternary_threshold(&e->source, b * block, n, (float)scale);
+        if (bound < scale) scale = bound;
+        if (e->spec->ternary.scale > 0) scale = (double)e->spec->ternary.scale;
+        dtci_put_float(w->scales + 4 * b, dtci_float_up(scale > 0 ? scale : 0)); /* never -0 */
+        *zero &= !(scale > 0);
+    }
+    return DTC_OK;
+}
+
 /* Takes the arrays of an encoding from its arena. Returns 0 if the scratch is too small. */
-DTCI_FN int dtci_ternary_take(dtci_ternary_work *w, dtci_encoding *e) {
+DTCI_SHARED int dtci_ternary_take(dtci_ternary_work *w, dtci_encoding *e) {
     size_t blocks = dtci_blocks(&e->head), count = e->head.count;
+    memset(w, 0, sizeof *w);
     w->e = e;
+    w->may_outlie = dtci_ternary_may_outlie(e);
     w->scales_bytes = 4 * blocks;
     w->scales = (unsigned char *)dtci_take(&e->arena, w->scales_bytes);
-    w->coded = NULL;
-    w->bins = NULL;
     if (dtci_ternary_may_code(e->spec) && blocks <= count / 2 && w->scales_bytes > DTCI_TERNARY_CODED + 1) {
         w->coded = (unsigned char *)dtci_take(&e->arena, w->scales_bytes);
         if (!w->coded) return 0;
@@ -5531,10 +5718,20 @@ DTCI_COLD dtc_status dtci_ternary_code_scales(dtci_ternary_work *w, int nearest)
     return DTC_OK;
 }
 
-/* Writes the bins as TOKENS if these are smaller than bytes of five digits, else as such bytes. */
+/* Writes the list of outliers, behind the scale. */
+DTCI_COLD void dtci_ternary_write_outliers(const dtci_ternary_work *w) {
+    dtci_outlier_rule rule;
+    rule.ranges = w->range;
+    rule.block = w->e->head.count;
+    rule.ties = 0;
+    dtci_outliers_write(w->e->payload + 4, w->outliers, &w->e->source, w->e->head.count, rule);
+}
+
+/* Writes the bins behind the e->bytes that are written, as TOKENS if these are smaller than bytes of five digits, else
+ * as such bytes. */
 DTCI_FN dtc_status dtci_ternary_write(const dtci_ternary_work *w) {
     dtci_encoding *e = w->e;
-    size_t before = w->scales_bytes, n = dtci_ceil_div(e->head.count, 5), size;
+    size_t before = e->bytes, n = dtci_ceil_div(e->head.count, 5), size;
     unsigned char *to = e->payload + before;
     dtci_tokens_plan plan;
     dtci_coder coder;
@@ -5591,6 +5788,7 @@ DTCI_FN dtc_status dtci_ternary_draw_all(dtci_ternary_work *w) {
 
 DTCI_FN dtc_status dtci_ternary_encode(dtci_encoding *e) {
     int base3 = e->spec->ternary.pack == DTC_PACK_BASE3, zero;
+    size_t count = e->head.count, around;
     dtci_ternary_work w;
     dtci_opened opened;
     dtci_packet *made;
@@ -5598,21 +5796,25 @@ DTCI_FN dtc_status dtci_ternary_encode(dtci_encoding *e) {
     if (!dtci_ternary_take(&w, e)) return DTC_ERROR_SCRATCH;
     e->head.variant = base3 && e->head.workers > 1 ? DTCI_TERNARY_FIELDS : DTCI_TERNARY_BASE3;
     e->bytes = w.scales_bytes + dtci_ternary_digit_bytes(&e->head);
-    status = dtci_ternary_scales(w.scales, &zero, e);
+    status = dtci_ternary_scales(&w, &zero);
     if (status != DTC_OK) return status;
-    if (e->bytes > 4 * (size_t)e->head.count) return dtci_head_become_raw(&e->head);
+    if (e->bytes > 4 * count) return dtci_head_become_raw(&e->head);
+    if (w.outliers) {
+        e->head.features = DTCI_OUTLIERS;
+        dtci_encoding_place(e);
+    }
     if (zero && e->head.variant != DTCI_TERNARY_FIELDS) { /* fixed-width packing keeps its size, for sums */
         e->head.variant = DTCI_TERNARY_ZERO;
         e->bytes = w.scales_bytes;
     }
     status = dtci_ternary_draw_all(&w);
     if (status != DTC_OK) return status;
-    if (e->capacity < w.scales_bytes) return DTC_ERROR_CAPACITY;
-    memcpy(e->payload, e->head.features ? w.coded : w.scales, w.scales_bytes);
-    if (e->head.variant == DTCI_TERNARY_ZERO)
-        e->bytes = w.scales_bytes;
-    else if (!base3)
-        status = dtci_ternary_write(&w);
+    around = w.scales_bytes + dtci_outliers_bytes(w.outliers, count);
+    if (e->capacity < around) return DTC_ERROR_CAPACITY;
+    memcpy(e->payload, e->head.features & DTCI_CODED ? w.coded : w.scales, w.scales_bytes);
+    if (w.outliers) dtci_ternary_write_outliers(&w);
+    if (!base3) e->bytes = around;
+    if (!base3 && e->head.variant != DTCI_TERNARY_ZERO) status = dtci_ternary_write(&w);
     if (status != DTC_OK || !e->residual) return status;
     made = dtci_encoding_packet(&opened, e);
     made->bins = w.bins;
@@ -5629,7 +5831,7 @@ DTCI_FN size_t dtci_ternary_bins(const dtci_head *head) {
                                                   : 0;
 }
 
-DTCI_FN dtc_status dtci_ternary_check(dtci_packet *packet) {
+DTCI_COLD dtc_status dtci_ternary_check(dtci_packet *packet) {
     const dtci_head *head = &packet->head;
     size_t bins = dtci_ternary_bins(head), blocks = dtci_blocks(head), digits;
     uint64_t size = packet->payload_bytes, scales;
@@ -5638,12 +5840,12 @@ DTCI_FN dtc_status dtci_ternary_check(dtci_packet *packet) {
     if (head->variant <= DTCI_TERNARY_TOKENS && head->terms > 1) return DTC_ERROR_HEAD;
     if (head->variant == DTCI_TERNARY_DIGITS && head->terms < 2) return DTC_ERROR_HEAD;
     if (head->workers > DTCI_TERNARY_WORKERS) return DTC_ERROR_HEAD;
-    if (head->features) {
+    if (head->features && (head->features != (head->block ? DTCI_CODED : DTCI_OUTLIERS) || head->workers > 1))
+        return DTC_ERROR_HEAD;
+    if (head->features & DTCI_CODED) {
         size_t codes = dtci_bins_scratch(blocks);
-        if (head->features != DTCI_CODED || !head->block || blocks > head->count / 2 || head->workers > 1)
-            return DTC_ERROR_HEAD;
+        if (blocks > head->count / 2) return DTC_ERROR_HEAD;
         packet->scratch = dtci_take_bytes(4 * blocks) + (codes > packet->scratch ? codes : packet->scratch);
-        if (size < DTCI_TERNARY_CODED) return DTC_ERROR_SIZE;
     }
     scales = dtci_ternary_digits_at(packet);
     digits = dtci_ternary_digit_bytes(head);
@@ -5653,7 +5855,7 @@ DTCI_FN dtc_status dtci_ternary_check(dtci_packet *packet) {
 
 /* Checks the scales of a packet, and decodes CODED scales into the arena, for packet->grids, unless `skip` leaves them
  * out. */
-DTCI_FN dtc_status dtci_ternary_open_scales(dtci_packet *packet, dtci_arena *arena, unsigned skip) {
+DTCI_COLD dtc_status dtci_ternary_open_scales(dtci_packet *packet, dtci_arena *arena, unsigned skip) {
     size_t blocks = dtci_blocks(&packet->head);
     const unsigned char *coded = packet->payload;
     unsigned char *scales;
@@ -5661,8 +5863,8 @@ DTCI_FN dtc_status dtci_ternary_open_scales(dtci_packet *packet, dtci_arena *are
     dtci_arena after;
     dtc_status status;
     packet->grids = NULL;
-    if (!dtci_scales_finite(coded, packet->head.features ? 1 : blocks, 4)) return DTC_ERROR_PAYLOAD;
-    if (!packet->head.features || skip & DTCI_OPEN_NO_TOKENS) return DTC_OK;
+    if (!dtci_scales_finite(coded, dtci_ternary_scale_count(&packet->head), 4, 1)) return DTC_ERROR_PAYLOAD;
+    if (!(packet->head.features & DTCI_CODED) || skip & DTCI_OPEN_NO_TOKENS) return DTC_OK;
     scales = (unsigned char *)dtci_take(arena, 4 * blocks);
     after = *arena; /* the codes are not needed for longer than this function */
     if (!scales) return DTC_ERROR_SCRATCH;
@@ -5693,6 +5895,10 @@ DTCI_FN dtc_status dtci_ternary_open(dtci_packet *packet, dtci_arena *arena, uns
     packet->bins = NULL;
     status = dtci_ternary_open_scales(packet, arena, skip);
     if (status != DTC_OK) return status;
+    if (head->features & DTCI_OUTLIERS) {
+        dtci_outliers outliers = dtci_outliers_of(packet->payload + 4 * dtci_blocks(head), head->count);
+        if (!dtci_outliers_valid(&outliers, head->count)) return DTC_ERROR_PAYLOAD;
+    }
     if (bins && !(skip & DTCI_OPEN_NO_TOKENS)) {
         status = dtci_bins_decode(&packet->bins, bins, digits ? dtci_digits_bits(head) : 8, from,
                                   packet->payload_bytes - scales, arena);
@@ -5803,9 +6009,17 @@ DTCI_FN dtc_status dtci_ternary_add(dtci_addition *sum) {
 
 /* --- Multiples --- */
 
-DTCI_FN dtc_status dtci_ternary_scale(const dtci_packet *packet, unsigned char *payload, float weight) {
-    /* of CODED scales, the multiplier is the largest one */
-    return dtci_scales_scale(payload, packet->head.features ? 1 : dtci_blocks(&packet->head), 4, weight);
+DTCI_COLD dtc_status dtci_ternary_scale(const dtci_packet *packet, unsigned char *payload, float weight) {
+    dtc_status status;
+    dtci_outliers outliers;
+    outliers.n = 0;
+    if (packet->head.features & DTCI_OUTLIERS) {
+        outliers = dtci_outliers_of(packet->payload + 4, packet->head.count);
+        if (!dtci_scales_finite(outliers.floats, outliers.n, 4, weight)) return DTC_ERROR_NONFINITE;
+    }
+    status = dtci_scales_scale(payload, dtci_ternary_scale_count(&packet->head), 4, weight);
+    if (status != DTC_OK || !outliers.n) return status;
+    return dtci_scales_scale(payload + (outliers.floats - packet->payload), outliers.n, 4, weight);
 }
 
 /* --- Row --- */
@@ -5886,7 +6100,6 @@ DTCI_FN double dtci_loading(unsigned bits) {
 
 /* Features (see FEATURES OF QUANT in the wire format). */
 #define DTCI_QUANT_SHIFTS   1u
-#define DTCI_QUANT_OUTLIERS 2u
 #define DTCI_QUANT_NO_GRIDS 4u
 
 #define DTCI_QUANT_CODED_BYTES 20u   /* what the payload of CODED grids begins with */
@@ -6015,8 +6228,7 @@ typedef struct dtci_quant {
     unsigned bin_bits;          /* bits of a bin over all blocks; 17 if that is more than 16 */
     int32_t base;               /* grid=zero: terms times the least lowest of all blocks */
     int32_t shifts[2];          /* with SHIFTS: of |k| = 1 and of larger |k|, in 1/256 of a step */
-    const unsigned char *list;  /* with OUTLIERS: their places, which their floats follow */
-    size_t outliers;            /* number of outliers */
+    dtci_outliers outliers;     /* with OUTLIERS */
     size_t fields_at;           /* offset of the fields in the payload */
 } dtci_quant;
 
@@ -6099,29 +6311,6 @@ DTCI_FN uint64_t dtci_quant_list_at(const dtci_packet *packet) {
     if (!(head->features & DTCI_CODED)) return bytes + dtci_quant_grid_bytes(head, (int)(head->variant >> 7 & 1));
     return bytes + DTCI_QUANT_CODED_BYTES + (uint64_t)dtci_get32(packet->payload + 12) +
            dtci_get32(packet->payload + 16);
-}
-
-/* Returns the bytes of the place of an outlier, and of the number of outliers. */
-DTCI_FN size_t dtci_quant_place_bytes(const dtci_head *head) {
-    return dtci_ceil_div(dtci_bit_width(head->count > 1 ? head->count - 1 : 1), 8);
-}
-
-/* Returns the place at `p`, or the number of outliers. */
-DTCI_SHARED uint32_t dtci_quant_place_get(const unsigned char *p, size_t bytes) {
-    uint32_t place = 0;
-    size_t i;
-    for (i = 0; i < bytes; i++) place |= (uint32_t)p[i] << 8 * i;
-    return place;
-}
-
-DTCI_FN void dtci_quant_place_put(unsigned char *p, size_t bytes, uint32_t place) {
-    size_t i;
-    for (i = 0; i < bytes; i++) p[i] = (unsigned char)(place >> 8 * i & 255);
-}
-
-/* Returns the float of outlier i. */
-DTCI_FN const unsigned char *dtci_quant_outlier(const dtci_quant *q, size_t i) {
-    return q->list + q->outliers * dtci_quant_place_bytes(q->head) + 4 * i;
 }
 
 /* Returns the largest field that a packet of these terms may have. */
@@ -6410,17 +6599,14 @@ DTCI_SHARED dtci_quant dtci_quant_of(const dtci_packet *packet) {
     q.grids = packet->grids ? packet->grids : packet->payload;
     q.base = 0;
     q.fields_at = (size_t)dtci_quant_list_at(packet);
-    q.list = packet->payload + q.fields_at;
-    q.outliers = 0;
+    q.outliers.n = 0;
     if (q.head->features & DTCI_QUANT_SHIFTS) {
-        q.shifts[0] = (int32_t)(q.list[-2] ^ 128u) - 128;
-        q.shifts[1] = (int32_t)(q.list[-1] ^ 128u) - 128;
+        q.shifts[0] = (int32_t)(packet->payload[q.fields_at - 2] ^ 128u) - 128;
+        q.shifts[1] = (int32_t)(packet->payload[q.fields_at - 1] ^ 128u) - 128;
     }
-    if (q.head->features & DTCI_QUANT_OUTLIERS) {
-        size_t place = dtci_quant_place_bytes(q.head);
-        q.outliers = dtci_quant_place_get(q.list, place);
-        q.list += place;
-        q.fields_at += place + q.outliers * (place + 4);
+    if (q.head->features & DTCI_OUTLIERS) {
+        q.outliers = dtci_outliers_of(packet->payload + q.fields_at, q.head->count);
+        q.fields_at += dtci_outliers_bytes(q.outliers.n, q.head->count);
     }
     q.bin_bits = dtci_bit_width(dtci_quant_top(&q));
     if (!q.variant.rotate && (packet->grids || !(q.head->features & DTCI_CODED))) dtci_quant_find_base(&q);
@@ -6428,17 +6614,6 @@ DTCI_SHARED dtci_quant dtci_quant_of(const dtci_packet *packet) {
 }
 
 /* --- Decode --- */
-
-/* Writes the outliers among values first .. first + n - 1 to their places in `to`. *next is the number of the next
- * outlier. */
-DTCI_FN void dtci_quant_place(char *to, const dtci_quant *q, size_t *next, size_t first, size_t n) {
-    size_t bytes = dtci_quant_place_bytes(q->head);
-    for (; *next < q->outliers; ++*next) {
-        size_t place = dtci_quant_place_get(q->list + bytes * *next, bytes);
-        if (place >= first + n) return;
-        memcpy(to + 4 * (place - first), dtci_quant_outlier(q, *next), 4);
-    }
-}
 
 DTCI_FN dtc_status dtci_quant_decode(const dtci_packet *packet, const dtci_sink *sink,
                                      const dtc_decode_options *options, dtci_arena *arena) {
@@ -6458,7 +6633,7 @@ DTCI_FN dtc_status dtci_quant_decode(const dtci_packet *packet, const dtci_sink 
         n = count - first < DTCI_CHUNK ? count - first : DTCI_CHUNK;
         dtci_quant_unpack(fields, &q, packet, first, n);
         dtci_quant_floats(to, &q, q.variant.coding == DTCI_QUANT_TOKENS, fields, first, n);
-        if (q.outliers) dtci_quant_place(to, &q, &next, first, n);
+        if (q.outliers.n) dtci_outliers_emit(to, &q.outliers, &next, first, n);
         dtci_sink_finish(sink, first, chunk, n);
     }
     return DTC_OK;
@@ -6480,8 +6655,8 @@ typedef struct dtci_quant_work {
     int32_t shifts[2];      /* rd: see SHIFTS in the wire format */
     size_t outliers;        /* number of values that are sent as outliers: those outside the range of their block */
     int sparse;             /* the packet has outliers alone, which are the largest values */
-    float limit;            /* sparse: the least magnitude of an outlier */
-    size_t ties;            /* sparse: number of outliers of just this magnitude, which are the first ones */
+    float limits[2];        /* sparse: the least magnitude of an outlier, negated and as it is */
+    dtci_outlier_rule rule; /* which values are outliers */
     float *ranges;          /* min and max of each part */
     unsigned char *grids;   /* 8 bytes of each part */
     unsigned char *coded;   /* the grids as CODED; NULL if they may not be coded */
@@ -7055,6 +7230,8 @@ DTCI_FN int dtci_quant_take(dtci_quant_work *w) {
     w->grids = (unsigned char *)dtci_take(arena, 8 * parts);
     w->bins = (uint16_t *)dtci_take(arena, 2 * count);
     w->q.grids = w->grids;
+    w->rule.ranges = w->ranges;
+    w->rule.block = dtci_block(w->q.head);
     /* a nested head has no room for features */
     if (dtci_quant_may_code(spec) && 8 * parts > DTCI_QUANT_CODED_BYTES && w->e->packet) {
         w->coded = (unsigned char *)dtci_take(arena, 8 * parts);
@@ -7106,7 +7283,7 @@ DTCI_COLD void dtci_quant_count_classes(uint32_t *counts, const dtci_quant_work 
  * more. With `most` > 0, only magnitudes above `most` are outliers. With a rate, where the step does not follow from
  * the range, only those are outliers for which bins of 16 bits would be too few. */
 DTCI_COLD float dtci_quant_outlier_limit(const dtci_quant_work *w, size_t first, size_t n, float largest, double most) {
-    double cost = 8.0 * (double)(4 + dtci_quant_place_bytes(w->q.head)) / (double)n, least = -2,
+    double cost = 8.0 * (double)(4 + dtci_place_bytes(w->q.head->count)) / (double)n, least = -2,
            limit = (double)largest;
     double rate = (double)w->e->spec->quant.rate;
     uint32_t counts[DTCI_QUANT_CLASSES], top = dtci_float_bits(largest) >> 22, above = 0, half = 0, median = 0, i;
@@ -7385,12 +7562,6 @@ DTCI_COLD int dtci_quant_search_rate(dtci_quant_work *w, size_t budget) {
     return fit;
 }
 
-/* Returns the bytes of the list of outliers. */
-DTCI_SHARED size_t dtci_quant_list_bytes(const dtci_quant_work *w) {
-    size_t place = dtci_quant_place_bytes(w->q.head);
-    return w->outliers ? place + w->outliers * (place + 4) : 0;
-}
-
 /* Finds the `m` largest magnitudes of all values. Returns the least of them, and in *ties how many values of just that
  * magnitude are among them. The bits of a magnitude are compared digit by digit, the highest first. */
 DTCI_COLD float dtci_quant_largest(const dtci_quant_work *w, size_t m, size_t *ties) {
@@ -7416,62 +7587,30 @@ DTCI_COLD float dtci_quant_largest(const dtci_quant_work *w, size_t m, size_t *t
     return dtci_bits_float(prefix);
 }
 
-/* Tells whether a value is an outlier: outside the range of its block, or in a packet of outliers alone one of the
- * largest. *ties is the number of values of just that magnitude that may still be outliers. */
-DTCI_FN int dtci_quant_is_outlier(const dtci_quant_work *w, size_t i, float x, size_t *ties) {
-    size_t b;
-    if (!w->sparse) {
-        b = i / dtci_block(w->q.head);
-        return x < w->ranges[2 * b] || x > w->ranges[2 * b + 1];
-    }
-    if (x > w->limit || x < -w->limit) return 1;
-    if ((x < w->limit && x > -w->limit) || !*ties) return 0;
-    --*ties;
-    return 1;
-}
-
-/* Writes the list of outliers. */
-DTCI_COLD void dtci_quant_write_outliers(unsigned char *to, const dtci_quant_work *w) {
-    size_t count = w->q.head->count, bytes = dtci_quant_place_bytes(w->q.head), ties = w->ties, first, n, i;
-    unsigned char *values_to = to + bytes + bytes * w->outliers;
-    float chunk[DTCI_CHUNK];
-    dtci_quant_place_put(to, bytes, (uint32_t)w->outliers);
-    for (first = 0; first < count; first += n) {
-        const char *values;
-        n = count - first < DTCI_CHUNK ? count - first : DTCI_CHUNK;
-        values = dtci_view(chunk, &w->e->source, first, n);
-        for (i = 0; i < n; i++) {
-            float x = dtci_float_at(values, i);
-            if (!dtci_quant_is_outlier(w, first + i, x, &ties)) continue;
-            to += bytes;
-            dtci_quant_place_put(to, bytes, (uint32_t)(first + i));
-            dtci_put_float(values_to, x);
-            values_to += 4;
-        }
-    }
-}
-
 /* Makes the packet one of outliers alone, as many as the budget has room for, at least one. */
 DTCI_COLD void dtci_quant_choose_sparse(dtci_quant_work *w, double budget) {
     dtci_head *head = &w->e->head;
-    size_t place = dtci_quant_place_bytes(head);
+    size_t place = dtci_place_bytes(head->count);
     double around, room;
     head->seed = 0;
-    head->features = DTCI_QUANT_NO_GRIDS | DTCI_QUANT_OUTLIERS;
+    head->features = DTCI_QUANT_NO_GRIDS | DTCI_OUTLIERS;
     around = (double)(dtci_head_overhead(head) + place);
     room = floor((budget - around) / (double)(place + 4));
     w->sparse = 1;
     w->outliers = room < 1 ? 1 : room < (double)head->count ? (size_t)room : head->count;
-    w->limit = dtci_quant_largest(w, w->outliers, &w->ties);
-    if (!(w->limit > 0)) { /* fewer values are not zero */
-        w->outliers -= w->ties;
-        w->ties = 0;
+    w->limits[1] = dtci_quant_largest(w, w->outliers, &w->rule.ties);
+    w->limits[0] = -w->limits[1];
+    w->rule.ranges = w->limits;
+    w->rule.block = head->count;
+    if (!(w->limits[1] > 0)) { /* fewer values are not zero */
+        w->outliers -= w->rule.ties;
+        w->rule.ties = 0;
     }
     memset(&w->q.variant, 0, sizeof w->q.variant);
     w->q.variant.bits = 1;
     w->q.variant.coding = DTCI_QUANT_CONSTANT;
     w->rd = w->shifting = 0;
-    head->features = DTCI_QUANT_NO_GRIDS | (w->outliers ? DTCI_QUANT_OUTLIERS : 0);
+    head->features = DTCI_QUANT_NO_GRIDS | (w->outliers ? DTCI_OUTLIERS : 0);
     w->e->bytes = 0;
 }
 
@@ -7512,10 +7651,11 @@ DTCI_SHARED size_t dtci_quant_subtract(float *from, const dtci_quant_work *w, co
                                        size_t n) {
     float chunk[DTCI_CHUNK];
     const char *values = dtci_view(chunk, source, first, n);
-    size_t others = n, i, ties = 0;
+    dtci_outlier_rule rule = w->rule;
+    size_t others = n, i;
     for (i = 0; i < n; i++) from[i] = dtci_float_at(values, i) - from[i];
     for (i = 0; w->outliers && i < n; i++) {
-        if (!dtci_quant_is_outlier(w, first + i, dtci_float_at(values, i), &ties)) continue;
+        if (!dtci_outlier_is(&rule, first + i, dtci_float_at(values, i))) continue;
         from[i] = 0;
         others--;
     }
@@ -7698,7 +7838,7 @@ DTCI_FN void dtci_quant_choose_grid(dtci_quant_work *w, int *stored) {
             (void)dtci_quant_make_grids(w, fineness);
             return;
         }
-        around += (w->rd ? 3 : w->outliers ? 1 : 0) + dtci_quant_list_bytes(w);
+        around += (w->rd ? 3 : w->outliers ? 1 : 0) + dtci_outliers_bytes(w->outliers, w->q.head->count);
         if (*stored || (budget >= (double)around && dtci_quant_search_rate(w, (size_t)budget - around))) return;
         if (dtci_quant_may_extend(w)) {
             dtci_quant_choose_sparse(w, budget);
@@ -7803,7 +7943,7 @@ DTCI_FN void dtci_quant_choose_coding(dtci_quant_work *w) {
 
 /* Returns the bytes that shifts and outliers add to the payload, and 1 for the features in the head. */
 DTCI_FN size_t dtci_quant_feature_bytes(const dtci_quant_work *w) {
-    size_t outliers = dtci_quant_list_bytes(w);
+    size_t outliers = dtci_outliers_bytes(w->outliers, w->q.head->count);
     return w->shifting || outliers || w->sparse || w->coded_bytes ? 1u + (w->shifting ? 2u : 0u) + outliers : 0;
 }
 
@@ -7813,7 +7953,7 @@ DTCI_FN void dtci_quant_begin_features(dtci_quant_work *w) {
     if (w->shifting && w->q.variant.coding != DTCI_QUANT_CONSTANT) dtci_quant_choose_shifts(w, 1);
     w->shifting = w->shifts[0] || w->shifts[1];
     if (w->shifting) e->head.features |= DTCI_QUANT_SHIFTS;
-    if (w->outliers) e->head.features |= DTCI_QUANT_OUTLIERS;
+    if (w->outliers) e->head.features |= DTCI_OUTLIERS;
     if (w->coded_bytes) e->head.features |= DTCI_CODED;
     if (!e->head.features) return;
     e->bytes += dtci_quant_feature_bytes(w) - 1;
@@ -7826,11 +7966,12 @@ DTCI_FN void dtci_quant_begin_features(dtci_quant_work *w) {
 DTCI_FN dtc_status dtci_quant_write(dtci_quant_work *w) {
     dtci_encoding *e = w->e;
     size_t grids = dtci_quant_payload_grids(w), size = 0;
-    size_t list = grids + (e->head.features & DTCI_QUANT_SHIFTS ? 2 : 0), around = list + dtci_quant_list_bytes(w);
+    size_t list = grids + (e->head.features & DTCI_QUANT_SHIFTS ? 2 : 0),
+           around = list + dtci_outliers_bytes(w->outliers, w->q.head->count);
     unsigned char *to = e->payload + around;
     dtc_status status;
     if (e->capacity < around) return DTC_ERROR_CAPACITY;
-    if (w->outliers) dtci_quant_write_outliers(e->payload + list, w);
+    if (w->outliers) dtci_outliers_write(e->payload + list, w->outliers, &e->source, w->q.head->count, w->rule);
     if (w->q.variant.rotate) {
         if (!w->priced) (void)dtci_quant_bin_all(w, 1);
         dtci_quant_write_steps(e->payload, w);
@@ -7908,7 +8049,7 @@ DTCI_FN int dtci_quant_features_valid(const dtci_head *head, const dtci_quant_va
     if (!features) return 1;
     if (features > 15 || head->workers > 1 || variant->rotate) return 0;
     if (features & DTCI_CODED && (!head->block || features & DTCI_QUANT_NO_GRIDS)) return 0;
-    if (variant->even && features != DTCI_QUANT_OUTLIERS) return 0;
+    if (variant->even && features != DTCI_OUTLIERS) return 0;
     if (!(features & DTCI_QUANT_NO_GRIDS)) return 1;
     return !(features & DTCI_QUANT_SHIFTS) && variant->coding == DTCI_QUANT_CONSTANT;
 }
@@ -7935,12 +8076,8 @@ DTCI_FN dtc_status dtci_quant_check(dtci_packet *packet) {
     if (head->features & DTCI_CODED && size < DTCI_QUANT_CODED_BYTES) return DTC_ERROR_SIZE;
     need = dtci_quant_list_at(packet);
     if (size < need) return DTC_ERROR_SIZE;
-    if (head->features & DTCI_QUANT_OUTLIERS) {
-        size_t place = dtci_quant_place_bytes(head);
-        if (size < need + place) return DTC_ERROR_SIZE;
-        need += place + dtci_quant_place_get(packet->payload + need, place) * (uint64_t)(place + 4);
-        if (size < need) return DTC_ERROR_SIZE;
-    }
+    if (head->features & DTCI_OUTLIERS) need = dtci_outliers_end(packet->payload, need, size, head->count);
+    if (size < need) return DTC_ERROR_SIZE;
     if (variant.coding == DTCI_QUANT_TOKENS) return size > need && head->count ? DTC_OK : DTC_ERROR_SIZE;
     if (variant.coding != DTCI_QUANT_CONSTANT)
         need += dtci_fields_bytes(head->count, dtci_quant_field_bits(head, variant.bits));
@@ -7953,7 +8090,7 @@ DTCI_FN int dtci_quant_grids_valid(const dtci_packet *packet) {
     const unsigned char *grids = packet->grids ? packet->grids : packet->payload;
     dtci_quant_variant variant = dtci_quant_variant_of(head);
     size_t parts = dtci_quant_parts(head, variant.rotate), b;
-    if (variant.rotate) return dtci_scales_finite(grids, parts, 4);
+    if (variant.rotate) return dtci_scales_finite(grids, parts, 4, 1);
     if (head->features & DTCI_QUANT_NO_GRIDS || (head->features & DTCI_CODED && !packet->grids)) return 1;
     for (b = 0; b < parts; b++)
         if (!dtci_quant_grid_valid(grids + 8 * b, variant.even, (double)head->workers)) return 0;
@@ -7962,20 +8099,14 @@ DTCI_FN int dtci_quant_grids_valid(const dtci_packet *packet) {
 
 /* Returns whether the lowest of every block is one that a packet with shifts may have, and the outliers are valid. */
 DTCI_FN int dtci_quant_extras_valid(const dtci_quant *q, int has_grids) {
-    size_t blocks = dtci_blocks(q->head), bytes = dtci_quant_place_bytes(q->head), i;
+    size_t blocks = dtci_blocks(q->head), i;
     if (q->head->features & DTCI_QUANT_SHIFTS && has_grids) {
         for (i = 0; i < blocks; i++) {
             int32_t lowest = dtci_quant_grid(q, i).lowest;
             if (lowest < -65535 || lowest > 0) return 0;
         }
     }
-    if (!(q->head->features & DTCI_QUANT_OUTLIERS)) return 1;
-    for (i = 0; i < q->outliers; i++) {
-        uint32_t place = dtci_quant_place_get(q->list + bytes * i, bytes);
-        if (place >= q->head->count || (i && place <= dtci_quant_place_get(q->list + bytes * (i - 1), bytes))) return 0;
-        if (!dtci_finite(dtci_get_float(dtci_quant_outlier(q, i)))) return 0;
-    }
-    return q->outliers > 0;
+    return !(q->head->features & DTCI_OUTLIERS) || dtci_outliers_valid(&q->outliers, q->head->count);
 }
 
 /* Returns whether the bins, which are below 2^bin_bits, give valid fields in every block. */
@@ -8187,14 +8318,12 @@ DTCI_COLD dtc_status dtci_quant_scale_grids(const dtci_packet *packet, unsigned 
 DTCI_COLD dtc_status dtci_quant_scale(const dtci_packet *packet, unsigned char *payload, float weight) {
     dtc_status status;
     dtci_quant q;
-    size_t i;
-    if (!(packet->head.features & DTCI_QUANT_OUTLIERS)) return dtci_quant_scale_grids(packet, payload, weight);
+    if (!(packet->head.features & DTCI_OUTLIERS)) return dtci_quant_scale_grids(packet, payload, weight);
     q = dtci_quant_of(packet);
-    for (i = 0; i < q.outliers; i++)
-        if (!dtci_finite(dtci_get_float(dtci_quant_outlier(&q, i)) * weight)) return DTC_ERROR_NONFINITE;
+    if (!dtci_scales_finite(q.outliers.floats, q.outliers.n, 4, weight)) return DTC_ERROR_NONFINITE;
     status = dtci_quant_scale_grids(packet, payload, weight);
     if (status != DTC_OK) return status;
-    return dtci_scales_scale(payload + (dtci_quant_outlier(&q, 0) - packet->payload), q.outliers, 4, weight);
+    return dtci_scales_scale(payload + (q.outliers.floats - packet->payload), q.outliers.n, 4, weight);
 }
 
 /* --- Row --- */
@@ -11728,6 +11857,7 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
 #undef DTCI_OPEN_ALL
 #undef DTCI_OPEN_NO_FIELDS
 #undef DTCI_OPEN_NO_TOKENS
+#undef DTCI_OUTLIERS
 #undef DTCI_QUANT_BITS_MAX
 #undef DTCI_QUANT_CLASSES
 #undef DTCI_QUANT_CODED_BYTES
@@ -11737,7 +11867,6 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
 #undef DTCI_QUANT_LOWEST
 #undef DTCI_QUANT_NO_GRIDS
 #undef DTCI_QUANT_ONE
-#undef DTCI_QUANT_OUTLIERS
 #undef DTCI_QUANT_ROTATED
 #undef DTCI_QUANT_SAMPLE
 #undef DTCI_QUANT_SHIFTS
@@ -11761,6 +11890,7 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
 #undef DTCI_TERNARY_CHUNK
 #undef DTCI_TERNARY_CODED
 #undef DTCI_TERNARY_DIGITS
+#undef DTCI_TERNARY_FAR
 #undef DTCI_TERNARY_FIELDS
 #undef DTCI_TERNARY_ROOM
 #undef DTCI_TERNARY_TOKENS
@@ -11790,7 +11920,7 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
  *        small packets have the largest values instead of zeros. Values far outside the others are sent apart.
  *        bits=1 decodes to two means. unbiased=0 makes rotated packets with the least squared error. The wire format
  *        has features, which older decoders refuse.
- *        ternary codes the scales of blocks, as quant codes its grids.
+ *        ternary codes the scales of blocks, as quant codes its grids, and sends values far outside the others apart.
  *        min = max is a grid of one bin, so that packets of a tensor of zeros can be added.
  *        For a codec that was left out of the build, dtc_spec_parse returns DTC_ERROR_SPEC_CODEC.
  *        sensing has the key keep: it measures the largest magnitudes only.

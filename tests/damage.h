@@ -215,14 +215,15 @@ static inline size_t layout_nested(layout *to, const unsigned char *p, size_t at
 
 static inline void layout_ternary(layout *to, const unsigned char *p, const outline *head) {
     size_t blocks = (head->count + head->block - 1) / head->block, at = head->payload, i;
-    if (head->features) { /* coded scales: the largest one, and a sequence of tokens after its size */
+    if (head->features & 8) { /* coded scales: the largest one, and a sequence of tokens after its size */
         size_t size = get32(p + at + 4);
         layout_field(to, at, 4, 1, PLACE_SCALE);
         layout_field(to, at + 4, 4, 0, PLACE_OTHER);
         at += 8 + size;
         if (size) layout_tokens(to, at - size, at, blocks);
     }
-    for (i = 0; i < blocks && !head->features; i++, at += 4) layout_field(to, at, 4, 1, PLACE_SCALE);
+    for (i = 0; i < blocks && !(head->features & 8); i++, at += 4) layout_field(to, at, 4, 1, PLACE_SCALE);
+    if (head->features & 2) at = layout_outliers(to, p, head, at);
     if (head->variant == 1 || head->variant == 4)
         layout_tokens(to, at, head->end, head->variant == 1 ? (head->count + 4) / 5 : head->count / 3);
     else

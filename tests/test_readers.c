@@ -16,7 +16,7 @@
 
 /* ---- the sound packets that are damaged */
 
-typedef enum kind { GAUSSIAN, SPARSE, ZEROS, CONSTANT, STAIRS, OUTLIERS } kind;
+typedef enum kind { GAUSSIAN, SPARSE, ZEROS, CONSTANT, STAIRS, OUTLIERS, FAR, ONE } kind;
 
 /* A codec's variant: how to come to a packet of it, and what its head, or its first nested packet's, has to say. */
 typedef struct variant {
@@ -47,6 +47,8 @@ static const variant variants[] = {
     {"ternary with coded scales", "ternary:block=8", 512, GAUSSIAN, 1, DTC_TERNARY, 255, 0, DTC_RAW},
     {"ternary with coded scales, tokens", "ternary:block=16", 640, SPARSE, 1, DTC_TERNARY, 255, 1, DTC_RAW},
     {"ternary with coded scales, zeros", "ternary:block=9", 50, ZEROS, 1, DTC_TERNARY, 255, 3, DTC_RAW},
+    {"ternary with outliers", "ternary", 256, FAR, 1, DTC_TERNARY, 255, 0, DTC_RAW},
+    {"ternary of outliers", "ternary", 200, ONE, 1, DTC_TERNARY, 255, 3, DTC_RAW},
     {"quant fields", "quant:bits=3,entropy=none", 21, GAUSSIAN, 1, DTC_QUANT, 255, 0x02, DTC_RAW},
     {"quant fields of workers", "quant:bits=4,min=-2,max=2,workers=5,entropy=none", 270, GAUSSIAN, 2, DTC_QUANT, 255,
      0x03, DTC_RAW},
@@ -432,6 +434,8 @@ static float *values_of(const variant *v, uint64_t seed) {
         if (v->values == ZEROS) values[i] = 0;
         if (v->values == CONSTANT) values[i] = -0.3f;
         if (v->values == OUTLIERS && i % 70 == 20) values[i] *= 1e6f;
+        if (v->values == ONE) values[i] = 0;
+        if ((v->values == FAR || v->values == ONE) && i == 20) values[i] = 1e6f;
         if (v->values == STAIRS) values[i] = (i % 8 ? 0.0f : values[i]) + (float)(i / 60);
     }
     return values;

@@ -217,6 +217,48 @@ static void test_coded_residual(void **state) {
     free(values);
 }
 
+/* A value far outside the others is sent as it is, and the scale is that of the others. */
+static void test_outliers(void **state) {
+    static const struct {
+        const char *spec;
+        int apart;
+    } cases[] = {{"ternary", 1},         {"ternary:pack=base3", 0}, {"ternary:clip=2.5", 0},
+                 {"ternary:scale=1", 0}, {"ternary:workers=2", 0},  {"ternary:block=2048", 0}};
+    enum { COUNT = 4096, PLACE = 777 };
+    float *values = drawn(COUNT, noise_gaussian, 0, 14), *decoded;
+    double largest, sigma;
+    size_t c, i;
+    packet made;
+    (void)state;
+    values[PLACE] = 0;
+    measure(values, COUNT, &largest, &sigma);
+    values[PLACE] = -1e6f;
+    for (c = 0; c < LENGTH(cases); c++) {
+        made = encode(cases[c].spec, values, COUNT);
+        assert_int_equal(made.bytes[2] & 32 ? made.bytes[12] : 0, cases[c].apart ? 2 : 0);
+        decoded = decode(&made);
+        assert_int_equal(float_bits(decoded[PLACE]) == float_bits(values[PLACE]), cases[c].apart);
+        for (i = 0; i < COUNT && cases[c].apart; i++)
+            CHECK(i == PLACE || fabs((double)decoded[i]) <= 2.51 * sigma, "value %zu: %g", i, (double)decoded[i]);
+        free(decoded);
+        if (cases[c].apart) assert_int_equal(dtc_packet_scale(made.bytes, made.size, 1e37f), DTC_ERROR_NONFINITE);
+        assert_int_equal(dtc_packet_scale(made.bytes, made.size, 0.5f), DTC_OK);
+        decoded = decode(&made);
+        if (cases[c].apart) assert_true(float_bits(decoded[PLACE]) == float_bits(-5e5f));
+        free(decoded);
+        free(made.bytes);
+    }
+    memset(values, 0, 4 * COUNT);
+    for (i = 0; i < COUNT; i += 300) values[i] = 1 + (float)i; /* 14 values, in a packet of them alone */
+    made = encode("ternary", values, COUNT);
+    assert_int_equal(made.size, 13 + 4 + 2 + 14 * 6 + 4);
+    decoded = decode(&made);
+    assert_memory_equal(decoded, values, 4 * COUNT);
+    free(decoded);
+    free(made.bytes);
+    free(values);
+}
+
 static void test_extremes(void **state) {
     static const float constants[] = {1, -0.3f, FLT_MAX, -FLT_MAX, FLT_MIN, 1e-45f, -3e-44f};
     float values[300], *decoded;
@@ -343,7 +385,7 @@ int main(void) {
         cmocka_unit_test(test_blocks),         cmocka_unit_test(test_extremes),
         cmocka_unit_test(test_unbiased),       cmocka_unit_test(test_seekable),
         cmocka_unit_test(test_left_residual),  cmocka_unit_test(test_coded_scales),
-        cmocka_unit_test(test_coded_residual),
+        cmocka_unit_test(test_coded_residual), cmocka_unit_test(test_outliers),
     };
     return cmocka_run_group_tests_name("ternary", tests, NULL, NULL);
 }
