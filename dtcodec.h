@@ -896,11 +896,11 @@ typedef struct dtc_spec {
     } raw;
 
     struct {
-        float clip;    /* > 0: values are clipped at this many sigma (root mean square of a block); 0: 2.5, but without
-                        * block, workers, scale, residual and pack=base3, values far above sigma are sent as they are, at
-                        * most one in 256 or one, and sigma is that of the others. With a residual
-                        * and a scale of its own, a block is not rounded at random: the digits and the scale are those
-                        * that leave about the least, and clip is only a bound of that choice, if it is given */
+        float clip;    /* > 0: values are clipped at this many sigma (root mean square of a block). 0: 2.5; values above
+                        * 12 sigma of the others, at most count / 256 or one, are then sent as they are, without block,
+                        * workers, scale, residual and pack=base3, and sigma is that of the others. With a residual and
+                        * a scale of its own, a block is not rounded at random: the digits and the scale are those that
+                        * leave about the least, and clip is only a bound of that choice, if it is given */
         float scale;   /* > 0: the scale of every block, shared by the workers; 0: a block's largest magnitude after
                         * clipping, which is rounded up if scales are coded (see `block`) */
         dtc_pack pack; /* base3: five values a byte. huffman: Huffman codes of these bytes, if they are smaller. With
