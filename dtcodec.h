@@ -2951,7 +2951,7 @@ DTCI_FN double dtci_encoding_factor(double dot, double rounded, double squares) 
     return whole < 1.6 * least ? whole : 1.6 * least;
 }
 
-#define DTCI_NO_CODEC 15 /* the codec of a spec that could not be read; the wire format cannot hold more codecs */
+#define DTCI_NO_CODEC 7 /* the codec of a spec that could not be read: no codec has this number; C++ knows 0..7 */
 
 /* The row of a codec that the configuration leaves out. */
 #define DTCI_LEFT_OUT(number) \
@@ -5205,13 +5205,14 @@ DTCI_COLD dtc_status dtci_ternary_check_spec(const dtc_spec *spec) {
     return DTC_OK;
 }
 
-/* Returns the bound that `clip` sets on the magnitudes of count > 0 values. */
-DTCI_FN double dtci_ternary_bound(const dtc_spec *spec, const dtci_stats *stats, size_t count) {
-    return (spec->ternary.clip > 0 ? (double)spec->ternary.clip : 2.5) * dtci_stats_sigma(stats, count);
+/* Returns the magnitude at which values are clipped, in root mean squares. */
+DTCI_FN double dtci_ternary_clip(const dtc_spec *spec) {
+    return spec->ternary.clip > 0 ? (double)spec->ternary.clip : 2.5;
 }
 
 DTCI_COLD float dtci_ternary_range(const dtc_spec *spec, const dtci_stats *stats, size_t count, int agreed) {
-    float reach = dtci_stats_reach(stats), bound = dtci_float_up(dtci_ternary_bound(spec, stats, count));
+    float reach = dtci_stats_reach(stats),
+          bound = dtci_float_up(dtci_ternary_clip(spec) * dtci_stats_sigma(stats, count));
     if (!agreed && (spec->ternary.scale > 0 || spec->workers > 1)) return 0;
     return bound < reach ? bound : reach;
 }
@@ -5526,7 +5527,9 @@ DTCI_COLD size_t dtci_ternary_scratch(const dtc_spec *spec, size_t count) {
 
 /* Sums may have as many bins as values. */
 DTCI_COLD size_t dtci_ternary_read_scratch(const dtc_spec *spec, size_t count) {
-    return spec->ternary.pack == DTC_PACK_BASE3 ? 0 : dtci_bins_scratch(count);
+    size_t blocks = spec->block && spec->block < count ? dtci_ceil_div(count, spec->block) : 1;
+    if (spec->ternary.pack == DTC_PACK_BASE3) return 0;
+    return dtci_bins_scratch(count) + dtci_take_bytes(4 * blocks);
 }
 
 /* --- Encoder --- */
@@ -5602,7 +5605,7 @@ typedef struct dtci_ternary_work {
  * and in *largest their largest magnitude; `stats` are those of all values. */
 DTCI_COLD double dtci_ternary_find_outliers(dtci_ternary_work *w, const dtci_stats *stats, double *largest) {
     size_t count = w->e->head.count, pass, first, n, i;
-    double deviation = sqrt(stats->squares / (double)count);
+    double deviation = dtci_stats_sigma(stats, count);
     float chunk[DTCI_CHUNK];
     for (pass = 0; pass < 8 && *largest > DTCI_TERNARY_FAR * deviation; pass++) {
         float limit = (float)(DTCI_TERNARY_FAR * deviation), top = 0;
@@ -5637,15 +5640,15 @@ DTCI_COLD double dtci_ternary_find_outliers(dtci_ternary_work *w, const dtci_sta
 DTCI_FN dtc_status dtci_ternary_scales(dtci_ternary_work *w, int *zero) {
     const dtci_encoding *e = w->e;
     size_t blocks = dtci_blocks(&e->head), block = dtci_block(&e->head), count = e->head.count, b;
-    double clip = e->spec->ternary.clip > 0 ? (double)e->spec->ternary.clip : 2.5;
+    double clip = dtci_ternary_clip(e->spec);
     for (*zero = 1, b = 0; b < blocks; b++) {
         size_t n = count - b * block < block ? count - b * block : block;
         dtci_stats stats = dtci_scan(&e->source, b * block, n);
         double scale, bound;
         if (!stats.finite) return DTC_ERROR_NONFINITE;
-        scale = (double)(-stats.min > stats.max ? -stats.min : stats.max);
-        bound = clip * sqrt(stats.squares / (double)n);
-        if (w->may_outlie && scale > DTCI_TERNARY_FAR / clip * bound)
+        scale = (double)dtci_stats_reach(&stats);
+        bound = clip * dtci_stats_sigma(&stats, n);
+        if (w->may_outlie && scale > DTCI_TERNARY_FAR * dtci_stats_sigma(&stats, n))
             bound = clip * dtci_ternary_find_outliers(w, &stats, &scale);
         if (e->residual && !(e->spec->ternary.clip > 0)) bound = scale;
         if (e->residual && !(e->spec->ternary.scale > 0))
@@ -6012,7 +6015,7 @@ DTCI_FN dtc_status dtci_ternary_add(dtci_addition *sum) {
 DTCI_COLD dtc_status dtci_ternary_scale(const dtci_packet *packet, unsigned char *payload, float weight) {
     dtc_status status;
     dtci_outliers outliers;
-    outliers.n = 0;
+    memset(&outliers, 0, sizeof outliers);
     if (packet->head.features & DTCI_OUTLIERS) {
         outliers = dtci_outliers_of(packet->payload + 4, packet->head.count);
         if (!dtci_scales_finite(outliers.floats, outliers.n, 4, weight)) return DTC_ERROR_NONFINITE;

@@ -96,7 +96,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size) memcpy(text, data, size);
     text[size] = 0;
     memset(&unread, 0, sizeof unread);
-    unread.codec = (dtc_codec)15; /* which no encoder takes */
+    unread.codec = (dtc_codec)7; /* which no encoder takes */
     status = dtc_spec_parse(text, &spec, &error_at);
     REQUIRE(error_at >= text && error_at <= text + strlen(text));
     if (status == DTC_OK) {

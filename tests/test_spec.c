@@ -231,7 +231,7 @@ static void test_errors(void **state) {
     (void)state;
     for (i = 0; i < LENGTH(cases); i++) {
         const char *at = NULL;
-        dtc_spec spec, unread = zero_spec((dtc_codec)15); /* which no encoder takes */
+        dtc_spec spec, unread = zero_spec((dtc_codec)7); /* which no encoder takes */
         dtc_status status;
         memset(&spec, 0x55, sizeof spec);
         status = dtc_spec_parse(cases[i].text, &spec, &at);
