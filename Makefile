@@ -19,7 +19,7 @@ SETUP ?= tests/setup
 EXAMPLE_PACKAGES := gcc make libopenblas-dev zlib1g-dev libkissfft-dev source:kissfft
 MPI_PACKAGES := libopenmpi-dev openmpi-bin libmpich-dev mpich
 PACKAGES := $(EXAMPLE_PACKAGES) $(MPI_PACKAGES) g++ clang clang-format libcmocka-dev libfftw3-dev binutils file \
-            gcc-mingw-w64-x86-64 libnewlib-dev dataset-fashion-mnist
+            gcc-mingw-w64-x86-64 libnewlib-dev cmake pkg-config dataset-fashion-mnist
 
 # KissFFT's sources transform a batch one sample a lane; where there are none, its library transforms one after another.
 KISSFFT ?= build/kissfft
@@ -234,9 +234,11 @@ $(B)/replay/%: fuzz/%.c $(REPLAY_OBJECTS) fuzz/fuzz.h $(HEADERS)
 
 # ---- the rest
 
-install: ## install the headers under PREFIX (/usr/local), within DESTDIR
-	install -d '$(DESTDIR)$(PREFIX)/include'
-	install -m 644 $(HEADERS) '$(DESTDIR)$(PREFIX)/include'
+install: ## install headers, pkg-config file and CMake package under PREFIX (/usr/local), within DESTDIR
+	@DESTDIR='$(DESTDIR)' .install/run install '$(PREFIX)' $(HEADERS)
+
+uninstall: ## remove what `make install` made
+	@DESTDIR='$(DESTDIR)' .install/run uninstall '$(PREFIX)'
 
 format: ## format the sources
 	$(CLANG_FORMAT) -i $(SOURCES)
@@ -248,4 +250,4 @@ clean: ## remove what was built
 	rm -rf build
 
 .PHONY: all help examples mpi test setup check cmocka asan ubsan tsan msan cross bench figures data demo reproduce fuzz \
-        build-fuzz replay build-replay install format format-check clean
+        build-fuzz replay build-replay install uninstall format format-check clean
