@@ -8,7 +8,7 @@
  *
  * CONTENTS
  *
- *     Manual              first use, codecs, adding packets, glossary, contracts, configuration
+ *     Manual              first use, codecs, adding packets, glossary, contracts, configuration, building
  *     Wire format         head, codecs, nested packets, fields, tokens, random numbers, example packets
  *     Declarations        statuses, specs, encoding, decoding, computing with packets, factors, circulant matrices
  *     Implementation      present with DTCODEC_IMPLEMENTATION or DTC_STATIC only; its rooms, each with a banner:
@@ -259,6 +259,30 @@
  *                                x86-64) whether the processor has AVX2 and the CRC-32C instruction. Without this
  *                                macro, tensors of a few hundred values and more use what the processor has. Packets
  *                                and values are the same with and without it.
+ *
+ * BUILDING
+ *
+ * Give the implementation a .c file of its own, because the compiler takes seconds for it: then it is compiled once.
+ * -O2 is enough. -O3 makes the object larger by two thirds, most calls 1.0 to 1.4 times as fast, and the decoding of
+ * factor 1.9 times as fast.
+ *
+ * Code and constants of the object in KB (1000 bytes), and processor time of gcc 12 for it, on x86-64:
+ *
+ *     codecs                          options                  KB    seconds
+ *     all                             -O3                     340       15
+ *     all                             -O2                     204       10
+ *     all                             -O2 -DDTC_NO_SIMD       179        8.8
+ *     all, without messages           -O2                     196       10
+ *     raw, ternary and quant          -O2                     163        8.4
+ *     raw and quant                   -O2                     147        7.5
+ *     raw and ternary                 -O2                     105        5.6
+ *     raw and factor                  -O2                      62        2.6
+ *     raw                             -O2                      46        2.1
+ *     raw, without messages           -O2                      39        1.6
+ *
+ * The object imports memcpy, memmove, memset and memcmp, functions of libm (sqrt, floor, ceil, frexp, ldexp, log2,
+ * exp2), and on x86-64 without DTC_NO_SIMD __cpu_model of the compiler's runtime. make install makes a pkg-config file
+ * and a CMake package.
  *
  * ====================================================================================================================
  * WIRE FORMAT, version 0
