@@ -100,7 +100,7 @@ DTCI_FN dtc_status dtci_signs_open(dtci_packet *packet, dtci_arena *arena, unsig
     size_t blocks = dtci_blocks(&packet->head);
     (void)arena;
     (void)skip;
-    if (!dtci_scales_finite(packet->payload, blocks, 4)) return DTC_ERROR_PAYLOAD;
+    if (!dtci_scales_finite(packet->payload, blocks, 4, 1)) return DTC_ERROR_PAYLOAD;
     return dtci_fields_valid(packet->payload + 4 * blocks, packet->head.count, 1, 1) ? DTC_OK : DTC_ERROR_PAYLOAD;
 }
 
