@@ -6921,14 +6921,13 @@ typedef struct dtci_quantizer {
     int stochastic;
 } dtci_quantizer;
 
-/* Quantizes n values to fields by means of up. */
-DTCI_INLINE void dtci_quantize_up_body(uint32_t *DTCI_RESTRICT fields, const char *values, const dtci_quantizer *by,
-                                       size_t n) {
+/* Quantizes DTCI_CHUNK values to fields by means of up. */
+DTCI_INLINE void dtci_quantize_up_body(uint32_t *DTCI_RESTRICT fields, const char *values, const dtci_quantizer *by) {
     float min = by->min, max = by->max;
     double inverse = by->inverse, up = by->up;
     int32_t lowest = by->lowest, top = (int32_t)by->top;
     size_t i;
-    for (i = 0; i < n; i++) {
+    for (i = 0; i < DTCI_CHUNK; i++) {
         float value = dtci_float_at(values, i), x = value > min ? value : min;
         uint32_t bits = dtci_float_bits(x < max ? x : max);
         int32_t down = -(int32_t)(bits >> 31); /* -1 for values below 0 */
@@ -6938,8 +6937,22 @@ DTCI_INLINE void dtci_quantize_up_body(uint32_t *DTCI_RESTRICT fields, const cha
     }
 }
 
-DTCI_TWIN(dtci_quantize_up, (uint32_t * DTCI_RESTRICT fields, const char *values, const dtci_quantizer *by, size_t n),
-          (fields, values, by, n))
+DTCI_TWIN(dtci_quantize_up, (uint32_t * DTCI_RESTRICT fields, const char *values, const dtci_quantizer *by),
+          (fields, values, by))
+
+/* Quantizes n <= DTCI_CHUNK values to fields by means of up. */
+DTCI_SHARED void dtci_quantize_up_part(uint32_t *fields, const char *values, const dtci_quantizer *by, size_t n) {
+    uint32_t padded[DTCI_CHUNK];
+    float chunk[DTCI_CHUNK];
+    if (n == DTCI_CHUNK) {
+        dtci_quantize_up(fields, values, by);
+        return;
+    }
+    memset(chunk, 0, sizeof chunk);
+    memcpy(chunk, values, 4 * n);
+    dtci_quantize_up(padded, (const char *)chunk, by);
+    memcpy(fields, padded, 4 * n);
+}
 
 /* Quantizes n values to fields; values[0] is value `first`. */
 DTCI_INLINE void dtci_quantize_as(uint32_t *DTCI_RESTRICT fields, const char *values, const dtci_quantizer *by,
@@ -7032,7 +7045,7 @@ DTCI_SHARED void dtci_quant_fields(uint32_t *fields, uint32_t *any, const dtci_q
             for (i = at; i < stop; i++) fields[i] = zero;
         } else {
             if (w->shifting)
-                dtci_quantize_up(fields + at, values + 4 * at, &by, stop - at);
+                dtci_quantize_up_part(fields + at, values + 4 * at, &by, stop - at);
             else
                 dtci_quantize(fields + at, values + 4 * at, &by, &w->random, first + at, stop - at);
             if (any) dtci_fields_shift(fields + at, any, shift, stop - at);
@@ -7505,30 +7518,34 @@ DTCI_COLD dtci_fineness dtci_quant_max_error(const dtci_quant_work *w) {
 /* A search for the finest grids whose tokens fit a budget, as levels of a range. */
 typedef struct dtci_quant_search {
     double budget;       /* bits a value */
-    double slope;        /* bits a value as levels double */
-    double levels, bits; /* of the trial before; 0: there was none */
+    double slack;        /* what a trial aims below the budget */
+    double power;        /* bits grow about as this power of the levels; 0: unknown */
+    double levels, bits; /* of the trial before; 0: there was none with the same way of counting */
     size_t stride;       /* a trial takes one of `stride` chunks */
 } dtci_quant_search;
 
 /* Tries levels. Returns the step of log2(levels) to the next trial, and sets *fit if the tokens fit. */
 DTCI_COLD double dtci_quant_try(dtci_quant_search *search, dtci_quant_work *w, double levels, int *fit) {
     dtci_fineness fineness;
-    double bits, step, table = 0;
+    double bits, step, table = 0, least = search->stride > 1 ? 0.02 : 0.001; /* difference that tells the power */
     memset(&fineness, 0, sizeof fineness);
     fineness.levels = levels;
     *fit = dtci_quant_make_grids(w, fineness) && w->q.bin_bits <= DTCI_QUANT_BITS_MAX;
     if (!*fit) return -1;
     dtci_quant_price(w, search->stride);
-    if (search->stride > 1 && w->plan.bytes) /* the sample and all values have one table of codes each */
+    if (!w->plan.bytes) return 1;
+    if (search->stride > 1) /* the sample and all values have one table of codes each */
         table = (double)(dtci_lengths_write(NULL, w->plan.lengths, w->plan.tokens.values * w->plan.tokens.runs) + 7);
     bits = (8 * (double)w->plan.bytes - table) / (double)w->binned + table / (double)w->q.head->count;
     *fit = bits <= search->budget;
-    if (search->levels > 0 && (levels < search->levels || levels > search->levels))
-        search->slope = (bits - search->bits) / log2(levels / search->levels);
-    search->slope = search->slope > 1.0 / 256 ? search->slope < 2 ? search->slope : 2 : 1.0 / 256;
+    if (!(search->power > 0)) /* as it is for Gaussian values */
+        search->power = 1 / (0.13 + (*fit ? bits : search->budget));
+    else if (search->levels > 0 && (levels < (1 - least) * search->levels || levels > (1 + least) * search->levels))
+        search->power = log2(bits / search->bits) / log2(levels / search->levels);
+    search->power = search->power > 0.05 ? search->power < 16 ? search->power : 16 : 0.05;
     search->levels = levels;
     search->bits = bits;
-    step = (0.9997 * search->budget - bits) / search->slope;
+    step = log2((search->budget - search->slack) / bits) / search->power;
     return step > -4 ? step < 4 ? step : 4 : -4;
 }
 
@@ -7540,10 +7557,13 @@ DTCI_COLD double dtci_quant_search_sample(dtci_quant_search *search, dtci_quant_
     for (trial = 0; trial < (stride > 1 ? 8 : 3); trial++) {
         double step = dtci_quant_try(search, w, levels, &fit);
         if (stride <= 1 && !w->shifting) break; /* all values are in the next trial too */
-        if (w->shifting && w->plan.bytes && trial < 4) dtci_quant_choose_up(w);
+        if (w->shifting && w->plan.bytes && trial < 4) {
+            dtci_quant_choose_up(w);
+            search->power = 0; /* the next trial rounds otherwise */
+        }
         levels *= exp2(step);
         levels = levels < most ? levels : most;
-        if (step > -0.003 && step < 0.003) break;
+        if (step * search->power > -0.003 && step * search->power < 0.003 && (trial > 3 || !w->shifting)) break;
     }
     search->stride = 1;
     search->levels = 0;
@@ -7554,7 +7574,7 @@ DTCI_COLD double dtci_quant_search_sample(dtci_quant_search *search, dtci_quant_
  * tokens cost about one bit more a value when the levels double. Returns 0 if no tokens fit, or none but those of zeros
  * alone in a packet that may have outliers instead. */
 DTCI_COLD int dtci_quant_search_rate(dtci_quant_work *w, size_t budget) {
-    double count = (double)w->q.head->count, best = 0, fits = 0, fails = 0,
+    double count = (double)w->q.head->count, best = 0, fits = 0, fails = 0, nudge = 1.0 / 8192,
            levels = exp2(8 * (double)budget / count) * 4,
            least = w->q.variant.even && !w->stochastic ? 0.9999 : 1.0 / 1024, /* all values in one bin */
         most = (double)(1u << dtci_quant_bits_max(&w->q)) * (65000.0 / 65536);
@@ -7563,7 +7583,7 @@ DTCI_COLD int dtci_quant_search_rate(dtci_quant_work *w, size_t budget) {
     dtci_quant_search search;
     memset(&search, 0, sizeof search);
     search.budget = 8 * (double)budget / count;
-    search.slope = 1;
+    search.slack = search.budget < 0.35 ? search.budget / 500 : 0.0007;
     levels = dtci_quant_search_sample(&search, w, levels < most ? levels : most, most);
     for (trial = 0; trial < 40 && levels >= least; trial++) {
         double step = dtci_quant_try(&search, w, levels, &fit);
@@ -7572,15 +7592,15 @@ DTCI_COLD int dtci_quant_search_rate(dtci_quant_work *w, size_t budget) {
             most_bytes = w->plan.bytes;
             best = levels;
         }
-        if (fit &&
-            ((search.bits >= 0.99 * search.budget && search.bits >= 0.9996 * search.budget - 0.0003) || levels >= most))
+        if (fit && ((double)w->plan.bytes >= floor((search.budget - 2 * search.slack) * count / 8) || levels >= most))
             return best > 0;
         if (fits > 0 && fails > 0) {
-            if (fails / fits < 1.0001) break;
+            if (fails / fits < 1.0002) break;
             levels *= exp2(step);
             if (trial % 3 == 2 || !(levels > fits && levels < fails)) levels = sqrt(fits * fails);
         } else {
-            levels *= exp2(fit ? step > 0.005 ? step : 0.005 : step < -0.005 ? step : -0.005);
+            levels *= exp2(fit ? step > nudge ? step : nudge : step < -nudge ? step : -nudge);
+            nudge *= 2;
             levels = levels < most ? levels : most;
         }
     }
@@ -7641,28 +7661,69 @@ DTCI_COLD void dtci_quant_choose_sparse(dtci_quant_work *w, double budget) {
     w->e->bytes = 0;
 }
 
+/* Sums of the distances of values from their grid points, in 256ths of a step, for |k| = 1 and for all k but 0. */
+typedef struct dtci_quant_distances {
+    int32_t one, all, one_count, all_count;
+} dtci_quant_distances;
+
+/* Computes the distances of DTCI_CHUNK values in the range of `by`, whose inverse is that of 1 / 256 of a step. A bin
+ * plus by->lowest is k. */
+DTCI_KERNEL void dtci_quant_measure(dtci_quant_distances *to, const uint16_t *bins, const char *values,
+                                    const dtci_quantizer *by) {
+    float min = by->min, max = by->max;
+    double inverse = by->inverse;
+    int32_t lowest = by->lowest, one = 0, all = 0, one_count = 0, all_count = 0;
+    size_t i;
+    for (i = 0; i < DTCI_CHUNK; i++) {
+        float value = dtci_float_at(values, i), x = value > min ? value : min;
+        uint32_t bits = dtci_float_bits(x < max ? x : max);
+        int32_t k = (int32_t)bins[i] + lowest, distance, is_one, is_counted;
+        k = k < 0 ? -k : k;
+        distance = 256 * k - (int32_t)((double)dtci_bits_float(bits & 0x7fffffffu) * inverse + 0.5);
+        is_counted = -(int32_t)((k != 0) & (bits == dtci_float_bits(value))); /* no outlier */
+        is_one = -(int32_t)(k == 1) & is_counted;
+        all += distance & is_counted;
+        one += distance & is_one;
+        all_count -= is_counted;
+        one_count -= is_one;
+    }
+    to->one = one;
+    to->all = all;
+    to->one_count = one_count;
+    to->all_count = all_count;
+}
+
 /* Sets w->shifts to the mean distances of the values from their grid points, for |k| = 1 and for larger |k|, by the
  * bins of one of `stride` chunks. The sums are of integers, so that their order does not matter. */
 DTCI_FN void dtci_quant_choose_shifts(dtci_quant_work *w, size_t stride) {
     size_t count = w->q.head->count, first, bin = 0, n, i;
     int64_t sums[2] = {0, 0}, counts[2] = {0, 0};
-    float chunk[DTCI_CHUNK];
     for (first = 0; first < count; first += n, bin += n) {
         dtci_part part = dtci_quant_part(w->q.head, 0, first);
         dtci_grid grid = dtci_quant_grid(&w->q, part.index);
-        double inverse = grid.step > 0 ? 256 / grid.step : 0;
         size_t end = first / DTCI_CHUNK * DTCI_CHUNK + DTCI_CHUNK;
-        const char *values;
+        float chunk[DTCI_CHUNK];
+        uint16_t bins[DTCI_CHUNK];
+        dtci_quant_distances found;
+        dtci_quantizer by;
         end = part.end < end ? part.end : end;
         n = end - first;
-        values = dtci_view(chunk, &w->source, first, n);
-        for (i = 0; inverse > 0 && i < n; i++) {
-            int32_t k = (int32_t)w->bins[bin + i] + w->q.base, t;
-            float x = dtci_float_at(values, i);
-            if (!k || x < w->ranges[2 * part.index] || x > w->ranges[2 * part.index + 1]) continue;
-            t = (int32_t)((double)x * inverse + (k > 0 ? 0.5 : -0.5));
-            sums[k > 1 || k < -1] += k > 0 ? 256 * k - t : t - 256 * k;
-            counts[k > 1 || k < -1]++;
+        by.min = w->ranges[2 * part.index];
+        by.max = w->ranges[2 * part.index + 1];
+        by.lowest = w->q.base;
+        by.inverse = 256 / grid.step;
+        if (grid.step > 0) {
+            for (i = n; i < DTCI_CHUNK; i++) {
+                chunk[i] = 0;
+                bins[i] = (uint16_t)-w->q.base;
+            }
+            dtci_gather(chunk, &w->source, first, n);
+            memcpy(bins, w->bins + bin, 2 * n);
+            dtci_quant_measure(&found, bins, (const char *)chunk, &by);
+            sums[0] += found.one;
+            sums[1] += found.all - found.one;
+            counts[0] += found.one_count;
+            counts[1] += found.all_count - found.one_count;
         }
         if (end % DTCI_CHUNK == 0) first += (stride - 1) * DTCI_CHUNK;
     }
