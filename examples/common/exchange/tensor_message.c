@@ -6,6 +6,8 @@
 #include "../memory.h"
 #include "../random.h"
 
+#define SMALL_BITS 3 /* bits of small tensors under quant:rate=B */
+
 /* Whether the spec is factor without a rank, which sends the factors that the caller has. */
 static bool sends_factors(const dtc_spec *spec) {
     return spec->codec == DTC_FACTOR && spec->factor.rank == 0;
@@ -17,10 +19,39 @@ static bool sends_vectors(const dtc_spec *spec, const struct tensor *tensor) {
     return spec->codec == DTC_CIRCULANT && tensor->rows * tensor->columns < tensor->whole[0] * tensor->whole[1];
 }
 
-/* Returns the spec of a tensor's packet. */
-static dtc_spec spec_of(const dtc_spec *spec, const struct tensor *tensor) {
+/* Whether the budget of quant:rate=B is too small for a tensor of `count` values: it would hold only a few of them. */
+static bool is_starved(const dtc_spec *spec, size_t count) {
+    return (double)spec->quant.rate * (double)count / 8 < 64;
+}
+
+/* Returns the rate of large tensors under quant:rate=B, so that the message takes about B bits a value although small
+ * tensors take more. Returns 0 if all tensors keep the rate of the spec. */
+static float rate_of_large(const dtc_spec *spec, const struct tensors *model) {
+    double left = (double)spec->quant.rate * (double)model->values / 8;
+    size_t large = model->values;
+    if (spec->codec != DTC_QUANT || !(spec->quant.rate > 0 && spec->quant.rate < SMALL_BITS) || spec->workers > 1 ||
+        spec->quant.min_given || spec->quant.max_given)
+        return 0;
+    for (size_t i = 0; i < model->count; i++) {
+        size_t count = model->tensor[i].rows * model->tensor[i].columns;
+        if (!is_starved(spec, count)) continue;
+        left -= SMALL_BITS * (double)count / 8 + 48; /* 48: head, checksum and grid */
+        large -= count;
+    }
+    double rate = large ? 8 * left / (double)large : 0;
+    return rate > (double)spec->quant.rate / 2 ? (float)rate : 0;
+}
+
+/* Returns the spec of a tensor's packet. `rate` is that of rate_of_large. */
+static dtc_spec spec_of(const dtc_spec *spec, float rate, const struct tensor *tensor) {
     const dtc_value *value = NULL; /* how to send the tensor itself, if the codec does not apply to it */
     dtc_spec own = *spec;
+    if (rate > 0 && is_starved(spec, tensor->rows * tensor->columns)) {
+        own.quant.rate = 0;
+        own.quant.bits = SMALL_BITS;
+    } else if (rate > 0) {
+        own.quant.rate = rate;
+    }
     if (spec->codec == DTC_FACTOR) own.rows = tensor->rows;
     if (sends_factors(spec)) value = &spec->factor.value;
     if (sends_vectors(spec, tensor)) {
@@ -40,9 +71,10 @@ static dtc_spec spec_of(const dtc_spec *spec, const struct tensor *tensor) {
 
 size_t message_bound(const dtc_spec *spec, const struct tensors *model) {
     size_t bound = 0;
+    float rate = rate_of_large(spec, model);
     for (size_t i = 0; i < model->count; i++) {
         const struct tensor *tensor = &model->tensor[i];
-        const dtc_spec own = spec_of(spec, tensor);
+        const dtc_spec own = spec_of(spec, rate, tensor);
         bound += dtc_encode_bound(&own, sends_vectors(spec, tensor) ? tensor->whole[0] * tensor->whole[1]
                                                                     : tensor->rows * tensor->columns);
     }
@@ -69,6 +101,7 @@ struct encoder encoder_create(const dtc_spec *spec, bool residual, const struct 
     struct encoder encoder;
     memset(&encoder, 0, sizeof encoder);
     encoder.spec = *spec;
+    encoder.rate = rate_of_large(spec, model);
     encoder.capacity = message_bound(spec, model);
     encoder.message = (uint8_t *)allocate(encoder.capacity, 1);
     encoder.residual = residual ? tensors_like(model) : tensors_create(NULL, 0);
@@ -91,7 +124,7 @@ float encoder_range(const struct encoder *encoder, size_t index, const struct te
 bool encoder_packet(struct encoder *encoder, size_t index, const struct tensor *tensor, const struct factors *factors,
                     uint64_t seed, struct packet *packet, struct error *error) {
     size_t rows = tensor->rows, columns = tensor->columns, count = rows * columns, need;
-    dtc_spec spec = spec_of(&encoder->spec, tensor);
+    dtc_spec spec = spec_of(&encoder->spec, encoder->rate, tensor);
     dtc_status status;
     spec.seed = random_bits(seed, index);
     if (encoder->range) dtc_spec_set_range(&spec, encoder->range[index]);

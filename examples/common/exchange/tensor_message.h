@@ -25,10 +25,13 @@ dtc_spec raw_spec(void);
  *   - factor with a rank approximates every matrix by one of that rank.
  *   - factor without a rank sends a tensor as its factors, if the caller has them and they are smaller.
  *   - circulant sends the vectors of circulant layers.
- * Factors and vectors are sent without a residual. Under the last two codecs all other tensors are sent as raw or
- * quant, as value= says. */
+ *   - quant with a rate sends tensors whose budget is below 64 bytes with 3 bits, because that budget would hold only a
+ *     few of their values, and gives the large tensors a lower rate: the message as a whole keeps the rate. If the
+ * small tensors would take half of all bytes, every tensor has the rate of the spec. Factors and vectors are sent
+ * without a residual. Under the last two codecs all other tensors are sent as raw or quant, as value= says. */
 struct encoder {
     dtc_spec spec;
+    float rate;              /* of large tensors under quant with a rate; 0: that of the spec */
     float *range;            /* the agreed range of each tensor's grid (grid.h); NULL: none */
     struct tensors residual; /* of error feedback; empty if there is none. It belongs in checkpoints. */
     uint8_t *message;        /* the last message */
