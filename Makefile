@@ -18,8 +18,8 @@ BASE_CFLAGS = -std=c99 -D_POSIX_C_SOURCE=200809L $(C_WARNINGS) -I. $(CFLAGS)
 SETUP ?= tests/setup
 EXAMPLE_PACKAGES := gcc make libopenblas-dev zlib1g-dev libkissfft-dev source:kissfft
 MPI_PACKAGES := libopenmpi-dev openmpi-bin libmpich-dev mpich
-PACKAGES := $(EXAMPLE_PACKAGES) $(MPI_PACKAGES) g++ clang clang-format libcmocka-dev libfftw3-dev binutils file \
-            gcc-mingw-w64-x86-64 libnewlib-dev cmake pkg-config dataset-fashion-mnist
+PACKAGES := $(EXAMPLE_PACKAGES) $(MPI_PACKAGES) g++ clang clang-format libcmocka-dev libfftw3-dev libcjson-dev binutils \
+            file gcc-mingw-w64-x86-64 libnewlib-dev cmake pkg-config dataset-fashion-mnist
 
 # KissFFT's sources transform a batch one sample a lane; where there are none, its library transforms one after another.
 KISSFFT ?= build/kissfft
@@ -44,14 +44,19 @@ COMMON_OBJECTS := $(patsubst examples/%.c,$(B)/examples/%.o,$(COMMON))
 COMMON_LIBRARY := $(B)/examples/libcommon.a
 COMMON_HEADERS := $(wildcard examples/common/*.h examples/common/*/*.h)
 EXAMPLES := $(patsubst examples/%.c,$(B)/examples/%,$(filter-out examples/mpi_%,$(wildcard examples/*.c)))
+# the command dtc, whose readers of files are fuzzed, too
+DTC := $(wildcard examples/dtc/*.c)
+DTC_HEADERS := $(wildcard examples/dtc/*.h)
+NPY := examples/dtc/npy.c examples/dtc/array.c examples/common/error.c
+SAFETENSORS := examples/dtc/safetensors.c examples/dtc/array.c examples/common/error.c
 MPI_EXAMPLES := $(B)/examples/mpi_trainer.openmpi $(B)/examples/mpi_trainer.mpich
 TESTS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/test_*.c))
 SCRIPTS := $(wildcard tests/test_*.sh)
 BENCHES := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/bench/*.c))
 TARGETS := $(filter-out replay seeds,$(patsubst fuzz/%.c,%,$(wildcard fuzz/*.c)))
-SOURCES := $(wildcard $(addsuffix /*.[ch],. examples examples/common examples/common/* tests tests/* fuzz))
+SOURCES := $(wildcard $(addsuffix /*.[ch],. examples examples/common examples/common/* examples/dtc tests tests/* fuzz))
 
-all: examples ## build the example trainers
+all: examples ## build the example trainers and the command dtc
 
 help: ## list the targets
 	@awk -F ':.* ## ' '/^[a-z-]+:.* ## / {printf "    make %-14s %s\n", $$1, $$2}' Makefile
@@ -78,6 +83,15 @@ $(COMMON_LIBRARY): $(COMMON_OBJECTS)
 $(B)/examples/%: examples/%.c $(COMMON_LIBRARY) $(COMMON_HEADERS) $(HEADERS)
 	@mkdir -p $(@D)
 	$(call step,CC)$(CC) $(BASE_CFLAGS) $< $(COMMON_LIBRARY) -o $@ -lopenblas -lz $(FFT_LIBS) -lm
+
+$(B)/examples/dtc: examples/dtc.c $(DTC) $(DTC_HEADERS) $(COMMON_LIBRARY) $(COMMON_HEADERS) $(HEADERS)
+	@mkdir -p $(@D)
+	$(call step,CC)$(CC) $(BASE_CFLAGS) $(filter %.c,$^) $(COMMON_LIBRARY) -o $@ -lcjson -lm
+
+$(B)/examples/dtc.1: examples/dtc/man.sh $(B)/examples/dtc
+	$(call step,MAN)examples/dtc/man.sh $(B)/examples/dtc >$@.new && mv $@.new $@
+
+man: $(B)/examples/dtc.1 ## write the manual page of dtc
 
 # Open MPI's compiler command and MPICH's, by the names that Debian gives them
 $(B)/examples/mpi_trainer.%: examples/mpi_trainer.c $(COMMON_LIBRARY) $(COMMON_HEADERS) $(HEADERS)
@@ -125,17 +139,17 @@ ubsan: setup ## run the C tests under UndefinedBehaviorSanitizer
 tsan: setup ## run the C tests under ThreadSanitizer
 	@$(MAKE) --no-print-directory cmocka B=build/tsan CFLAGS='-O1 -g -fsanitize=thread'
 
-# cmocka and OpenBLAS would have to be built with it, too; the fuzz targets need neither
+# cmocka, OpenBLAS and cJSON would have to be built with it, too; of the fuzz targets one needs cJSON
 msan: setup ## replay the fuzz corpora under MemorySanitizer
-	@$(MAKE) --no-print-directory replay B=build/msan CC='$(CLANG)' \
+	@$(MAKE) --no-print-directory replay B=build/msan CC='$(CLANG)' WITHOUT=safetensors \
 	    REPLAY_CFLAGS='-O1 -g -fsanitize=memory -fno-omit-frame-pointer'
 
 cross: ## compare packets and values with big-endian s390x and 32-bit x86, under qemu; compile for ARM
 	@$(SETUP) qemu-user-static gcc-s390x-linux-gnu libc6-dev-s390x-cross gcc-$$(gcc -dumpversion)-multilib \
 	    gcc-arm-none-eabi libnewlib-dev
-	@$(MAKE) --no-print-directory build-replay B=build/s390x CC=s390x-linux-gnu-gcc REPLAY_CFLAGS='-O2 -static -Wno-error'
-	@$(MAKE) --no-print-directory build-replay B=build/i386 CC='$(CC) -m32' REPLAY_CFLAGS='-O2 -Wno-error'
-	@WARNINGS='$(C_WARNINGS)' tests/run tests/cross.sh
+	@$(MAKE) --no-print-directory build-replay B=build/s390x CC=s390x-linux-gnu-gcc WITHOUT=safetensors REPLAY_CFLAGS='-O2 -static -Wno-error'
+	@$(MAKE) --no-print-directory build-replay B=build/i386 CC='$(CC) -m32' WITHOUT=safetensors REPLAY_CFLAGS='-O2 -Wno-error'
+	@WARNINGS='$(C_WARNINGS)' WITHOUT=safetensors tests/run tests/cross.sh
 
 bench: setup ## measure bits, error and speed; writes build/bench.csv
 	@$(SETUP) dataset-fashion-mnist util-linux
@@ -202,7 +216,12 @@ build/fuzz/dtcodec.o: tests/header/implement.c dtcodec.h
 
 build/fuzz/%: fuzz/%.c build/fuzz/dtcodec.o fuzz/fuzz.h $(HEADERS)
 	@mkdir -p $(@D)
-	$(call step,CC)$(CLANG) $(BASE_CFLAGS) $(FUZZ_FLAGS) $(filter %.c %.o,$^) -o $@ -lm
+	$(call step,CC)$(CLANG) $(BASE_CFLAGS) $(FUZZ_FLAGS) $(filter %.c %.o,$^) -o $@ $(FUZZ_LIBS) -lm
+
+# the readers of files, with their sources; they need no codec
+$(foreach dir,build/fuzz $(B)/replay,$(dir)/npy): $(NPY) $(DTC_HEADERS)
+$(foreach dir,build/fuzz $(B)/replay,$(dir)/safetensors): $(SAFETENSORS) $(DTC_HEADERS)
+$(foreach dir,build/fuzz $(B)/replay,$(dir)/safetensors): FUZZ_LIBS = -lcjson
 
 # The optimizer would take longer than this program runs.
 build/fuzz/write_seeds: fuzz/seeds.c dtcodec.h
@@ -216,9 +235,9 @@ build/fuzz/seeded: build/fuzz/write_seeds
 	@touch $@
 
 replay: build-replay ## run the fuzz targets' seeds and regressions through plain gcc
-	@B='$(B)' tests/run tests/test_replay.sh
+	@B='$(B)' WITHOUT='$(WITHOUT)' tests/run tests/test_replay.sh
 
-build-replay: $(addprefix $(B)/replay/,$(TARGETS)) build/fuzz/seeded
+build-replay: $(addprefix $(B)/replay/,$(filter-out $(WITHOUT),$(TARGETS))) build/fuzz/seeded
 
 REPLAY_OBJECTS := $(B)/replay/dtcodec.o $(B)/replay/replay.o
 
@@ -230,7 +249,7 @@ $(REPLAY_OBJECTS): $(HEADERS)
 
 $(B)/replay/%: fuzz/%.c $(REPLAY_OBJECTS) fuzz/fuzz.h $(HEADERS)
 	@mkdir -p $(@D)
-	$(call step,CC)$(CC) $(BASE_CFLAGS) $(REPLAY_CFLAGS) $(filter %.c %.o,$^) -o $@ -lm
+	$(call step,CC)$(CC) $(BASE_CFLAGS) $(REPLAY_CFLAGS) $(filter %.c %.o,$^) -o $@ $(FUZZ_LIBS) -lm
 
 # ---- the rest
 
@@ -249,5 +268,5 @@ format-check: ## tell whether the sources are formatted
 clean: ## remove what was built
 	rm -rf build
 
-.PHONY: all help examples mpi test setup check cmocka asan ubsan tsan msan cross bench figures data demo reproduce fuzz \
-        build-fuzz replay build-replay install uninstall format format-check clean
+.PHONY: all help examples man mpi test setup check cmocka asan ubsan tsan msan cross bench figures data demo reproduce \
+        fuzz build-fuzz replay build-replay install uninstall format format-check clean

@@ -1,5 +1,5 @@
 /* Writes the seed corpora into the current directory, one directory a target: packets of every codec and coding, texts
- * of every key, and inputs of the round trips. */
+ * of every key, inputs of the round trips, and files of floats. */
 
 #define DTCODEC_IMPLEMENTATION
 #include "dtcodec.h"
@@ -78,6 +78,58 @@ static const char *const bad_specs[] = {
     "",           "raw:",          "quant:bits=17",      "quant:bits=4,rate=2", "ternary:bits=4", "quant:bits=4,bits=4",
     "quant:bits", "quant:sample=", "quant:sample=1e-99", "raw:rows=1073741569", "fp32",           "quant:min=1,max=-1",
 };
+
+/* Heads of .npy files, with the version before them. Zeros follow as values. */
+static const char *const npy_heads[] = {
+    "\1{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }\n",
+    "\1{'descr': '>f4', 'fortran_order': True, 'shape': (2, 3, 4), }\n",
+    "\2{'descr': '<f2', 'fortran_order': False, 'shape': (7,), }\n",
+    "\3{\"shape\": (), \"descr\": \"<f8\", \"fortran_order\": False}",
+    "\1{'descr': '>f8', 'fortran_order': True, 'shape': (2L, 3L)}",
+    "\1{'descr': '<f4', 'fortran_order': False, 'shape': (0, 5), }",
+    "\1{'descr': '<i4', 'fortran_order': False, 'shape': (2,), }",
+    "\1{'descr': '<f4', 'fortran_order': False, 'shape': (4294967296, 4294967296), }",
+    "\1{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (2,), }",
+};
+
+/* Heads of .safetensors files. */
+static const char *const safetensors_heads[] = {
+    "{\"a\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]}}  ",
+    "{\"__metadata__\":{\"format\":\"pt\"},\"b\":{\"dtype\":\"F16\",\"shape\":[4],\"data_offsets\":[8,16]},"
+    "\"a\":{\"dtype\":\"F64\",\"shape\":[],\"data_offsets\":[0,8]},"
+    "\"c\":{\"dtype\":\"BF16\",\"shape\":[2,0],\"data_offsets\":[16,16]}}",
+    "{\"a\":{\"dtype\":\"I64\",\"shape\":[1],\"data_offsets\":[0,8]}}",
+    "{\"a\":{\"dtype\":\"F32\",\"shape\":[4294967296,4294967296],\"data_offsets\":[0,16]}}",
+    "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},"
+    "\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[4,12]}}",
+    "{\"\\u00e9\\n\":{\"dtype\":\"BF16\",\"shape\":[1,2],\"data_offsets\":[0,4]}}",
+    "{}",
+};
+
+/* Writes the seeds of the readers of files, each with enough zeros after its head. */
+static void write_files(void) {
+    static const size_t npy_bytes[] = {48, 96, 14, 8, 48, 0, 8, 0, 8}, safetensors_bytes[] = {24, 16, 8, 16, 12, 4, 0};
+    unsigned char file[512];
+    size_t i, length, start;
+    for (i = 0; i < sizeof npy_heads / sizeof *npy_heads; i++) {
+        length = strlen(npy_heads[i] + 1);
+        start = npy_heads[i][0] == 1 ? 10 : 12;
+        memset(file, 0, sizeof file);
+        memcpy(file, "\x93NUMPY", 6);
+        file[6] = (unsigned char)npy_heads[i][0];
+        file[8] = (unsigned char)length;
+        memcpy(file + start, npy_heads[i] + 1, length);
+        write_file("npy", (int)i, file, start + length + npy_bytes[i]);
+    }
+    for (i = 0; i < sizeof safetensors_heads / sizeof *safetensors_heads; i++) {
+        length = strlen(safetensors_heads[i]);
+        memset(file, 0, sizeof file);
+        file[0] = (unsigned char)(length & 255);
+        file[1] = (unsigned char)(length >> 8);
+        memcpy(file + 8, safetensors_heads[i], length);
+        write_file("safetensors", (int)i, file, 8 + length + safetensors_bytes[i]);
+    }
+}
 
 /* Of one of eight kinds, from a small generator of its own. */
 static void fill(float *values, size_t count, unsigned kind) {
@@ -162,6 +214,7 @@ int main(void) {
             }
         }
     }
+    write_files();
     write_file("inspect", number, message, message_bytes);
     write_file("decode", number, message, message_bytes);
     for (s = 0; s < sizeof bad_specs / sizeof *bad_specs; s++)
