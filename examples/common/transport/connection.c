@@ -221,20 +221,28 @@ void frame_done(struct connection *connection) {
     connection->have = 0;
 }
 
-/* Sleeps until the link is free, and marks it as busy for the time that `bytes` take. */
+/* Marks a link that had nothing to send as free from now on. */
+static void pace_idle(struct pace *pace) {
+    double now = clock_seconds();
+    if (pace->free_at < now) pace->free_at = now;
+}
+
+/* Sleeps until the link is free, and marks it as busy for the time that `bytes` take. If the sleep lasts too long, the
+ * next pieces of the same message make up for it. */
 static void pace_sleep(struct pace *pace, size_t bytes) {
-    double now = clock_seconds(), wait = pace->free_at - now;
+    double wait = pace->free_at - clock_seconds();
     if (wait > 0.0) {
         struct timespec pause = {(time_t)wait, (long)((wait - (double)(time_t)wait) * 1e9)};
         while (nanosleep(&pause, &pause) != 0 && errno == EINTR) continue;
     }
-    pace->free_at = (wait > 0.0 ? pace->free_at : now) + (double)bytes / pace->bytes_per_second;
+    pace->free_at += (double)bytes / pace->bytes_per_second;
 }
 
 static bool send_bytes(struct connection *connection, struct pace *pace, const uint8_t *bytes, size_t size,
                        double seconds, struct error *error) {
     double deadline = clock_seconds() + seconds;
     bool paced = pace->bytes_per_second > 0.0;
+    if (paced) pace_idle(pace);
     while (size) {
         size_t piece = paced && size > PIECE_BYTES ? PIECE_BYTES : size;
         if (paced) {
@@ -250,6 +258,8 @@ static bool send_bytes(struct connection *connection, struct pace *pace, const u
                 return set_error(error, "connection lost: %s", strerror(errno));
             else if (!wait_for(connection->fd, POLLOUT, deadline))
                 return set_error(error, "accepted no bytes for %.0f s", seconds);
+            else if (paced)
+                pace_idle(pace); /* the receiver was slow, not the sender */
         }
         bytes += piece;
         size -= piece;
