@@ -7,7 +7,7 @@
 
 #include "../common/clock.h"
 
-enum { SAMPLE_VALUES = 1 << 24, LEAST_RUNS = 3, MOST_RUNS = 15 };
+enum { SAMPLE_VALUES = 1 << 24, LEAST_RUNS = 3, MOST_RUNS = 15, RESIDUAL_ROUNDS = 10 };
 
 static const double enough_seconds = 0.3; /* no further run begins after this time, beyond the least number */
 static const double long_seconds = 2.0;   /* one run that takes longer is enough */
@@ -17,7 +17,9 @@ struct bench {
     const dtc_spec *spec;
     const struct model *model;
     uint8_t *message, *scratch;
-    float *decoded, *residual; /* of the largest tensor; residual is NULL without error feedback */
+    float *decoded;  /* of the largest tensor */
+    float *residual; /* of all tensors; NULL without error feedback */
+    size_t *first;   /* where the residual of each tensor begins */
     size_t capacity, scratch_bytes, largest;
     size_t number; /* of the tensor that is coded, for errors */
 };
@@ -56,8 +58,13 @@ static bool bench_create(struct bench *bench, bool residual) {
     bench->message = (uint8_t *)malloc(bench->capacity + 1);
     bench->scratch = (uint8_t *)malloc(bench->scratch_bytes + 1);
     bench->decoded = (float *)calloc(bench->largest + 1, sizeof(float));
-    bench->residual = residual ? (float *)calloc(bench->largest + 1, sizeof(float)) : NULL;
-    return bench->message && bench->scratch && bench->decoded && (bench->residual || !residual);
+    bench->residual = residual ? (float *)calloc(bench->model->values + 1, sizeof(float)) : NULL;
+    bench->first = (size_t *)calloc(bench->model->count + 1, sizeof *bench->first);
+    if (!bench->message || !bench->scratch || !bench->decoded || !bench->first || (residual && !bench->residual))
+        return false;
+    for (size_t i = 0; i < bench->model->count; i++)
+        bench->first[i + 1] = bench->first[i] + bench->model->tensor[i].count;
+    return true;
 }
 
 static void bench_free(struct bench *bench) {
@@ -65,6 +72,7 @@ static void bench_free(struct bench *bench) {
     free(bench->scratch);
     free(bench->decoded);
     free(bench->residual);
+    free(bench->first);
 }
 
 /* Encodes the first `part` values of a tensor to message[at..). */
@@ -74,7 +82,7 @@ static dtc_status encode(struct bench *bench, size_t number, size_t part, size_t
     bench->number = number;
     return bench->residual
                ? dtc_encode_residual(&spec, bench->message + at, bench->capacity - at, bytes, tensor->values,
-                                     bench->residual, part, bench->scratch, bench->scratch_bytes)
+                                     bench->residual + bench->first[number], part, bench->scratch, bench->scratch_bytes)
                : dtc_encode(&spec, bench->message + at, bench->capacity - at, bytes, tensor->values, part,
                             bench->scratch, bench->scratch_bytes);
 }
@@ -119,7 +127,6 @@ static dtc_status measure_error(struct bench *bench, struct progress *progress, 
     for (size_t i = 0; i < bench->model->count; i++) {
         const struct tensor *tensor = &bench->model->tensor[i];
         size_t packet_bytes = 0;
-        if (bench->residual) memset(bench->residual, 0, tensor->count * sizeof(float));
         dtc_status status = encode(bench, i, tensor->count, 0, &packet_bytes);
         bytes += (double)packet_bytes;
         if (status == DTC_OK) status = decode(bench, 0, packet_bytes, false, &packet_bytes);
@@ -134,11 +141,27 @@ static dtc_status measure_error(struct bench *bench, struct progress *progress, 
     return DTC_OK;
 }
 
+/* Encodes every tensor several times, so that what waits in the residual grows as in training, and sets the bits to the
+ * mean of the later half of the rounds. */
+static dtc_status measure_rounds(struct bench *bench, struct measurement *result) {
+    double bytes = 0.0, values = 0.0;
+    for (int round = 1; round < RESIDUAL_ROUNDS; round++)
+        for (size_t i = 0; i < bench->model->count; i++) {
+            size_t packet_bytes;
+            dtc_status status = encode(bench, i, bench->model->tensor[i].count, 0, &packet_bytes);
+            if (status != DTC_OK) return status;
+            if (round < RESIDUAL_ROUNDS / 2) continue;
+            bytes += (double)packet_bytes;
+            values += (double)bench->model->tensor[i].count;
+        }
+    result->bits = 8.0 * bytes / values;
+    return DTC_OK;
+}
+
 /* Encodes, decodes, and decodes and adds the timed part of the model once. Returns the values of that part. */
 static size_t time_run(struct bench *bench, double seconds[3]) {
     size_t left = SAMPLE_VALUES, end = 0, bytes;
     double start = clock_seconds();
-    if (bench->residual) memset(bench->residual, 0, bench->largest * sizeof(float));
     for (size_t i = 0; i < bench->model->count && left; i++) {
         size_t part = part_of(&bench->model->tensor[i], left);
         if (part == 0 && bench->model->tensor[i].count) break; /* one row is longer than what is left */
@@ -193,6 +216,7 @@ bool measure(const dtc_spec *spec, const struct model *model, bool residual, str
     dtc_status status = dtc_spec_format(spec, result->spec, sizeof result->spec);
     bool good = bench_create(&bench, residual) || set_error(error, "no memory to try %s", result->spec);
     if (good && status == DTC_OK) status = measure_error(&bench, progress, result);
+    if (good && status == DTC_OK && residual) status = measure_rounds(&bench, result);
     if (good && status != DTC_OK)
         good = set_error(error, "%s: tensor %zu %.100s: %s", result->spec, bench.number,
                          model->tensor[bench.number].name, dtc_status_string(status));

@@ -21,7 +21,8 @@ struct measurement {
 
 /* Measures one codec on all tensors, one packet a tensor. The error and the bits are those of all values. The speeds
  * are medians of several runs, on the first 64 MB of the values at most. With `residual` the encoder takes error
- * feedback. `progress` counts the values of one run; it may be NULL. */
+ * feedback. The bits are then those after several rounds with the same values, since what waits in the residual makes
+ * packets larger; the error is that of the first round. `progress` counts the values of one run; it may be NULL. */
 bool measure(const dtc_spec *spec, const struct model *model, bool residual, struct progress *progress,
              struct measurement *result, struct error *error);
 
