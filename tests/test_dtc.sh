@@ -260,6 +260,7 @@ printf 12345 >odd.f32
 printf '\0\0\xc0\x7f' >nan.f32
 bad odd.f32 '5 bytes are not whole float32'
 check "NaN is refused" one_line 1 'nan.f32: .*NaN' "$dtc" encode quant nan.f32 bad.dtc
+check "compare refuses NaN" one_line 1 'nan.f32: tensor 0 : value 0 is NaN' "$dtc" compare --specs raw nan.f32
 bad missing.npy 'cannot be opened'
 
 # ---- bad packets, and files that cannot be written

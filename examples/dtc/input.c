@@ -1,5 +1,6 @@
 #include "input.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -57,6 +58,15 @@ void input_free(struct input *input) {
     memset(input, 0, sizeof *input);
 }
 
+/* Checks that every codec accepts the values. */
+static bool check_finite(const struct tensor *tensor, size_t number, struct error *error) {
+    for (size_t i = 0; i < tensor->count; i++)
+        if (!isfinite(tensor->values[i]))
+            return set_error(error, "tensor %zu %.100s: value %zu is NaN, or beyond the range of float32: leave it out",
+                             number, tensor->name, i);
+    return true;
+}
+
 bool model_read(struct model *model, const char *path, enum format format, struct error *error) {
     struct input input;
     memset(model, 0, sizeof *model);
@@ -76,10 +86,9 @@ bool model_read(struct model *model, const char *path, enum format format, struc
         model->values += tensor->count;
     }
     input_free(&input);
-    if (good && model->values == 0)
-        good = set_error(error, "holds no values: name a file of a gradient");
-    else if (!good)
-        set_error(error, "no memory for its values: use a machine with more memory");
+    if (!good) set_error(error, "no memory for its values: use a machine with more memory");
+    if (good && model->values == 0) good = set_error(error, "holds no values: name a file of a gradient");
+    for (size_t i = 0; i < model->count && good; i++) good = check_finite(&model->tensor[i], i, error);
     if (!good) model_free(model);
     return good;
 }

@@ -19,10 +19,11 @@ struct measurement {
     double encode_s, decode_s, add_s; /* seconds a value to encode, to decode, and to decode and add */
 };
 
-/* Measures one codec on all tensors, one packet a tensor. The error and the bits are those of all values. The speeds
- * are medians of several runs, on the first 64 MB of the values at most. With `residual` the encoder takes error
- * feedback. The bits are then those after several rounds with the same values, since what waits in the residual makes
- * packets larger; the error is that of the first round. `progress` counts the values of one run; it may be NULL. */
+/* Measures one codec on all tensors, as messages of up to 64 MB of values. The error and the bits are those of all
+ * values. The speeds are medians of several runs, on the first of these messages. With `residual` the encoder takes
+ * error feedback. The bits are then those after several rounds with the same values, since what waits in the residual
+ * makes packets larger; the error is that of the first round. `progress` counts the values of one run; it may be NULL.
+ */
 bool measure(const dtc_spec *spec, const struct model *model, bool residual, struct progress *progress,
              struct measurement *result, struct error *error);
 
