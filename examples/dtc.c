@@ -28,7 +28,7 @@ static const struct command commands[] = {
      "A FILE holds one packet, or a message of several packets in a row. Every packet takes one line: its number and\n"
      "place, its bytes, values, rows x columns and bits a value, the packets that it is the sum of and has room for,\n"
      "whether its checksum is right, and the part of the encoder's spec that it holds.\n"},
-    {"encode", "[--from FORMAT] SPEC IN OUT", "encode floats", ENCODE, 3, 3, encode_run,
+    {"encode", "[--from FORMAT] [--message] SPEC IN OUT", "encode floats", ENCODE, 3, 3, encode_run,
      "IN is float32 (little-endian), .npy (float16, float32 or float64) or .safetensors (F32, F16, BF16 or F64). OUT\n"
      "becomes one packet for each tensor, in the order of the file. The first dimension of a tensor is its rows, "
      "unless\n"
@@ -37,7 +37,9 @@ static const struct command commands[] = {
      "The ending of OUT tells its format: .npy, .safetensors, or float32 (little-endian) for any other. All are "
      "written\n"
      "as float32. A .npy has the rows and columns of the packet; several packets become one array of one dimension.\n"
-     "--like gives the shapes, and the names that a .safetensors needs.\n"},
+     "--like gives the shapes, and the names that a .safetensors needs. It is also needed for messages of a trainer, "
+     "in\n"
+     "which small tensors share a packet; its tensors stand in the order in which the trainer passes them.\n"},
     {"compare", "[--specs LIST] [--plot OUT.svg] [--json] FILE", "rank codecs on your tensors", COMPARE, 1, 1,
      compare_run,
      "Encodes and decodes the tensors of FILE with each codec, and prints a line for each, the fewest bits first:\n"
@@ -73,6 +75,7 @@ static const struct named_option options[] = {
     {'j', "json", NULL, INSPECT | COMPARE, "print JSON"},
     {'f', "from", "FORMAT", ENCODE | COMPARE | PLAN,
      "raw, npy, safetensors or auto [auto: the ending tells; else .npy if it begins as one, else raw]"},
+    {'m', "message", NULL, ENCODE, "one message, as dtc_message_encode makes it: small tensors share a packet"},
     {'i', "like", "FILE", DECODE, "a .npy or .safetensors file with the shapes (and names) of what was encoded"},
     {'s', "specs", "LIST", COMPARE | PLAN, "codecs, separated by blanks or semicolons [the usual ones]"},
     {'p', "plot", "OUT.svg", COMPARE, "also draw the errors against the bits, by gnuplot"},
@@ -146,6 +149,9 @@ static int set_option(struct settings *settings, int character, const char *valu
         break;
     case 'f':
         if (!parse_format(value, &settings->from)) return misuse("--from %s: not auto, raw, npy or safetensors", value);
+        break;
+    case 'm':
+        settings->message = true;
         break;
     case 'i':
         settings->like = value;

@@ -14,7 +14,7 @@ enum { EXIT_GOOD = 0, EXIT_DATA = 1, EXIT_USAGE = 2 };
 
 /* The values of all options; 0 and NULL: not given. */
 struct settings {
-    bool json, residual, shared_uplink;
+    bool json, message, residual, shared_uplink;
     int from; /* enum format */
     const char *like, *specs, *plot;
     uint64_t workers;

@@ -5,6 +5,7 @@
 #include "command.h"
 #include "file.h"
 #include "input.h"
+#include "message.h"
 #include "specs.h"
 
 /* Encodes one array and appends its packet to the output. */
@@ -44,6 +45,23 @@ static int encode(const dtc_spec *spec, const struct input *input, const char *f
     return output_commit(&output, &error) ? EXIT_GOOD : fail(to, &error);
 }
 
+/* Encodes all arrays as one message. */
+static int encode_message(const dtc_spec *spec, const struct input *input, const char *from, const char *to) {
+    struct output output;
+    struct error error;
+    uint8_t *message;
+    size_t bytes;
+    if (!message_encode(spec, &input->arrays, &message, &bytes, &error)) return fail(from, &error);
+    bool good = output_open(&output, to, &error);
+    if (good && !output_write(&output, message, bytes, &error)) {
+        output_discard(&output);
+        good = false;
+    }
+    good = good && output_commit(&output, &error);
+    free(message);
+    return good ? EXIT_GOOD : fail(to, &error);
+}
+
 int encode_run(const struct settings *settings, char **arguments, int count) {
     struct input input;
     struct error error;
@@ -53,7 +71,7 @@ int encode_run(const struct settings *settings, char **arguments, int count) {
     if (!input_read(&input, arguments[1], (enum format)settings->from, &error)) return fail(arguments[1], &error);
     int code;
     if (input.arrays.count) {
-        code = encode(&spec, &input, arguments[1], arguments[2]);
+        code = (settings->message ? encode_message : encode)(&spec, &input, arguments[1], arguments[2]);
     } else {
         set_error(&error, "holds no tensor: there is nothing to encode");
         code = fail(arguments[1], &error);
