@@ -202,7 +202,7 @@ CORPUS := build/fuzz/corpus/$(TARGET)
 
 fuzz: ## TARGET=t TIME=s: fuzz one target of fuzz/ for so many seconds
 	@case ' $(TARGETS) ' in *' $(or $(TARGET),none) '*) ;; *) echo 'TARGET is one of: $(TARGETS)'; exit 2 ;; esac
-	@$(SETUP) clang libclang-rt-$$($(CLANG) -dumpversion | cut -d. -f1)-dev
+	@$(SETUP) clang libclang-rt-$$($(CLANG) -dumpversion | cut -d. -f1)-dev $(if $(filter safetensors,$(TARGET)),libcjson-dev)
 	@$(MAKE) --no-print-directory build/fuzz/$(TARGET) build/fuzz/seeded
 	@mkdir -p $(CORPUS)
 	cd build/fuzz && ./$(TARGET) -max_total_time=$(or $(TIME),60) -max_len=4096 -print_final_stats=1 \
