@@ -18,6 +18,7 @@ BASE_CFLAGS = -std=c99 -D_POSIX_C_SOURCE=200809L $(C_WARNINGS) -I. $(CFLAGS)
 SETUP ?= tests/setup
 EXAMPLE_PACKAGES := gcc make libopenblas-dev zlib1g-dev libkissfft-dev source:kissfft
 MPI_PACKAGES := libopenmpi-dev openmpi-bin libmpich-dev mpich
+PYTORCH_PACKAGES := gcc make python3-torch python3-numpy python3-flake8 dataset-fashion-mnist
 PACKAGES := $(EXAMPLE_PACKAGES) $(MPI_PACKAGES) g++ clang clang-format libcmocka-dev libfftw3-dev libcjson-dev binutils \
             file gcc-mingw-w64-x86-64 libnewlib-dev cmake pkg-config dataset-fashion-mnist
 
@@ -54,7 +55,8 @@ TESTS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/test_*.c))
 SCRIPTS := $(wildcard tests/test_*.sh)
 BENCHES := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/bench/*.c))
 TARGETS := $(filter-out replay seeds,$(patsubst fuzz/%.c,%,$(wildcard fuzz/*.c)))
-SOURCES := $(wildcard $(addsuffix /*.[ch],. examples examples/common examples/common/* examples/dtc tests tests/* fuzz))
+SOURCES := $(wildcard $(addsuffix /*.[ch],. examples examples/common examples/common/* examples/dtc examples/pytorch \
+                                tests tests/* fuzz))
 
 all: examples ## build the example trainers and the command dtc
 
@@ -66,6 +68,22 @@ examples: $(EXAMPLES)
 mpi: ## build mpi_trainer with Open MPI and with MPICH
 	@$(SETUP) $(EXAMPLE_PACKAGES) $(MPI_PACKAGES)
 	@$(MAKE) --no-print-directory $(MPI_EXAMPLES)
+
+# Debian's torch is one for Debian's Python.
+PYTHON ?= /usr/bin/python3
+PYTORCH_LIBRARY := $(B)/examples/libdtcodec.so
+
+pytorch: ## build the shared library of examples/pytorch, which DistributedDataParallel of PyTorch can use
+	@$(SETUP) $(PYTORCH_PACKAGES)
+	@$(MAKE) --no-print-directory $(PYTORCH_LIBRARY)
+
+pytorch-test: pytorch ## test examples/pytorch: packets, the hook, and trainings of two processes
+	@$(PYTHON) -m flake8 --max-line-length=100 examples/pytorch
+	@DTCODEC_LIBRARY='$(abspath $(PYTORCH_LIBRARY))' $(PYTHON) -B examples/pytorch/test_pytorch.py
+
+$(PYTORCH_LIBRARY): $(wildcard examples/pytorch/*.[ch]) dtcodec.h
+	@mkdir -p $(@D)
+	$(call step,CC)$(CC) $(BASE_CFLAGS) -O3 -ffp-contract=off -fPIC -shared $(filter %.c,$^) -o $@ -lm
 
 # -O3 for the codecs and the net; no fused multiply-add, so that replicas on different machines compute the same bits
 $(B)/examples/common/%.o: examples/common/%.c $(COMMON_HEADERS) $(HEADERS)
@@ -268,5 +286,5 @@ format-check: ## tell whether the sources are formatted
 clean: ## remove what was built
 	rm -rf build
 
-.PHONY: all help examples man mpi test setup check cmocka asan ubsan tsan msan cross bench figures data demo reproduce \
-        fuzz build-fuzz replay build-replay install uninstall format format-check clean
+.PHONY: all help examples man mpi pytorch pytorch-test test setup check cmocka asan ubsan tsan msan cross bench figures \
+        data demo reproduce fuzz build-fuzz replay build-replay install uninstall format format-check clean
