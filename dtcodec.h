@@ -6750,8 +6750,8 @@ DTCI_COLD int dtci_quant_rotated_grids(dtci_quant_work *w, dtci_fineness finenes
 /* Makes the even grid of one block for the range [min, max], with the width `step` of a bin. If `given` is set, the
  * width may only become smaller. Returns the number of the highest bin, or a negative number if so fine a width is not
  * possible. */
-DTCI_SHARED double dtci_quant_even_grid(unsigned char *to, const dtci_quant_work *w, double min, double max,
-                                        double step, int given) {
+DTCI_COLD double dtci_quant_even_grid(unsigned char *to, const dtci_quant_work *w, double min, double max, double step,
+                                      int given) {
     double workers = (double)w->q.head->workers, offset;
     double least = (-min > max ? -min : max > -max ? max : -max) * workers * (2 / DTCI_QUANT_HALVES);
     float half = given ? dtci_float_down(step / 2) : dtci_float_up(step / 2);
@@ -7695,7 +7695,7 @@ DTCI_KERNEL void dtci_quant_measure(dtci_quant_distances *to, const uint16_t *bi
 
 /* Sets w->shifts to the mean distances of the values from their grid points, for |k| = 1 and for larger |k|, by the
  * bins of one of `stride` chunks. The sums are of integers, so that their order does not matter. */
-DTCI_FN void dtci_quant_choose_shifts(dtci_quant_work *w, size_t stride) {
+DTCI_COLD void dtci_quant_choose_shifts(dtci_quant_work *w, size_t stride) {
     size_t count = w->q.head->count, first, bin = 0, n, i;
     int64_t sums[2] = {0, 0}, counts[2] = {0, 0};
     for (first = 0; first < count; first += n, bin += n) {
@@ -9082,7 +9082,7 @@ DTCI_FN dtc_status dtci_factor_residual(const dtci_encoding *e, float *u, float 
     return DTC_OK;
 }
 
-DTCI_FN dtc_status dtci_factor_encode(dtci_encoding *e) {
+DTCI_COLD dtc_status dtci_factor_encode(dtci_encoding *e) {
     size_t most = 4 * (size_t)e->head.count, rank, i;
     dtci_arena work;
     dtci_factors factors;
@@ -9118,7 +9118,7 @@ DTCI_COLD dtc_status dtci_factor_plan_add(dtci_addition *sum) {
 }
 
 /* The factors of the sum are exactly those of a, followed by those of b. */
-DTCI_FN dtc_status dtci_factor_add(dtci_addition *sum) {
+DTCI_COLD dtc_status dtci_factor_add(dtci_addition *sum) {
     size_t rank_a = dtci_get32(sum->a->payload), rank = rank_a + dtci_get32(sum->b->payload), rows = sum->head.rows;
     size_t columns = sum->head.count / rows;
     const dtci_packet *one = rank_a ? sum->a->nested : sum->b->nested;
@@ -10088,7 +10088,7 @@ DTCI_COLD dtc_status dtci_sensing_plan_add(dtci_addition *sum) {
     return status;
 }
 
-DTCI_FN dtc_status dtci_sensing_add(dtci_addition *sum) {
+DTCI_COLD dtc_status dtci_sensing_add(dtci_addition *sum) {
     uint32_t measurements = dtci_get32(sum->a->payload);
     dtci_addition nested;
     dtc_status status;
@@ -10971,10 +10971,10 @@ DTCI_API dtc_status dtc_packet_matvec(float *y, const void *packet, size_t packe
 /* The tensors of a message, and what the small ones are together. */
 typedef struct dtci_message {
     const dtc_tensor *tensors;
-    size_t count;         /* number of tensors */
-    size_t small, values; /* number of small tensors that have values, and of their values */
-    size_t packets;       /* number of packets without the one of levels */
-    const dtc_spec *spec; /* NULL if the message is read */
+    size_t count;            /* number of tensors */
+    size_t gathered, values; /* number of small tensors that have values, and of their values */
+    size_t packets;          /* number of packets without the one of levels */
+    const dtc_spec *spec;    /* NULL if the message is read */
 } dtci_message;
 
 /* Returns DTC_ERROR_ARGUMENT if an array is missing or the small tensors have too many values. */
@@ -10990,11 +10990,11 @@ DTCI_COLD dtc_status dtci_message_of(dtci_message *m, const dtc_spec *spec, cons
         if (tensors[t].count > DTCI_SMALL) {
             m->packets++;
         } else if (tensors[t].count) {
-            m->small++;
+            m->gathered++;
             m->values += tensors[t].count;
         }
     }
-    m->packets += m->small > 0;
+    m->packets += m->gathered > 0;
     return m->values > DTCI_COUNT_MAX ? DTC_ERROR_ARGUMENT : DTC_OK;
 }
 
@@ -11050,7 +11050,7 @@ DTCI_COLD dtc_spec dtci_levels_spec(const dtc_spec *spec) {
 /* Returns the bytes of a message that are enough, or 0 if a packet's spec is refused. */
 DTCI_COLD size_t dtci_message_bytes(const dtci_message *m) {
     dtc_spec levels = dtci_levels_spec(m->spec);
-    size_t most, bytes, extra = m->small > 1 ? dtc_encode_bound(&levels, m->small) : 0;
+    size_t most, bytes, extra = m->gathered > 1 ? dtc_encode_bound(&levels, m->gathered) : 0;
     int valid;
     bytes = dtci_message_sizes(m, dtc_encode_bound, &most, &valid);
     return valid && bytes < SIZE_MAX - extra ? bytes + extra : 0;
@@ -11065,7 +11065,7 @@ DTCI_API size_t dtc_message_bound(const dtc_spec *spec, const dtc_tensor *tensor
 /* Returns the bytes of scratch that the arrays of the small tensors take: values, residuals or decoded values, levels.
  */
 DTCI_COLD size_t dtci_message_arrays(const dtci_message *m) {
-    return 3 * dtci_take_bytes(4 * m->values) + dtci_take_bytes(4 * m->small);
+    return 3 * dtci_take_bytes(4 * m->values) + dtci_take_bytes(4 * m->gathered);
 }
 
 /* Returns the bytes of scratch of encoding, or SIZE_MAX. */
@@ -11104,7 +11104,7 @@ DTCI_COLD int dtci_message_levels(float *levels, const dtci_message *m, const dt
     const dtci_codec *codec = dtci_codec_find((unsigned)own->codec);
     float largest = 0, least = FLT_MAX;
     size_t t, i = 0;
-    if (!codec->range || m->small < 2) return 0;
+    if (!codec->range || m->gathered < 2) return 0;
     for (t = 0; t < m->count; t++) {
         const dtc_tensor *tensor = &m->tensors[t];
         dtci_source source;
@@ -11119,7 +11119,7 @@ DTCI_COLD int dtci_message_levels(float *levels, const dtci_message *m, const dt
         i++;
     }
     if (!(least < largest / 2) || !(largest < 1e30f)) return 0;
-    for (i = 0; i < m->small; i++) {
+    for (i = 0; i < m->gathered; i++) {
         float level = levels[i] > 0 ? levels[i] / largest : 1;
         uint32_t bits = dtci_float_bits(level > 1e-30f ? level : 1e-30f);
         levels[i] = dtci_bits_float((bits + 0x8000u) & 0xffff0000u);
@@ -11185,7 +11185,7 @@ DTCI_COLD dtc_status dtci_message_append(unsigned char *message, size_t capacity
 DTCI_COLD dtc_status dtci_message_append_small(unsigned char *message, size_t capacity, size_t *bytes,
                                                const dtci_message *m, dtci_arena arena) {
     float *x = (float *)dtci_take(&arena, 4 * m->values), *residual = (float *)dtci_take(&arena, 4 * m->values);
-    float *decoded = (float *)dtci_take(&arena, 4 * m->values), *levels = (float *)dtci_take(&arena, 4 * m->small);
+    float *decoded = (float *)dtci_take(&arena, 4 * m->values), *levels = (float *)dtci_take(&arena, 4 * m->gathered);
     dtc_tensor gathered;
     dtc_status status = DTC_OK;
     size_t from;
@@ -11198,7 +11198,7 @@ DTCI_COLD dtc_status dtci_message_append_small(unsigned char *message, size_t ca
         dtc_spec raw = dtci_levels_spec(m->spec);
         gathered.values = levels;
         gathered.residual = NULL;
-        gathered.count = m->small;
+        gathered.count = m->gathered;
         status = dtci_message_append(message, capacity, bytes, &raw, &gathered, &arena);
     }
     gathered.values = x;
@@ -11289,7 +11289,7 @@ DTCI_COLD dtc_status dtci_reading_open(dtci_reading *r, dtci_opened *opened, siz
 
 /* Reads the packet of levels, if another packet follows the next one; else *levels is NULL. */
 DTCI_COLD dtc_status dtci_reading_levels(dtci_reading *r, const dtci_message *m, const float **levels) {
-    float *read = (float *)dtci_take(&r->arena, 4 * m->small);
+    float *read = (float *)dtci_take(&r->arena, 4 * m->gathered);
     dtci_opened opened;
     dtci_sink sink;
     dtc_status status = dtci_packet_peek(&opened.packet, r->message + r->at, r->bytes - r->at);
@@ -11298,13 +11298,13 @@ DTCI_COLD dtc_status dtci_reading_levels(dtci_reading *r, const dtci_message *m,
     if (!read) return DTC_ERROR_SCRATCH;
     if (status != DTC_OK || opened.packet.head.packet_bytes == r->bytes - r->at) return status;
     if (opened.packet.head.codec != DTC_RAW) return DTC_ERROR_COUNT;
-    status = dtci_reading_open(r, &opened, m->small);
+    status = dtci_reading_open(r, &opened, m->gathered);
     if (status != DTC_OK) return status;
     memset(&sink, 0, sizeof sink);
     sink.kind = DTCI_SINK_STORE;
     sink.values = read;
     status = (opened.packet.codec->decode)(&opened.packet, &sink, r->options, &r->arena);
-    for (i = 0; i < m->small && status == DTC_OK; i++)
+    for (i = 0; i < m->gathered && status == DTC_OK; i++)
         if (!(read[i] > 0 && read[i] <= 1)) status = DTC_ERROR_PAYLOAD;
     *levels = read;
     return status;
