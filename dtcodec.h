@@ -1272,6 +1272,9 @@ DTC_API size_t dtc_message_scratch(const dtc_spec *spec, const dtc_tensor *tenso
  *   - nmse, rate and block apply to the gathered values of the small tensors as to one tensor. Tensors of different
  *     scales do not lose in this: unless the grid is agreed on, or given by max-error or rate, each small tensor is
  *     scaled first.
+ *   - A packet whose rate would be less than 64 bytes takes 3 bits a value instead, because it would hold only a few of
+ *     its values. The other packets take less for it, down to half of the rate, so that the message keeps the rate if
+ *     large tensors have enough values.
  *   - If a small tensor has a residual, all of them should: their common packet is then one of error feedback.
  *
  * Errors: those of dtc_encode. ARGUMENT also if rows do not divide a count, or if the small tensors together have more
@@ -10975,7 +10978,36 @@ typedef struct dtci_message {
     size_t gathered, values; /* number of small tensors that have values, and of their values */
     size_t packets;          /* number of packets without the one of levels */
     const dtc_spec *spec;    /* NULL if the message is read */
+    float rate;              /* of packets that are not starved; 0 if all packets have the rate of the spec */
 } dtci_message;
+
+/* Whether the budget of quant:rate=B holds only a few of `count` values beside head and grid, so that most of them
+ * would wait in the residual for very long. Their packet takes 3 bits a value instead. */
+DTCI_FN int dtci_is_starved(const dtc_spec *spec, size_t count) {
+    return (double)spec->quant.rate * (double)count < 512;
+}
+
+/* Sets m->rate so that the message keeps its rate if the other tensors can pay for the starved ones. */
+DTCI_COLD void dtci_message_share_rate(dtci_message *m) {
+    const dtc_spec *spec = m->spec;
+    double rate = (double)spec->quant.rate, left = 0, rich = 0;
+    size_t t;
+    if (spec->codec != DTC_QUANT || !(rate > 0 && rate < 3) || spec->workers > 1 || spec->quant.min_given ||
+        spec->quant.max_given)
+        return;
+    for (t = 0; t <= m->count; t++) {
+        size_t count = t < m->count ? m->tensors[t].count : m->values;
+        if (t < m->count ? count <= DTCI_SMALL : !count) continue;
+        left += rate * (double)count;
+        if (dtci_is_starved(spec, count)) {
+            left -= 3 * (double)count + 8 * 48; /* 48 bytes: head, checksum, grid and table */
+        } else {
+            rich += (double)count;
+        }
+    }
+    left -= 16.0 * (double)m->gathered; /* levels */
+    m->rate = (float)(rich > 0 && left > rate / 2 * rich ? left / rich : rate / 2);
+}
 
 /* Returns DTC_ERROR_ARGUMENT if an array is missing or the small tensors have too many values. */
 DTCI_COLD dtc_status dtci_message_of(dtci_message *m, const dtc_spec *spec, const dtc_tensor *tensors, size_t count) {
@@ -10995,6 +11027,7 @@ DTCI_COLD dtc_status dtci_message_of(dtci_message *m, const dtc_spec *spec, cons
         }
     }
     m->packets += m->gathered > 0;
+    if (spec) dtci_message_share_rate(m);
     return m->values > DTCI_COUNT_MAX ? DTC_ERROR_ARGUMENT : DTC_OK;
 }
 
@@ -11014,6 +11047,12 @@ DTCI_COLD size_t dtci_message_spec(dtc_spec *own, const dtci_message *m, size_t 
         *own = dtci_nest_spec(value, 0);
         own->workers = m->spec->workers;
         own->no_checksum = m->spec->no_checksum;
+    }
+    if (m->rate > 0 && dtci_is_starved(m->spec, count)) {
+        own->quant.rate = 0;
+        own->quant.bits = 3;
+    } else if (m->rate > 0) {
+        own->quant.rate = m->rate;
     }
     own->seed = dtc_seed(m->spec->seed, t, 0);
     return count;

@@ -188,6 +188,70 @@ static void test_small_models(void **state) {
     }
 }
 
+/* Encodes `steps` gradients of Gaussian values with a residual. Returns the most bytes of a message; *growth becomes
+ * the largest norm of a tensor's residual, relative to the norm of its gradient. */
+static size_t train(const char *text, const size_t *sizes, size_t tensor_count, int steps, double *growth) {
+    dtc_spec spec = spec_of(text);
+    dtc_tensor tensors[3];
+    size_t t, i, at, bytes, most = 0, values = 0;
+    float *all, *residuals;
+    int step;
+    for (t = 0; t < tensor_count; t++) values += sizes[t];
+    all = floats(values);
+    residuals = floats(values);
+    memset(residuals, 0, 4 * values);
+    for (t = at = 0; t < tensor_count; at += sizes[t], t++) {
+        tensors[t].values = all + at;
+        tensors[t].residual = residuals + at;
+        tensors[t].count = sizes[t];
+        tensors[t].rows = 0;
+    }
+    *growth = 0;
+    for (step = 0; step < steps; step++) {
+        size_t capacity = dtc_message_bound(&spec, tensors, tensor_count);
+        size_t need = dtc_message_scratch(&spec, tensors, tensor_count);
+        void *message = memory(capacity), *scratch = memory(need);
+        float *drawn_values = drawn(values, noise_gaussian, 0, 70 + (uint64_t)step);
+        for (t = at = 0; t < tensor_count; at += sizes[t], t++)
+            for (i = 0; i < sizes[t]; i++) all[at + i] = drawn_values[at + i] * (t % 2 ? 1e-3f : 1.0f);
+        spec.seed = dtc_seed(1, (uint64_t)step, 0);
+        assert_int_equal(dtc_message_encode(&spec, message, capacity, &bytes, tensors, tensor_count, scratch, need),
+                         DTC_OK);
+        most = bytes > most ? bytes : most;
+        for (t = 0; t < tensor_count; t++) {
+            double ratio = sqrt(squares(tensors[t].residual, sizes[t]) / squares(tensors[t].values, sizes[t]));
+            *growth = ratio > *growth ? ratio : *growth;
+        }
+        free(drawn_values);
+        free(message);
+        free(scratch);
+    }
+    free(all);
+    free(residuals);
+    return most;
+}
+
+/* A rate that is too low for small tensors: large tensors pay for them, and their residuals stay small. */
+static void test_rates(void **state) {
+    static const size_t tiny[] = {25, 10}, small[] = {200, 10}, mixed[] = {150000, 20, 2000};
+    static const float rates[] = {2, 1, 0.5f, 0.1f};
+    size_t i;
+    (void)state;
+    for (i = 0; i < sizeof rates / sizeof *rates; i++) {
+        char text[32];
+        double growth;
+        size_t bytes;
+        snprintf(text, sizeof text, "quant:rate=%g", (double)rates[i]);
+        bytes = train(text, tiny, 2, 200, &growth);
+        CHECK(growth < 2 && bytes <= 35 * 3 / 8 + 60, "%s: 35 values, %g times, %zu bytes", text, growth, bytes);
+        bytes = train(text, small, 2, 200, &growth);
+        CHECK(growth < 2 && bytes <= 210 * 3 / 8 + 80, "%s: 210 values, %g times, %zu bytes", text, growth, bytes);
+        bytes = train(text, mixed, 3, 60, &growth);
+        CHECK((float)bytes <= rates[i] * 152020 / 8, "%s: %zu bytes", text, bytes);
+        CHECK(growth < 4 / sqrt((double)rates[i]), "%s: %g times", text, growth);
+    }
+}
+
 /* Whatever fails, nothing has changed. */
 static void test_nothing_changes(void **state) {
     size_t s, bad, need, bound, bytes;
@@ -482,6 +546,7 @@ int main(void) {
         cmocka_unit_test(test_round_trips),
         cmocka_unit_test(test_scales),
         cmocka_unit_test(test_small_models),
+        cmocka_unit_test(test_rates),
         cmocka_unit_test(test_nothing_changes),
         cmocka_unit_test(test_malformed),
         cmocka_unit_test(test_levels),
