@@ -703,6 +703,16 @@ static void test_bounded(void **state) {
         {"quant:rotate=1,bits=2", 2.2},
         {"quant:rotate=1,bits=1,grid=even", 8.5},
         {"quant:rotate=1,bits=2,rounding=stochastic", 55},
+        {"quant", 0.05},
+        {"quant:bits=1", 300},
+        {"quant:rate=4", 270}, /* here, below 64 values, and below, packets of the largest values alone */
+        {"quant:rate=2", 9300},
+        {"quant:rotate=1,rate=2", 9300},
+        {"quant:max-error=0.5", 1},
+        {"sensing", 450},
+        {"sensing:ratio=0.5,keep=0.1", 2800},
+        {"factor:rank=1", 1e-9},
+        {"raw:type=fp16", 1e-6},
     };
     static const size_t counts[] = {1, 2, 3, 10, 64, 128, 640, 5000};
     size_t c, k;
