@@ -125,7 +125,7 @@ $(B)/tests/test_fft $(B)/tests/bench/layers_library: FFT_LIBS = -lkissfft-float
 $(B)/tests/test_fft_fftw: FFT_LIBS += -lfftw3f
 $(B)/tests/test_fft_sources $(B)/tests/bench/layers_sources: BASE_CFLAGS += -I$(KISSFFT)
 $(B)/tests/test_fft_sources: FFT_LIBS = -lkissfft-float
-$(B)/tests/test_tcp_trainer: $(B)/examples/tcp_trainer
+$(B)/tests/test_tcp_trainer $(B)/tests/test_faults: $(B)/examples/tcp_trainer
 $(B)/tests/test_gossip_trainer: $(B)/examples/gossip_trainer
 
 # ---- tests

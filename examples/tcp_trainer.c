@@ -233,33 +233,38 @@ struct server {
     bool drifted; /* a worker's replica differed from the server's */
 };
 
-static bool send_state(struct server *server, struct client *client, const struct tensors *state) {
+/* Sends tensors to all workers that have just joined. */
+static bool send_state(struct server *server, const struct tensors *state, struct error *error) {
     dtc_spec raw = raw_spec();
     struct encoder encoder = encoder_create(&raw, false, state);
-    struct error error;
-    bool good = encoder_encode(&encoder, state, NULL, 0, &error);
-    if (!good) clients_drop(&server->clients, client, true, error.text);
-    good = good && clients_send(&server->clients, client, STATE, encoder.message, encoder.bytes);
+    bool good = encoder_encode(&encoder, state, NULL, 0, error);
+    if (good) clients_send_all(&server->clients, true, STATE, encoder.message, encoder.bytes);
     encoder_free(&encoder);
     return good;
 }
 
-/* Waits for workers, and makes the WAITING clients ACTIVE. The first round waits for all workers, a later one for at
+/* Waits for workers, and lets those in that are WAITING. The first round waits for all workers, a later one for at
  * least one. */
 static bool muster(struct server *server, bool first, struct error *error) {
     struct clients *clients = &server->clients;
-    size_t wanted = first ? clients->workers : 1, here = clients_await(clients, wanted);
+    size_t wanted = first ? clients->workers : 1, here = clients_await(clients, wanted), joining = 0;
     if (here == 0) return set_error(error, "no worker for %g s (--timeout): giving up", clients->timeout);
     if (here < wanted) say(0, "starts with %zu of %zu workers; the others may join later", here, wanted);
+    clients_admit(clients);
     for (size_t i = 0; i < clients->slots; i++) {
         struct client *client = &clients->client[i];
         uint8_t welcome[4];
-        if (client->stage != CLIENT_WAITING) continue;
+        if (!client->joins) continue;
         put_u32(welcome, (uint32_t)client->id);
-        client->stage = CLIENT_ACTIVE;
-        if (clients_send(clients, client, WELCOME, welcome, sizeof welcome) &&
-            send_state(server, client, &server->trainer->parameters) &&
-            send_state(server, client, &server->trainer->velocity) && !first)
+        joining += clients_send(clients, client, WELCOME, welcome, sizeof welcome);
+    }
+    if (joining == 0) return true;
+    if (!send_state(server, &server->trainer->parameters, error) ||
+        !send_state(server, &server->trainer->velocity, error))
+        return false;
+    for (size_t i = 0; i < clients->slots; i++) {
+        const struct client *client = &clients->client[i];
+        if (client->joins && !first)
             say(0, "worker %zu (%s) joined in round %u", client->id, client->connection.name, clients->round);
     }
     return true;
@@ -278,7 +283,7 @@ static bool serve_round(struct server *server, enum frame_type type, struct erro
     trainer->meter.transfer_s += clock_seconds() - start;
     if (!aggregate_messages(clients, trainer, &update, &bytes, error)) return false;
     start = clock_seconds();
-    trainer->meter.bytes_down += clients_send_all(clients, type, update, bytes);
+    trainer->meter.bytes_down += clients_send_all(clients, false, type, update, bytes);
     trainer->meter.transfer_s += clock_seconds() - start;
     return trainer_apply(trainer, server->round, update, bytes, error);
 }

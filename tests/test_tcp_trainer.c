@@ -1,20 +1,10 @@
 /* tcp_trainer as a whole: processes that train a small net on small images, stop, resume, fail and meet strangers. */
 #include <math.h>
 
-#include "examples/common/bytes.h"
-#include "examples/common/exchange/trainer.h"
-#include "examples/common/transport/clients.h"
-#include "tests/program.h"
+#include "tests/tcp_group.h"
 
 static void run_well(const char *words) {
     free(run("local", words, 0));
-}
-
-static void await_progress(const char *log) {
-    char *text = text_of(in_dir(log));
-    size_t epochs = occurrences(text, "\nepoch ");
-    free(text);
-    await(log, "\nepoch ", epochs + 2);
 }
 
 static void assert_same_file(const char *a, const char *b) {
@@ -236,36 +226,6 @@ static void other_checkpoints_are_refused(void **state) {
 
 /* ---- Peers ----------------------------------------------------------------------------------------------------- */
 
-/* A server that trains until it is killed, and its workers. */
-struct group {
-    pid_t server, worker[2];
-    char port[16];
-};
-
-static struct group start_group(size_t workers, const char *words, const char *server_words) {
-    struct group group;
-    char all[512];
-    snprintf(all, sizeof all, "--port 0 --epochs 1000000 %s %s", words, server_words);
-    group.server = start("server.log", "server", all);
-    await("server.log", "listening at 127.0.0.1:", 1);
-    char *log = text_of(in_dir("server.log"));
-    snprintf(group.port, sizeof group.port, "%.0f", field_after(log, "listening at 127.0.0.1:"));
-    free(log);
-    for (size_t i = 0; i < workers; i++) {
-        snprintf(all, sizeof all, "--port %s --worker-id %zu %s", group.port, i + 1, words);
-        group.worker[i] = start(i ? "b.log" : "a.log", "worker", all);
-    }
-    return group;
-}
-
-static struct connection connect_to(const struct group *group) {
-    struct connection connection;
-    struct error error;
-    if (!tcp_connect("127.0.0.1", group->port, PATIENCE_S, &connection, &error)) fail_msg("%s", error.text);
-    connection_limit(&connection, 1 << 20);
-    return connection;
-}
-
 static void strangers_are_dropped_and_training_goes_on(void **state) {
     (void)state;
     struct group group = start_group(2, "", "--timeout 8");
@@ -282,7 +242,7 @@ static void strangers_are_dropped_and_training_goes_on(void **state) {
         {version, sizeof version, "speaks protocol version 9"},
         {huge, sizeof huge, "announces 4294967311 bytes"},
         {half, sizeof half, "sends half a frame (20 bytes) and then nothing"},
-        {"", 0, "sends nothing for 8 s"},
+        {"", 0, "sends no hello for 2 s"},
         {"DTCT\1\5\0\0\0\0\0\0\0\0\0", 16, "does not begin with a hello"},
         {"DTCT\1\1\0\0\0\0\0\0\3\0\0\0hel", 19, "does not begin with a hello"},
     };
@@ -301,38 +261,9 @@ static void strangers_are_dropped_and_training_goes_on(void **state) {
     for (size_t i = 0; i < sizeof strangers / sizeof *strangers; i++) connection_close(&stranger[i]);
 }
 
-/* The settings of this file's runs, with a codec and perhaps --add-packets, as a hello tells them. */
-static void shared_settings(const char *codec, bool add_packets, char text[SETTINGS_TEXT_BYTES]) {
-    struct trainer trainer;
-    struct error error;
-    char words[256], *arguments[16];
-    int count = 0;
-    snprintf(words, sizeof words, "--net 64-16-4 --batch 16 --lr 0.05 --workers 2 --data %s --codec %s%s", dir, codec,
-             add_packets ? " --add-packets" : "");
-    for (char *word = strtok(words, " "); word; word = strtok(NULL, " ")) arguments[count++] = word;
-    memset(&trainer, 0, sizeof trainer);
-    trainer_defaults(&trainer.settings);
-    struct option_table table = trainer_options(&trainer.settings);
-    if (!options_parse(&table, 1, ROLE_WORKER, count, arguments, &error) || !trainer_load(&trainer, &table, 1, &error))
-        fail_msg("%s", error.text);
-    memcpy(text, trainer.settings_text, SETTINGS_TEXT_BYTES);
-    trainer_free(&trainer);
-}
-
-/* Joins as a worker does, and returns the round. */
-static uint32_t join(struct connection *connection, const char *codec, bool add_packets) {
-    uint8_t hello[HELLO_BYTES] = {2, 0, 0, 0};
-    shared_settings(codec, add_packets, (char *)hello + 4);
-    send_one(connection, HELLO, 0, hello, 4 + strlen((char *)hello + 4));
-    uint32_t round = receive_one(connection, WELCOME).round;
-    receive_one(connection, STATE);
-    receive_one(connection, STATE);
-    return round;
-}
-
 static void a_worker_that_goes_wrong_is_dropped_and_training_goes_on(void **state) {
     (void)state;
-    struct group group = start_group(1, "", "--timeout 8");
+    struct group group = start_group(1, "", "--timeout 4");
     for (int wrong = 0; wrong < 7; wrong++) {
         struct connection connection = connect_to(&group);
         uint32_t round = join(&connection, "raw", false);
@@ -368,30 +299,13 @@ static void a_worker_that_goes_wrong_is_dropped_and_training_goes_on(void **stat
             await("server.log", "sends half a frame (16 bytes) and then nothing", 1);
             break;
         case 6: /* silence */
-            await("server.log", "sends nothing for 8 s", 1);
+            await("server.log", "sends nothing for 4 s", 1);
             break;
         }
         await("server.log", "dropped worker 2 (127.0.0.1:", (size_t)wrong + 1);
         await_progress("server.log");
         if (wrong != 4) connection_close(&connection);
     }
-}
-
-/* A message of zeros in place of a gradient, to be freed. */
-static uint8_t *zeros_message(const char *codec, size_t *bytes) {
-    const size_t shapes[4][2] = {{16, 64}, {1, 16}, {4, 16}, {1, 4}};
-    struct tensors zeros = tensors_create(shapes, 4);
-    struct error error;
-    dtc_spec spec;
-    dtc_spec_parse(codec, &spec, NULL);
-    struct encoder encoder = encoder_create(&spec, false, &zeros);
-    assert_true(encoder_encode(&encoder, &zeros, NULL, 1, &error));
-    uint8_t *message = (uint8_t *)allocate(encoder.bytes, 1);
-    memcpy(message, encoder.message, encoder.bytes);
-    *bytes = encoder.bytes;
-    encoder_free(&encoder);
-    tensors_free(&zeros);
-    return message;
 }
 
 static void ranges_are_not_trusted(void **state) {
@@ -558,6 +472,6 @@ int main(int argc, char **argv) {
         cmocka_unit_test_teardown(a_killed_worker_comes_back, kill_children),
         cmocka_unit_test_teardown(wrong_options_name_the_flag, kill_children),
     };
-    program_start(argc, argv, "tcp_trainer", "--net 64-16-4 --batch 16 --workers 2 --lr 0.05 --timeout 60");
+    program_start(argc, argv, "tcp_trainer", TCP_WORDS);
     return cmocka_run_group_tests(tests, make_data, remove_data);
 }

@@ -9,6 +9,8 @@
 #include "../log.h"
 #include "../memory.h"
 
+enum { INFINITE_ROUNDS = 8 }; /* a worker that sends values that are not finite in so many rounds is dropped */
+
 /* Raises each range to that of a frame, if the frame's is larger. If a range of the frame is negative or not finite, or
  * their number is wrong, the function changes nothing and returns false. */
 static bool raise_ranges(uint8_t *ranges, size_t bytes, const struct frame *frame) {
@@ -31,7 +33,7 @@ void aggregate_ranges(struct clients *clients, struct trainer *trainer) {
             settled = bytes;
         else
             clients_drop(clients, client, true, "sends invalid ranges");
-    trainer->meter.bytes_down += clients_send_all(clients, RANGES, ranges, settled);
+    trainer->meter.bytes_down += clients_send_all(clients, false, RANGES, ranges, settled);
     free(ranges);
 }
 
@@ -50,8 +52,33 @@ static bool add_up(const struct clients *clients, struct trainer *trainer) {
     return messages > 1 && message_fits(adder->sum, adder->bytes, &trainer->parameters);
 }
 
+/* Ignores the messages whose values are not finite in this round, and drops the workers that send such messages in too
+ * many rounds. Returns whether there was such a message. */
+static bool ignore_infinite(struct clients *clients, struct trainer *trainer) {
+    struct error error;
+    bool found = false;
+    size_t id = 0;
+    for (struct client *client; (client = clients_next(clients, &id));) {
+        tensors_clear(&trainer->values);
+        if (decoder_add(&trainer->decoder, &trainer->values, 1.0f, client->frame.payload, client->frame.bytes,
+                        &error) &&
+            tensors_finite(&trainer->values)) {
+            client->infinite = 0;
+            continue;
+        }
+        found = true;
+        say(0, "round %u: the message of worker %zu is ignored: its values are not finite", clients->round, id);
+        client->frame.bytes = 0;
+        if (++client->infinite < INFINITE_ROUNDS) continue;
+        set_error(&error, "sends values that are not finite in %d rounds in a row", INFINITE_ROUNDS);
+        clients_drop(clients, client, true, error.text);
+    }
+    return found;
+}
+
 /* Writes the mean of the decoded messages to trainer->values. They are summed in the order of the workers' numbers. If
- * a message cannot be decoded, its worker is dropped, and the function returns false. */
+ * a message cannot be decoded, its worker is dropped, and the function returns false. It also returns false if the
+ * caller shall try again without messages whose values are not finite. */
 static bool average(struct clients *clients, struct trainer *trainer) {
     size_t messages = 0, id = 0;
     struct error error;
@@ -64,7 +91,20 @@ static bool average(struct clients *clients, struct trainer *trainer) {
             clients_drop(clients, client, true, error.text);
             return false;
         }
+    if (!tensors_finite(&trainer->values)) return !ignore_infinite(clients, trainer);
+    id = 0;
+    for (struct client *client; (client = clients_next(clients, &id));) client->infinite = 0;
     return true;
+}
+
+/* Returns whether the values of the sum in trainer->adder are finite. Among all packets raw alone has others. */
+static bool sum_finite(struct trainer *trainer) {
+    struct error error;
+    const struct adder *adder = &trainer->adder;
+    if (trainer->settings.codec.codec != DTC_RAW) return true;
+    tensors_clear(&trainer->values);
+    return decoder_add(&trainer->decoder, &trainer->values, 1.0f, adder->sum, adder->bytes, &error) &&
+           tensors_finite(&trainer->values);
 }
 
 bool aggregate_messages(struct clients *clients, struct trainer *trainer, const uint8_t **update, size_t *bytes,
@@ -73,7 +113,7 @@ bool aggregate_messages(struct clients *clients, struct trainer *trainer, const 
     struct meter *meter = &trainer->meter;
     size_t messages = 0, id = 0;
     double start = clock_seconds();
-    bool sum = trainer->settings.add_packets && add_up(clients, trainer);
+    bool sum = trainer->settings.add_packets && add_up(clients, trainer) && sum_finite(trainer);
     while (!sum && !average(clients, trainer)) continue;
     meter->decode_s += clock_seconds() - start;
     for (const struct client *client; (client = clients_next(clients, &id)); messages++)

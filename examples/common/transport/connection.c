@@ -238,35 +238,6 @@ static void pace_sleep(struct pace *pace, size_t bytes) {
     pace->free_at += (double)bytes / pace->bytes_per_second;
 }
 
-static bool send_bytes(struct connection *connection, struct pace *pace, const uint8_t *bytes, size_t size,
-                       double seconds, struct error *error) {
-    double deadline = clock_seconds() + seconds;
-    bool paced = pace->bytes_per_second > 0.0;
-    if (paced) pace_idle(pace);
-    while (size) {
-        size_t piece = paced && size > PIECE_BYTES ? PIECE_BYTES : size;
-        if (paced) {
-            double before = clock_seconds();
-            pace_sleep(pace, piece);
-            deadline += clock_seconds() - before;
-        }
-        for (size_t sent = 0; sent < piece;) {
-            ssize_t now = send(connection->fd, bytes + sent, piece - sent, MSG_NOSIGNAL);
-            if (now >= 0)
-                sent += (size_t)now;
-            else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
-                return set_error(error, "connection lost: %s", strerror(errno));
-            else if (!wait_for(connection->fd, POLLOUT, deadline))
-                return set_error(error, "accepted no bytes for %.0f s", seconds);
-            else if (paced)
-                pace_idle(pace); /* the receiver was slow, not the sender */
-        }
-        bytes += piece;
-        size -= piece;
-    }
-    return true;
-}
-
 static void write_head(uint8_t head[FRAME_HEAD_BYTES], uint8_t type, uint32_t round, size_t bytes) {
     const uint8_t start[8] = {'D', 'T', 'C', 'T', FRAME_PROTOCOL, type, 0, 0};
     memcpy(head, start, sizeof start);
@@ -274,12 +245,63 @@ static void write_head(uint8_t head[FRAME_HEAD_BYTES], uint8_t type, uint32_t ro
     put_u32(head + 12, (uint32_t)bytes);
 }
 
+void parcel_start(struct parcel *parcel, uint8_t type, uint32_t round, const uint8_t *payload, size_t bytes) {
+    memset(parcel, 0, sizeof *parcel);
+    write_head(parcel->head, type, round, bytes);
+    parcel->payload = payload;
+    parcel->size = FRAME_HEAD_BYTES + bytes;
+}
+
+/* Returns how many bytes from parcel->sent on lie in one piece of memory, and stores where. */
+static size_t parcel_next(const struct parcel *parcel, const uint8_t **bytes) {
+    bool head = parcel->sent < FRAME_HEAD_BYTES;
+    *bytes = head ? parcel->head + parcel->sent : parcel->payload + (parcel->sent - FRAME_HEAD_BYTES);
+    return (head ? FRAME_HEAD_BYTES : parcel->size) - parcel->sent;
+}
+
+/* Sleeps until the link may send the next piece of a parcel, which has so many bytes. Returns the seconds. */
+static double pace_parcel(struct pace *pace, struct parcel *parcel, size_t bytes) {
+    double start = clock_seconds();
+    if (bytes > PIECE_BYTES) bytes = PIECE_BYTES;
+    if (parcel->sent == 0) pace_idle(pace);
+    pace_sleep(pace, bytes);
+    parcel->paid += bytes;
+    return clock_seconds() - start;
+}
+
+enum parcel_state parcel_send(struct connection *connection, struct pace *pace, struct parcel *parcel, double *paused,
+                              struct error *error) {
+    bool paced = pace->bytes_per_second > 0.0;
+    while (parcel->sent < parcel->size) {
+        const uint8_t *bytes;
+        size_t left = parcel_next(parcel, &bytes);
+        if (paced && parcel->sent == parcel->paid) *paused += pace_parcel(pace, parcel, left);
+        if (paced && left > parcel->paid - parcel->sent) left = parcel->paid - parcel->sent;
+        ssize_t now = send(connection->fd, bytes, left, MSG_NOSIGNAL);
+        if (now >= 0) {
+            parcel->sent += (size_t)now;
+        } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+            if (paced) pace_idle(pace); /* the receiver is slow, not the sender */
+            return PARCEL_BLOCKED;
+        } else if (errno != EINTR) {
+            set_error(error, "connection lost: %s", strerror(errno));
+            return PARCEL_FAILED;
+        }
+    }
+    return PARCEL_SENT;
+}
+
 bool frame_send(struct connection *connection, struct pace *pace, uint8_t type, uint32_t round, const uint8_t *payload,
                 size_t bytes, double seconds, struct error *error) {
-    uint8_t head[FRAME_HEAD_BYTES];
-    write_head(head, type, round, bytes);
-    return send_bytes(connection, pace, head, sizeof head, seconds, error) &&
-           send_bytes(connection, pace, payload, bytes, seconds, error);
+    struct parcel parcel;
+    double deadline = clock_seconds() + seconds, paused = 0.0;
+    parcel_start(&parcel, type, round, payload, bytes);
+    for (;;) {
+        enum parcel_state state = parcel_send(connection, pace, &parcel, &paused, error);
+        if (state != PARCEL_BLOCKED) return state == PARCEL_SENT;
+        if (!wait_for(connection->fd, POLLOUT, deadline + paused))
+            return set_error(error, "accepted no more bytes for %.0f s", seconds);
+    }
 }
 
 uint8_t *frame_queue(struct connection *connection, uint8_t type, uint32_t round, size_t bytes) {

@@ -78,6 +78,22 @@ void frame_done(struct connection *connection);
 bool frame_send(struct connection *connection, struct pace *pace, uint8_t type, uint32_t round, const uint8_t *payload,
                 size_t bytes, double seconds, struct error *error);
 
+/* A frame on its way to one of several connections that are served at once. */
+struct parcel {
+    uint8_t head[FRAME_HEAD_BYTES];
+    const uint8_t *payload; /* the caller's, until the parcel is sent */
+    size_t size, sent;      /* bytes of the frame, and how many of them were sent */
+    size_t paid;            /* bytes that pacing allows to send */
+};
+
+enum parcel_state { PARCEL_SENT, PARCEL_BLOCKED, PARCEL_FAILED };
+
+/* Starts a frame, and sends as much of it as the socket takes. PARCEL_BLOCKED: call parcel_send again when the socket
+ * takes more. *paused grows by the seconds that pacing took. No other frame may be sent meanwhile. */
+void parcel_start(struct parcel *parcel, uint8_t type, uint32_t round, const uint8_t *payload, size_t bytes);
+enum parcel_state parcel_send(struct connection *connection, struct pace *pace, struct parcel *parcel, double *paused,
+                              struct error *error);
+
 /* Queues a frame for connection_flush and returns its payload. The caller must write the payload before the next call
  * for this connection. */
 uint8_t *frame_queue(struct connection *connection, uint8_t type, uint32_t round, size_t bytes);
