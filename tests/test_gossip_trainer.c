@@ -1,5 +1,6 @@
 /* gossip_trainer: the books of its weights alone; and as a whole: peers that train, fail, join and meet strangers. */
 #include <math.h>
+#include <sys/socket.h>
 
 #include "examples/common/bytes.h"
 #include "examples/common/exchange/tensor_message.h"
@@ -352,7 +353,8 @@ struct impostor {
     uint64_t incarnation;
 };
 
-static void say_hello(struct impostor *impostor, bool founder) {
+/* Dials peer 1 and says hello as the next process of peer 2. */
+static void dial_peer_1(struct impostor *impostor, bool founder) {
     uint8_t hello[LINK_HELLO_BYTES];
     struct error error;
     size_t text_bytes = strlen(impostor->shared);
@@ -363,6 +365,10 @@ static void say_hello(struct impostor *impostor, bool founder) {
     hello[12] = founder;
     memcpy(hello + LINK_HELLO_HEAD, impostor->shared, text_bytes);
     send_one(&impostor->out, LINK_HELLO, 0, hello, LINK_HELLO_HEAD + text_bytes);
+}
+
+static void say_hello(struct impostor *impostor, bool founder) {
+    dial_peer_1(impostor, founder);
     receive_one(&impostor->out, LINK_WELCOME);
 }
 
@@ -522,6 +528,86 @@ static void a_peer_that_goes_wrong_is_written_off_and_training_goes_on(void **st
     }
 }
 
+/* Kilobytes of memory that a process has. */
+static double memory_kb(pid_t process) {
+    char path[64], line[256];
+    double kb = 0.0;
+    snprintf(path, sizeof path, "/proc/%ld/status", (long)process);
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    while (fgets(line, sizeof line, file)) sscanf(line, "VmRSS: %lf", &kb);
+    fclose(file);
+    assert_true(kb > 0.0);
+    return kb;
+}
+
+static void a_hello_cannot_take_the_place_of_a_living_peer(void **state) {
+    (void)state;
+    struct impostor impostor = start_impostor("--epochs 1000000 --timeout 3"); /* tells the settings */
+    kill_child(impostor.peer);
+    close(impostor.listener);
+    connection_close(&impostor.in);
+    connection_close(&impostor.out);
+    pid_t peer[3];
+    for (size_t id = 1; id <= 2; id++) peer[id] = start_gossip(id, 2, "--epochs 1000000 --timeout 3");
+    await("1.log", "\nepoch ", 1);
+    impostor.incarnation = UINT64_MAX / 2;
+    dial_peer_1(&impostor, false);
+    await("1.log", "says that it is peer 2, which is here already", 1);
+    await_progress();
+    char *log = text_of(in_dir("1.log"));
+    assert_int_equal(occurrences(log, "is written off"), 0);
+    free(log);
+    assert_int_equal(waitpid(peer[2], NULL, WNOHANG), 0);
+    connection_close(&impostor.out);
+
+    kill_child(peer[2]); /* a true successor is let in, however early it comes */
+    peer[2] = start_gossip(2, 2, "--epochs 1000000 --timeout 3 --join");
+    await("1.log", "is written off: ", 1);
+    await("1.log", ") joined", 1);
+    await_progress();
+}
+
+/* Peer 1 prints an epoch when all peers have reported it. */
+static void report_last_epoch(struct impostor *impostor, uint32_t epoch) {
+    static const size_t shapes[4][2] = {{16, 64}, {1, 16}, {4, 16}, {1, 4}};
+    static uint8_t push[8192], report[8192];
+    size_t bytes = make_push(push, 1, shapes, 0.5f) - 12;
+    memcpy(report + METER_BYTES, push + 12, bytes);
+    send_one(&impostor->out, LINK_REPORT, epoch, report, METER_BYTES + bytes);
+}
+
+static void a_flood_of_beats_delays_nobody(void **state) {
+    (void)state;
+    enum { BEATS = 4096 };
+    static uint8_t beats[BEATS * FRAME_HEAD_BYTES];
+    const uint8_t beat[FRAME_HEAD_BYTES] = {'D', 'T', 'C', 'T', FRAME_PROTOCOL, LINK_BEAT};
+    for (size_t i = 0; i < BEATS; i++) memcpy(beats + i * sizeof beat, beat, sizeof beat);
+    struct impostor impostor = start_impostor("--epochs 1000000 --timeout 30");
+    report_last_epoch(&impostor, 1000000);
+    await("1.log", "\nepoch ", 4);
+    double before_kb = memory_kb(impostor.peer), start_s = clock_seconds(), wait_s = 0.0;
+    size_t at = 0, epochs = 0, sent = 0;
+    while (clock_seconds() < start_s + 3.0) { /* and read no answer */
+        ssize_t now = send(impostor.out.fd, beats + at, sizeof beats - at, MSG_NOSIGNAL);
+        if (now > 0) sent += (size_t)now;
+        at = now > 0 ? (at + (size_t)now) % sizeof beats : at;
+        if (now < 0) nanosleep(&(struct timespec){0, 1000000}, NULL);
+        char *log = text_of(in_dir("1.log"));
+        size_t said = occurrences(log, "\nepoch ");
+        free(log);
+        if (said != epochs) wait_s = clock_seconds();
+        epochs = said;
+        if (wait_s > 0.0 && clock_seconds() > wait_s + 1.0) fail_msg("no epoch for a second");
+    }
+    assert_true(sent > sizeof beats);
+    assert_true(memory_kb(impostor.peer) < before_kb + 1024.0);
+    await_progress();
+    close(impostor.listener);
+    connection_close(&impostor.in);
+    connection_close(&impostor.out);
+}
+
 static void wrong_options_name_the_flag(void **state) {
     (void)state;
     const char *const wrong[][3] = {
@@ -564,6 +650,8 @@ int main(int argc, char **argv) {
         cmocka_unit_test_teardown(who_was_here_comes_back_as_a_joiner_alone, kill_children),
         cmocka_unit_test_teardown(a_silent_peer_is_written_off_and_told_so, kill_children),
         cmocka_unit_test_teardown(a_peer_that_goes_wrong_is_written_off_and_training_goes_on, kill_children),
+        cmocka_unit_test_teardown(a_hello_cannot_take_the_place_of_a_living_peer, kill_children),
+        cmocka_unit_test_teardown(a_flood_of_beats_delays_nobody, kill_children),
         cmocka_unit_test_teardown(wrong_options_name_the_flag, kill_children),
     };
     program_start(argc, argv, "gossip_trainer", "--net 64-16-4 --batch 16 --lr 0.05 --lr-decay 1 --timeout 60");

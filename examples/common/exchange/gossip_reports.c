@@ -81,7 +81,8 @@ void reports_send(struct reports *reports, uint64_t epoch) {
         say(trainer->id, "cannot report epoch %llu: %s", (unsigned long long)epoch, error.text);
     } else if (to == trainer->id) {
         add(reports, to, epoch, &meter, &trainer->parameters);
-    } else if (mesh->link[to - 1].stage == LINK_UP) {
+    } else if (mesh->link[to - 1].stage == LINK_UP &&
+               (epoch == trainer->settings.epochs || mesh_has_room(mesh, to))) { /* the last report must arrive */
         uint8_t *payload = mesh_send(mesh, to, LINK_REPORT, (uint32_t)epoch, METER_BYTES + reports->raw.bytes);
         meter_put(payload, &meter);
         memcpy(payload + METER_BYTES, reports->raw.message, reports->raw.bytes);

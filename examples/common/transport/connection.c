@@ -306,6 +306,12 @@ bool frame_send(struct connection *connection, struct pace *pace, uint8_t type, 
 
 uint8_t *frame_queue(struct connection *connection, uint8_t type, uint32_t round, size_t bytes) {
     size_t needed = connection->queued + FRAME_HEAD_BYTES + bytes;
+    if (needed > connection->queue_capacity && connection->queue_sent) {
+        connection->queued -= connection->queue_sent;
+        needed -= connection->queue_sent;
+        memmove(connection->queue, connection->queue + connection->queue_sent, connection->queued);
+        connection->queue_sent = 0;
+    }
     if (needed > connection->queue_capacity) {
         uint8_t *grown = (uint8_t *)allocate(2 * needed, 1);
         if (connection->queued) memcpy(grown, connection->queue, connection->queued);

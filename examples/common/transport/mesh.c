@@ -12,8 +12,10 @@
 #include "../log.h"
 #include "../memory.h"
 
-enum { TEXT_BYTES = 512 }; /* largest text of a refusal, and largest payload of any answer */
-static const double pause_s = 0.05, dial_again_s = 0.2;
+enum { TEXT_BYTES = 512 };        /* largest text of a refusal, and largest payload of any answer */
+enum { TURN_FRAMES = 64 };        /* most frames that one turn reads from a connection */
+enum { QUEUE_BYTES = 64 * 1024 }; /* a peer that leaves more answers unread is not heard */
+static const double pause_s = 0.05, dial_again_s = 0.2, hello_s = 2.0;
 
 /* ---- Addresses --------------------------------------------------------------------------------------------------- */
 
@@ -114,6 +116,14 @@ uint8_t *mesh_push(struct mesh *mesh, size_t id, size_t bytes) {
     uint8_t *payload = mesh_send(mesh, id, LINK_PUSH, ++mesh->link[id - 1].pushed, 8 + bytes);
     put_u64(payload, weight);
     return payload + 8;
+}
+
+static size_t unsent(const struct connection *connection) {
+    return connection->queued - connection->queue_sent;
+}
+
+bool mesh_has_room(const struct mesh *mesh, size_t id) {
+    return unsent(&mesh->link[id - 1].out) <= mesh->in_limit;
 }
 
 void mesh_done(struct mesh *mesh) {
@@ -217,11 +227,13 @@ static bool welcomed(struct mesh *mesh, struct link *link, const struct frame *f
     if (frame->bytes != LINK_WELCOME_BYTES) return false;
     struct connection out = link->out;
     uint32_t came = get_u32(frame->payload + 8);
+    uint64_t newest = link->newest;
     link->stage = LINK_DOWN; /* meet() shall not close this connection with those of an earlier process */
     bool met = meet(mesh, link, get_u64(frame->payload));
     link->out = out;
     link->stage = LINK_GREETING;
     if (!met) return false;
+    if (newest && newest != link->newest) say(mesh->ledger.id, "peer %zu (%s) joined", link->id, link->out.name);
     if (came != link->pushed && !(book->flight && came == link->pushed - 1)) return false;
     if (came == link->pushed)
         ledger_acknowledged(&mesh->ledger, link->id);
@@ -234,6 +246,15 @@ static bool welcomed(struct mesh *mesh, struct link *link, const struct frame *f
     if (mesh->done) mesh_send(mesh, link->id, LINK_DONE, 0, 0);
     if (mesh->statement) tell(mesh, link);
     return true;
+}
+
+/* Returns whether a hello must wait: it comes from a new process of a peer whose older process is not written off. The
+ * hello is believed when that older process is written off, or when the new one answers at the peer's own address,
+ * which this peer dials as soon as it loses its connection with the older one. */
+static bool premature(const struct mesh *mesh, const struct frame *frame) {
+    size_t id = frame->type == LINK_HELLO && frame->bytes >= LINK_HELLO_HEAD ? get_u32(frame->payload) : 0;
+    if (id == 0 || id > mesh->ledger.peers || frame->payload[12]) return false;
+    return mesh->ledger.book[id - 1].incarnation && get_u64(frame->payload + 4) > mesh->link[id - 1].newest;
 }
 
 /* Checks the hello of a new connection and makes the connection a peer's. On failure the error says why, and *answer is
@@ -296,8 +317,8 @@ static bool acknowledged(struct mesh *mesh, struct link *link, uint32_t number) 
 static void hear_out(struct mesh *mesh, struct link *link) {
     struct error error;
     struct frame frame;
-    for (enum frame_state state; link->stage != LINK_DOWN; frame_done(&link->out)) {
-        state = frame_read(&link->out, &frame, &error);
+    for (size_t i = 0; i < TURN_FRAMES && link->stage != LINK_DOWN; i++, frame_done(&link->out)) {
+        enum frame_state state = frame_read(&link->out, &frame, &error);
         if (state == FRAME_FAILED && link->out.failure)
             lose_out(mesh, link, error.text);
         else if (state == FRAME_FAILED)
@@ -349,9 +370,14 @@ static bool take(struct mesh *mesh, struct link *link) {
     }
 }
 
+/* Returns whether this peer reads from the connection that the other peer dialed. */
+static bool listens(const struct link *link) {
+    return link->in_open && !link->delivered && unsent(&link->in) <= QUEUE_BYTES;
+}
+
 static void hear_in(struct mesh *mesh, struct link *link) {
     struct error error;
-    while (link->in_open && !link->delivered) {
+    for (size_t i = 0; i < TURN_FRAMES && listens(link); i++) {
         size_t had = link->in.have;
         enum frame_state state = frame_read(&link->in, &link->frame, &error);
         if (state != FRAME_FAILED && link->in.have > had) link->in_heard = mesh->clock;
@@ -368,36 +394,53 @@ static void hear_in(struct mesh *mesh, struct link *link) {
     }
 }
 
-static void hear_stranger(struct mesh *mesh, size_t slot) {
-    struct connection *connection = &mesh->stranger[slot].connection;
+static void drop_stranger(struct mesh *mesh, struct stranger *stranger, const char *reason) {
+    say(mesh->ledger.id, "dropped %s: %s", stranger->connection.name, reason);
+    connection_close(&stranger->connection);
+    stranger->open = false;
+}
+
+static void hear_stranger(struct mesh *mesh, struct stranger *stranger) {
     struct frame frame;
     struct error error;
     enum link_frame answer = LINK_REFUSED;
-    enum frame_state state = frame_read(connection, &frame, &error);
-    bool late = mesh->clock >= mesh->stranger[slot].deadline;
-    if (state == FRAME_PARTIAL && !late) return;
-    mesh->stranger[slot].open = false;
-    if (state == FRAME_WHOLE && greet(mesh, connection, &frame, &answer, &error)) return;
-    if (state == FRAME_PARTIAL) set_error(&error, "no hello for %g s (--timeout)", mesh->timeout);
-    say(mesh->ledger.id, "dropped %s: %s", connection->name, error.text);
-    if (state == FRAME_WHOLE) send_text(connection, answer, error.text);
-    connection_close(connection);
-}
-
-static void accept_stranger(struct mesh *mesh) {
-    struct connection connection;
-    size_t slot = 0;
-    if (!tcp_accept(mesh->listener, &connection)) return;
-    while (slot < MESH_STRANGERS && mesh->stranger[slot].open) slot++;
-    if (slot == MESH_STRANGERS) {
-        say(mesh->ledger.id, "dropped %s: too many others have sent no hello yet", connection.name);
-        connection_close(&connection);
+    enum frame_state state = frame_read(&stranger->connection, &frame, &error);
+    bool waits = state == FRAME_PARTIAL || (state == FRAME_WHOLE && premature(mesh, &frame));
+    if (state == FRAME_WHOLE && waits && !stranger->greeted) {
+        stranger->greeted = true;
+        stranger->deadline = mesh->clock + mesh->timeout;
+    }
+    if (waits && mesh->clock < stranger->deadline) return;
+    if (state == FRAME_PARTIAL)
+        set_error(&error, "no hello for %g s", hello_s);
+    else if (waits)
+        set_error(&error, "says that it is peer %u, which is here already", get_u32(frame.payload));
+    else if (state == FRAME_WHOLE && greet(mesh, &stranger->connection, &frame, &answer, &error)) {
+        stranger->open = false; /* the connection is a peer's now */
         return;
     }
+    if (state == FRAME_WHOLE) send_text(&stranger->connection, answer, error.text);
+    drop_stranger(mesh, stranger, error.text);
+}
+
+/* Accepts a connection, in the place of the oldest stranger if there is no other. Returns false if none waits. */
+static bool accept_stranger(struct mesh *mesh) {
+    struct connection connection;
+    struct stranger *place = mesh->stranger;
+    if (!tcp_accept(mesh->listener, &connection)) return false;
+    for (size_t i = 1; i < MESH_STRANGERS && place->open; i++) {
+        struct stranger *other = &mesh->stranger[i];
+        if (!other->open || other->since < place->since) place = other;
+    }
+    if (place->open) drop_stranger(mesh, place, "makes room for a newer connection");
     connection_limit(&connection, LINK_HELLO_BYTES);
-    mesh->stranger[slot].open = true;
-    mesh->stranger[slot].connection = connection;
-    mesh->stranger[slot].deadline = mesh->clock + mesh->timeout;
+    memset(place, 0, sizeof *place);
+    place->open = true;
+    place->connection = connection;
+    place->since = ++mesh->strangers;
+    place->deadline = mesh->clock + hello_s;
+    hear_stranger(mesh, place); /* a peer's hello may be here, and then no newer connection takes the place */
+    return true;
 }
 
 /* Sends queued frames, dials, sends BEAT on an idle connection, and gives up connections and peers that time out. */
@@ -408,14 +451,15 @@ static void tend(struct mesh *mesh, struct link *link) {
     snprintf(silent, sizeof silent, "nothing came for %g s (--timeout)", mesh->timeout);
     if (link->gone) return;
     if (link->stage == LINK_DOWN && !link->leaving && now >= link->dial_at) dial(mesh, link);
-    if (link->stage == LINK_UP && now > link->out_sent + mesh->timeout / 4) mesh_send(mesh, link->id, LINK_BEAT, 0, 0);
+    if (link->stage == LINK_UP && now > link->out_sent + mesh->timeout / 4 && unsent(&link->out) == 0)
+        mesh_send(mesh, link->id, LINK_BEAT, 0, 0);
     if (link->stage != LINK_DOWN) {
-        size_t unsent = link->out.queued - link->out.queue_sent;
+        size_t before = unsent(&link->out);
         if (!connection_flush(&link->out, &error)) {
             lose_out(mesh, link, error.text);
         } else {
-            size_t left = link->out.queued - link->out.queue_sent;
-            if (left && left < unsent)
+            size_t left = unsent(&link->out);
+            if (left && left < before)
                 link->out_heard = now; /* the buffers were full, and the other peer reads again */
             if (link->stage == LINK_UP) link->up_at = now;
             if (now > link->out_heard + mesh->timeout) lose_out(mesh, link, silent);
@@ -438,7 +482,7 @@ static void pump(struct mesh *mesh, double deadline) {
         if (link->stage != LINK_DOWN) poll_fd[i].fd = link->out.fd;
         if (link->in_open) in[i].fd = link->in.fd;
         poll_fd[i].events = link->out.queued ? POLLIN | POLLOUT : POLLIN;
-        in[i].events = link->in.queued ? POLLIN | POLLOUT : POLLIN;
+        in[i].events = (short)((listens(link) ? POLLIN : 0) | (link->in.queued ? POLLOUT : 0));
     }
     for (size_t i = 0; i < MESH_STRANGERS; i++) {
         if (mesh->stranger[i].open) stranger[i].fd = mesh->stranger[i].connection.fd;
@@ -460,8 +504,8 @@ static void pump(struct mesh *mesh, double deadline) {
         tend(mesh, &mesh->link[i]);
     }
     for (size_t i = 0; i < MESH_STRANGERS; i++)
-        if (mesh->stranger[i].open) hear_stranger(mesh, i);
-    if (somebody) accept_stranger(mesh);
+        if (mesh->stranger[i].open) hear_stranger(mesh, &mesh->stranger[i]);
+    for (size_t i = 0; i < MESH_STRANGERS && somebody; i++) somebody = accept_stranger(mesh);
 }
 
 struct link *mesh_receive(struct mesh *mesh, double deadline) {

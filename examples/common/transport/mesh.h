@@ -14,6 +14,11 @@
  * at the port any more, the peer has no time. A peer that does not come back is written off (ledger.h) with a line in
  * the log. A peer that sends an invalid frame is written off at once. If a peer comes back after it was written off,
  * the others tell it so, and it ends. A new process of that peer may join.
+ *
+ * A hello cannot take the place of a living peer. If the hello of a new process comes while the older one is not
+ * written off, the hello waits until it is, or until the new process answers at the peer's address. Other strangers
+ * have two seconds for their hello, and the oldest of 16 strangers makes room for a new one. In each turn a peer reads
+ * a limited number of frames from each connection, and it reads nothing from a peer that leaves its answers unread.
  */
 #ifndef EXAMPLES_MESH_H
 #define EXAMPLES_MESH_H
@@ -76,6 +81,14 @@ struct link {
     struct frame frame;
 };
 
+/* An accepted connection whose hello has not arrived, or must wait. */
+struct stranger {
+    bool open, greeted; /* greeted: its hello has arrived */
+    struct connection connection;
+    uint64_t since;  /* mesh->strangers when it was accepted */
+    double deadline; /* of mesh->clock */
+};
+
 struct mesh {
     double clock;         /* seconds in which this peer served its connections; a pause counts at most timeout / 8 */
     double looked;        /* clock_seconds() when this peer served its connections last */
@@ -88,12 +101,9 @@ struct mesh {
     uint64_t bytes_out, bytes_in; /* of PUSH, ACK and CONFIRM frames, heads included; bytes_out also counts ASK */
     size_t in_limit;              /* bytes of the largest payload that a peer may send */
     struct link *link;            /* link[n - 1] is the link with peer n */
-    struct {
-        bool open;
-        struct connection connection;
-        double deadline;
-    } stranger[MESH_STRANGERS]; /* accepted connections that have not sent a hello yet */
-    bool ended;                 /* another peer says that this one must end, for this reason: */
+    struct stranger stranger[MESH_STRANGERS];
+    uint64_t strangers; /* number of connections accepted so far */
+    bool ended;         /* another peer says that this one must end, for this reason: */
     struct error reason;
 };
 
@@ -125,6 +135,9 @@ uint8_t *mesh_push(struct mesh *mesh, size_t id, size_t bytes);
 
 /* Queues a frame for a peer whose link is up, and returns where the caller writes its payload. */
 uint8_t *mesh_send(struct mesh *mesh, size_t id, enum link_frame type, uint32_t number, size_t bytes);
+
+/* Returns whether so few bytes wait for peer `id` that a frame that it can do without should be queued, too. */
+bool mesh_has_room(const struct mesh *mesh, size_t id);
 
 /* Tells all peers that this peer pushes no more. */
 void mesh_done(struct mesh *mesh);
