@@ -16,7 +16,7 @@ BASE_CFLAGS = -std=c99 -D_POSIX_C_SOURCE=200809L $(C_WARNINGS) -I. $(CFLAGS)
 
 # Installs packages; SETUP=true on a machine that is no Debian and has them.
 SETUP ?= tests/setup
-EXAMPLE_PACKAGES := gcc make libopenblas-dev zlib1g-dev libkissfft-dev source:kissfft
+EXAMPLE_PACKAGES := gcc make libopenblas-dev zlib1g-dev libssl-dev libkissfft-dev source:kissfft
 MPI_PACKAGES := libopenmpi-dev openmpi-bin libmpich-dev mpich
 PYTORCH_PACKAGES := gcc make python3-torch python3-numpy python3-flake8 dataset-fashion-mnist
 PACKAGES := $(EXAMPLE_PACKAGES) $(MPI_PACKAGES) g++ clang clang-format libcmocka-dev libfftw3-dev libcjson-dev binutils \
@@ -100,7 +100,7 @@ $(COMMON_LIBRARY): $(COMMON_OBJECTS)
 
 $(B)/examples/%: examples/%.c $(COMMON_LIBRARY) $(COMMON_HEADERS) $(HEADERS)
 	@mkdir -p $(@D)
-	$(call step,CC)$(CC) $(BASE_CFLAGS) $< $(COMMON_LIBRARY) -o $@ -lopenblas -lz $(FFT_LIBS) -lm
+	$(call step,CC)$(CC) $(BASE_CFLAGS) $< $(COMMON_LIBRARY) -o $@ -lopenblas -lz -lcrypto $(FFT_LIBS) -lm
 
 $(B)/examples/dtc: examples/dtc.c $(DTC) $(DTC_HEADERS) $(COMMON_LIBRARY) $(COMMON_HEADERS) $(HEADERS)
 	@mkdir -p $(@D)
@@ -119,7 +119,7 @@ $(B)/examples/mpi_trainer.%: examples/mpi_trainer.c $(COMMON_LIBRARY) $(COMMON_H
 
 $(B)/tests/%: tests/%.c $(wildcard tests/*.h tests/bench/*.h) $(COMMON_LIBRARY) $(COMMON_HEADERS) $(HEADERS)
 	@mkdir -p $(@D)
-	$(call step,CC)$(CC) $(BASE_CFLAGS) $< $(COMMON_LIBRARY) -o $@ -lcmocka -lopenblas -lz $(FFT_LIBS) -lm
+	$(call step,CC)$(CC) $(BASE_CFLAGS) $< $(COMMON_LIBRARY) -o $@ -lcmocka -lopenblas -lz -lcrypto $(FFT_LIBS) -lm
 
 $(B)/tests/test_fft $(B)/tests/bench/layers_library: FFT_LIBS = -lkissfft-float
 $(B)/tests/test_fft_fftw: FFT_LIBS += -lfftw3f

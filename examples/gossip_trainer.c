@@ -45,6 +45,8 @@ struct gossip_settings {
     uint64_t id;
     double probability, timeout;
     bool difference, join;
+    const char *key_file;
+    bool insecure;
 };
 
 /* The public copies of a link's two ends, and the numbers of the connections for which they were made. */
@@ -317,6 +319,10 @@ static const struct option gossip_option[] = {
     {"difference", OPTION_FLAG, FIELD(difference), ROLE_ANY, true, 0, 0, NULL,
      "push differences to a public copy, for codecs of few bits"},
     {"timeout", OPTION_REAL, FIELD(timeout), ROLE_ANY, false, 0.1, 1e6, NULL, "seconds until a silent peer is lost"},
+    {"key-file", OPTION_TEXT, FIELD(key_file), ROLE_ANY, false, 0, 0, NULL,
+     "file with a key that all peers share; without it, --peers must be loopback addresses"},
+    {"insecure", OPTION_FLAG, FIELD(insecure), ROLE_ANY, false, 0, 0, NULL,
+     "allow any --peers without a key: whoever reaches a port can take part in the training"},
 };
 
 static void help(const struct option_table tables[2]) {
@@ -385,12 +391,15 @@ static bool run(struct trainer *trainer, struct gossip_settings *settings, unsig
 /* Checks the options of a peer together. */
 static bool check(struct trainer *trainer, const struct gossip_settings *settings, unsigned role, struct error *error) {
     char host[256], port[8];
+    if (!security_set(settings->key_file, settings->insecure, error)) return false;
     if (role == ROLE_GOSSIP_LOCAL) return true;
     if (!settings->peers) return set_error(error, "--peers is missing");
     size_t peers = mesh_address_count(settings->peers);
-    for (size_t i = 1; i <= peers; i++)
+    for (size_t i = 1; i <= peers; i++) {
         if (!mesh_address(settings->peers, i, host, port))
             return set_error(error, "--peers: address %zu is not host:port", i);
+        if (!tcp_permitted(host, error)) return false;
+    }
     if (settings->id < 1 || settings->id > peers)
         return set_error(error, "--id %llu: there are %zu --peers", (unsigned long long)settings->id, peers);
     trainer->settings.workers = peers;
@@ -399,7 +408,7 @@ static bool check(struct trainer *trainer, const struct gossip_settings *setting
 
 int main(int argc, char **argv) {
     struct trainer trainer;
-    struct gossip_settings settings = {NULL, 0, 0.1, 60.0, false, false};
+    struct gossip_settings settings = {NULL, 0, 0.1, 60.0, false, false, NULL, false};
     struct error error;
     memset(&trainer, 0, sizeof trainer);
     trainer_defaults(&trainer.settings);

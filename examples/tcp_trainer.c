@@ -16,6 +16,7 @@
  * A worker that fails or sends an invalid frame is dropped, and the others go on. A worker can come back in any round:
  * the server sends the present state to every worker that joins.
  */
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,6 +46,8 @@ struct tcp_settings {
     const char *host;
     uint64_t port, worker_id;
     double timeout, link_mbps;
+    const char *key_file;
+    bool insecure;
 };
 
 /* ---- Worker ---------------------------------------------------------------------------------------------------- */
@@ -214,8 +217,10 @@ static bool run_worker(struct trainer *trainer, const struct tcp_settings *tcp, 
         const struct timespec pause = {0, 200000000};
         if (tcp_connect(tcp->host, port, tcp->timeout, &worker.server, error)) {
             done = work(&worker, error);
+            bool shut_out = worker.server.failure == EACCES && !worker.server.session.count[1];
             if (!done) say(trainer->id, "lost the server at %s: %s", worker.server.name, error->text);
             connection_close(&worker.server);
+            if (shut_out) return false; /* the keys stay different */
             give_up = clock_seconds() + tcp->timeout;
         }
         if (!done) nanosleep(&pause, NULL);
@@ -345,6 +350,10 @@ static const struct option tcp_option[] = {
      "number of this worker, from 1 to --workers; 0: any free number"},
     {"timeout", OPTION_REAL, FIELD(timeout), ROLE_ANY, false, 0.1, 1e6, NULL,
      "seconds until a silent server or worker is lost"},
+    {"key-file", OPTION_TEXT, FIELD(key_file), ROLE_ANY, false, 0, 0, NULL,
+     "file with a key that all processes share; without it, --host must be a loopback address"},
+    {"insecure", OPTION_FLAG, FIELD(insecure), ROLE_ANY, false, 0, 0, NULL,
+     "allow any --host without a key: whoever reaches the port can take part in the training"},
     {"link-mbps", OPTION_REAL, FIELD(link_mbps), ROLE_ANY, false, 0, 1e6, NULL,
      "most Mbit/s that each process sends; 0: no limit"},
 };
@@ -396,7 +405,7 @@ int main(int argc, char **argv) {
     static const char *const role_names[] = {"server", "worker", "local"};
     static const unsigned roles[] = {ROLE_SERVER, ROLE_WORKER, ROLE_LOCAL};
     struct trainer trainer;
-    struct tcp_settings tcp = {"127.0.0.1", 7420, 0, 60.0, 0.0};
+    struct tcp_settings tcp = {"127.0.0.1", 7420, 0, 60.0, 0.0, NULL, false};
     struct error error;
     memset(&trainer, 0, sizeof trainer);
     trainer_defaults(&trainer.settings);
@@ -410,9 +419,10 @@ int main(int argc, char **argv) {
     for (size_t i = 0; i < 3 && argc > 1; i++)
         if (strcmp(argv[1], role_names[i]) == 0) role = roles[i];
     if (role == ROLE_LOCAL) tcp.port = 0;
-    bool good =
-        role ? options_parse(tables, 2, role, argc - 2, argv + 2, &error) && trainer_load(&trainer, tables, 2, &error)
-             : set_error(&error, "the first argument must be local, server or worker: see --help");
+    bool good = role ? options_parse(tables, 2, role, argc - 2, argv + 2, &error) &&
+                           security_set(tcp.key_file, tcp.insecure, &error) && tcp_permitted(tcp.host, &error) &&
+                           trainer_load(&trainer, tables, 2, &error)
+                     : set_error(&error, "the first argument must be local, server or worker: see --help");
     int code = good ? 0 : 2;
     if (good && !run(&trainer, &tcp, role, &error)) code = trainer.diverged ? EXIT_DIVERGED : 1;
     if (good && code) say(trainer.id, "%s", error.text);

@@ -1,6 +1,10 @@
 /* tcp_trainer against peers that fail or mean harm: it goes on, with bounded memory, and to the same bits. */
+#include <errno.h>
 #include <math.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include "tests/tcp_group.h"
 
@@ -150,6 +154,184 @@ static void infinity_in_every_round_ends_in_a_line(void **state) {
     free(message);
 }
 
+/* ---- Keys ------------------------------------------------------------------------------------------------------ */
+
+/* Writes a key file that the user alone can read, and returns its path. */
+static const char *key_file(const char *name, const char *key) {
+    const char *path = in_dir(name);
+    write_bytes(dir, name, (const uint8_t *)key, strlen(key), 0);
+    assert_int_equal(chmod(path, 0600), 0);
+    return path;
+}
+
+static const char first_key[] = "5f0c1c7b9f0e4f6a8d3b2a190817263544536271809fafbecdddecfb0a192837";
+
+/* The CRC-32 of a run's parameters, as text to be freed. */
+static char *crc_of(const char *words) {
+    char *log = run("local", words, 0), *at = strstr(log, "of CRC-32 ");
+    assert_non_null(at);
+    char *crc = strndup(at + 10, 8);
+    free(log);
+    return crc;
+}
+
+static void a_key_changes_no_bit_of_the_training(void **state) {
+    (void)state;
+    char words[512];
+    snprintf(words, sizeof words, "--epochs 3 --link-mbps 50 --key-file %s", key_file("key", first_key));
+    char *plain = crc_of("--epochs 3"), *keyed = crc_of(words);
+    assert_string_equal(plain, keyed);
+    free(plain);
+    free(keyed);
+}
+
+static void who_lacks_the_key_is_shut_out(void **state) {
+    (void)state;
+    char server_words[256], words[512];
+    snprintf(server_words, sizeof server_words, "--key-file %s", key_file("key", first_key));
+    struct group group = start_group(2, "", "");
+    snprintf(words, sizeof words, "--port %s %s", group.port, server_words);
+    char *log = run("worker", words, 1); /* the server has no key */
+    assert_says(log, "does not show that it has the key (--key-file)");
+    free(log);
+    await("server.log", "has a key, but this process has none: give both the same --key-file", 1);
+    kill_children(state);
+
+    group = start_group(2, server_words, "");
+    struct connection stranger = connect_to(&group);
+    say_hello(&stranger, "raw", false);
+    await("server.log", "does not show that it has the key (--key-file)", 1);
+    connection_close(&stranger);
+    snprintf(words, sizeof words, "--port %s", group.port);
+    log = run("worker", words, 1);
+    assert_says(log, "has a key, but this process has none: give both the same --key-file");
+    free(log);
+    snprintf(words, sizeof words, "--port %s --key-file %s", group.port,
+             key_file("other", "another key, which has more than 32 bytes"));
+    log = run("worker", words, 1);
+    assert_says(log, "has another key (--key-file)");
+    free(log);
+    await("server.log", "has another key (--key-file)", 1);
+    log = text_of(in_dir("server.log"));
+    assert_int_equal(occurrences(log, "dropped worker"), 0);
+    free(log);
+    await_progress("server.log");
+}
+
+/* Writes the tag after a frame, as computed from the definition in security.h, by libcrypto's one-shot function. */
+static void write_tag(const uint8_t key[32], uint64_t counter, uint8_t *frame, size_t bytes) {
+    uint8_t text[8192], mac[32];
+    assert_true(8 + bytes <= sizeof text);
+    put_u64(text, counter);
+    memcpy(text + 8, frame, bytes);
+    assert_non_null(HMAC(EVP_sha256(), key, 32, text, 8 + bytes, mac, NULL));
+    memcpy(frame + bytes, mac, TAG_BYTES);
+}
+
+static void read_raw(const struct connection *connection, uint8_t *bytes, size_t size) {
+    for (size_t have = 0; have < size;) {
+        ssize_t got = recv(connection->fd, bytes + have, size - have, 0);
+        assert_true(got > 0 || (got < 0 && errno == EAGAIN));
+        if (got > 0) have += (size_t)got;
+    }
+}
+
+/* Joins by the definition in security.h, without the code under test. Returns the round. */
+static uint32_t join_by_definition(const struct connection *connection, uint8_t key[32]) {
+    uint8_t offer[48] = {'D', 'T', 'C', 'T', FRAME_PROTOCOL, 255, 0, 0, 0, 0, 0, 0, 32}, theirs[48], text[83], mac[32];
+    uint8_t hello[FRAME_HEAD_BYTES + HELLO_BYTES + TAG_BYTES] = {'D', 'T', 'C', 'T', FRAME_PROTOCOL, HELLO};
+    uint8_t welcome[8 + 20 + TAG_BYTES];
+    for (uint8_t i = 0; i < 32; i++) offer[16 + i] = i;
+    send_raw(connection, offer, sizeof offer);
+    read_raw(connection, theirs, sizeof theirs);
+    memcpy(text, "dtcodec trainers 1", 18);
+    text[18] = 0;
+    memcpy(text + 19, offer + 16, 32);
+    memcpy(text + 51, theirs + 16, 32);
+    HMAC(EVP_sha256(), first_key, (int)strlen(first_key), text, sizeof text, key, NULL);
+    put_u32(hello + 16, 2);
+    shared_settings("raw", false, (char *)hello + 20);
+    put_u32(hello + 12, (uint32_t)(4 + strlen((char *)hello + 20)));
+    size_t hello_bytes = FRAME_HEAD_BYTES + get_u32(hello + 12);
+    write_tag(key, 0, hello, hello_bytes);
+    send_raw(connection, hello, hello_bytes + TAG_BYTES);
+    read_raw(connection, welcome + 8, sizeof welcome - 8);
+    assert_int_equal(welcome[8 + 5], WELCOME);
+    put_u64(welcome, 0);
+    text[18] = 1;
+    uint8_t back[32];
+    HMAC(EVP_sha256(), first_key, (int)strlen(first_key), text, sizeof text, back, NULL);
+    HMAC(EVP_sha256(), back, 32, welcome, 8 + 20, mac, NULL);
+    assert_memory_equal(welcome + 28, mac, TAG_BYTES);
+    return get_u32(welcome + 16);
+}
+
+/* Reads the two states and an update, which are of any size. */
+static void await_update(const struct connection *connection) {
+    for (size_t i = 0; i < 3; i++) {
+        static uint8_t frame[65536];
+        read_raw(connection, frame, FRAME_HEAD_BYTES);
+        assert_true(get_u32(frame + 12) + TAG_BYTES <= sizeof frame);
+        read_raw(connection, frame, get_u32(frame + 12) + TAG_BYTES);
+    }
+}
+
+static void a_frame_that_is_changed_or_repeated_is_refused(void **state) {
+    (void)state;
+    char words[512];
+    snprintf(words, sizeof words, "--key-file %s", key_file("key", first_key));
+    struct group group = start_group(1, words, "");
+    for (size_t wrong = 0; wrong < 4; wrong++) {
+        struct connection connection = connect_to(&group);
+        uint8_t key[32], frame[64] = {'D', 'T', 'C', 'T', FRAME_PROTOCOL, MESSAGE};
+        put_u32(frame + 8, join_by_definition(&connection, key));
+        if (wrong != 3)
+            write_tag(key, wrong == 1 ? 2 : 1, frame, FRAME_HEAD_BYTES); /* 1: after one that was left out */
+        if (wrong == 0) frame[8] ^= 1;                                   /* changed */
+        send_raw(&connection, frame, FRAME_HEAD_BYTES + TAG_BYTES);      /* 3: without a tag */
+        if (wrong == 2) {                                                /* repeated */
+            await_update(&connection);
+            send_raw(&connection, frame, FRAME_HEAD_BYTES + TAG_BYTES);
+        }
+        await("server.log", "sends a frame with a wrong tag", wrong + 1);
+        connection_close(&connection);
+    }
+    await_progress("server.log");
+}
+
+static void without_a_key_only_loopback_is_allowed(void **state) {
+    (void)state;
+    char words[512];
+    const char *const refused[][2] = {{"server", "--host 0.0.0.0 --port 0"}, {"worker", "--host 192.0.2.1"}};
+    for (size_t i = 0; i < 2; i++) {
+        char *log = run(refused[i][0], refused[i][1], 2);
+        assert_says(log, " is no loopback address: give all processes the same --key-file, or --insecure if");
+        free(log);
+    }
+    start("server.log", "server", "--host 0.0.0.0 --port 0 --insecure");
+    await("server.log", "listening at 0.0.0.0:", 1);
+    snprintf(words, sizeof words, "--host 0.0.0.0 --port 0 --key-file %s", key_file("key", first_key));
+    start("server.log", "server", words);
+    await("server.log", "listening at 0.0.0.0:", 1);
+}
+
+static void a_bad_key_file_is_named(void **state) {
+    (void)state;
+    char words[512];
+    snprintf(words, sizeof words, "--key-file %s", key_file("short", "31 bytes are not enough, a key.\n"));
+    char *log = run("local", words, 2);
+    assert_says(log, "/short: a key has 32 to 1024 bytes: openssl rand -hex 32 >");
+    free(log);
+    snprintf(words, sizeof words, "--key-file %s", key_file("key", first_key));
+    assert_int_equal(chmod(in_dir("key"), 0640), 0);
+    log = run("local", words, 2);
+    assert_says(log, "/key: other users can read it: chmod 600 ");
+    free(log);
+    log = run("local", "--key-file /nowhere/key", 2);
+    assert_says(log, "--key-file /nowhere/key: cannot be read: No such file");
+    free(log);
+}
+
 int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(a_silent_worker_that_joins_again_stops_nobody, kill_children),
@@ -157,6 +339,11 @@ int main(int argc, char **argv) {
         cmocka_unit_test_teardown(idle_connections_make_room, kill_children),
         cmocka_unit_test_teardown(sockets_that_are_full_are_waited_for_at_once, kill_children),
         cmocka_unit_test_teardown(infinity_in_every_round_ends_in_a_line, kill_children),
+        cmocka_unit_test_teardown(a_key_changes_no_bit_of_the_training, kill_children),
+        cmocka_unit_test_teardown(who_lacks_the_key_is_shut_out, kill_children),
+        cmocka_unit_test_teardown(a_frame_that_is_changed_or_repeated_is_refused, kill_children),
+        cmocka_unit_test_teardown(without_a_key_only_loopback_is_allowed, kill_children),
+        cmocka_unit_test_teardown(a_bad_key_file_is_named, kill_children),
     };
     program_start(argc, argv, "tcp_trainer", TCP_WORDS);
     return cmocka_run_group_tests(tests, make_data, remove_data);

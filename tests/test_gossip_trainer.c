@@ -1,6 +1,7 @@
 /* gossip_trainer: the books of its weights alone; and as a whole: peers that train, fail, join and meet strangers. */
 #include <math.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include "examples/common/bytes.h"
 #include "examples/common/exchange/tensor_message.h"
@@ -273,6 +274,23 @@ static pid_t start_gossip(size_t id, size_t peers, const char *words) {
 static void assert_well(pid_t child, const char *log) {
     int code = end_of(child);
     if (code) fail_msg("exit code %d\n%s", code, text_of(in_dir(log)));
+}
+
+static void a_key_is_demanded_of_every_peer(void **state) {
+    (void)state;
+    char words[512];
+    write_bytes(dir, "key", (const uint8_t *)"a key that has more than 32 bytes, for all", 42, 0);
+    assert_int_equal(chmod(in_dir("key"), 0600), 0);
+    snprintf(words, sizeof words, "--key-file %s --epochs 60 --codec quant:bits=4 --difference", in_dir("key"));
+    char *log = run("local", words, 0);
+    if (!(field_after(log, "accuracy   ") > 90.0)) fail_msg("%s", log);
+    assert_says(log, "written off nothing\n");
+    free(log);
+    pid_t keyed = start_gossip(1, 2, words), other = start_gossip(2, 2, "--epochs 60 --timeout 2");
+    await("1.log", ": does not show that it has the key (--key-file)", 1);
+    await("2.log", "is written off: has a key, but this process has none: give both the same --key-file", 1);
+    kill_child(keyed);
+    kill_child(other);
 }
 
 static void two_of_eight_are_killed_and_one_comes_back(void **state) {
@@ -618,6 +636,7 @@ static void wrong_options_name_the_flag(void **state) {
         {"peer", "--workers 2", "--workers: not an option of this sub-command"},
         {"peer", "--id 1", "--peers is missing"},
         {"peer", "--id 3 --peers localhost:1,localhost:2", "--id 3: there are 2 --peers"},
+        {"peer", "--id 1 --peers 127.0.0.1:1,192.0.2.1:2", "192.0.2.1 is no loopback address"},
         {"peer", "--peers localhost:1,localhost:2", "--id 0: there are 2 --peers"},
         {"peer", "--id 1 --peers localhost:1,localhost", "--peers: address 2 is not host:port"},
         {"peer", "--id 1 --peers [::1]:1,::1]:2", "--peers: address 2 is not host:port"},
@@ -646,6 +665,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test_teardown(a_process_evaluates_what_takes_long, kill_children),
         cmocka_unit_test_teardown(every_byte_is_counted, kill_children),
         cmocka_unit_test_teardown(what_is_not_finite_stays_where_it_is, kill_children),
+        cmocka_unit_test_teardown(a_key_is_demanded_of_every_peer, kill_children),
         cmocka_unit_test_teardown(two_of_eight_are_killed_and_one_comes_back, kill_children),
         cmocka_unit_test_teardown(who_was_here_comes_back_as_a_joiner_alone, kill_children),
         cmocka_unit_test_teardown(a_silent_peer_is_written_off_and_told_so, kill_children),

@@ -1,5 +1,6 @@
 #include "clients.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -118,7 +119,7 @@ static void hear(struct clients *clients, struct client *client) {
     }
     enum frame_state state = frame_read(&client->connection, &client->frame, &error);
     if (state == FRAME_FAILED) {
-        clients_drop(clients, client, false, error.text);
+        clients_drop(clients, client, client->connection.failure == EACCES, error.text);
     } else if (state == FRAME_WHOLE && client->stage == CLIENT_NEW) {
         if (!greet(clients, client, &error)) clients_drop(clients, client, true, error.text);
     } else if (state == FRAME_WHOLE) {
@@ -248,9 +249,9 @@ size_t clients_send_all(struct clients *clients, bool joining, enum frame_type t
     double start = clock_seconds(), paused = 0.0;
     size_t left = 0, sent = 0;
     for (size_t i = 0; i < clients->slots; i++) {
-        const struct client *client = &clients->client[i];
+        struct client *client = &clients->client[i];
         bool receives = client->stage == CLIENT_ACTIVE && (client->joins || !joining);
-        if (receives) parcel_start(&parcel[i], (uint8_t)type, clients->round, payload, bytes);
+        if (receives) parcel_start(&client->connection, &parcel[i], (uint8_t)type, clients->round, payload, bytes);
         poll_fd[i].fd = receives ? client->connection.fd : -1;
         poll_fd[i].events = POLLOUT;
         left += receives;

@@ -41,7 +41,21 @@ static void prepare(int fd) {
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
 }
 
+bool tcp_permitted(const char *host, struct error *error) {
+    struct error unresolved;
+    struct addrinfo *addresses = resolve(host, "0", 0, &unresolved);
+    bool good = true;
+    for (const struct addrinfo *address = addresses; address; address = address->ai_next)
+        good = good && security_permits(address->ai_addr);
+    if (addresses) freeaddrinfo(addresses);
+    return good || set_error(error,
+                             "%s is no loopback address: give all processes the same --key-file, or --insecure if "
+                             "everybody in the network is trusted",
+                             host);
+}
+
 int tcp_listen(const char *host, const char *port, char *name, struct error *error) {
+    if (!tcp_permitted(host, error)) return -1;
     struct addrinfo *address = resolve(host, port, AI_PASSIVE, error);
     if (!address) return -1;
     int yes = 1, fd = socket(address->ai_family, address->ai_socktype, address->ai_protocol);
@@ -61,6 +75,25 @@ int tcp_listen(const char *host, const char *port, char *name, struct error *err
     return fd;
 }
 
+static void write_head(uint8_t head[FRAME_HEAD_BYTES], uint8_t type, uint32_t round, size_t bytes) {
+    const uint8_t start[8] = {'D', 'T', 'C', 'T', FRAME_PROTOCOL, type, 0, 0};
+    memcpy(head, start, sizeof start);
+    put_u32(head + 8, round);
+    put_u32(head + 12, (uint32_t)bytes);
+}
+
+/* Sends the challenge, if there is a key, as far as the socket takes it. Returns false if the connection is lost. */
+static bool offer(struct connection *connection) {
+    uint8_t challenge[FRAME_HEAD_BYTES + NONCE_BYTES];
+    if (!security_keyed() || connection->offered == sizeof challenge) return true;
+    write_head(challenge, FRAME_CHALLENGE, 0, NONCE_BYTES);
+    memcpy(challenge + FRAME_HEAD_BYTES, connection->session.nonce, NONCE_BYTES);
+    ssize_t now =
+        send(connection->fd, challenge + connection->offered, sizeof challenge - connection->offered, MSG_NOSIGNAL);
+    if (now > 0) connection->offered += (size_t)now;
+    return now >= 0 || errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
+}
+
 bool tcp_accept(int listener, struct connection *connection) {
     struct sockaddr_storage address;
     socklen_t bytes = sizeof address;
@@ -69,6 +102,8 @@ bool tcp_accept(int listener, struct connection *connection) {
     if (connection->fd < 0) return false;
     prepare(connection->fd);
     name_address((struct sockaddr *)&address, bytes, connection->name);
+    session_begin(&connection->session);
+    offer(connection);
     return true;
 }
 
@@ -86,6 +121,10 @@ static bool wait_for(int fd, short events, double deadline) {
 /* Begins to connect. If it returns false and errno is EINPROGRESS, the connection is under way; with any other errno it
  * failed, and the socket is closed. */
 static bool begin_connect(const struct addrinfo *address, struct connection *connection) {
+    if (!security_permits(address->ai_addr)) {
+        errno = EACCES;
+        return false;
+    }
     connection->fd = socket(address->ai_family, address->ai_socktype, address->ai_protocol);
     if (connection->fd < 0) return false;
     prepare(connection->fd);
@@ -112,6 +151,12 @@ static bool connect_address(const struct addrinfo *address, double deadline, str
     return false;
 }
 
+static void begin_dialed(struct connection *connection) {
+    connection->dialed = true;
+    session_begin(&connection->session);
+    offer(connection);
+}
+
 bool tcp_connect(const char *host, const char *port, double seconds, struct connection *connection,
                  struct error *error) {
     double deadline = clock_seconds() + seconds;
@@ -122,6 +167,7 @@ bool tcp_connect(const char *host, const char *port, double seconds, struct conn
     for (const struct addrinfo *address = addresses; address && !good; address = address->ai_next)
         good = connect_address(address, deadline, connection);
     if (!good) set_error(error, "no server at %s:%s: %s", host, port, strerror(errno));
+    if (good) begin_dialed(connection);
     freeaddrinfo(addresses);
     return good;
 }
@@ -132,6 +178,7 @@ bool tcp_dial(const char *host, const char *port, struct connection *connection,
     if (!address) return false;
     bool good = begin_connect(address, connection) || errno == EINPROGRESS;
     connection->failure = good ? 0 : errno;
+    if (good) begin_dialed(connection);
     if (!good) set_error(error, "%s", strerror(errno));
     freeaddrinfo(address);
     return good;
@@ -147,13 +194,22 @@ void connection_close(struct connection *connection) {
 void connection_limit(struct connection *connection, size_t payload_bytes) {
     free(connection->buffer);
     connection->capacity = FRAME_HEAD_BYTES + payload_bytes;
-    connection->buffer = (uint8_t *)allocate(connection->capacity, 1);
+    connection->buffer = (uint8_t *)allocate(connection->capacity + NONCE_BYTES + TAG_BYTES, 1);
 }
 
-/* Checks the head that has arrived. Returns the frame's size, head included; 0: the head is invalid. */
-static size_t check_head(const struct connection *connection, struct error *error) {
+/* Says why the other end's first frame shows that one end alone has a key. */
+static bool refuse_first(struct connection *connection, struct error *error) {
+    connection->failure = EACCES;
+    return set_error(error, security_keyed() ? "does not show that it has the key (--key-file)"
+                                             : "has a key, but this process has none: give both the same --key-file");
+}
+
+/* Checks the head that has arrived. Returns the frame's size, with head and tag; 0: the head is invalid. */
+static size_t check_head(struct connection *connection, struct error *error) {
     const uint8_t *head = connection->buffer;
     size_t size = FRAME_HEAD_BYTES + (size_t)get_u32(head + 12);
+    bool first = security_keyed() ? !connection->session.keyed : !connection->verified;
+    bool challenge = head[5] == FRAME_CHALLENGE;
     if (memcmp(head, "DTCT", 4) != 0)
         set_error(error, "sends garbage (%02x%02x%02x%02x is not the head of a frame)", head[0], head[1], head[2],
                   head[3]);
@@ -162,23 +218,50 @@ static size_t check_head(const struct connection *connection, struct error *erro
                   FRAME_PROTOCOL);
     else if (head[6] || head[7])
         set_error(error, "sends garbage (reserved bytes of a frame's head are not zero)");
-    else if (size > connection->capacity)
+    else if (challenge != (security_keyed() && !connection->session.keyed) && first)
+        refuse_first(connection, error);
+    else if (challenge && (!first || size != FRAME_HEAD_BYTES + NONCE_BYTES))
+        set_error(error, "sends garbage (a challenge that is none)");
+    else if (!challenge && size > connection->capacity)
         set_error(error, "announces %zu bytes, but the limit is %zu", size, connection->capacity);
     else
-        return size;
+        return size + (connection->session.keyed ? TAG_BYTES : 0);
     return 0;
 }
 
+/* Takes a frame of so many bytes that has arrived as a whole. FRAME_PARTIAL: it was a challenge; read on. */
+static enum frame_state take_frame(struct connection *connection, size_t size, struct frame *frame,
+                                   struct error *error) {
+    struct session *session = &connection->session;
+    const uint8_t *bytes = connection->buffer;
+    if (security_keyed() && !session->keyed) {
+        session_start(session, connection->dialed, bytes + FRAME_HEAD_BYTES);
+        connection->have = 0;
+        return FRAME_PARTIAL;
+    }
+    if (session->keyed) size -= TAG_BYTES;
+    if (session->keyed && !connection->verified && !session_verify(session, bytes, size, bytes + size)) {
+        connection->failure = EACCES;
+        set_error(error, session->count[1] ? "sends a frame with a wrong tag" : "has another key (--key-file)");
+        return FRAME_FAILED;
+    }
+    connection->verified = true;
+    frame->type = bytes[5];
+    frame->round = get_u32(bytes + 8);
+    frame->payload = connection->buffer + FRAME_HEAD_BYTES;
+    frame->bytes = size - FRAME_HEAD_BYTES;
+    return FRAME_WHOLE;
+}
+
 enum frame_state frame_read(struct connection *connection, struct frame *frame, struct error *error) {
+    offer(connection);
     for (;;) {
         size_t size = FRAME_HEAD_BYTES;
         if (connection->have >= FRAME_HEAD_BYTES && !(size = check_head(connection, error))) return FRAME_FAILED;
         if (connection->have >= FRAME_HEAD_BYTES && connection->have == size) {
-            frame->type = connection->buffer[5];
-            frame->round = get_u32(connection->buffer + 8);
-            frame->payload = connection->buffer + FRAME_HEAD_BYTES;
-            frame->bytes = size - FRAME_HEAD_BYTES;
-            return FRAME_WHOLE;
+            enum frame_state state = take_frame(connection, size, frame, error);
+            if (state != FRAME_PARTIAL) return state;
+            continue;
         }
         ssize_t got = recv(connection->fd, connection->buffer + connection->have, size - connection->have, 0);
         if (got > 0) {
@@ -219,6 +302,7 @@ bool connection_idle(struct connection *connection, struct error *error) {
 
 void frame_done(struct connection *connection) {
     connection->have = 0;
+    connection->verified = false;
 }
 
 /* Marks a link that had nothing to send as free from now on. */
@@ -238,25 +322,28 @@ static void pace_sleep(struct pace *pace, size_t bytes) {
     pace->free_at += (double)bytes / pace->bytes_per_second;
 }
 
-static void write_head(uint8_t head[FRAME_HEAD_BYTES], uint8_t type, uint32_t round, size_t bytes) {
-    const uint8_t start[8] = {'D', 'T', 'C', 'T', FRAME_PROTOCOL, type, 0, 0};
-    memcpy(head, start, sizeof start);
-    put_u32(head + 8, round);
-    put_u32(head + 12, (uint32_t)bytes);
-}
-
-void parcel_start(struct parcel *parcel, uint8_t type, uint32_t round, const uint8_t *payload, size_t bytes) {
+void parcel_start(struct connection *connection, struct parcel *parcel, uint8_t type, uint32_t round,
+                  const uint8_t *payload, size_t bytes) {
     memset(parcel, 0, sizeof *parcel);
     write_head(parcel->head, type, round, bytes);
     parcel->payload = payload;
+    parcel->bytes = bytes;
     parcel->size = FRAME_HEAD_BYTES + bytes;
+    if (!connection->session.keyed) return;
+    session_tag(&connection->session, parcel->head, FRAME_HEAD_BYTES, payload, bytes, parcel->tag);
+    parcel->size += TAG_BYTES;
 }
 
 /* Returns how many bytes from parcel->sent on lie in one piece of memory, and stores where. */
 static size_t parcel_next(const struct parcel *parcel, const uint8_t **bytes) {
-    bool head = parcel->sent < FRAME_HEAD_BYTES;
-    *bytes = head ? parcel->head + parcel->sent : parcel->payload + (parcel->sent - FRAME_HEAD_BYTES);
-    return (head ? FRAME_HEAD_BYTES : parcel->size) - parcel->sent;
+    size_t tag_at = FRAME_HEAD_BYTES + parcel->bytes;
+    if (parcel->sent < FRAME_HEAD_BYTES) {
+        *bytes = parcel->head + parcel->sent;
+        return FRAME_HEAD_BYTES - parcel->sent;
+    }
+    bool payload = parcel->sent < tag_at;
+    *bytes = payload ? parcel->payload + (parcel->sent - FRAME_HEAD_BYTES) : parcel->tag + (parcel->sent - tag_at);
+    return (payload ? tag_at : parcel->size) - parcel->sent;
 }
 
 /* Sleeps until the link may send the next piece of a parcel, which has so many bytes. Returns the seconds. */
@@ -291,11 +378,23 @@ enum parcel_state parcel_send(struct connection *connection, struct pace *pace, 
     return PARCEL_SENT;
 }
 
+/* Waits for the other end's challenge, if there is a key. */
+static bool await_key(struct connection *connection, double deadline, struct error *error) {
+    struct frame unread; /* a frame that comes with the challenge stays where it is */
+    while (security_keyed() && !connection->session.keyed) {
+        if (frame_read(connection, &unread, error) == FRAME_FAILED) return false;
+        if (!connection->session.keyed && !wait_for(connection->fd, POLLIN, deadline))
+            return set_error(error, "does not show that it has the key (--key-file)");
+    }
+    return true;
+}
+
 bool frame_send(struct connection *connection, struct pace *pace, uint8_t type, uint32_t round, const uint8_t *payload,
                 size_t bytes, double seconds, struct error *error) {
     struct parcel parcel;
     double deadline = clock_seconds() + seconds, paused = 0.0;
-    parcel_start(&parcel, type, round, payload, bytes);
+    if (!await_key(connection, deadline, error)) return false;
+    parcel_start(connection, &parcel, type, round, payload, bytes);
     for (;;) {
         enum parcel_state state = parcel_send(connection, pace, &parcel, &paused, error);
         if (state != PARCEL_BLOCKED) return state == PARCEL_SENT;
@@ -305,13 +404,14 @@ bool frame_send(struct connection *connection, struct pace *pace, uint8_t type, 
 }
 
 uint8_t *frame_queue(struct connection *connection, uint8_t type, uint32_t round, size_t bytes) {
-    size_t needed = connection->queued + FRAME_HEAD_BYTES + bytes;
-    if (needed > connection->queue_capacity && connection->queue_sent) {
+    size_t size = FRAME_HEAD_BYTES + bytes + (security_keyed() ? TAG_BYTES : 0);
+    if (connection->queued + size > connection->queue_capacity && connection->queue_sent) {
         connection->queued -= connection->queue_sent;
-        needed -= connection->queue_sent;
+        connection->tagged -= security_keyed() ? connection->queue_sent : 0;
         memmove(connection->queue, connection->queue + connection->queue_sent, connection->queued);
         connection->queue_sent = 0;
     }
+    size_t needed = connection->queued + size;
     if (needed > connection->queue_capacity) {
         uint8_t *grown = (uint8_t *)allocate(2 * needed, 1);
         if (connection->queued) memcpy(grown, connection->queue, connection->queued);
@@ -325,17 +425,36 @@ uint8_t *frame_queue(struct connection *connection, uint8_t type, uint32_t round
     return head + FRAME_HEAD_BYTES;
 }
 
+/* Tags the queued frames whose payloads have been written since the last call. */
+static void tag_queue(struct connection *connection) {
+    while (connection->tagged < connection->queued) {
+        uint8_t *head = connection->queue + connection->tagged, *payload = head + FRAME_HEAD_BYTES;
+        size_t bytes = get_u32(head + 12);
+        session_tag(&connection->session, head, FRAME_HEAD_BYTES, payload, bytes, payload + bytes);
+        connection->tagged += FRAME_HEAD_BYTES + bytes + TAG_BYTES;
+    }
+}
+
+bool connection_waits(const struct connection *connection) {
+    if (!security_keyed()) return connection->queued > 0;
+    return connection->offered < FRAME_HEAD_BYTES + NONCE_BYTES || (connection->queued && connection->session.keyed);
+}
+
 bool connection_flush(struct connection *connection, struct error *error) {
-    while (connection->queue_sent < connection->queued) {
+    bool good = offer(connection);
+    if (good && security_keyed() && !connection->session.keyed) return true;
+    if (good && security_keyed()) tag_queue(connection);
+    while (good && connection->queue_sent < connection->queued) {
         ssize_t now = send(connection->fd, connection->queue + connection->queue_sent,
                            connection->queued - connection->queue_sent, MSG_NOSIGNAL);
         if (now < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return true;
-        if (now < 0 && errno != EINTR) {
-            connection->failure = errno;
-            return set_error(error, "connection lost: %s", strerror(errno));
-        }
+        good = now >= 0 || errno == EINTR;
         if (now > 0) connection->queue_sent += (size_t)now;
     }
-    connection->queued = connection->queue_sent = 0;
+    if (!good) {
+        connection->failure = errno;
+        return set_error(error, "connection lost: %s", strerror(errno));
+    }
+    connection->queued = connection->queue_sent = connection->tagged = 0;
     return true;
 }

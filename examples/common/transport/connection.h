@@ -2,7 +2,8 @@
  *
  * A connection carries frames. A frame is a head of 16 bytes ("DTCT", protocol version, type, two zero bytes, round,
  * payload bytes; little-endian) and its payload. The receiver limits the size of a frame, every wait has a deadline,
- * and the sender can be paced to the speed of a slower link. Sockets never block.
+ * and the sender can be paced to the speed of a slower link. Sockets never block. If the process has a key
+ * (security.h), the functions below exchange the challenges, tag what they send, and verify what they read.
  */
 #ifndef EXAMPLES_CONNECTION_H
 #define EXAMPLES_CONNECTION_H
@@ -12,8 +13,10 @@
 #include <stdint.h>
 
 #include "../error.h"
+#include "security.h"
 
 enum { FRAME_PROTOCOL = 1, FRAME_HEAD_BYTES = 16, CONNECTION_NAME_BYTES = 80 };
+enum { FRAME_CHALLENGE = 255 }; /* the type of a challenge, which callers never see */
 
 struct frame {
     uint8_t type;
@@ -29,7 +32,12 @@ struct connection {
     size_t have, capacity;            /* bytes of that part, and of the buffer */
     uint8_t *queue;                   /* frames for connection_flush; unsent from queue[queue_sent] on */
     size_t queued, queue_sent, queue_capacity;
-    int failure; /* errno of the failure that ended the connection; 0: none so far */
+    int failure;    /* errno of the failure that ended the connection; 0: none so far; EACCES: a wrong key or tag */
+    bool dialed;    /* by this end */
+    bool verified;  /* the tag of the frame in `buffer` is right */
+    size_t offered; /* sent bytes of the challenge */
+    size_t tagged;  /* bytes of `queue` whose tags are written */
+    struct session session;
 };
 
 /* The speed of a link. All connections that send over the link share one struct pace. If it is zero, there is no limit.
@@ -38,6 +46,9 @@ struct pace {
     double bytes_per_second;
     double free_at; /* clock_seconds() at which the link has sent all bytes that it was given */
 };
+
+/* Returns whether security.h lets this process talk to all addresses of a host; true, too, if it has no address. */
+bool tcp_permitted(const char *host, struct error *error);
 
 /* Opens a listening, non-blocking socket on host:port and returns it; returns -1 on failure. Port "0" stands for any
  * free port. `name` (CONNECTION_NAME_BYTES) receives the address and the port. The caller closes the socket. */
@@ -82,21 +93,27 @@ bool frame_send(struct connection *connection, struct pace *pace, uint8_t type, 
 struct parcel {
     uint8_t head[FRAME_HEAD_BYTES];
     const uint8_t *payload; /* the caller's, until the parcel is sent */
-    size_t size, sent;      /* bytes of the frame, and how many of them were sent */
-    size_t paid;            /* bytes that pacing allows to send */
+    size_t size, sent;      /* bytes of the frame with its tag, and how many of them were sent */
+    size_t bytes;           /* of the payload */
+    uint8_t tag[TAG_BYTES];
+    size_t paid; /* bytes that pacing allows to send */
 };
 
 enum parcel_state { PARCEL_SENT, PARCEL_BLOCKED, PARCEL_FAILED };
 
 /* Starts a frame, and sends as much of it as the socket takes. PARCEL_BLOCKED: call parcel_send again when the socket
  * takes more. *paused grows by the seconds that pacing took. No other frame may be sent meanwhile. */
-void parcel_start(struct parcel *parcel, uint8_t type, uint32_t round, const uint8_t *payload, size_t bytes);
+void parcel_start(struct connection *connection, struct parcel *parcel, uint8_t type, uint32_t round,
+                  const uint8_t *payload, size_t bytes);
 enum parcel_state parcel_send(struct connection *connection, struct pace *pace, struct parcel *parcel, double *paused,
                               struct error *error);
 
 /* Queues a frame for connection_flush and returns its payload. The caller must write the payload before the next call
  * for this connection. */
 uint8_t *frame_queue(struct connection *connection, uint8_t type, uint32_t round, size_t bytes);
+
+/* Returns whether connection_flush has bytes that it may send now. */
+bool connection_waits(const struct connection *connection);
 
 /* Sends as much of the queue as the socket takes without waiting; returns false if the connection is lost. */
 bool connection_flush(struct connection *connection, struct error *error);

@@ -481,8 +481,8 @@ static void pump(struct mesh *mesh, double deadline) {
         const struct link *link = &mesh->link[i];
         if (link->stage != LINK_DOWN) poll_fd[i].fd = link->out.fd;
         if (link->in_open) in[i].fd = link->in.fd;
-        poll_fd[i].events = link->out.queued ? POLLIN | POLLOUT : POLLIN;
-        in[i].events = (short)((listens(link) ? POLLIN : 0) | (link->in.queued ? POLLOUT : 0));
+        poll_fd[i].events = connection_waits(&link->out) ? POLLIN | POLLOUT : POLLIN;
+        in[i].events = (short)((listens(link) ? POLLIN : 0) | (connection_waits(&link->in) ? POLLOUT : 0));
     }
     for (size_t i = 0; i < MESH_STRANGERS; i++) {
         if (mesh->stranger[i].open) stranger[i].fd = mesh->stranger[i].connection.fd;
