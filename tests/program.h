@@ -167,6 +167,19 @@ static inline double field_after(const char *text, const char *words) {
     return strtod(at + strlen(words), NULL);
 }
 
+/* Kilobytes of memory that a process has. */
+static inline double memory_kb(pid_t process) {
+    char path[64], line[256];
+    double kb = 0.0;
+    snprintf(path, sizeof path, "/proc/%ld/status", (long)process);
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    while (fgets(line, sizeof line, file)) sscanf(line, "VmRSS: %lf", &kb);
+    fclose(file);
+    assert_true(kb > 0.0);
+    return kb;
+}
+
 static inline void send_raw(const struct connection *connection, const void *bytes, size_t size) {
     assert_int_equal(write(connection->fd, bytes, size), size);
 }

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include "examples/common/random.h"
 #include "tests/tcp_group.h"
 
 static size_t epochs_of(const char *log) {
@@ -154,6 +155,132 @@ static void infinity_in_every_round_ends_in_a_line(void **state) {
     free(message);
 }
 
+/* ---- Faults ---------------------------------------------------------------------------------------------------- */
+
+/* The CRC-32 of the parameters in a log, as text to be freed. */
+static char *crc_in(const char *log) {
+    const char *at = strstr(log, "of CRC-32 ");
+    if (!at) fail_msg("no CRC: %s", log);
+    return strndup(at + 10, 8);
+}
+
+/* The CRC-32 of a run's parameters, as text to be freed. */
+static char *crc_of(const char *words) {
+    char *log = run("local", words, 0), *crc = crc_in(log);
+    free(log);
+    return crc;
+}
+
+/* Waits until a server has ended well, and compares its parameters. */
+static void assert_ends_with(pid_t server, const char *name, const char *expected) {
+    int code = end_of(server);
+    char *log = text_of(in_dir(name));
+    if (code) fail_msg("exit code %d: %s", code, log);
+    char *crc = crc_in(log);
+    assert_string_equal(crc, expected);
+    free(crc);
+    free(log);
+}
+
+static void a_killed_server_and_worker_go_on_to_the_same_bits(void **state) {
+    (void)state;
+    char words[512], *expected = crc_of("--epochs 40");
+    snprintf(words, sizeof words, "--epochs 40 --link-mbps 20 --save %s", in_dir("kept"));
+    struct group group = start_group(2, "", words); /* each epoch takes 0.06 s */
+    await("server.log", "\nepoch 5/", 1);
+    kill_child(group.server);
+    kill_child(group.worker[1]);
+    snprintf(words, sizeof words, "--port %s --epochs 40 --save %s --resume %s", group.port, in_dir("kept"),
+             in_dir("kept"));
+    group.server = start("resumed.log", "server", words);
+    snprintf(words, sizeof words, "--port %s --worker-id 2", group.port);
+    group.worker[1] = start("b.log", "worker", words);
+    assert_ends_with(group.server, "resumed.log", expected);
+    char *log = text_of(in_dir("resumed.log"));
+    assert_int_equal(occurrences(log, "\nepoch 5/"), 0); /* it did not begin anew */
+    assert_int_equal(occurrences(log, "\nepoch 40/"), 1);
+    assert_int_equal(end_of(group.worker[0]), 0);
+    free(log);
+    free(expected);
+}
+
+/* Ends a connection with a reset. */
+static void reset(struct connection *connection) {
+    const struct linger at_once = {1, 0};
+    setsockopt(connection->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    connection_close(connection);
+}
+
+/* So many frames of random bytes, whose heads are valid but for type and size, each over a connection of its own. */
+static void send_random_frames(const struct group *group, size_t count) {
+    for (uint64_t i = 0; i < count; i++) {
+        uint8_t frame[1024] = {'D', 'T', 'C', 'T', FRAME_PROTOCOL};
+        size_t bytes = (size_t)random_bits(1, i) % (sizeof frame - FRAME_HEAD_BYTES);
+        for (size_t k = 0; k < bytes; k++) frame[FRAME_HEAD_BYTES + k] = (uint8_t)random_bits(i + 2, k);
+        frame[5] = (uint8_t)(random_bits(0, i) % 16);
+        put_u32(frame + 12, (uint32_t)(i % 8 ? bytes : random_bits(1, i)));
+        struct connection connection = connect_to(group);
+        send_raw(&connection, frame, FRAME_HEAD_BYTES + bytes);
+        connection_close(&connection);
+    }
+}
+
+/* A worker's hello, a byte at a time, is understood: its answer is that the number is taken. */
+static void say_hello_slowly(const struct group *group) {
+    uint8_t hello[FRAME_HEAD_BYTES + HELLO_BYTES] = {'D', 'T', 'C', 'T', FRAME_PROTOCOL, HELLO};
+    shared_settings("raw", false, (char *)hello + 20);
+    put_u32(hello + 16, 2);
+    put_u32(hello + 12, (uint32_t)(4 + strlen((char *)hello + 20)));
+    struct connection connection = connect_to(group);
+    for (size_t i = 0; i < FRAME_HEAD_BYTES + get_u32(hello + 12); i++) {
+        send_raw(&connection, hello + i, 1);
+        nanosleep(&(struct timespec){0, 500000}, NULL);
+    }
+    receive_one(&connection, REFUSED);
+    await("server.log", "there is a worker 2 already", 1);
+    connection_close(&connection);
+}
+
+static void strangers_change_neither_memory_nor_result(void **state) {
+    (void)state;
+    uint8_t huge[FRAME_HEAD_BYTES] = {'D', 'T', 'C', 'T', FRAME_PROTOCOL, HELLO};
+    put_u64(huge + 8, (uint64_t)1 << 63);
+    char *expected = crc_of("--epochs 20");
+    struct group group = start_group(2, "", "--epochs 20 --link-mbps 20");
+    await("server.log", "\nepoch 3/", 1);
+    kill(group.worker[1], SIGSTOP); /* the round waits for it */
+    struct connection stalled = connect_to(&group), connection;
+    send_random_frames(&group, 20);
+    await("server.log", "dropped 127.0.0.1:", 21);
+    double before_kb = memory_kb(group.server);
+
+    for (size_t i = 0; i < 1000; i++) {
+        connection = connect_to(&group);
+        connection_close(&connection);
+    }
+    send_random_frames(&group, 1000);
+    say_hello_slowly(&group);
+    connection_close(&stalled);
+    connection = connect_to(&group);
+    send_raw(&connection, huge, sizeof huge);
+    await("server.log", "announces 2147483664 bytes", 1);
+    connection_close(&connection);
+    connection = connect_to(&group);
+    put_u64(huge + 8, (uint64_t)100 << 32);
+    send_raw(&connection, huge, sizeof huge);
+    reset(&connection);
+    await("server.log", "connection lost: Connection reset by peer", 1);
+    await("server.log", "dropped 127.0.0.1:", 21 + 2000 + 3);
+    double grown_kb = memory_kb(group.server) - before_kb;
+    if (grown_kb > 1024.0) fail_msg("the server has grown by %.0f KiB", grown_kb);
+    char *log = text_of(in_dir("server.log"));
+    assert_int_equal(occurrences(log, "\nepoch 20/"), 0);
+    free(log);
+    kill(group.worker[1], SIGCONT);
+    assert_ends_with(group.server, "server.log", expected);
+    free(expected);
+}
+
 /* ---- Keys ------------------------------------------------------------------------------------------------------ */
 
 /* Writes a key file that the user alone can read, and returns its path. */
@@ -165,15 +292,6 @@ static const char *key_file(const char *name, const char *key) {
 }
 
 static const char first_key[] = "5f0c1c7b9f0e4f6a8d3b2a190817263544536271809fafbecdddecfb0a192837";
-
-/* The CRC-32 of a run's parameters, as text to be freed. */
-static char *crc_of(const char *words) {
-    char *log = run("local", words, 0), *at = strstr(log, "of CRC-32 ");
-    assert_non_null(at);
-    char *crc = strndup(at + 10, 8);
-    free(log);
-    return crc;
-}
 
 static void a_key_changes_no_bit_of_the_training(void **state) {
     (void)state;
@@ -339,6 +457,8 @@ int main(int argc, char **argv) {
         cmocka_unit_test_teardown(idle_connections_make_room, kill_children),
         cmocka_unit_test_teardown(sockets_that_are_full_are_waited_for_at_once, kill_children),
         cmocka_unit_test_teardown(infinity_in_every_round_ends_in_a_line, kill_children),
+        cmocka_unit_test_teardown(a_killed_server_and_worker_go_on_to_the_same_bits, kill_children),
+        cmocka_unit_test_teardown(strangers_change_neither_memory_nor_result, kill_children),
         cmocka_unit_test_teardown(a_key_changes_no_bit_of_the_training, kill_children),
         cmocka_unit_test_teardown(who_lacks_the_key_is_shut_out, kill_children),
         cmocka_unit_test_teardown(a_frame_that_is_changed_or_repeated_is_refused, kill_children),

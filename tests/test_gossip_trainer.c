@@ -546,19 +546,6 @@ static void a_peer_that_goes_wrong_is_written_off_and_training_goes_on(void **st
     }
 }
 
-/* Kilobytes of memory that a process has. */
-static double memory_kb(pid_t process) {
-    char path[64], line[256];
-    double kb = 0.0;
-    snprintf(path, sizeof path, "/proc/%ld/status", (long)process);
-    FILE *file = fopen(path, "r");
-    assert_non_null(file);
-    while (fgets(line, sizeof line, file)) sscanf(line, "VmRSS: %lf", &kb);
-    fclose(file);
-    assert_true(kb > 0.0);
-    return kb;
-}
-
 static void a_hello_cannot_take_the_place_of_a_living_peer(void **state) {
     (void)state;
     struct impostor impostor = start_impostor("--epochs 1000000 --timeout 3"); /* tells the settings */
