@@ -12,6 +12,9 @@
  * converge with few bits, too. All copies start as the net's first parameters. After a link was lost, its copies start
  * again, and the first push is lossless.
  *
+ * A checkpoint holds a peer's parameters and momentum at the end of an epoch. When all peers resume, their weights are
+ * equal again, and each one continues from its own epoch.
+ *
  * All peers report their epochs to the peer of the lowest number, which prints them. If it is lost, the next one
  * prints.
  */
@@ -45,6 +48,7 @@ struct gossip_settings {
     uint64_t id;
     double probability, timeout;
     bool difference, join;
+    double link_mbps;
     const char *key_file;
     bool insecure;
 };
@@ -78,7 +82,8 @@ static void push(struct gossip *gossip, struct link *link) {
     if (gossip->settings->difference) {
         bool anew = copies->dialed != link->dialed;
         if (anew) tensors_copy(&copies->out, &gossip->first);
-        if (anew && (link->dialed > 1 || gossip->settings->join)) encoder = &gossip->reports.raw;
+        bool far = link->dialed > 1 || gossip->settings->join || trainer->settings.resume;
+        if (anew && far) encoder = &gossip->reports.raw;
         for (size_t i = 0; i < copies->out.values; i++) trainer->values.all[i] -= copies->out.all[i];
     }
     bool good = encoder_encode(encoder, &trainer->values, NULL, trainer_seed(trainer, gossip->step), &error);
@@ -201,6 +206,7 @@ static bool train(struct gossip *gossip, struct error *error) {
         maybe_push(gossip);
         if (!hear(gossip, 0.0, error)) return false;
         uint64_t done = gossip->step + 1;
+        if (done % trainer->steps == 0 && !trainer_save(trainer, true, done, error)) return false;
         if (done % trainer->steps == 0 && done < gossip->steps) reports_send(&gossip->reports, done / trainer->steps);
     }
     return true;
@@ -271,7 +277,6 @@ static bool run_peer(struct trainer *trainer, const struct gossip_settings *sett
     gossip.settings = settings;
     trainer_start(trainer, &trainer->settings.codec, batch > TEST_BATCH ? batch : TEST_BATCH);
     reports_create(&gossip.reports, trainer, &gossip.mesh);
-    gossip.steps = trainer->steps * trainer->settings.epochs;
     gossip.first = tensors_like(&trainer->parameters);
     tensors_copy(&gossip.first, &trainer->parameters);
     gossip.copies = (struct copies *)allocate(peers, sizeof *gossip.copies);
@@ -288,9 +293,12 @@ static bool run_peer(struct trainer *trainer, const struct gossip_settings *sett
     gossip.mesh.settings = trainer->settings_text;
     gossip.mesh.timeout = settings->timeout;
     gossip.mesh.listener = listener;
+    gossip.mesh.pace.bytes_per_second = settings->link_mbps * 1e6 / 8.0;
 
     bool first = trainer->id == 1 && !settings->join;
-    bool good = (!first || reports_open(&gossip.reports, true, error)) && begin(&gossip, error) &&
+    bool good = trainer_resume(trainer, true, &gossip.step, error) &&
+                trainer_rounds(trainer, gossip.step, &gossip.steps, error) &&
+                (!first || reports_open(&gossip.reports, !trainer->settings.resume, error)) && begin(&gossip, error) &&
                 train(&gossip, error) && finish(&gossip, error);
     reports_free(&gossip.reports);
     mesh_free(&gossip.mesh);
@@ -319,6 +327,8 @@ static const struct option gossip_option[] = {
     {"difference", OPTION_FLAG, FIELD(difference), ROLE_ANY, true, 0, 0, NULL,
      "push differences to a public copy, for codecs of few bits"},
     {"timeout", OPTION_REAL, FIELD(timeout), ROLE_ANY, false, 0.1, 1e6, NULL, "seconds until a silent peer is lost"},
+    {"link-mbps", OPTION_REAL, FIELD(link_mbps), ROLE_ANY, false, 0, 1e6, NULL,
+     "most Mbit/s that each process sends; 0: no limit"},
     {"key-file", OPTION_TEXT, FIELD(key_file), ROLE_ANY, false, 0, 0, NULL,
      "file with a key that all peers share; without it, --peers must be loopback addresses"},
     {"insecure", OPTION_FLAG, FIELD(insecure), ROLE_ANY, false, 0, 0, NULL,
@@ -334,7 +344,9 @@ static void help(const struct option_table tables[2]) {
         "Options, with their defaults in brackets (--workers is for local only; --peers, --id and --join are for peer "
         "only):\n");
     options_help(tables, 2, ROLE_GOSSIP | ROLE_GOSSIP_LOCAL);
-    printf("\nTo bring a lost peer back, start it again with --join.\n"
+    printf("\nTo bring a lost peer back, start it again with --join. To go on with a training that has ended, start "
+           "all peers\n"
+           "with --resume.\n"
            "Exit codes: 0 done, 1 failed, 2 wrong options or data, 3 the training diverged.\n");
 }
 
@@ -402,13 +414,15 @@ static bool check(struct trainer *trainer, const struct gossip_settings *setting
     }
     if (settings->id < 1 || settings->id > peers)
         return set_error(error, "--id %llu: there are %zu --peers", (unsigned long long)settings->id, peers);
+    if (settings->join && trainer->settings.resume)
+        return set_error(error, "--resume: a peer that joins gets its parameters from another one: leave --resume out");
     trainer->settings.workers = peers;
     return true;
 }
 
 int main(int argc, char **argv) {
     struct trainer trainer;
-    struct gossip_settings settings = {NULL, 0, 0.1, 60.0, false, false, NULL, false};
+    struct gossip_settings settings = {NULL, 0, 0.1, 60.0, false, false, 0.0, NULL, false};
     struct error error;
     memset(&trainer, 0, sizeof trainer);
     trainer_defaults(&trainer.settings);

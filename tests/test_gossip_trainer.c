@@ -249,6 +249,42 @@ static void what_is_not_finite_stays_where_it_is(void **state) {
     free(log);
 }
 
+static void a_resumed_run_goes_on(void **state) {
+    (void)state;
+    const char *const alone = "--workers 2 --p 0 --momentum 0.9"; /* without pushes a run is the same each time */
+    char words[512], command[1024];
+    snprintf(words, sizeof words, "%s --epochs 12 --save %s", alone, in_dir("straight"));
+    free(run("local", words, 0));
+    snprintf(words, sizeof words, "%s --epochs 5 --save %s", alone, in_dir("stopped"));
+    free(run("local", words, 0));
+    snprintf(words, sizeof words, "%s --epochs 12 --save %s --resume %s", alone, in_dir("stopped"), in_dir("stopped"));
+    char *log = run("local", words, 0);
+    assert_int_equal(occurrences(log, "; consensus distance "), 7);
+    free(log);
+    for (int id = 1; id <= 2; id++) {
+        snprintf(command, sizeof command, "cmp %s.worker%d %s.worker%d", in_dir("straight"), id, in_dir("stopped"), id);
+        assert_int_equal(system(command), 0);
+    }
+    log = run("local", words, 1);
+    assert_says(log, "the checkpoint has done as many already");
+    free(log);
+}
+
+static void a_resumed_run_with_differences_learns(void **state) {
+    (void)state;
+    const char *const codec = "--codec quant:bits=4 --difference --p 0.5";
+    char words[512];
+    snprintf(words, sizeof words, "%s --epochs 30 --save %s", codec, in_dir("half"));
+    free(run("local", words, 0));
+    snprintf(words, sizeof words, "%s --epochs 60 --resume %s", codec, in_dir("half"));
+    char *log = run("local", words, 0);
+    double first = field_after(strstr(log, "\nepoch 31/"), "accuracy ");
+    if (!(first > 90.0 && field_after(log, "accuracy   ") > 90.0)) fail_msg("%s", log);
+    assert_says(log, " / 2^56: exactly 1\n");
+    assert_int_equal(occurrences(log, "is written off"), 0);
+    free(log);
+}
+
 /* ---- Peers ----------------------------------------------------------------------------------------------------- */
 
 enum { PORT = 7420 };
@@ -613,6 +649,19 @@ static void a_flood_of_beats_delays_nobody(void **state) {
     connection_close(&impostor.out);
 }
 
+static void pacing_takes_its_time(void **state) {
+    (void)state;
+    /* 64 * 2048 + 2048 + 2048 * 4 + 4 floats are 565 KB, and a link of 8 Mbit/s sends 1 MB in a second */
+    struct impostor impostor = start_impostor("--net 64-2048-4 --p 1 --link-mbps 8 --epochs 1000000");
+    double start_s = clock_seconds();
+    assert_true(receive_one(&impostor.in, LINK_PUSH).bytes > 565000);
+    double took_s = clock_seconds() - start_s;
+    if (!(took_s > 0.5 && took_s < 5.0)) fail_msg("a push took %g s", took_s);
+    close(impostor.listener);
+    connection_close(&impostor.in);
+    connection_close(&impostor.out);
+}
+
 static void wrong_options_name_the_flag(void **state) {
     (void)state;
     const char *const wrong[][3] = {
@@ -629,6 +678,7 @@ static void wrong_options_name_the_flag(void **state) {
         {"peer", "--id 1 --peers [::1]:1,::1]:2", "--peers: address 2 is not host:port"},
         {"peer", "--id 1 --peers ::1:1", "--peers: address 1 is not host:port"},
         {"peer", "--id 1 --peers localhost:1,", "--peers: address 2 is not host:port"},
+        {"peer", "--id 1 --peers 127.0.0.1:1,127.0.0.1:2 --join --resume x", "leave --resume out"},
         {"listen", "", "the first argument must be local or peer"},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
@@ -651,6 +701,8 @@ int main(int argc, char **argv) {
         cmocka_unit_test_teardown(every_exchange_trains, kill_children),
         cmocka_unit_test_teardown(a_process_evaluates_what_takes_long, kill_children),
         cmocka_unit_test_teardown(every_byte_is_counted, kill_children),
+        cmocka_unit_test_teardown(a_resumed_run_goes_on, kill_children),
+        cmocka_unit_test_teardown(a_resumed_run_with_differences_learns, kill_children),
         cmocka_unit_test_teardown(what_is_not_finite_stays_where_it_is, kill_children),
         cmocka_unit_test_teardown(a_key_is_demanded_of_every_peer, kill_children),
         cmocka_unit_test_teardown(two_of_eight_are_killed_and_one_comes_back, kill_children),
@@ -659,6 +711,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test_teardown(a_peer_that_goes_wrong_is_written_off_and_training_goes_on, kill_children),
         cmocka_unit_test_teardown(a_hello_cannot_take_the_place_of_a_living_peer, kill_children),
         cmocka_unit_test_teardown(a_flood_of_beats_delays_nobody, kill_children),
+        cmocka_unit_test_teardown(pacing_takes_its_time, kill_children),
         cmocka_unit_test_teardown(wrong_options_name_the_flag, kill_children),
     };
     program_start(argc, argv, "gossip_trainer", "--net 64-16-4 --batch 16 --lr 0.05 --lr-decay 1 --timeout 60");

@@ -46,9 +46,9 @@ static const struct option trainer_option[] = {
     {"momentum", OPTION_REAL, FIELD(momentum), ROLE_ANY, true, 0, 0.9999, NULL, "momentum of SGD; 0: none"},
     {"metrics", OPTION_TEXT, FIELD(metrics), ROLE_ANY & ~(unsigned)ROLE_WORKER, false, NO_RANGE, NULL,
      "CSV file to write, with one row for each epoch and worker"},
-    {"save", OPTION_TEXT, FIELD(save), ROLE_SYNCHRONOUS, false, NO_RANGE, NULL,
-     "checkpoint file to write at reports; worker N writes FILE.workerN"},
-    {"resume", OPTION_TEXT, FIELD(resume), ROLE_SYNCHRONOUS, false, NO_RANGE, NULL, "checkpoint file to continue from"},
+    {"save", OPTION_TEXT, FIELD(save), ROLE_ANY, false, NO_RANGE, NULL,
+     "checkpoint file to write at reports; worker or peer N writes FILE.workerN"},
+    {"resume", OPTION_TEXT, FIELD(resume), ROLE_ANY, false, NO_RANGE, NULL, "checkpoint file to continue from"},
 };
 
 void trainer_defaults(struct trainer_settings *settings) {

@@ -305,8 +305,7 @@ void frame_done(struct connection *connection) {
     connection->verified = false;
 }
 
-/* Marks a link that had nothing to send as free from now on. */
-static void pace_idle(struct pace *pace) {
+void pace_idle(struct pace *pace) {
     double now = clock_seconds();
     if (pace->free_at < now) pace->free_at = now;
 }
@@ -440,16 +439,23 @@ bool connection_waits(const struct connection *connection) {
     return connection->offered < FRAME_HEAD_BYTES + NONCE_BYTES || (connection->queued && connection->session.keyed);
 }
 
-bool connection_flush(struct connection *connection, struct error *error) {
+bool connection_flush(struct connection *connection, struct pace *pace, struct error *error) {
+    bool paced = pace->bytes_per_second > 0.0;
     bool good = offer(connection);
     if (good && security_keyed() && !connection->session.keyed) return true;
     if (good && security_keyed()) tag_queue(connection);
     while (good && connection->queue_sent < connection->queued) {
-        ssize_t now = send(connection->fd, connection->queue + connection->queue_sent,
-                           connection->queued - connection->queue_sent, MSG_NOSIGNAL);
-        if (now < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return true;
+        size_t left = connection->queued - connection->queue_sent;
+        if (paced && pace->free_at > clock_seconds()) return true;
+        if (paced && left > PIECE_BYTES) left = PIECE_BYTES;
+        ssize_t now = send(connection->fd, connection->queue + connection->queue_sent, left, MSG_NOSIGNAL);
+        if (now < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+            if (paced) pace_idle(pace); /* the receiver is slow, not the sender */
+            return true;
+        }
         good = now >= 0 || errno == EINTR;
         if (now > 0) connection->queue_sent += (size_t)now;
+        if (now > 0 && paced) pace->free_at += (double)now / pace->bytes_per_second;
     }
     if (!good) {
         connection->failure = errno;

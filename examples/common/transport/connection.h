@@ -115,7 +115,11 @@ uint8_t *frame_queue(struct connection *connection, uint8_t type, uint32_t round
 /* Returns whether connection_flush has bytes that it may send now. */
 bool connection_waits(const struct connection *connection);
 
-/* Sends as much of the queue as the socket takes without waiting; returns false if the connection is lost. */
-bool connection_flush(struct connection *connection, struct error *error);
+/* Sends as much of the queue as socket and pace take without waiting; returns false if the connection is lost. The
+ * caller calls pace_idle before the first frame that it queues after the link had nothing to send. */
+bool connection_flush(struct connection *connection, struct pace *pace, struct error *error);
+
+/* Tells a pace that its link has had nothing to send until now. */
+void pace_idle(struct pace *pace);
 
 #endif

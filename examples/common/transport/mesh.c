@@ -146,9 +146,10 @@ void mesh_tell(struct mesh *mesh, const uint8_t *statement) {
 /* Sends the reason why the connection ends, if the socket takes the frame at once. */
 static void send_text(struct connection *connection, enum link_frame type, const char *text) {
     struct error ignored;
+    struct pace unpaced = {0.0, 0.0};
     size_t bytes = strlen(text) < TEXT_BYTES ? strlen(text) : TEXT_BYTES;
     memcpy(frame_queue(connection, (uint8_t)type, 0, bytes), text, bytes);
-    connection_flush(connection, &ignored);
+    connection_flush(connection, &unpaced, &ignored);
 }
 
 /* ---- Losing a connection or a peer ------------------------------------------------------------------------------- */
@@ -455,7 +456,7 @@ static void tend(struct mesh *mesh, struct link *link) {
         mesh_send(mesh, link->id, LINK_BEAT, 0, 0);
     if (link->stage != LINK_DOWN) {
         size_t before = unsent(&link->out);
-        if (!connection_flush(&link->out, &error)) {
+        if (!connection_flush(&link->out, &mesh->pace, &error)) {
             lose_out(mesh, link, error.text);
         } else {
             size_t left = unsent(&link->out);
@@ -465,24 +466,27 @@ static void tend(struct mesh *mesh, struct link *link) {
             if (now > link->out_heard + mesh->timeout) lose_out(mesh, link, silent);
         }
     }
-    if (link->in_open && !connection_flush(&link->in, &error)) lose_in(link, error.text);
+    if (link->in_open && !connection_flush(&link->in, &mesh->pace, &error)) lose_in(link, error.text);
     if (link->in_open && now > link->in_heard + mesh->timeout) lose_in(link, silent);
     if (!link->gone && !link->leaving && link->stage != LINK_UP && now > link->up_at + mesh->timeout)
         write_off(mesh, link, link->why.text);
 }
 
-/* Waits for an event on any connection until the deadline, and serves all connections once. */
-static void pump(struct mesh *mesh, double deadline) {
+/* Waits for an event on any connection, or until the deadline. Returns whether a new connection waits. */
+static bool await_event(const struct mesh *mesh, double deadline) {
     size_t peers = mesh->ledger.peers, slots = 2 * peers + MESH_STRANGERS + 1;
     struct pollfd *poll_fd = (struct pollfd *)allocate(slots, sizeof *poll_fd), *in = poll_fd + peers;
     struct pollfd *stranger = in + peers, *listener = stranger + MESH_STRANGERS;
+    double now = clock_seconds(), wait = deadline < now + pause_s ? deadline - now : pause_s;
+    bool sends = mesh->pace.free_at <= now; /* no link has to wait for its turn */
+    if (mesh->busy && !sends && wait > mesh->pace.free_at - now) wait = mesh->pace.free_at - now;
     for (size_t i = 0; i < slots; i++) poll_fd[i].fd = -1;
     for (size_t i = 0; i < peers; i++) {
         const struct link *link = &mesh->link[i];
         if (link->stage != LINK_DOWN) poll_fd[i].fd = link->out.fd;
         if (link->in_open) in[i].fd = link->in.fd;
-        poll_fd[i].events = connection_waits(&link->out) ? POLLIN | POLLOUT : POLLIN;
-        in[i].events = (short)((listens(link) ? POLLIN : 0) | (connection_waits(&link->in) ? POLLOUT : 0));
+        poll_fd[i].events = sends && connection_waits(&link->out) ? POLLIN | POLLOUT : POLLIN;
+        in[i].events = (short)((listens(link) ? POLLIN : 0) | (sends && connection_waits(&link->in) ? POLLOUT : 0));
     }
     for (size_t i = 0; i < MESH_STRANGERS; i++) {
         if (mesh->stranger[i].open) stranger[i].fd = mesh->stranger[i].connection.fd;
@@ -490,18 +494,29 @@ static void pump(struct mesh *mesh, double deadline) {
     }
     listener->fd = mesh->listener;
     listener->events = POLLIN;
-    double now = clock_seconds(), wait = deadline < now + pause_s ? deadline - now : pause_s;
     poll(poll_fd, (nfds_t)slots, wait > 0.0 ? (int)(wait * 1000.0) + 1 : 0);
     bool somebody = listener->revents != 0;
     free(poll_fd);
-    now = clock_seconds();
+    return somebody;
+}
+
+/* Waits for an event on any connection until the deadline, and serves all connections once. */
+static void pump(struct mesh *mesh, double deadline) {
+    size_t peers = mesh->ledger.peers;
+    if (!mesh->busy) pace_idle(&mesh->pace);
+    bool somebody = await_event(mesh, deadline);
+    double now = clock_seconds();
     /* time in which this peer slept or computed must not count as silence of the others */
     mesh->clock += now - mesh->looked < mesh->timeout / 8 ? now - mesh->looked : mesh->timeout / 8;
     mesh->looked = now;
+    mesh->busy = false;
+    mesh->turn = (mesh->turn + 1) % peers; /* so that each link has a chance of a paced peer's next bytes */
     for (size_t i = 0; i < peers && !mesh->ended; i++) {
-        hear_out(mesh, &mesh->link[i]);
-        hear_in(mesh, &mesh->link[i]);
-        tend(mesh, &mesh->link[i]);
+        struct link *link = &mesh->link[(i + mesh->turn) % peers];
+        hear_out(mesh, link);
+        hear_in(mesh, link);
+        tend(mesh, link);
+        mesh->busy = mesh->busy || unsent(&link->out) || unsent(&link->in);
     }
     for (size_t i = 0; i < MESH_STRANGERS; i++)
         if (mesh->stranger[i].open) hear_stranger(mesh, &mesh->stranger[i]);

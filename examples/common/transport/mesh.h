@@ -94,6 +94,9 @@ struct mesh {
     double looked;        /* clock_seconds() when this peer served its connections last */
     const char *settings; /* settings text that every peer must have */
     double timeout;       /* seconds until a silent peer is lost */
+    struct pace pace;     /* of all that this peer sends */
+    bool busy;            /* bytes were left to send in the last turn */
+    size_t turn;          /* number of the link that was served first in it */
     int listener;
     bool started, done;       /* this peer has begun to train; it pushes no more */
     const uint8_t *statement; /* this peer's statement for the others; NULL: there is none yet */
@@ -109,8 +112,8 @@ struct mesh {
 
 /* Creates the mesh of peer `id`. `list` holds the address of each peer in order, as in "host:port,[::1]:7420".
  * `founder`: the peer starts with a share of the weight. `payload_limit`: bytes of the largest push or report.
- * The caller then sets `settings`, `timeout` and `listener`. The settings text and the listener stay the caller's. Free
- * the mesh with mesh_free, which also closes its connections. */
+ * The caller then sets `settings`, `timeout`, `listener` and `pace`. The settings text and the listener stay the
+ * caller's. Free the mesh with mesh_free, which also closes its connections. */
 void mesh_create(struct mesh *mesh, size_t id, size_t peers, const char *list, bool founder, size_t payload_limit);
 void mesh_free(struct mesh *mesh);
 
