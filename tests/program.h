@@ -167,6 +167,13 @@ static inline double field_after(const char *text, const char *words) {
     return strtod(at + strlen(words), NULL);
 }
 
+/* KiB that a process may grow by while strangers trouble it. Sanitizers keep freed memory for some time. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { GROWTH_KB = 64 * 1024 };
+#else
+enum { GROWTH_KB = 1024 };
+#endif
+
 /* Kilobytes of memory that a process has. */
 static inline double memory_kb(pid_t process) {
     char path[64], line[256];

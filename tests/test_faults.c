@@ -197,7 +197,7 @@ static void a_killed_server_and_worker_go_on_to_the_same_bits(void **state) {
     group.worker[1] = start("b.log", "worker", words);
     assert_ends_with(group.server, "resumed.log", expected);
     char *log = text_of(in_dir("resumed.log"));
-    assert_int_equal(occurrences(log, "\nepoch 5/"), 0); /* it did not begin anew */
+    assert_int_equal(occurrences(log, "\nepoch 4/"), 0); /* it did not begin anew; epoch 5 is printed, then saved */
     assert_int_equal(occurrences(log, "\nepoch 40/"), 1);
     assert_int_equal(end_of(group.worker[0]), 0);
     free(log);
@@ -272,7 +272,7 @@ static void strangers_change_neither_memory_nor_result(void **state) {
     await("server.log", "connection lost: Connection reset by peer", 1);
     await("server.log", "dropped 127.0.0.1:", 21 + 2000 + 3);
     double grown_kb = memory_kb(group.server) - before_kb;
-    if (grown_kb > 1024.0) fail_msg("the server has grown by %.0f KiB", grown_kb);
+    if (grown_kb > GROWTH_KB) fail_msg("the server has grown by %.0f KiB", grown_kb);
     char *log = text_of(in_dir("server.log"));
     assert_int_equal(occurrences(log, "\nepoch 20/"), 0);
     free(log);

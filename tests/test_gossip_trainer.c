@@ -642,7 +642,7 @@ static void a_flood_of_beats_delays_nobody(void **state) {
         if (wait_s > 0.0 && clock_seconds() > wait_s + 1.0) fail_msg("no epoch for a second");
     }
     assert_true(sent > sizeof beats);
-    assert_true(memory_kb(impostor.peer) < before_kb + 1024.0);
+    assert_true(memory_kb(impostor.peer) < before_kb + GROWTH_KB);
     await_progress();
     close(impostor.listener);
     connection_close(&impostor.in);
