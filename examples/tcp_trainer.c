@@ -83,15 +83,8 @@ static bool send_frame(struct worker *worker, enum frame_type type, uint64_t rou
 /* Reads momentum and residual from the worker's own checkpoint. A checkpoint of another round ends the program. */
 static void resume_worker(struct worker *worker, uint64_t round) {
     struct trainer *trainer = worker->trainer;
-    uint64_t saved;
     struct error error;
-    bool good = trainer_resume(trainer, false, &saved, &error);
-    if (good && saved != round)
-        good = set_error(
-            &error,
-            "checkpoint %.300s.worker%zu: its round is %llu, but the server is in round %llu: leave --resume out",
-            trainer->settings.resume, trainer->id, (unsigned long long)saved, (unsigned long long)round);
-    if (good) return;
+    if (trainer_resume_at(trainer, round, &error)) return;
     say(trainer->id, "%s", error.text);
     exit(1);
 }

@@ -204,6 +204,36 @@ static void a_killed_server_and_worker_go_on_to_the_same_bits(void **state) {
     free(expected);
 }
 
+/* A server that is killed between the checkpoints of its workers and its own resumes an epoch earlier than these. */
+static void workers_that_saved_before_their_server_resume_with_it(void **state) {
+    (void)state;
+    const char *const codec = "--codec ternary --residual";
+    char words[512], command[1024], *expected;
+    snprintf(words, sizeof words, "%s --epochs 6", codec);
+    expected = crc_of(words);
+    snprintf(words, sizeof words, "%s --epochs 2 --save %s", codec, in_dir("early"));
+    free(run("local", words, 0));
+    snprintf(words, sizeof words, "%s --epochs 3 --save %s", codec, in_dir("late"));
+    free(run("local", words, 0));
+    snprintf(command, sizeof command, "mv %s %s", in_dir("early"), in_dir("late"));
+    assert_int_equal(system(command), 0);
+    snprintf(words, sizeof words, "%s --epochs 6 --resume %s", codec, in_dir("late"));
+    char *crc = crc_of(words);
+    assert_string_equal(crc, expected);
+    assert_int_equal(unlink(in_dir("late.worker1.before")), 0); /* without it worker 1 cannot go on */
+    struct group group = start_group(0, codec, "");
+    kill_children(state);
+    snprintf(words, sizeof words, "%s --port %s --epochs 6 --resume %s --timeout 2", codec, group.port, in_dir("late"));
+    start("server.log", "server", words);
+    await("server.log", "listening at 127.0.0.1:", 1);
+    snprintf(words, sizeof words, "%s --port %s --worker-id 1 --resume %s", codec, group.port, in_dir("late"));
+    char *log = run("worker", words, 1);
+    assert_says(log, "/late.worker1: its round is 48, but the server is in round 32: leave --resume out");
+    free(log);
+    free(crc);
+    free(expected);
+}
+
 /* Ends a connection with a reset. */
 static void reset(struct connection *connection) {
     const struct linger at_once = {1, 0};
@@ -458,6 +488,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test_teardown(sockets_that_are_full_are_waited_for_at_once, kill_children),
         cmocka_unit_test_teardown(infinity_in_every_round_ends_in_a_line, kill_children),
         cmocka_unit_test_teardown(a_killed_server_and_worker_go_on_to_the_same_bits, kill_children),
+        cmocka_unit_test_teardown(workers_that_saved_before_their_server_resume_with_it, kill_children),
         cmocka_unit_test_teardown(strangers_change_neither_memory_nor_result, kill_children),
         cmocka_unit_test_teardown(a_key_changes_no_bit_of_the_training, kill_children),
         cmocka_unit_test_teardown(who_lacks_the_key_is_shut_out, kill_children),

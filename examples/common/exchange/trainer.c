@@ -184,6 +184,11 @@ bool trainer_save(const struct trainer *trainer, bool parameters, uint64_t round
     char path[PATH_BYTES];
     if (!trainer->settings.save) return true;
     file_of(trainer, trainer->settings.save, path);
+    if (!parameters) {
+        char before[PATH_BYTES + 8];
+        snprintf(before, sizeof before, "%s.before", path);
+        rename(path, before); /* there is none yet at the first report */
+    }
     return checkpoint_write(path, trainer->settings_text, rounds, sets + !parameters, 2 + (size_t)parameters, error);
 }
 
@@ -193,6 +198,23 @@ bool trainer_resume(struct trainer *trainer, bool parameters, uint64_t *rounds, 
     if (!trainer->settings.resume) return true;
     file_of(trainer, trainer->settings.resume, path);
     return checkpoint_read(path, trainer->settings_text, rounds, sets + !parameters, 2 + (size_t)parameters, error);
+}
+
+bool trainer_resume_at(struct trainer *trainer, uint64_t round, struct error *error) {
+    struct tensors *sets[] = {&trainer->velocity, &trainer->encoder.residual};
+    char path[PATH_BYTES], before[PATH_BYTES + 8];
+    struct error none;
+    uint64_t saved, earlier;
+    if (!trainer->settings.resume) return true;
+    file_of(trainer, trainer->settings.resume, path);
+    snprintf(before, sizeof before, "%s.before", path);
+    bool good = checkpoint_read(path, trainer->settings_text, &saved, sets, 2, error);
+    if (good && saved == round) return true;
+    if (checkpoint_read(before, trainer->settings_text, &earlier, sets, 2, &none) && earlier == round) return true;
+    if (good)
+        set_error(error, "checkpoint %.400s: its round is %llu, but the server is in round %llu: leave --resume out",
+                  path, (unsigned long long)saved, (unsigned long long)round);
+    return false;
 }
 
 struct meter trainer_take_meter(struct trainer *trainer) {

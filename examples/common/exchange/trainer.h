@@ -92,6 +92,11 @@ bool trainer_rounds(const struct trainer *trainer, uint64_t done, uint64_t *roun
 bool trainer_save(const struct trainer *trainer, bool parameters, uint64_t rounds, struct error *error);
 bool trainer_resume(struct trainer *trainer, bool parameters, uint64_t *rounds, struct error *error);
 
+/* Reads the checkpoint of a server's worker after `round` rounds. A worker saves shortly before its server does, and so
+ * trainer_save without parameters keeps the last checkpoint as FILE.workerN.before, which is read if it is that of the
+ * round. */
+bool trainer_resume_at(struct trainer *trainer, uint64_t round, struct error *error);
+
 /* Returns the meter since the last report, and starts a new one. */
 struct meter trainer_take_meter(struct trainer *trainer);
 
