@@ -66,6 +66,7 @@ same_bits --codec sensing:bits=2 --add-packets --residual
 same_bits --codec raw
 same_bits --codec factor --batch 4 --limit 48
 same_bits --exchange parameters --codec quant:bits=6,entropy=none --add-packets
+same_bits --exchange changes --codec quant:bits=4 --residual --l1 1e-4
 # packets of more than 64 KiB, which take other ways through the libraries
 net=(--limit 256 --batch 32 --epochs 1)
 same_bits --codec quant:bits=2,entropy=none --add-packets

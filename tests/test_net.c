@@ -491,6 +491,21 @@ static void momentum_and_rate_do_what_they_say(void **state) {
     tensors_free(&gradient);
 }
 
+static void weights_shrink_but_biases_do_not(void **state) {
+    (void)state;
+    const size_t shapes[4][2] = {{1, 3}, {1, 1}, {2, 1}, {1, 2}};
+    const float before[] = {1.0f, -1.0f, 0.25f, 0.5f, -0.125f, 0.0f, -3.0f, 0.125f};
+    const float after[] = {0.75f, -0.75f, 0.0f, 0.5f, 0.0f, 0.0f, -3.0f, 0.125f};
+    struct tensors parameters = tensors_create(shapes, 4);
+    memcpy(parameters.all, before, sizeof before);
+    sgd_shrink(&parameters, 0.25f);
+    for (size_t i = 0; i < 8; i++) assert_true(parameters.all[i] == after[i]);
+    parameters.all[0] = NAN;
+    sgd_shrink(&parameters, 0.25f);
+    assert_true(isnan(parameters.all[0]));
+    tensors_free(&parameters);
+}
+
 static void training_fits_what_it_is_shown(void **state) {
     (void)state;
     const struct shape sample = {6, 6, 1};
@@ -539,6 +554,7 @@ int main(void) {
         cmocka_unit_test(plans_that_do_not_fit_the_samples_are_refused),
         cmocka_unit_test(parameters_derive_from_the_seed),
         cmocka_unit_test(momentum_and_rate_do_what_they_say),
+        cmocka_unit_test(weights_shrink_but_biases_do_not),
         cmocka_unit_test(training_fits_what_it_is_shown),
         cmocka_unit_test(a_permutation_holds_every_number_once),
     };

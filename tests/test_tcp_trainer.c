@@ -28,6 +28,7 @@ static void every_codec_trains(void **state) {
         "--codec raw --add-packets",
         "--codec factor:rank=2,value=bf16 --residual --down-codec factor:rank=6",
         "--exchange parameters --codec quant:floor=5 --every 2",
+        "--exchange changes --codec quant:bits=4 --down-codec quant:bits=4 --residual --l1 1e-4",
         "--workers 3 --codec quant:bits=6 --momentum 0 --lr 0.5",
         "--net conv3x4-pool2-circulant36-4 --codec quant:bits=4 --residual",
         "--net conv3x4-pool2-circulant36-4 --codec circulant:value=8 --down-codec circulant",
@@ -75,6 +76,41 @@ static void factors_train_as_the_gradient_does(void **state) {
     /* 16 * (784 + 80) floats for 784 * 80; the second layer and the biases go as they are. No factors of parameters. */
     assert_true(bits[0] > 32.0 && bits[1] < 32.0 * 0.25);
     assert_true(bits[2] > 32.0 && bits[3] > 32.0);
+}
+
+/* The mean of the parameters is the last mean plus the mean change. The few roundings of floats differ. */
+static void changes_train_as_the_parameters_do(void **state) {
+    (void)state;
+    const char *const runs[] = {"parameters", "changes", "changes --add-packets", "changes --every 4"};
+    double accuracy[4], loss[4];
+    for (size_t i = 0; i < 4; i++) {
+        char words[512];
+        snprintf(words, sizeof words, "--epochs 4 --exchange %s", runs[i]);
+        char *log = run("local", words, 0);
+        accuracy[i] = field_after(log, "accuracy   ");
+        loss[i] = field_after(log, "% on the test images; loss ");
+        free(log);
+    }
+    for (size_t i = 1; i < 3; i++) {
+        assert_true(fabs(accuracy[0] - accuracy[i]) < 1.0);
+        assert_true(fabs(loss[0] - loss[i]) < 1e-3);
+    }
+    assert_true(fabs(loss[0] - loss[3]) > 1e-3); /* one exchange in place of four is another training */
+}
+
+/* L1 moves weights to 0, and their entropy falls. The rate 0.05 and --l1 0.01 move a weight by 0.005 in each step. */
+static void shrunken_weights_need_fewer_bits(void **state) {
+    (void)state;
+    double bits[2];
+    for (size_t i = 0; i < 2; i++) {
+        char *log = run("local",
+                        i ? "--epochs 4 --exchange parameters --codec quant:floor=3 --l1 0.01"
+                          : "--epochs 4 --exchange parameters --codec quant:floor=3",
+                        0);
+        bits[i] = field_after(strstr(log, "up         "), ": ");
+        free(log);
+    }
+    if (!(bits[1] < bits[0] - 0.5)) fail_msg("%g bits without L1, and %g with it", bits[0], bits[1]);
 }
 
 static void every_byte_is_counted(void **state) {
@@ -154,6 +190,7 @@ static void a_resumed_run_ends_in_the_same_bits(void **state) {
         "--codec ternary --residual --down-codec raw:type=bf16",
         "--codec quant:bits=4,rounding=stochastic --down-codec quant:bits=6,rounding=stochastic --residual",
         "--codec quant:bits=5,rounding=stochastic --exchange parameters",
+        "--codec quant:bits=3 --exchange changes --residual --l1 1e-4",
         "--codec factor:rank=1 --residual",
         "--codec factor --batch 4",
         "--codec raw",
@@ -457,6 +494,8 @@ int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(every_codec_trains, kill_children),
         cmocka_unit_test_teardown(factors_train_as_the_gradient_does, kill_children),
+        cmocka_unit_test_teardown(changes_train_as_the_parameters_do, kill_children),
+        cmocka_unit_test_teardown(shrunken_weights_need_fewer_bits, kill_children),
         cmocka_unit_test_teardown(every_byte_is_counted, kill_children),
         cmocka_unit_test_teardown(pacing_takes_its_time, kill_children),
         cmocka_unit_test_teardown(a_gradient_that_is_not_finite_is_skipped_visibly, kill_children),

@@ -50,6 +50,10 @@ void tensors_copy(struct tensors *to, const struct tensors *from) {
     memcpy(to->all, from->all, from->values * sizeof(float));
 }
 
+void tensors_add(struct tensors *to, float weight, const struct tensors *from) {
+    for (size_t i = 0; i < to->values; i++) to->all[i] += weight * from->all[i];
+}
+
 bool tensors_finite(const struct tensors *tensors) {
     for (size_t i = 0; i < tensors->values; i++)
         if (!isfinite(tensors->all[i])) return false;

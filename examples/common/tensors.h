@@ -44,6 +44,9 @@ void tensors_clear(struct tensors *tensors);
 /* Copies the values. Both sets must have the same shapes. */
 void tensors_copy(struct tensors *to, const struct tensors *from);
 
+/* Adds weight * from to the values. Both sets must have the same shapes. */
+void tensors_add(struct tensors *to, float weight, const struct tensors *from);
+
 /* Returns whether no value is NaN or infinite. */
 bool tensors_finite(const struct tensors *tensors);
 

@@ -52,6 +52,7 @@ void trainer_start(struct trainer *trainer, const dtc_spec *codec, size_t batch)
     trainer->parameters = net_parameters(&trainer->net, random_bits(settings->seed, SEED_PARAMETERS));
     trainer->velocity = tensors_like(&trainer->parameters);
     trainer->values = tensors_like(&trainer->parameters);
+    if (settings->exchange == EXCHANGE_CHANGES) trainer->average = tensors_like(&trainer->parameters);
     trainer->factors = (struct factors *)allocate(trainer->parameters.count, sizeof *trainer->factors);
     trainer->encoder = encoder_create(codec, settings->residual, &trainer->parameters);
     if (settings->add_packets && grid_open(codec))
@@ -69,6 +70,7 @@ void trainer_free(struct trainer *trainer) {
     tensors_free(&trainer->parameters);
     tensors_free(&trainer->velocity);
     tensors_free(&trainer->values);
+    tensors_free(&trainer->average);
     free(trainer->factors);
     encoder_free(&trainer->encoder);
     free(trainer->decoder.scratch);
@@ -108,6 +110,8 @@ static void take_step(struct trainer *trainer, uint64_t epoch) {
         rate *= trainer->settings.rate_decay;
     sgd_step(&trainer->parameters, &trainer->velocity, &trainer->values, (float)rate,
              (float)trainer->settings.momentum);
+    if (trainer->settings.l1 > 0.0)
+        sgd_shrink(&trainer->parameters, (float)(rate * trainer->settings.l1 / (1.0 - trainer->settings.momentum)));
 }
 
 void trainer_compute(struct trainer *trainer, uint64_t round) {
@@ -116,11 +120,17 @@ void trainer_compute(struct trainer *trainer, uint64_t round) {
     if (trainer->settings.exchange == EXCHANGE_GRADIENTS) {
         compute_gradient(trainer, round / steps, round % steps);
     } else {
+        bool changes = trainer->settings.exchange == EXCHANGE_CHANGES;
+        if (changes) tensors_copy(&trainer->average, &trainer->parameters);
         for (uint64_t i = round * every * steps; i < (round + 1) * every * steps; i++) {
             compute_gradient(trainer, i / steps, i % steps);
             take_step(trainer, i / steps);
         }
         tensors_copy(&trainer->values, &trainer->parameters);
+        if (changes) {
+            tensors_add(&trainer->values, -1.0f, &trainer->average);
+            tensors_copy(&trainer->parameters, &trainer->average);
+        }
     }
     trainer->meter.compute_s += clock_seconds() - start;
 }
@@ -148,6 +158,8 @@ void trainer_step(struct trainer *trainer, uint64_t round) {
         say(trainer->id, "round %llu is skipped: the update is not finite", (unsigned long long)round);
     else if (trainer->settings.exchange == EXCHANGE_GRADIENTS)
         take_step(trainer, round / trainer->steps);
+    else if (trainer->settings.exchange == EXCHANGE_CHANGES)
+        tensors_add(&trainer->parameters, 1.0f, &trainer->values);
     else
         tensors_copy(&trainer->parameters, &trainer->values);
     trainer->meter.compute_s += clock_seconds() - start;

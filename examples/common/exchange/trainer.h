@@ -1,7 +1,8 @@
 /* One replica of the net, and what it does in a round. The trainer does not know how messages are carried.
  *
- * Rounds count from 0. With --exchange gradients a round is one step of SGD. With --exchange parameters a round is
- * --every epochs of steps. All random numbers of a round derive from --seed, the round and the worker's number.
+ * Rounds count from 0. With --exchange gradients a round is one step of SGD. With --exchange parameters or
+ * changes a round is --every epochs of steps. All random numbers of a round derive from --seed, the round and the
+ * worker's number.
  */
 #ifndef EXAMPLES_TRAINER_H
 #define EXAMPLES_TRAINER_H
@@ -36,7 +37,8 @@ struct trainer {
 
     struct net net;
     struct tensors parameters, velocity;
-    struct tensors values;   /* what is exchanged: a gradient, or parameters */
+    struct tensors values;   /* what is exchanged: a gradient, parameters, or their change in a round */
+    struct tensors average;  /* working memory: the parameters before a round, with --exchange changes */
     struct factors *factors; /* working memory: the factors of each tensor of `values` */
     struct encoder encoder;  /* of this replica's messages */
     struct decoder decoder;
@@ -66,7 +68,8 @@ void trainer_start(struct trainer *trainer, const dtc_spec *codec, size_t batch)
 /* Frees all memory. The call is also valid after trainer_load failed. */
 void trainer_free(struct trainer *trainer);
 
-/* Computes what worker trainer->id exchanges in a round, and writes it to trainer->values. */
+/* Computes what worker trainer->id exchanges in a round, and writes it to trainer->values. With --exchange changes the
+ * parameters go back to the last average, so that a round without an update changes nothing. */
 void trainer_compute(struct trainer *trainer, uint64_t round);
 
 /* Returns the seed of this replica's message in a round. */
@@ -79,7 +82,8 @@ bool trainer_encode(struct trainer *trainer, uint64_t round, struct error *error
  * empty update changes nothing. */
 bool trainer_apply(struct trainer *trainer, uint64_t round, const uint8_t *update, size_t bytes, struct error *error);
 
-/* Applies the decoded update in trainer->values: takes a step of SGD, or replaces the parameters. If a value is not
+/* Applies the decoded update in trainer->values: takes a step of SGD, replaces the parameters, or adds the
+ * change to them. If a value is not
  * finite, the function logs it and changes nothing. */
 void trainer_step(struct trainer *trainer, uint64_t round);
 

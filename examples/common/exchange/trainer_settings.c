@@ -24,10 +24,10 @@ static const struct option trainer_option[] = {
      "codec of the workers' messages; factor without rank sends a dense layer's deltas and inputs, where they are "
      "smaller"},
     {"down-codec", OPTION_CODEC, FIELD(down_codec), ROLE_SERVED, true, NO_RANGE, NULL, "codec of the server's updates"},
-    {"exchange", OPTION_CHOICE, FIELD(exchange), ROLE_SYNCHRONOUS, true, NO_RANGE, "gradients|parameters",
-     "average gradients every step, or parameters every --every epochs"},
+    {"exchange", OPTION_CHOICE, FIELD(exchange), ROLE_SYNCHRONOUS, true, NO_RANGE, "gradients|parameters|changes",
+     "average gradients every step, or every --every epochs parameters or their changes since the last average"},
     {"every", OPTION_COUNT, FIELD(every), ROLE_SYNCHRONOUS, true, 1, 1e6, NULL,
-     "epochs between two exchanges of parameters"},
+     "epochs between two exchanges of parameters or changes"},
     {"residual", OPTION_FLAG, FIELD(residual), ROLE_SYNCHRONOUS, true, NO_RANGE, NULL,
      "error feedback: workers and server add what a packet loses to their next message"},
     {"add-packets", OPTION_FLAG, FIELD(add_packets), ROLE_SYNCHRONOUS, true, NO_RANGE, NULL,
@@ -44,6 +44,8 @@ static const struct option trainer_option[] = {
     {"lr-decay", OPTION_REAL, FIELD(rate_decay), ROLE_ANY, true, 1e-3, 1, NULL,
      "factor on the learning rate after every epoch"},
     {"momentum", OPTION_REAL, FIELD(momentum), ROLE_ANY, true, 0, 0.9999, NULL, "momentum of SGD; 0: none"},
+    {"l1", OPTION_REAL, FIELD(l1), ROLE_ANY, true, 0, 1, NULL,
+     "L1 regularization: after a step, every weight moves towards 0 by lr * l1 / (1 - momentum); 0: none"},
     {"metrics", OPTION_TEXT, FIELD(metrics), ROLE_ANY & ~(unsigned)ROLE_WORKER, false, NO_RANGE, NULL,
      "CSV file to write, with one row for each epoch and worker"},
     {"save", OPTION_TEXT, FIELD(save), ROLE_ANY, false, NO_RANGE, NULL,
@@ -72,12 +74,13 @@ struct option_table trainer_options(struct trainer_settings *settings) {
 
 bool trainer_check(const struct trainer_settings *settings, struct error *error) {
     if (settings->exchange == EXCHANGE_GRADIENTS && settings->every != 1)
-        return set_error(error,
-                         "--every %llu: gradients are exchanged every step: use --every with --exchange parameters",
-                         (unsigned long long)settings->every);
-    if (settings->exchange == EXCHANGE_PARAMETERS && settings->residual)
         return set_error(
-            error, "--residual: error feedback is for sums of gradients: use --residual with --exchange gradients");
+            error,
+            "--every %llu: gradients are exchanged every step: use --every with --exchange parameters or changes",
+            (unsigned long long)settings->every);
+    if (settings->exchange == EXCHANGE_PARAMETERS && settings->residual)
+        return set_error(error,
+                         "--residual: error feedback is for sums: use --residual with --exchange gradients or changes");
     char down[320];
     if (settings->add_packets &&
         (dtc_spec_format(&settings->down_codec, down, sizeof down) || strcmp(down, "raw") != 0))

@@ -10,7 +10,7 @@
 #include "dtcodec.h"
 #include "options.h"
 
-enum exchange { EXCHANGE_GRADIENTS, EXCHANGE_PARAMETERS };
+enum exchange { EXCHANGE_GRADIENTS, EXCHANGE_PARAMETERS, EXCHANGE_CHANGES };
 
 struct trainer_settings {
     int dataset;      /* 0: fashion-mnist, 1: mnist */
@@ -20,10 +20,10 @@ struct trainer_settings {
     int activation; /* enum activation */
     dtc_spec codec, down_codec;
     int exchange;   /* enum exchange */
-    uint64_t every; /* epochs between two exchanges of parameters */
+    uint64_t every; /* epochs between two exchanges of parameters or changes */
     bool center, residual, add_packets;
     uint64_t workers, epochs, batch, seed;
-    double rate, rate_decay, momentum;
+    double rate, rate_decay, momentum, l1;
     const char *metrics, *save, *resume; /* files; NULL: none */
 };
 

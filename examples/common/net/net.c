@@ -178,3 +178,13 @@ void sgd_step(struct tensors *parameters, struct tensors *velocity, const struct
         parameters->all[i] -= rate * velocity->all[i];
     }
 }
+
+void sgd_shrink(struct tensors *parameters, float amount) {
+    for (size_t t = 0; t < parameters->count; t += 2) { /* the tensors between them are biases */
+        struct tensor *weights = &parameters->tensor[t];
+        for (size_t i = 0; i < weights->rows * weights->columns; i++) {
+            float value = weights->values[i]; /* NaN stays NaN, so that a diverged training is seen */
+            weights->values[i] = value > amount ? value - amount : value < -amount ? value + amount : 0.0f * value;
+        }
+    }
+}

@@ -68,4 +68,7 @@ size_t net_correct(struct net *net, const struct tensors *parameters, const floa
 void sgd_step(struct tensors *parameters, struct tensors *velocity, const struct tensors *gradient, float rate,
               float momentum);
 
+/* L1 regularization: moves every weight towards 0 by `amount`, and not beyond 0. The biases stay as they are. */
+void sgd_shrink(struct tensors *parameters, float amount);
+
 #endif
