@@ -1,7 +1,12 @@
 # Oland and Raj (ICASSP 2015): parameters that five workers average after every epoch, quantized to the bits that their
-# entropy tells. The paper reports 3.55 bits a value and a minor loss of accuracy.
-common='--dataset mnist --activation tanh --workers 5 --exchange parameters --epochs 15 --batch 20 --lr 0.02
-    --lr-decay 0.85 --timeout 600'
-setting raw '' tcp_trainer local --codec raw --down-codec raw $common
+# entropy tells. Light L1 regularization keeps the entropy low. The paper reports 3.55 bits a value with c = 5, 3.78 bits
+# with c = 6, and a minor loss of accuracy. The last settings are not in the paper.
+common='--dataset mnist --activation tanh --workers 5 --epochs 50 --batch 20 --lr 0.02 --lr-decay 0.94 --timeout 600'
+setting raw '' tcp_trainer local --codec raw --down-codec raw $common --exchange parameters --l1 4e-5
 against=raw
-setting quant:floor=5 '' tcp_trainer local --codec quant:floor=5 --down-codec quant:floor=5 $common
+for codec in quant:floor=5 quant:floor=6 quant:floor=5,rounding=stochastic; do
+    setting $codec '' tcp_trainer local --codec $codec --down-codec $codec $common --exchange parameters --l1 4e-5
+done
+goal=-0.1
+setting 'quant:floor=2, changes' '' tcp_trainer local --codec quant:floor=2 --down-codec quant:floor=2 $common \
+    --exchange changes --residual --l1 4e-5

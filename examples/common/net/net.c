@@ -183,8 +183,10 @@ void sgd_shrink(struct tensors *parameters, float amount) {
     for (size_t t = 0; t < parameters->count; t += 2) { /* the tensors between them are biases */
         struct tensor *weights = &parameters->tensor[t];
         for (size_t i = 0; i < weights->rows * weights->columns; i++) {
-            float value = weights->values[i]; /* NaN stays NaN, so that a diverged training is seen */
-            weights->values[i] = value > amount ? value - amount : value < -amount ? value + amount : 0.0f * value;
+            float move = weights->values[i]; /* NaN stays NaN, so that a diverged training is seen */
+            move = move > amount ? amount : move;
+            move = move < -amount ? -amount : move;
+            weights->values[i] -= move;
         }
     }
 }
