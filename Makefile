@@ -206,11 +206,12 @@ demo: data ## train under every codec on DATASET, four workers over TCP, and by 
 # The trainer of a finished run may be older: remove build/reproduce to run everything again.
 REPRODUCE_ROWS = $(if $(ROW),$(ROW:%=examples/reproduce/%.sh),$(wildcard examples/reproduce/*.sh))
 
-reproduce: data ## repeat experiments: all rows, or ROW=name, with SEEDS=3; writes build/reproduce.csv
-	@$(SETUP) $(EXAMPLE_PACKAGES)
+reproduce: data ## repeat experiments: all rows, or ROW=name, with SEEDS=3; writes build/reproduce.csv and examples/figures
+	@$(SETUP) $(EXAMPLE_PACKAGES) gnuplot-nox
 	@! grep -qs -e '--dataset mnist' $(REPRODUCE_ROWS) || $(MAKE) --no-print-directory data DATASET=mnist
 	@$(MAKE) --no-print-directory $(B)/examples/tcp_trainer
 	@SEEDS='$(or $(SEEDS),3)' examples/reproduce.sh $(B)/examples build/reproduce build/reproduce.csv $(REPRODUCE_ROWS)
+	@examples/figures.sh build/reproduce examples/figures $(REPRODUCE_ROWS)
 
 # ---- fuzzing
 

@@ -1,6 +1,7 @@
 #!/bin/bash
 # examples/reproduce.sh with a trainer that trains nothing: what it runs and what it does not run again, its CSV file, its
-# table, and what it says of a run that fails. The rows of examples/reproduce have valid options.
+# table, and what it says of a run that fails. examples/figures.sh draws its curves. The rows of examples/reproduce have
+# valid options.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 build=${B:-build}
@@ -124,6 +125,36 @@ refuses() {
     ! reproduce 1 twice.sh && grep -q "two settings have the name 'a'" "$work/stderr"
 }
 
+# In each epoch, a worker of seed S sends 125 * S bytes for 1000 values. The means of the seeds 1 to 3 are 250 bytes and
+# 2 bits. The accuracy is .1 in the first epoch.
+figures_show_the_means() {
+    sed -i 's/--lr 2/--lr 1/' "$work/rows/one.sh"
+    reproduce 3 one.sh && rm -r "$work"/out/one/*.4 &&
+        examples/figures.sh "$work/out" "$work/figures" "$work/rows/one.sh" &&
+        diff "$work/out/one/curves" - <<'CURVES' &&
+"base, plain"
+1 2 0.00025 10.0000
+2 2 0.0005 82.0000
+
+
+"near"
+1 2 0.00025 10.0000
+2 2 0.0005 52.0000
+
+
+"far"
+1 2 0.00025 10.0000
+2 2 0.0005 52.0000
+CURVES
+        grep -q '</svg>' "$work/figures/one-bits.svg" && grep -q 'base, plain' "$work/figures/one-accuracy.svg"
+}
+
+figures_need_runs() {
+    ! examples/figures.sh "$work/out" "$work/figures" "$work/rows/none.sh" 2>"$work/stderr" || return 1
+    cat "$work/stderr"
+    grep -q '^figures: none: run make reproduce ROW=none first$' "$work/stderr"
+}
+
 # A program looks at the options first, and then refuses data that is not there. Both have the exit code 2.
 rows_are_valid() {
     local file program words code
@@ -147,7 +178,7 @@ rows_are_valid() {
 
 scripts_are_clean() {
     command -v shellcheck >/dev/null || return 0
-    shellcheck examples/reproduce.sh &&
+    shellcheck examples/reproduce.sh examples/figures.sh &&
         shellcheck --shell=bash --exclude=SC2034,SC2086 examples/reproduce/*.sh # their variables are the script's
 }
 
@@ -161,6 +192,10 @@ check "the lines of other rows stay in the CSV file" keeps_other_rows
 check "a failed run ends the script and is named" names_the_failed_run
 check "a changed command goes on where the failed run ended the script" resumes_after_the_failed_run
 check "unknown rows, bad SEEDS and names used twice are refused" refuses
+if command -v gnuplot >/dev/null; then
+    check "the figures show the means of the seeds" figures_show_the_means
+    check "figures of a row that has not run are refused" figures_need_runs
+fi
 check "the rows have valid options" rows_are_valid
 check "the scripts are clean" scripts_are_clean
 exit $failed
