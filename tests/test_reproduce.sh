@@ -155,6 +155,19 @@ figures_need_runs() {
     grep -q '^figures: none: run make reproduce ROW=none first$' "$work/stderr"
 }
 
+# The Makefile names OpenBLAS's kernels, unless the environment does or the processor lacks AVX2.
+kernels_are_named() {
+    local plan="env -u MAKEFLAGS -u MAKELEVEL make -n SETUP=true reproduce ROW=low-rate" named
+    named=$(env -u OPENBLAS_CORETYPE $plan | grep -o 'OPENBLAS_CORETYPE=[A-Za-z]* SEEDS')
+    echo "named: $named"
+    if grep -qsw avx2 /proc/cpuinfo && grep -qsw fma /proc/cpuinfo; then
+        [ "$named" = 'OPENBLAS_CORETYPE=Haswell SEEDS' ] || return 1
+    else
+        [ -z "$named" ] || return 1
+    fi
+    ! OPENBLAS_CORETYPE=Zen $plan | grep 'OPENBLAS_CORETYPE'
+}
+
 # A program looks at the options first, and then refuses data that is not there. Both have the exit code 2.
 rows_are_valid() {
     local file program words code
@@ -196,6 +209,7 @@ if command -v gnuplot >/dev/null; then
     check "the figures show the means of the seeds" figures_show_the_means
     check "figures of a row that has not run are refused" figures_need_runs
 fi
+check "the runs name OpenBLAS's kernels, unless the environment does" kernels_are_named
 check "the rows have valid options" rows_are_valid
 check "the scripts are clean" scripts_are_clean
 exit $failed
