@@ -111,6 +111,52 @@ static void images_are_centered(void **state) {
     images_free(&test);
 }
 
+/* Returns whether `values` are the 2 x 3 image of two channels, whose pixels are 1 to 12, after a move and a flip. */
+static bool is_moved(const float *values, int down, int right, int flip) {
+    for (int y = 0; y < 2; y++)
+        for (int x = 0; x < 3; x++)
+            for (int c = 0; c < 2; c++) {
+                int row = y + down, column = x + right;
+                bool inside = row >= 0 && row < 2 && column >= 0 && column < 3;
+                float pixel = inside ? (float)(1 + (row * 3 + (flip ? 2 - column : column)) * 2 + c) : 0.0f;
+                if (values[(y * 3 + x) * 2 + c] != pixel * (1.0f / 255.0f) - (float)x) return false;
+            }
+    return true;
+}
+
+/* Every move by at most one pixel, with and without a flip, occurs, and nothing else. The mean is 0, 1 and 2 in the
+ * three columns. */
+static void images_move_and_flip(void **state) {
+    (void)state;
+    uint8_t pixel[12], label[1] = {2}, labels[1];
+    float mean[12], values[12];
+    const size_t index[1] = {0};
+    struct images images = {1, 2, 3, 2, 12, pixel, mean, label};
+    int seen[18] = {0}, kinds = 0;
+    for (size_t i = 0; i < 12; i++) {
+        pixel[i] = (uint8_t)(i + 1);
+        mean[i] = (float)(i / 2 % 3);
+    }
+    for (uint64_t key = 0; key < 600; key++) {
+        const struct augmentation augmentation = {1, true, key};
+        int found = 0;
+        labels[0] = 0;
+        images_augment(&images, &augmentation, index, 1, values, labels);
+        assert_int_equal(labels[0], 2);
+        for (int kind = 0; kind < 18; kind++)
+            if (is_moved(values, kind / 2 / 3 - 1, kind / 2 % 3 - 1, kind % 2)) {
+                found++;
+                seen[kind]++;
+            }
+        assert_int_equal(found, 1);
+    }
+    for (int kind = 0; kind < 18; kind++) kinds += seen[kind] > 0;
+    assert_int_equal(kinds, 18);
+    const struct augmentation none = {0, false, 7};
+    images_augment(&images, &none, index, 1, values, labels);
+    assert_true(is_moved(values, 0, 0, 0));
+}
+
 static void plain_files_are_read(void **state) {
     (void)state;
     read_back(0);
@@ -200,6 +246,7 @@ int main(void) {
         cmocka_unit_test_teardown(plain_files_are_read, remove_files),
         cmocka_unit_test_teardown(gzipped_files_are_read, remove_files),
         cmocka_unit_test_teardown(images_are_centered, remove_files),
+        cmocka_unit_test(images_move_and_flip),
         cmocka_unit_test_teardown(a_missing_file_is_told, remove_files),
         cmocka_unit_test_teardown(truncated_files_are_told, remove_files),
         cmocka_unit_test_teardown(a_truncated_gzip_stream_is_told, remove_files),

@@ -192,7 +192,7 @@ static void a_resumed_run_ends_in_the_same_bits(void **state) {
         "--codec quant:bits=5,rounding=stochastic --exchange parameters",
         "--codec quant:bits=3 --exchange changes --residual --l1 1e-4",
         "--codec factor:rank=1 --residual",
-        "--codec factor --batch 4",
+        "--codec factor --batch 4 --shift 1 --flip",
         "--codec raw",
     };
     for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) {

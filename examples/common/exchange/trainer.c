@@ -24,7 +24,7 @@ bool trainer_load(struct trainer *trainer, const struct option_table *tables, si
         !images_read(&trainer->train, dir, "train", (size_t)settings->limit, settings->net.classes, error) ||
         !images_read(&trainer->test, dir, "t10k", 0, settings->net.classes, error))
         return false;
-    struct shape sample = {trainer->train.height, trainer->train.width, 1};
+    struct shape sample = {trainer->train.height, trainer->train.width, trainer->train.channels};
     if (trainer->test.height != sample.height || trainer->test.width != sample.width)
         return set_error(error, "%s: images of %zu x %zu in training, but of %zu x %zu in testing", dir, sample.height,
                          sample.width, trainer->test.height, trainer->test.width);
@@ -92,7 +92,12 @@ static void compute_gradient(struct trainer *trainer, uint64_t epoch, uint64_t s
         trainer->order_epoch = epoch;
     }
     const size_t *samples = trainer->order + (step * settings->workers + trainer->id - 1) * batch;
-    images_batch(&trainer->train, samples, batch, trainer->inputs, trainer->labels);
+    struct augmentation augmentation = {(size_t)settings->shift, settings->flip,
+                                        random_bits(random_bits(settings->seed, SEED_AUGMENTATION), epoch)};
+    if (settings->shift || settings->flip)
+        images_augment(&trainer->train, &augmentation, samples, batch, trainer->inputs, trainer->labels);
+    else
+        images_batch(&trainer->train, samples, batch, trainer->inputs, trainer->labels);
     double loss =
         net_gradient(&trainer->net, &trainer->parameters, trainer->inputs, trainer->labels, batch, &trainer->values);
     /* an activation of -infinity becomes 0, so that the loss can be finite where the gradient is not */

@@ -22,7 +22,7 @@
 #include "trainer_settings.h"
 
 /* The uses of random numbers. Each use has keys of its own. */
-enum { SEED_PARAMETERS, SEED_SHUFFLE, SEED_CODEC, SEED_GOSSIP };
+enum { SEED_PARAMETERS, SEED_SHUFFLE, SEED_CODEC, SEED_GOSSIP, SEED_AUGMENTATION };
 
 /* The exit code of a process whose training has diverged. */
 enum { EXIT_DIVERGED = 3 };

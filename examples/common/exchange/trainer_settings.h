@@ -21,7 +21,8 @@ struct trainer_settings {
     dtc_spec codec, down_codec;
     int exchange;   /* enum exchange */
     uint64_t every; /* epochs between two exchanges of parameters or changes */
-    bool center, residual, add_packets;
+    uint64_t shift; /* most pixels that a training image moves */
+    bool center, flip, residual, add_packets;
     uint64_t workers, epochs, batch, seed;
     double rate, rate_decay, momentum, l1;
     const char *metrics, *save, *resume; /* files; NULL: none */

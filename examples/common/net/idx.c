@@ -8,6 +8,7 @@
 #include <zlib.h>
 
 #include "../memory.h"
+#include "../random.h"
 
 enum { PATH_BYTES = 4096, MAX_SIDE = 4096, MAX_IMAGES = 100000000 };
 
@@ -75,6 +76,7 @@ static bool read_images(struct images *images, struct idx_file *idx, size_t limi
     images->count = limit && limit < sizes[0] ? limit : sizes[0];
     images->height = sizes[1];
     images->width = sizes[2];
+    images->channels = 1;
     images->pixels = sizes[1] * sizes[2];
     /* The memory grows with the data that the file really holds, so that a false count in the head costs no memory. */
     size_t chunk = 1 + (1u << 26) / images->pixels;
@@ -147,6 +149,33 @@ void images_batch(const struct images *images, const size_t *index, size_t count
     for (size_t i = 0; i < count; i++) {
         const uint8_t *pixel = images->pixel + index[i] * images->pixels;
         for (size_t j = 0; j < images->pixels; j++) *values++ = (float)pixel[j] * (1.0f / 255.0f) - images->mean[j];
+        labels[i] = images->label[index[i]];
+    }
+}
+
+/* Copies `from`, mirrored if `flip`, to `values`: the pixel at (y, x) comes from (y + down, x + right). */
+static void move_image(const struct images *images, const uint8_t *from, ptrdiff_t down, ptrdiff_t right, bool flip,
+                       float *values) {
+    ptrdiff_t height = (ptrdiff_t)images->height, width = (ptrdiff_t)images->width;
+    const float *mean = images->mean;
+    for (ptrdiff_t y = down; y < down + height; y++)
+        for (ptrdiff_t x = right; x < right + width; x++) {
+            bool inside = y >= 0 && y < height && x >= 0 && x < width;
+            size_t at = inside ? (size_t)(y * width + (flip ? width - 1 - x : x)) * images->channels : 0;
+            for (size_t c = 0; c < images->channels; c++)
+                *values++ = (inside ? (float)from[at + c] * (1.0f / 255.0f) : 0.0f) - *mean++;
+        }
+}
+
+void images_augment(const struct images *images, const struct augmentation *augmentation, const size_t *index,
+                    size_t count, float *values, uint8_t *labels) {
+    uint64_t places = 2 * augmentation->shift + 1;
+    for (size_t i = 0; i < count; i++) {
+        uint64_t key = random_bits(augmentation->key, index[i]);
+        ptrdiff_t down = (ptrdiff_t)(random_bits(key, 0) % places) - (ptrdiff_t)augmentation->shift;
+        ptrdiff_t right = (ptrdiff_t)(random_bits(key, 1) % places) - (ptrdiff_t)augmentation->shift;
+        bool flip = augmentation->flip && random_bits(key, 2) % 2;
+        move_image(images, images->pixel + index[i] * images->pixels, down, right, flip, values + i * images->pixels);
         labels[i] = images->label[index[i]];
     }
 }

@@ -11,11 +11,19 @@
 /* Images with one label each. */
 struct images {
     size_t count;
-    size_t height, width;
-    size_t pixels;  /* of one image: height * width */
+    size_t height, width, channels;
+    size_t pixels;  /* values of one image: height * width * channels, in this order */
     uint8_t *pixel; /* count x pixels, 0..255 */
     float *mean;    /* pixels values, which images_batch subtracts; zero until images_center */
     uint8_t *label; /* count labels, each below the number of classes */
+};
+
+/* Random changes of training images, which keep the labels. Image i moves by -shift .. shift pixels in each direction,
+ * and is mirrored from left to right in half of the cases. Both are functions of the key and i. */
+struct augmentation {
+    size_t shift;
+    bool flip;
+    uint64_t key;
 };
 
 /* Reads the files DIR/PREFIX-images-idx3-ubyte and DIR/PREFIX-labels-idx1-ubyte, or the same names with .gz. `prefix`
@@ -33,5 +41,10 @@ void images_center(struct images *images, const struct images *set);
 /* Copies the images at index[0..count) to `values` (count x pixels, scaled to [0, 1], minus the mean) and their labels
  * to `labels`. */
 void images_batch(const struct images *images, const size_t *index, size_t count, float *values, uint8_t *labels);
+
+/* Does what images_batch does, and changes each image by `augmentation`. The pixels that come from outside the image
+ * are 0 before the mean is subtracted. */
+void images_augment(const struct images *images, const struct augmentation *augmentation, const size_t *index,
+                    size_t count, float *values, uint8_t *labels);
 
 #endif
