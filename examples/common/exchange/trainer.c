@@ -8,11 +8,21 @@
 #include "../clock.h"
 #include "../log.h"
 #include "../memory.h"
+#include "../net/cifar.h"
 #include "../random.h"
 #include "checkpoint.h"
 #include "grid.h"
 
 enum { PATH_BYTES = 4096 };
+
+static bool read_images(struct trainer *trainer, bool training, size_t limit, struct error *error) {
+    const struct trainer_settings *settings = &trainer->settings;
+    struct images *images = training ? &trainer->train : &trainer->test;
+    const char *dir = trainer_data_dir(settings);
+    if (settings->dataset == DATASET_CIFAR10)
+        return cifar_read(images, dir, training, limit, settings->net.classes, error);
+    return images_read(images, dir, training ? "train" : "t10k", limit, settings->net.classes, error);
+}
 
 bool trainer_load(struct trainer *trainer, const struct option_table *tables, size_t table_count, struct error *error) {
     struct trainer_settings *settings = &trainer->settings;
@@ -20,9 +30,8 @@ bool trainer_load(struct trainer *trainer, const struct option_table *tables, si
     struct error why;
     if (settings->add_packets && !grid_prepare(&settings->codec, settings->workers, &why))
         return set_error(error, "--add-packets: --codec with %.400s", why.text);
-    if (!trainer_check(settings, error) ||
-        !images_read(&trainer->train, dir, "train", (size_t)settings->limit, settings->net.classes, error) ||
-        !images_read(&trainer->test, dir, "t10k", 0, settings->net.classes, error))
+    if (!trainer_check(settings, error) || !read_images(trainer, true, (size_t)settings->limit, error) ||
+        !read_images(trainer, false, 0, error))
         return false;
     struct shape sample = {trainer->train.height, trainer->train.width, trainer->train.channels};
     if (trainer->test.height != sample.height || trainer->test.width != sample.width)

@@ -3,15 +3,17 @@
 #include <stddef.h>
 #include <string.h>
 
-static const char *const dataset_dirs[] = {"/usr/share/datasets/fashion-mnist", "build/data/mnist"};
+static const char *const dataset_dirs[] = {"/usr/share/datasets/fashion-mnist", "build/data/mnist",
+                                           "build/data/cifar10"};
 
 #define FIELD(name) offsetof(struct trainer_settings, name)
 #define NO_RANGE    0.0, 0.0
 
 static const struct option trainer_option[] = {
-    {"dataset", OPTION_CHOICE, FIELD(dataset), ROLE_ANY, true, NO_RANGE, "fashion-mnist|mnist", "data set to train on"},
+    {"dataset", OPTION_CHOICE, FIELD(dataset), ROLE_ANY, true, NO_RANGE, "fashion-mnist|mnist|cifar10",
+     "data set to train on"},
     {"data", OPTION_TEXT, FIELD(data), ROLE_ANY, false, NO_RANGE, NULL,
-     "directory of the data set's four IDX files, gzipped or not (default: where `make data` puts them)"},
+     "directory of the data set's files, where IDX files may be gzipped (default: where `make data` puts them)"},
     {"limit", OPTION_COUNT, FIELD(limit), ROLE_ANY, true, 0, 1e9, NULL,
      "number of training samples, from the first; 0: all"},
     {"center", OPTION_FLAG, FIELD(center), ROLE_ANY, true, NO_RANGE, NULL,

@@ -10,10 +10,11 @@
 #include "dtcodec.h"
 #include "options.h"
 
+enum dataset { DATASET_FASHION_MNIST, DATASET_MNIST, DATASET_CIFAR10 };
 enum exchange { EXCHANGE_GRADIENTS, EXCHANGE_PARAMETERS, EXCHANGE_CHANGES };
 
 struct trainer_settings {
-    int dataset;      /* 0: fashion-mnist, 1: mnist */
+    int dataset;      /* enum dataset */
     const char *data; /* directory; NULL: the default of trainer_data_dir */
     uint64_t limit;   /* training samples; 0: all */
     struct net_plan net;
