@@ -10,9 +10,9 @@
 #
 #     setting NAME PAPER PROGRAM OPTIONS...
 #
-# NAME is unique in its row. PAPER is the accuracy that a paper reports, in percent, or ''. A line against=NAME before
-# them names the setting that the following ones are compared with. goal=POINTS is the least difference of the means that
-# the row is meant to reach; it is empty where nothing is meant.
+# NAME is unique in its row. PAPER is the accuracy that a paper reports, in percent, or '', or a figure with its unit, as
+# in '3.55 bits'. A line against=NAME before them names the setting that the following ones are compared with.
+# goal=POINTS is the least difference of the means that the row is meant to reach; it is empty where nothing is meant.
 set -euo pipefail
 [ $# -ge 4 ] || { echo "usage: reproduce.sh PROGRAMS DIR CSV ROW..." >&2; exit 2; }
 programs=$1 dir=$2 csv=$3
@@ -122,7 +122,7 @@ report() {
     echo "== $1: accuracies in percent; spread is the largest minus the least of $seeds seeds"
     awk -F '\t' '
         BEGIN {
-            format = "%-34s %8s %8s %7s %8s %8s  %s\n"
+            format = "%-34s %9s %8s %7s %8s %8s  %s\n"
             printf format, "setting", "paper", "ours", "spread", "bits up", "minutes", "difference"
         }
         {

@@ -1,9 +1,10 @@
 /* tcp_trainer: trains a neural net over TCP, with a parameter server and workers on one or several machines.
  *
  * Every process holds a replica of the parameters. In each round each worker sends one message, with one packet for
- * each tensor of its gradient. With --exchange parameters it instead sends its parameters after some epochs, and
- * with --exchange changes their change since the last average. The server decodes the messages, encodes their mean as an update, and sends the update to all workers. Then the server and all
- * workers decode the same update and apply it. So all replicas stay equal to the bit; a CRC at every report checks it.
+ * each tensor of its gradient. With --exchange parameters it instead sends its parameters after some epochs, and with
+ * --exchange changes their change since the last average. The server decodes the messages, encodes their mean as an
+ * update, and sends the update to all workers. Then the server and all workers decode the same update and apply it. So
+ * all replicas stay equal to the bit; a CRC at every report checks it.
  *
  *   worker:  HELLO (number, settings)                 server:  WELCOME (number), STATE (parameters), STATE (momentum)
  *            RANGES (floats; none: skipped)                    RANGES (their maxima), with --add-packets

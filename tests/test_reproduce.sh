@@ -35,7 +35,7 @@ mkdir "$work/rows"
 cat >"$work/rows/one.sh" <<'ROW'
 setting 'base, plain' 81.5 trainer --codec good
 against='base, plain' goal=-40
-setting near '' trainer --codec bad
+setting near '3 bits' trainer --codec bad
 goal=-20
 setting far '' trainer --codec bad --lr 1
 ROW
@@ -63,7 +63,7 @@ lines_of() { # ROW: the lines of the CSV file without the minutes
 runs_all() {
     reproduce 3 one.sh && runs 9 && diff <(lines_of one) - <<'CSV' &&
 one,"base, plain",81.5,82.00,2.00,3,2.000
-one,"near",,52.00,2.00,3,2.000
+one,"near",3 bits,52.00,2.00,3,2.000
 one,"far",,52.00,2.00,3,2.000
 CSV
         [ "$(head -n 1 "$work/result.csv")" = row,setting,paper,ours,spread,seeds,bits_per_value,minutes ]
@@ -71,6 +71,7 @@ CSV
 
 table_judges() {
     cat "$work/stdout"
+    grep -qE '^near +3 bits +52\.00 ' "$work/stdout" || return 1
     grep -qE '^base, plain +81\.5 +82\.00 +2\.00 ' "$work/stdout" &&
         grep -qE '^near .*-30\.00 to base, plain, goal -40: reached$' "$work/stdout" &&
         grep -qE '^far .*-30\.00 to base, plain, goal -20: missed$' "$work/stdout"
