@@ -150,6 +150,9 @@ for file in "$@"; do
 done
 
 mkdir -p "$dir" "$(dirname "$csv")"
+# The trainers inherit the lock, so that one that outlives a stopped script is not disturbed either.
+exec 9>"$dir/lock"
+flock -n 9 || fail "$dir: another reproduce.sh, or a trainer of it, is running there: wait for its end"
 total=$((${#names[@]} * seeds)) number=0
 for file in "$@"; do
     row=$(basename "$file" .sh)

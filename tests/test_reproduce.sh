@@ -119,6 +119,12 @@ resumes_after_the_failed_run() {
     reproduce 3 three.sh && runs 3 && [ "$(lines_of three | wc -l)" -eq 2 ]
 }
 
+refuses_a_second_script() {
+    : >"$work/runs"
+    ! flock "$work/out/lock" examples/reproduce.sh "$work" "$work/out" "$work/result.csv" "$work/rows/one.sh" \
+        2>"$work/stderr" && grep -q 'another reproduce.sh, or a trainer of it, is running there' "$work/stderr" && runs 0
+}
+
 refuses() {
     ! reproduce 3 four.sh && grep -q 'no such row; the rows are: one three two' "$work/stderr" || return 1
     ! reproduce 0 one.sh && grep -q 'SEEDS=0: not a number' "$work/stderr" || return 1
@@ -205,6 +211,7 @@ check "the time left is that of the runs left" tells_the_time_left
 check "the lines of other rows stay in the CSV file" keeps_other_rows
 check "a failed run ends the script and is named" names_the_failed_run
 check "a changed command goes on where the failed run ended the script" resumes_after_the_failed_run
+check "a second script at the same time is refused" refuses_a_second_script
 check "unknown rows, bad SEEDS and names used twice are refused" refuses
 if command -v gnuplot >/dev/null; then
     check "the figures show the means of the seeds" figures_show_the_means
