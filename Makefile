@@ -217,7 +217,7 @@ demo: data ## train under every codec on DATASET, four workers over TCP, and by 
 # The trainer of a finished run may be older: remove build/reproduce to run everything again.
 REPRODUCE_ROWS = $(if $(ROW),$(ROW:%=examples/reproduce/%.sh),$(wildcard examples/reproduce/*.sh))
 
-reproduce: data ## repeat experiments: all rows, or ROW=name, with SEEDS=3; writes build/reproduce.csv and examples/figures
+reproduce: data ## repeat experiments: all rows, or ROW=name, with SEEDS=3; writes build/reproduce.csv and figures
 	@$(SETUP) $(EXAMPLE_PACKAGES) gnuplot-nox
 	@for set in mnist cifar10; do \
 	    ! grep -qs -e "--dataset $$set" $(REPRODUCE_ROWS) || $(MAKE) --no-print-directory data DATASET=$$set || exit; \

@@ -10,8 +10,8 @@
 #
 #     setting NAME PAPER PROGRAM OPTIONS...
 #
-# NAME is unique in its row. PAPER is the accuracy that a paper reports, in percent, or '', or a figure with its unit, as
-# in '3.55 bits'. A line against=NAME before them names the setting that the following ones are compared with.
+# NAME is unique in its row. PAPER is the accuracy that a paper reports, in percent, or '', or a figure with its unit,
+# such as '3.55 bits'. A line against=NAME before them names the setting that the following ones are compared with.
 # goal=POINTS is the least difference of the means that the row is meant to reach; it is empty where nothing is meant.
 set -euo pipefail
 [ $# -ge 4 ] || { echo "usage: reproduce.sh PROGRAMS DIR CSV ROW..." >&2; exit 2; }
