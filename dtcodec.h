@@ -2197,8 +2197,8 @@ DTCI_INLINE void dtci_fields_join(unsigned char *to, dtci_group *group, unsigned
     uint64_t mask = 0x0101010101010101u * ((1u << part) - 1), joined[16];
     size_t plane = 4 * part, j;
     unsigned k;
-    for (j = 0; j < plane; j++) joined[j] = group->words[j] & mask;
-    for (k = 1; k < 8 / part; k++)
+    for (j = 0; j < plane; j++) joined[j] = 0; /* clang 14 for WebAssembly loses a first term that is no 0 */
+    for (k = 0; k < 8 / part; k++)
         for (j = 0; j < plane; j++) joined[j] |= (group->words[k * plane + j] & mask) << k * part;
     for (j = 0; j < 32; j++) group->words[j] >>= part; /* bits from the next byte stay above those still to pack */
     memcpy(to, joined, 8 * plane);
@@ -4538,8 +4538,9 @@ DTCI_COLD int dtci_outliers_valid(const dtci_outliers *outliers, size_t count) {
 DTCI_SHARED void dtci_outliers_emit(char *to, const dtci_outliers *outliers, size_t *next, size_t first, size_t n) {
     for (; *next < outliers->n; ++*next) {
         size_t place = dtci_outliers_place(outliers, *next);
+        float x = dtci_get_float(outliers->floats + 4 * *next);
         if (place >= first + n) return;
-        memcpy(to + 4 * (place - first), outliers->floats + 4 * *next, 4);
+        memcpy(to + 4 * (place - first), &x, 4);
     }
 }
 
