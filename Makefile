@@ -162,12 +162,22 @@ msan: setup ## replay the fuzz corpora under MemorySanitizer
 	@$(MAKE) --no-print-directory replay B=build/msan CC='$(CLANG)' WITHOUT=safetensors \
 	    REPLAY_CFLAGS='-O1 -g -fsanitize=memory -fno-omit-frame-pointer'
 
-cross: ## compare packets and values with big-endian s390x and 32-bit x86, under qemu; compile for ARM
-	@$(SETUP) qemu-user-static gcc-s390x-linux-gnu libc6-dev-s390x-cross gcc-$$(gcc -dumpversion)-multilib \
-	    gcc-arm-none-eabi libnewlib-dev
-	@$(MAKE) --no-print-directory build-replay B=build/s390x CC=s390x-linux-gnu-gcc WITHOUT=safetensors REPLAY_CFLAGS='-O2 -static -Wno-error'
-	@$(MAKE) --no-print-directory build-replay B=build/i386 CC='$(CC) -m32' WITHOUT=safetensors REPLAY_CFLAGS='-O2 -Wno-error'
-	@WARNINGS='$(C_WARNINGS)' WITHOUT=safetensors tests/run tests/cross.sh
+# Linux of six processors under qemu-user, Windows under wine, WebAssembly under node, and ARM without a system
+CROSS_LINUX := aarch64-linux-gnu arm-linux-gnueabihf i686-linux-gnu s390x-linux-gnu powerpc64le-linux-gnu \
+               riscv64-linux-gnu
+CROSS_PACKAGES := qemu-user-static gcc-$$(gcc -dumpversion)-multilib $(CROSS_LINUX:%=gcc-%) $(patsubst %,libc6-dev-%-cross,arm64 armhf i386 s390x ppc64el \
+                  riscv64) gcc-mingw-w64-x86-64 wine wine64 lld wasi-libc nodejs gcc-arm-none-eabi libnewlib-dev \
+                  libnewlib-arm-none-eabi
+
+cross: setup ## compare packets and values with eleven other machines; prints a table
+	@$(SETUP) $(CROSS_PACKAGES) libclang-rt-$$($(CLANG) -dumpversion | sed 's/[.].*//')-dev-wasm32
+	@$(MAKE) --no-print-directory build-replay B=build/s390x CC=s390x-linux-gnu-gcc WITHOUT=safetensors \
+	    REPLAY_CFLAGS='-O2 -static -Wno-error'
+	@$(MAKE) --no-print-directory build-replay B=build/i386 CC=i686-linux-gnu-gcc WITHOUT=safetensors \
+	    REPLAY_CFLAGS='-O2 -static -Wno-error'
+	@RUNNER=qemu-s390x-static B=build/s390x WITHOUT=safetensors tests/run tests/test_replay.sh
+	@B=build/i386 WITHOUT=safetensors tests/run tests/test_replay.sh
+	@WARNINGS='$(C_WARNINGS)' tests/cross.sh
 
 bench: setup ## measure bits, error and speed; writes build/bench.csv
 	@$(SETUP) dataset-fashion-mnist util-linux
