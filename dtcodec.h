@@ -239,10 +239,15 @@
  *
  *   - A decoder trusts nothing in a packet. Every function that reads a payload refuses exactly the packets that
  *     dtc_decode refuses, with the same status. dtc_inspect and dtc_packet_scale read less than the payload; their
- *     comments say what they check.
+ *     comments say what they check. LIMIT by max_work is of dtc_decode, dtc_decode_add, dtc_packet_report and the
+ *     decoding of messages only, because other functions do not multiply factors.
  *   - The caller's count and scratch bound the time and the memory that a packet can cost, and the cost is linear in
- *     them. There are two exceptions. factor costs count * rank operations, where dtc_inspect tells the rank and the
- *     rank is less than sqrt(count) / 2. sensing iterates, and dtc_decode_options bounds the iterations.
+ *     them, at most some ten nanoseconds a byte or value. There are two exceptions. factor costs count * rank steps. By
+ *     default a packet of factor is refused whose rank is above 64 * (1 + packet_bytes / count), so that a few bytes
+ *     cannot ask for seconds. sensing iterates, by default up to 50 times, at about 8 steps a value.
+ *   - A server sets max_work in dtc_decode_options to the nanoseconds that it has for one packet, and max_iterations to
+ *     the number that its max_work has room for. A program whose layers need ranks above the default limit sets
+ * max_work to its largest count * rank.
  *
  * CONFIGURATION
  *
@@ -641,10 +646,10 @@
  *
  * CODE LENGTHS: the lengths of all values * runs symbols (with pairs, values * values), in the order of the symbols. A
  * length is 1..15, or 0 for a symbol that does not occur. The lengths make a complete canonical code (RFC 1951, section
- * 3.2.2), so at least two symbols have a code. The first bit of a code stands lowest. The lengths are written as a
- * sequence of the items below. The bits of an item are listed in the order in which they are written, and the lowest
- * bit of a number comes first. "Last" is the length that was written last and is not 0; at the start it is 8. After the
- * items, zeros fill the last byte.
+ * 3.2.2), so at least two symbols have a code. At most n symbols, or two, have a code, where n is the number of bins.
+ * The first bit of a code stands lowest. The lengths are written as a sequence of the items below. The bits of an item
+ * are listed in the order in which they are written, and the lowest bit of a number comes first. "Last" is the length
+ * that was written last and is not 0; at the start it is 8. After the items, zeros fill the last byte.
  *
  *     0                 one length, the same as last
  *     1 0 b             one length, last + 1 (b = 0) or last - 1 (b = 1)
@@ -848,7 +853,8 @@ typedef enum dtc_status {
     DTC_ERROR_NONFINITE = 50, /* a value to encode is NaN or infinite, or a sum or multiple does not fit its type */
 
     /* limit */
-    DTC_ERROR_LIMIT = 60, /* the packet's count is above 2^30 - 256, or an FFT library made no plan (dtcodec_fft.h) */
+    DTC_ERROR_LIMIT = 60, /* the packet's count is above 2^30 - 256, decoding takes more than max_work steps, or an FFT
+                           * library made no plan (dtcodec_fft.h) */
 
     /* two packets that cannot be added */
     DTC_ERROR_INCOMPATIBLE = 70,         /* factor: the sum's factors would be no smaller than the matrix */
@@ -1077,8 +1083,8 @@ typedef enum dtc_method {
                            * estimate of a sum is the sum of the estimates */
 } dtc_method;
 
-/* Options of decoding. NULL, or fields of 0, stand for the defaults. Only skip_checksum concerns codecs other than
- * sensing. */
+/* Options of decoding. NULL, or fields of 0, stand for the defaults. max_iterations, tolerance and method concern
+ * sensing only. */
 typedef struct dtc_decode_options {
     int skip_checksum;       /* nonzero: the CRC-32C is not verified */
     uint32_t max_iterations; /* at most this many iterations for each block; 0: AUTO 50, FISTA 200, ISTA 1000. An
@@ -1086,13 +1092,17 @@ typedef struct dtc_decode_options {
     float tolerance;   /* AUTO stops after two iterations in a row that lower the noise by less than this part of it;
                         * 0: 0.05. ISTA and FISTA stop if x moves by less than this part of its length; 0: 1e-5 */
     dtc_method method; /* another number than those of dtc_method is DTC_ERROR_ARGUMENT */
+    uint64_t max_work; /* DTC_ERROR_LIMIT for a packet of factor or sensing whose decoding takes more steps, which are
+                        * about nanoseconds: count * rank for factor; for sensing 8 for each value of its blocks, filled
+                        * up with zeros, and each iteration that max_iterations allows (LINEAR: 1). 0: for factor
+                        * 64 * (count + packet_bytes), for sensing no limit but max_iterations */
 } dtc_decode_options;
 
 /* Decodes one packet of exactly packet_bytes bytes into values[0..count), where count is the packet's. On failure the
  * values are unchanged.
  * Errors, in the order of the checks: those of dtc_inspect, SIZE (bytes follow the packet), COUNT, SCRATCH, CHECKSUM,
- * PAYLOAD; ARGUMENT (a null pointer, or an unknown method of sensing); CODEC (a nested packet of a codec that this
- * build lacks). */
+ * PAYLOAD, LIMIT (max_work); ARGUMENT (a null pointer, or an unknown method of sensing); CODEC (a nested packet of a
+ * codec that this build lacks). */
 DTC_API dtc_status dtc_decode(float *values, size_t count, const void *packet, size_t packet_bytes,
                               const dtc_decode_options *options, void *scratch, size_t scratch_bytes);
 
@@ -2825,6 +2835,8 @@ typedef struct dtci_packet {
     const unsigned char *payload;
     size_t payload_bytes;
     size_t scratch;       /* bytes of scratch that opening and decoding the packet take */
+    uint64_t work;        /* steps of decoding, where they are not in proportion to values and bytes; see max_work */
+    int iterates;         /* nonzero: `work` is that of one iteration */
     const uint16_t *bins; /* decoded tokens, in the scratch; NULL if the payload has no tokens */
     const unsigned char
         *grids; /* decoded CODED grids or scales, in the scratch; NULL if the payload has them as such */
@@ -3066,6 +3078,24 @@ DTCI_SHARED dtc_status dtci_packet_open(dtci_opened *opened, const size_t *count
     if (packet->scratch > arena->left) return DTC_ERROR_SCRATCH;
     if (!(options && options->skip_checksum)) status = dtci_checksum_verify(packet);
     return status == DTC_OK ? (packet->codec->open)(packet, arena, DTCI_OPEN_ALL) : status;
+}
+
+#define DTCI_WORK_MOST 64u /* steps for each value and byte, by default */
+
+/* Returns how many iterations the options allow for a block. */
+DTCI_COLD uint32_t dtci_iterations(const dtc_decode_options *options) {
+    dtc_method method = options ? options->method : DTC_METHOD_AUTO;
+    if (method == DTC_METHOD_LINEAR) return 1;
+    if (options && options->max_iterations) return options->max_iterations;
+    return method == DTC_METHOD_ISTA ? 1000 : method == DTC_METHOD_FISTA ? 200 : 50;
+}
+
+/* Returns DTC_ERROR_LIMIT if decoding a checked packet takes more steps than the options allow. */
+DTCI_COLD dtc_status dtci_work_check(const dtci_packet *packet, const dtc_decode_options *options) {
+    uint64_t most = options ? options->max_work : 0;
+    if (!packet->work || (packet->iterates && !most)) return DTC_OK;
+    if (!most) most = DTCI_WORK_MOST * ((uint64_t)packet->head.count + packet->head.packet_bytes);
+    return (packet->iterates ? dtci_iterations(options) : 1) > most / packet->work ? DTC_ERROR_LIMIT : DTC_OK;
 }
 
 /* Tells whether n scales, which are `stride` bytes apart, are finite when they are multiplied by a weight. */
@@ -3976,25 +4006,33 @@ DTCI_INLINE dtci_token dtci_token_resolve(dtci_token token, uint64_t bits) {
     return token;
 }
 
-/* Fills decoder->symbols from decoder->lengths. Returns 0 if `tokens` has classes of integers above 65535. */
-DTCI_FN int dtci_decoder_sort(dtci_decoder *decoder, const dtci_tokens *tokens) {
+/* Returns the first symbol from i up that has a code, or `symbols`. A short packet can have a large table. */
+DTCI_SHARED size_t dtci_lengths_next(const uint8_t *lengths, size_t i, size_t symbols) {
+    while (i + 8 <= symbols && !dtci_get64(lengths + i)) i += 8;
+    while (i < symbols && !lengths[i]) i++;
+    return i;
+}
+
+/* Fills decoder->symbols from decoder->lengths. Returns 0 if `tokens` has classes of integers above 65535, or if more
+ * than n symbols have a code. */
+DTCI_FN int dtci_decoder_sort(dtci_decoder *decoder, const dtci_tokens *tokens, size_t n) {
     size_t symbols = (size_t)tokens->values * tokens->runs, i;
+    const uint8_t *lengths = decoder->lengths;
     uint32_t starts[DTCI_CODE_MAX + 2];
     unsigned length, extra, run_extra;
     if (dtci_class_least(tokens->values / 2, tokens->value_precision, &extra) > 0xffff ||
         (!tokens->pairs && dtci_class_least(tokens->runs - 1, tokens->run_precision, &extra) > 0xffff))
         return 0;
     memset(decoder->used, 0, sizeof decoder->used);
-    for (i = 0; i < symbols; i++) decoder->used[decoder->lengths[i]]++;
-    decoder->used[0] = 0;
+    for (i = 0; (i = dtci_lengths_next(lengths, i, symbols)) < symbols; i++) decoder->used[lengths[i]]++;
     starts[1] = 0;
     for (length = 1; length <= DTCI_CODE_MAX; length++) starts[length + 1] = starts[length] + decoder->used[length];
+    if (starts[length] > (n < 2 ? 2 : n)) return 0;
     decoder->widest = 0;
-    for (i = 0; i < symbols; i++) {
+    for (i = 0; (i = dtci_lengths_next(lengths, i, symbols)) < symbols; i++) {
         uint32_t value = (uint32_t)(i % tokens->values), run = (uint32_t)(i / tokens->values);
         dtci_token token;
-        length = decoder->lengths[i];
-        if (!length) continue;
+        length = lengths[i];
         token.run = tokens->pairs ? (uint16_t)(dtci_class_bin(run, tokens, &run_extra) & 0xffff)
                                   : (uint16_t)dtci_class_least(run, tokens->run_precision, &run_extra);
         token.bin = dtci_class_bin(value, tokens, &extra);
@@ -4006,12 +4044,12 @@ DTCI_FN int dtci_decoder_sort(dtci_decoder *decoder, const dtci_tokens *tokens) 
     return 1;
 }
 
-/* Builds the tables for n bins from decoder->lengths. Returns 0 if `tokens` has classes of integers above 65535. */
+/* Builds the tables for n bins from decoder->lengths. Returns 0 where dtci_decoder_sort does. */
 DTCI_FN int dtci_decoder_build(dtci_decoder *decoder, const dtci_tokens *tokens, size_t n) {
     uint32_t code = 0, at = 0, i;
     unsigned length, bits = DTCI_LOOKUP_BITS;
     dtci_token token;
-    if (!dtci_decoder_sort(decoder, tokens)) return 0;
+    if (!dtci_decoder_sort(decoder, tokens, n)) return 0;
     if (n < DTCI_STREAMS_FROM) { /* a table that takes less time to fill than the tokens take to decode */
         bits = dtci_bit_width((uint32_t)n / 4 | 128);
         bits = bits < decoder->widest ? bits : decoder->widest;
@@ -8936,24 +8974,33 @@ DTCI_FN dtci_factors dtci_factors_of(const float *u, const float *v, size_t rank
     return factors;
 }
 
-/* Writes values first .. first + n - 1, n <= DTCI_CHUNK, of the product of the factors to `chunk`. Products of floats
- * are exact in double, so a fused multiply-add gives the same sums. */
+/* sums[j] += weight * right[j], n <= DTCI_CHUNK. Products of floats are exact in double, so a fused multiply-add gives
+ * the same sums. */
+DTCI_INLINE void dtci_factor_accumulate_body(double *DTCI_RESTRICT sums, const char *right, double weight, size_t n) {
+    size_t i, j;
+    for (i = 0; i + 16 <= n; i += 16)
+        for (j = i; j < i + 16; j++) sums[j] += weight * (double)dtci_float_at(right, j);
+    for (; i < n; i++) sums[i] += weight * (double)dtci_float_at(right, i);
+}
+
+DTCI_TWIN(dtci_factor_accumulate, (double *sums, const char *right, double weight, size_t n), (sums, right, weight, n))
+
+/* Writes values first .. first + n - 1, n <= DTCI_CHUNK, of the product of the factors to `chunk`. */
 DTCI_SHARED void dtci_factor_product(float *chunk, const dtci_factors *f, size_t first, size_t n) {
     double sum[DTCI_CHUNK];
     double *volatile sums = sum; /* volatile: no compiler can join the passes over k and reorder additions */
-    float right[DTCI_CHUNK];
     size_t rank = f->rank, rows = f->rows, columns = f->columns, at, m, k, j;
     size_t row = first / columns, column = first % columns;
     if (!rank) memset(sum, 0, sizeof sum);
     for (at = 0; at < n; at += m, row++, column = 0) {
         m = columns - column < n - at ? columns - column : n - at;
         for (k = 0; k < rank; k++) {
-            double *to = sums + at, weight = (double)dtci_float_at(f->u, k * rows + row);
-            memcpy(right, (const char *)f->v + 4 * (k * columns + column), 4 * m);
-            if (k == 0)
-                for (j = 0; j < m; j++) to[j] = weight * (double)right[j];
+            const char *right = (const char *)f->v + 4 * (k * columns + column);
+            double weight = (double)dtci_float_at(f->u, k * rows + row);
+            if (k > 0)
+                dtci_factor_accumulate(sums + at, right, weight, m);
             else
-                for (j = 0; j < m; j++) to[j] += weight * (double)right[j];
+                for (j = 0; j < m; j++) sum[at + j] = weight * (double)dtci_float_at(right, j);
         }
     }
     for (j = 0; j < n; j++) { /* the bound is by bits, because compilers do not vectorize comparisons of floats */
@@ -9022,6 +9069,7 @@ DTCI_FN dtc_status dtci_factor_check(dtci_packet *packet) {
     tokens = (packet->payload[5] & 15) != DTC_RAW || (packet->payload[second + 1] & 15) != DTC_RAW;
     packet->scratch = dtci_take_bytes(4 * rank * rows) + dtci_take_bytes(4 * rank * columns) +
                       dtci_factor_open_scratch(rank, rows, columns, tokens);
+    packet->work = (uint64_t)rank * head->count;
     return DTC_OK;
 }
 
@@ -9894,11 +9942,10 @@ DTCI_FN void dtci_sensing_emit_block(const dtci_sensing_work *work, const dtci_s
 DTCI_FN void dtci_sensing_emit(const dtci_sensing *s, float *y, const dtc_decode_options *options,
                                const dtci_sink *sink, dtci_sensing_work *work) {
     dtc_method method = options ? options->method : DTC_METHOD_AUTO;
-    uint32_t iterations = options ? options->max_iterations : 0;
+    uint32_t iterations = dtci_iterations(options);
     double tolerance = options ? (double)options->tolerance : 0, back;
     dtci_sensing_part part;
     size_t first, known = 0;
-    if (!iterations) iterations = method == DTC_METHOD_ISTA ? 1000 : method == DTC_METHOD_FISTA ? 200 : 50;
     if (!(tolerance > 0)) tolerance = method == DTC_METHOD_AUTO ? 0.05 : 1e-5;
     for (first = 0; first < s->count; first += part.values, y += part.measurements) {
         part = dtci_sensing_at(s, first);
@@ -9957,6 +10004,8 @@ DTCI_FN dtc_status dtci_sensing_check(dtci_packet *packet) {
     if (!s.measurements || s.measurements > block) return DTC_ERROR_HEAD;
     need = dtci_sensing_decode_scratch(&s);
     packet->scratch = need < SIZE_MAX ? (size_t)need : SIZE_MAX;
+    packet->work = 8 * (uint64_t)block * dtci_ceil_div(head->count, block);
+    packet->iterates = s.measurements < block;
     return DTC_OK;
 }
 
@@ -10720,6 +10769,7 @@ DTCI_SHARED dtc_status dtci_decode(const dtci_sink *sink, size_t count, const vo
     dtc_status status;
     if (options && (unsigned)options->method > DTC_METHOD_LINEAR) return DTC_ERROR_ARGUMENT;
     status = dtci_packet_open(&opened, &count, packet, packet_bytes, options, arena);
+    if (status == DTC_OK) status = dtci_work_check(&opened.packet, options);
     return status == DTC_OK ? (opened.packet.codec->decode)(&opened.packet, sink, options, arena) : status;
 }
 
@@ -11324,7 +11374,7 @@ DTCI_COLD dtc_status dtci_reading_open(dtci_reading *r, dtci_opened *opened, siz
     if (status != DTC_OK) return status;
     r->at += opened->packet.head.packet_bytes;
     if (opened->packet.scratch > r->most) r->most = opened->packet.scratch;
-    return DTC_OK;
+    return dtci_work_check(&opened->packet, r->options);
 }
 
 /* Reads the packet of levels, if another packet follows the next one; else *levels is NULL. */
@@ -12029,6 +12079,7 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
 #undef DTCI_TRITS
 #undef DTCI_TWIN
 #undef DTCI_VECTORS
+#undef DTCI_WORK_MOST
 #undef DTCI_X86
 
 #endif /* implementation */
@@ -12052,6 +12103,8 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
  *        min = max is a grid of one bin, so that packets of a tensor of zeros can be added.
  *        For a codec that was left out of the build, dtc_spec_parse returns DTC_ERROR_SPEC_CODEC.
  *        sensing has the key keep: it measures the largest magnitudes only.
+ *        dtc_decode_options has max_work: by default a packet of factor is refused whose product would take seconds for
+ *        a few bytes. At most as many symbols have a code as there are bins. Outliers decode on big-endian machines.
  *        A message holds all tensors of a model: dtc_message_encode and the other functions of that name.
  *        dtc_packet_report tells what a packet makes of its values. dtc_seed, dtc_range, dtc_spec_set_range and
  *        dtc_decode_scratch_bound are new.

@@ -224,7 +224,7 @@ static void test_codes(void **state) {
     int i, j;
     (void)state;
     for (i = 0; i < 100; i++) {
-        size_t symbols = any_counts(counts, &seed), s;
+        size_t symbols = any_counts(counts, &seed), s, used, bins;
         uint32_t next[LONGEST + 2] = {0}, code = 0;
         unsigned length;
         dtci_tokens tokens;
@@ -237,7 +237,10 @@ static void test_codes(void **state) {
         tokens.values = (uint32_t)symbols;
         tokens.runs = 1;
         tokens.value_precision = i % 2 ? 8 : 15;
-        assert_true(dtci_decoder_build(&decoder, &tokens, i % 3 ? (size_t)50 << i % 7 : 100000));
+        for (s = used = 0; s < symbols; s++) used += decoder.lengths[s] > 0;
+        bins = i % 3 ? (size_t)50 << i % 7 : 100000;
+        assert_true(used < 3 || !dtci_decoder_build(&decoder, &tokens, used - 1));
+        assert_true(dtci_decoder_build(&decoder, &tokens, bins > used ? bins : used));
         dtci_huffman_codes(codes, decoder.lengths, symbols);
         for (length = 1; length <= LONGEST; length++) {
             next[length] = code;

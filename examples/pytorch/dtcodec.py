@@ -74,7 +74,7 @@ _InfoStruct = _struct(
     ("packet_bytes", _size), ("decode_scratch", _size), ("workers", _u32), ("terms", _u32),
     ("seed", _u64), ("spec", _SpecStruct))
 _Options = _struct("_Options", ("skip_checksum", _int), ("max_iterations", _u32),
-                   ("tolerance", _float), ("method", _int))
+                   ("tolerance", _float), ("method", _int), ("max_work", _u64))
 _Tensor = _struct("_Tensor", ("values", _pointer), ("residual", _pointer), ("count", _size),
                   ("rows", _size))
 _LayoutRow = _struct("_LayoutRow", ("name", ctypes.c_char_p), ("offset", _size), ("size", _size))
@@ -217,12 +217,12 @@ def _unsigned(value, bits, name):
     return int(value)
 
 
-def _options(skip_checksum=False, max_iterations=0, tolerance=0.0, method="auto"):
+def _options(skip_checksum=False, max_iterations=0, tolerance=0.0, method="auto", max_work=0):
     number = _NUMBERS.get(f"DTC_METHOD_{method}".upper())
     if number is None:
         raise ValueError(f"method={method}: not auto, ista, fista or linear")
     return _Options(bool(skip_checksum), _unsigned(max_iterations, 32, "max_iterations"),
-                    tolerance, number)
+                    tolerance, number, _unsigned(max_work, 64, "max_work"))
 
 
 # ---- specs
@@ -425,8 +425,8 @@ def decode(packet, out=None, **options):
         returned. Without it the array is new, of shape (rows, columns), or (count,) if there is
         one row; the head of a packet of 20 bytes can ask for 4 GB, so pass out for packets that
         come from elsewhere.
-    options: skip_checksum=True; for sensing max_iterations=N, tolerance=X, and
-        method="auto"|"ista"|"fista"|"linear".
+    options: skip_checksum=True; max_work=N, the most steps for a packet of factor or sensing;
+        for sensing max_iterations=N, tolerance=X, and method="auto"|"ista"|"fista"|"linear".
 
     Raises Error: the packet is damaged, or has another count than out, which is then unchanged.
     """

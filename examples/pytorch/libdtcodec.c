@@ -64,6 +64,7 @@ static const dtc_layout_row layout[] = {
     FIELD(dtc_decode_options, max_iterations),
     FIELD(dtc_decode_options, tolerance),
     FIELD(dtc_decode_options, method),
+    FIELD(dtc_decode_options, max_work),
     STRUCT(dtc_tensor),
     FIELD(dtc_tensor, values),
     FIELD(dtc_tensor, residual),
