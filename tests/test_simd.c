@@ -4,7 +4,6 @@
 static int processor_is_asked = 1;
 #define DTCI_CPU_HAS(feature) (processor_is_asked && __builtin_cpu_supports(feature))
 #define DTC_STATIC
-#define DTC_NO_FACTOR
 #define DTC_NO_SENSING
 #define DTC_NO_CIRCULANT
 #include "helpers.h"
@@ -44,6 +43,33 @@ static void test_scan(void **state) {
     free(room);
     free(values);
     free(residual);
+}
+
+/* The sums of factor, which are doubles. */
+static void test_accumulate(void **state) {
+    enum { MOST = 256 };
+    double sums[2][MOST];
+    unsigned char *room = (unsigned char *)memory(4 * MOST + 32);
+    float *values = floats(MOST);
+    uint64_t seed = 9;
+    size_t n, off, j;
+    int simd;
+    (void)state;
+    for (n = 0; n <= MOST; n++) {
+        for (off = 0; off < 32; off += 3) {
+            double weight = noise_gaussian(&seed);
+            fill(values, n, noise_gaussian, 0.1, ++seed);
+            memcpy(room + off, values, 4 * n);
+            for (j = 0; j < MOST; j++) sums[PLAIN][j] = sums[SIMD][j] = noise_gaussian(&seed);
+            for (simd = PLAIN; simd <= SIMD; simd++) {
+                processor_is_asked = simd;
+                dtci_factor_accumulate(sums[simd], (const char *)(room + off), weight, n);
+            }
+            assert_memory_equal(sums[PLAIN], sums[SIMD], sizeof sums[0]);
+        }
+    }
+    free(room);
+    free(values);
 }
 
 /* Encodes and decodes as dtc_encode_residual, dtc_decode and dtc_decode_add do, into guarded memory. */
@@ -264,10 +290,8 @@ static const char *without_twins(void) {
 int main(void) {
     const char *reason = without_twins();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_scan),
-        cmocka_unit_test(test_codecs),
-        cmocka_unit_test(test_scales),
-        cmocka_unit_test(test_sums),
+        cmocka_unit_test(test_scan),   cmocka_unit_test(test_accumulate), cmocka_unit_test(test_codecs),
+        cmocka_unit_test(test_scales), cmocka_unit_test(test_sums),
     };
     if (reason) {
         printf("1..%d\n", (int)LENGTH(tests));
