@@ -162,12 +162,27 @@ msan: setup ## replay the fuzz corpora under MemorySanitizer
 	@$(MAKE) --no-print-directory replay B=build/msan CC='$(CLANG)' WITHOUT=safetensors \
 	    REPLAY_CFLAGS='-O1 -g -fsanitize=memory -fno-omit-frame-pointer'
 
+valgrind: setup ## replay the fuzz corpora under valgrind
+	@$(SETUP) valgrind
+	@$(MAKE) --no-print-directory build-replay B=build/valgrind REPLAY_CFLAGS='-O1 -g'
+	@RUNNER='valgrind -q --error-exitcode=9' B=build/valgrind tests/run tests/test_replay.sh
+
+sanitizers: ## run asan, ubsan, msan, tsan and valgrind one after another; fails if one of them does
+	@failed=; for each in asan ubsan msan tsan valgrind; do \
+	    $(MAKE) --no-print-directory $$each || failed="$$failed $$each"; \
+	done; [ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }
+
+coverage: setup ## list the lines of dtcodec.h that read packets and that no seed or corpus of the fuzzers runs
+	@$(MAKE) --no-print-directory build-replay B=build/coverage REPLAY_CFLAGS='-O0 -g --coverage'
+	@CORPUS=build/fuzz/corpus B=build/coverage tests/run tests/test_replay.sh
+	@tests/coverage.sh build/coverage/replay
+
 # Linux of six processors under qemu-user, Windows under wine, WebAssembly under node, and ARM without a system
 CROSS_LINUX := aarch64-linux-gnu arm-linux-gnueabihf i686-linux-gnu s390x-linux-gnu powerpc64le-linux-gnu \
                riscv64-linux-gnu
-CROSS_PACKAGES := qemu-user-static gcc-$$(gcc -dumpversion)-multilib $(CROSS_LINUX:%=gcc-%) $(patsubst %,libc6-dev-%-cross,arm64 armhf i386 s390x ppc64el \
-                  riscv64) gcc-mingw-w64-x86-64 wine wine64 lld wasi-libc nodejs gcc-arm-none-eabi libnewlib-dev \
-                  libnewlib-arm-none-eabi
+CROSS_PACKAGES := qemu-user-static gcc-$$(gcc -dumpversion)-multilib $(CROSS_LINUX:%=gcc-%) \
+                  $(patsubst %,libc6-dev-%-cross,arm64 armhf i386 s390x ppc64el riscv64) gcc-mingw-w64-x86-64 wine wine64 \
+                  lld wasi-libc nodejs gcc-arm-none-eabi libnewlib-dev libnewlib-arm-none-eabi
 
 cross: setup ## compare packets and values with eleven other machines; prints a table
 	@$(SETUP) $(CROSS_PACKAGES) libclang-rt-$$($(CLANG) -dumpversion | sed 's/[.].*//')-dev-wasm32
@@ -249,7 +264,17 @@ fuzz: ## TARGET=t TIME=s: fuzz one target of fuzz/ for so many seconds
 	@$(MAKE) --no-print-directory build/fuzz/$(TARGET) build/fuzz/seeded
 	@mkdir -p $(CORPUS)
 	cd build/fuzz && ./$(TARGET) -max_total_time=$(or $(TIME),60) -max_len=4096 -print_final_stats=1 \
+	    -dict=../../fuzz/dtcodec.dict \
 	    $(abspath $(CORPUS) build/fuzz/seeds/$(TARGET) $(wildcard fuzz/regressions/$(TARGET)))
+
+fuzz-all: ## TIME=s: fuzz each target for so many seconds, and print a table
+	@$(SETUP) clang libclang-rt-$$($(CLANG) -dumpversion | cut -d. -f1)-dev libcjson-dev
+	@$(MAKE) --no-print-directory -j$$(nproc) build-fuzz
+	@TIME='$(or $(TIME),60)' fuzz/all.sh $(TARGETS)
+
+fuzz-plant: build/fuzz/seeded ## plant faults into copies of the header, and let the fuzzers find them
+	@$(SETUP) clang libclang-rt-$$($(CLANG) -dumpversion | cut -d. -f1)-dev
+	@CLANG='$(CLANG)' fuzz/plant.sh
 
 build-fuzz: $(addprefix build/fuzz/,$(TARGETS)) build/fuzz/seeded
 
@@ -260,6 +285,26 @@ build/fuzz/dtcodec.o: tests/header/implement.c dtcodec.h
 build/fuzz/%: fuzz/%.c build/fuzz/dtcodec.o fuzz/fuzz.h $(HEADERS)
 	@mkdir -p $(@D)
 	$(call step,CC)$(CLANG) $(BASE_CFLAGS) $(FUZZ_FLAGS) $(filter %.c %.o,$^) -o $@ $(FUZZ_LIBS) -lm
+
+# the header thrice: without vectors, with those of every x86-64, and with the best ones that this processor has
+COPIES := plain common best
+COPY_plain := -DDTC_NO_SIMD
+COPY_common := '-DDTCI_CPU_HAS(feature)=0'
+COPY_COMPILE = $(BASE_CFLAGS) -DCOPY=copy_$* $(COPY_$*) -c $< -o $@
+
+build/fuzz/copy-%.o: fuzz/copies.c fuzz/fuzz.h dtcodec.h
+	@mkdir -p $(@D)
+	$(call step,CC)$(CLANG) $(FUZZ_FLAGS) $(COPY_COMPILE)
+
+$(B)/replay/copy-%.o: fuzz/copies.c fuzz/fuzz.h dtcodec.h
+	@mkdir -p $(@D)
+	$(call step,CC)$(CC) $(REPLAY_CFLAGS) $(COPY_COMPILE)
+
+$(foreach dir,build/fuzz $(B)/replay,$(eval $(dir)/copies: $(COPIES:%=$(dir)/copy-%.o)))
+
+# the trainers' frames and settings
+FRAMES := $(addprefix examples/common/,transport/connection.c settings_text.c clock.c error.c memory.c)
+$(foreach dir,build/fuzz $(B)/replay,$(dir)/frames): $(FRAMES) $(COMMON_HEADERS)
 
 # the readers of files, with their sources; they need no codec
 $(foreach dir,build/fuzz $(B)/replay,$(dir)/npy): $(NPY) $(DTC_HEADERS)
@@ -311,5 +356,6 @@ format-check: ## tell whether the sources are formatted
 clean: ## remove what was built
 	rm -rf build
 
-.PHONY: all help examples man mpi pytorch pytorch-test test setup check cmocka asan ubsan tsan msan cross bench figures \
-        data demo reproduce fuzz build-fuzz replay build-replay install uninstall format format-check clean
+.PHONY: all help examples man mpi pytorch pytorch-test test setup check cmocka asan ubsan tsan msan valgrind \
+        sanitizers coverage cross bench figures data demo reproduce fuzz fuzz-all fuzz-plant build-fuzz replay \
+        build-replay install uninstall format format-check clean

@@ -175,6 +175,19 @@ static void write_messages(void) {
     }
 }
 
+/* The TOKENS of a quant packet with one grid and no optional field, behind what fuzz/huffman.c takes first. */
+static void write_tokens(int number, const unsigned char *packet, size_t bytes) {
+    unsigned char tokens[3000];
+    unsigned count = packet[4] | (unsigned)packet[5] << 8;
+    if ((packet[1] & 15) != DTC_QUANT || packet[2] > 1 || packet[3] >> 5 != 1 || !count || bytes > 2900) return;
+    tokens[0] = packet[3] & 15;
+    tokens[1] = (unsigned char)((count - 1) & 255);
+    tokens[2] = (unsigned char)(((count - 1) >> 8) & 255);
+    memcpy(tokens + 3, packet + 23, 2); /* the number of values; the table may be larger */
+    memcpy(tokens + 5, packet + 20, bytes - 20 - 4 * (packet[2] & 1u));
+    write_file("huffman", number, tokens, 5 + bytes - 20 - 4 * (packet[2] & 1u));
+}
+
 int main(void) {
     static const size_t counts[] = {0, 1, 7, 200, 1000, COUNT_MAX};
     static const char *const roundtrips[] = {"roundtrip_raw",    "roundtrip_ternary", "roundtrip_quant",
@@ -201,6 +214,9 @@ int main(void) {
                 continue; /* an option that this version does not carry out */
             write_file("inspect", number, packet, bytes);
             write_file("decode", number, packet, bytes);
+            write_file("readers", number, packet, bytes);
+            write_file("copies", number, packet, bytes);
+            write_tokens(number, packet, bytes);
             if (bytes <= 4096) write_file("payload", number, packet, bytes);
             if (bytes <= 1000) { /* with itself */
                 memcpy(pair, packet, bytes);

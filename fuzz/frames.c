@@ -1,0 +1,58 @@
+/* The frames of the trainers and the settings of a hello, on any bytes. The first byte says in what pieces they come.
+ */
+
+#include "fuzz.h"
+
+#include "../examples/common/settings_text.h"
+#include "../examples/common/transport/connection.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { PAYLOAD_MOST = 2000, INPUT_MOST = 1 << 14 };
+
+/* Compares the settings of a hello with those of a server, as both ends do. */
+static void check_hello(const uint8_t *payload, size_t bytes) {
+    char theirs[SETTINGS_TEXT_BYTES], option[256], their_option[256];
+    if (bytes >= sizeof theirs) return;
+    memcpy(theirs, payload, bytes);
+    theirs[bytes] = 0;
+    settings_difference("--epochs 4 --batch 64 --codec quant:bits=4", theirs, option, their_option);
+    REQUIRE(strlen(option) < sizeof option && strlen(their_option) < sizeof their_option);
+    settings_difference(theirs, theirs, option, their_option);
+    REQUIRE(!*option);
+}
+
+static void read_frames(struct connection *connection) {
+    struct frame frame;
+    struct error error;
+    enum frame_state state;
+    while ((state = frame_read(connection, &frame, &error)) == FRAME_WHOLE) {
+        REQUIRE(frame.bytes <= PAYLOAD_MOST);
+        check_hello(frame.payload, frame.bytes);
+        frame_done(connection);
+    }
+    REQUIRE(state != FRAME_FAILED || *error.text);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    struct connection connection;
+    size_t piece = size ? 1 + data[0] * (size_t)4 : 1, at, n;
+    int ends[2];
+    if (size > INPUT_MOST) return 0;
+    REQUIRE(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
+    REQUIRE(fcntl(ends[0], F_SETFL, O_NONBLOCK) == 0);
+    memset(&connection, 0, sizeof connection);
+    connection.fd = ends[0];
+    connection_limit(&connection, PAYLOAD_MOST);
+    for (at = 1; at < size; at += n) {
+        n = piece < size - at ? piece : size - at;
+        REQUIRE(send(ends[1], data + at, n, MSG_NOSIGNAL) == (ssize_t)n);
+        read_frames(&connection);
+    }
+    close(ends[1]);
+    read_frames(&connection);
+    connection_close(&connection);
+    return 0;
+}
