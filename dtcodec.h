@@ -1598,6 +1598,11 @@ DTCI_FN int dtci_same(const void *a, const void *b, size_t n) {
     return n == 0;
 }
 
+/* floor, but compiled once: without SSE4.1 it takes twenty instructions. */
+DTCI_SHARED double dtci_floor(double x) {
+    return floor(x);
+}
+
 DTCI_FN size_t dtci_ceil_div(size_t a, size_t b) {
     return a / b + (a % b != 0);
 }
@@ -2035,10 +2040,33 @@ DTCI_AVX2 void dtci_scan_avx2(dtci_lanes *lanes, const char *values, size_t n) {
     *(dtci_d4 *)(lanes->squares + 4) = right;
     for (i = 0; i < 8; i++) lanes->exponents |= exponents[i];
 }
+
+/* Scans n <= 4096 values as dtci_scan_avx2 does, but sums the squares in fp32. Bit 31 of the exponents is set if the
+ * sum is NaN or infinite, as it is if a value is. n is a multiple of 16. */
+DTCI_AVX2 void dtci_scan_rough_avx2(dtci_lanes *lanes, const char *values, size_t n) {
+    dtci_f8 low = *(const dtci_f8 *)lanes->low, high = *(const dtci_f8 *)lanes->high;
+    dtci_f8 left = {0, 0, 0, 0, 0, 0, 0, 0}, right = left;
+    size_t i;
+    for (i = 0; i < n; i += 16) {
+        const dtci_f8 x = *(const dtci_f8 *)(values + 4 * i), y = *(const dtci_f8 *)(values + 4 * i + 32);
+        low = __builtin_ia32_minps256(y, __builtin_ia32_minps256(x, low));
+        high = __builtin_ia32_maxps256(y, __builtin_ia32_maxps256(x, high));
+        left += x * x;
+        right += y * y;
+    }
+    *(dtci_f8 *)lanes->low = low;
+    *(dtci_f8 *)lanes->high = high;
+    left += right;
+    for (i = 0; i < 8; i++) {
+        lanes->exponents |= (dtci_float_bits(left[i]) & 0x7fffffffu) + 0x00800000u;
+        lanes->squares[i] += (double)left[i];
+    }
+}
 #endif
 
-/* Returns the statistics of values first .. first + n - 1 of a source, for any n. The residual is added. */
-DTCI_SHARED dtci_stats dtci_scan(const dtci_source *source, size_t first, size_t n) {
+/* Returns the statistics of values first .. first + n - 1 of a source, for any n. The residual is added. If `rough` is
+ * set, the sum of the squares may be wrong by 2^-13 of it and by n * 2^-126, and finite may be 0 where it overflows. */
+DTCI_SHARED dtci_stats dtci_scan_as(const dtci_source *source, size_t first, size_t n, int rough) {
     float chunk[DTCI_CHUNK];
     dtci_lanes lanes;
     dtci_stats stats;
@@ -2051,15 +2079,18 @@ DTCI_SHARED dtci_stats dtci_scan(const dtci_source *source, size_t first, size_t
     lanes.exponents = 0;
 #if defined(DTCI_AVX2)
     if (DTCI_CPU_HAS("avx2")) {
-        size_t run = source->residual ? DTCI_CHUNK : n - n % 8;
-        for (; run && done + run <= n; done += run)
-            dtci_scan_avx2(&lanes, dtci_view(chunk, source, first + done, run), run);
+        size_t most = source->residual ? DTCI_CHUNK : rough ? 4096 : n, run;
+        for (; n - done >= 16; done += run) {
+            run = (n - done < most ? n - done : most) & ~(size_t)15;
+            (rough ? dtci_scan_rough_avx2 : dtci_scan_avx2)(&lanes, dtci_view(chunk, source, first + done, run), run);
+        }
     }
 #endif
     for (; done < n; done += DTCI_CHUNK) {
         size_t m = n - done < DTCI_CHUNK ? n - done : DTCI_CHUNK;
         dtci_scan_chunk(&lanes, dtci_view(chunk, source, first + done, m), m);
     }
+    (void)rough;
     stats.finite = !(lanes.exponents >> 31);
     stats.min = lanes.low[0];
     stats.max = lanes.high[0];
@@ -2070,6 +2101,10 @@ DTCI_SHARED dtci_stats dtci_scan(const dtci_source *source, size_t first, size_t
         stats.squares += lanes.squares[j];
     }
     return stats;
+}
+
+DTCI_SHARED dtci_stats dtci_scan(const dtci_source *source, size_t first, size_t n) {
+    return dtci_scan_as(source, first, n, 0);
 }
 
 /* Returns the largest magnitude of values with these statistics. There is at least one value. */
@@ -2199,57 +2234,57 @@ DTCI_FN size_t dtci_fields_bytes(size_t count, unsigned bits) {
  * all bytes of a word alike. */
 typedef union dtci_group {
     unsigned char bytes[256];
-    uint64_t words[32];
+    dtci_words words[256 / sizeof(dtci_words)];
 } dtci_group;
 
 /* Packs the `part` low bits of each byte of `group`, where `part` is 4, 2 or 1. Shifts these bits out of the bytes. */
 DTCI_INLINE void dtci_fields_join(unsigned char *to, dtci_group *group, unsigned part) {
-    uint64_t mask = 0x0101010101010101u * ((1u << part) - 1), joined[16];
-    size_t plane = 4 * part, j;
-    unsigned k;
-    for (j = 0; j < plane; j++) joined[j] = 0; /* clang 14 for WebAssembly loses a first term that is no 0 */
-    for (k = 0; k < 8 / part; k++)
-        for (j = 0; j < plane; j++) joined[j] |= (group->words[k * plane + j] & mask) << k * part;
-    for (j = 0; j < 32; j++) group->words[j] >>= part; /* bits from the next byte stay above those still to pack */
-    memcpy(to, joined, 8 * plane);
+    const uint64_t mask = 0x0101010101010101u * ((1u << part) - 1);
+    const size_t step = sizeof(dtci_words), plane = 32 * part / step, all = 256 / step;
+    size_t j, k;
+    for (j = 0; j < plane; j++) {
+        dtci_words joined = {0};
+        for (k = all + j; k >= plane; joined |= group->words[k] & mask) {
+            k -= plane;
+            joined <<= part;
+        }
+        memcpy(to + step * j, &joined, step);
+    }
+    for (j = 0; j < all; j++) group->words[j] >>= part; /* bits from the next byte stay above those still to pack */
 }
 
 /* Unpacks what dtci_fields_join packed, to the bits from `at` up of each byte of `group`. These bits were zero. */
 DTCI_INLINE void dtci_fields_split(dtci_group *group, const unsigned char *from, unsigned part, unsigned at) {
-    uint64_t mask = 0x0101010101010101u * ((1u << part) - 1), joined[16];
-    size_t plane = 4 * part, j;
-    unsigned k;
-    for (j = 0; j < plane; j++)
-        memcpy(joined + j, from + 8 * j, 8); /* one memcpy of all is slower: loads wait for its wider stores */
-    for (k = 0; k < 8 / part; k++)
-        for (j = 0; j < plane; j++) group->words[k * plane + j] |= (joined[j] >> k * part & mask) << at;
+    const uint64_t mask = 0x0101010101010101u * ((1u << part) - 1);
+    const size_t step = sizeof(dtci_words), plane = 32 * part / step;
+    size_t j, k;
+    for (j = 0; j < plane; j++) {
+        dtci_words joined;
+        memcpy(&joined, from + step * j, step);
+        for (k = j; k < 256 / step; k += plane, joined >>= part) group->words[k] |= (joined & mask) << at;
+    }
 }
 
 /* Packs the fields of a group to 32 * bits bytes. */
 DTCI_INLINE void dtci_fields_pack_group_body(unsigned char *DTCI_RESTRICT to, const uint32_t *fields, unsigned bits) {
     dtci_group group;
-    unsigned shift;
+    unsigned shift, part;
     size_t j;
-    for (shift = 0; shift + 8 <= bits; shift += 8, to += 256)
-        for (j = 0; j < 256; j++) to[j] = (unsigned char)(fields[j] >> shift & 255);
-    if (shift == bits) return;
-    for (j = 0; j < 256; j++) group.bytes[j] = (unsigned char)(fields[j] >> shift & 255);
-    if (bits & 4) {
-        dtci_fields_join(to, &group, 4);
-        to += 128;
+    for (shift = 0; shift < bits; shift += 8) {
+        for (j = 0; j < 256; j++) group.bytes[j] = (unsigned char)(fields[j] >> shift & 255);
+        if (shift + 8 > bits) break;
+        memcpy(to, group.bytes, 256);
+        to += 256;
     }
-    if (bits & 2) {
-        dtci_fields_join(to, &group, 2);
-        to += 64;
-    }
-    if (bits & 1) dtci_fields_join(to, &group, 1);
+    for (part = 4; part; to += 32 * (bits & part), part >>= 1)
+        if (bits & part) dtci_fields_join(to, &group, part);
 }
 
 DTCI_TWIN(dtci_fields_pack_group, (unsigned char *to, const uint32_t *fields, unsigned bits), (to, fields, bits))
 
 /* Packs fields[0..n) as fields first .. first + n - 1 of the packed fields that begin at `to`. first is a multiple of
  * DTCI_GROUP. n is DTCI_GROUP, or less for the last fields. */
-DTCI_FN void dtci_fields_pack(unsigned char *to, const uint32_t *fields, size_t first, size_t n, unsigned bits) {
+DTCI_SHARED void dtci_fields_pack(unsigned char *to, const uint32_t *fields, size_t first, size_t n, unsigned bits) {
     dtci_bit_writer w;
     size_t j;
     to += first / DTCI_GROUP * 32 * bits;
@@ -2266,29 +2301,22 @@ DTCI_FN void dtci_fields_pack(unsigned char *to, const uint32_t *fields, size_t 
 DTCI_INLINE void dtci_fields_unpack_group_body(uint32_t *DTCI_RESTRICT fields, const unsigned char *from,
                                                unsigned bits) {
     dtci_group group;
-    unsigned shift;
+    unsigned shift, part;
     size_t j;
-    for (shift = 0; shift + 8 <= bits; shift += 8, from += 256) {
+    for (shift = 0; shift < bits; shift += 8) {
+        if (shift + 8 <= bits) {
+            memcpy(group.bytes, from, 256);
+            from += 256;
+        } else {
+            memset(&group, 0, sizeof group);
+            for (part = 4; part; from += 32 * (bits & part), part >>= 1)
+                if (bits & part) dtci_fields_split(&group, from, part, bits & (8 - 2 * part));
+        }
         if (shift)
-            for (j = 0; j < 256; j++) fields[j] |= (uint32_t)from[j] << shift;
+            for (j = 0; j < 256; j++) fields[j] |= (uint32_t)group.bytes[j] << shift;
         else
-            for (j = 0; j < 256; j++) fields[j] = from[j];
+            for (j = 0; j < 256; j++) fields[j] = group.bytes[j];
     }
-    if (shift == bits) return;
-    for (j = 0; j < 32; j++) group.words[j] = 0;
-    if (bits & 4) {
-        dtci_fields_split(&group, from, 4, 0);
-        from += 128;
-    }
-    if (bits & 2) {
-        dtci_fields_split(&group, from, 2, bits & 4);
-        from += 64;
-    }
-    if (bits & 1) dtci_fields_split(&group, from, 1, bits & 6);
-    if (shift)
-        for (j = 0; j < 256; j++) fields[j] |= (uint32_t)group.bytes[j] << shift;
-    else
-        for (j = 0; j < 256; j++) fields[j] = group.bytes[j];
 }
 
 DTCI_TWIN(dtci_fields_unpack_group, (uint32_t * fields, const unsigned char *from, unsigned bits), (fields, from, bits))
@@ -2417,7 +2445,7 @@ DTCI_INLINE uint64_t dtci_words_any(const dtci_words *words) {
 }
 
 /* Tells whether a field of a group is above `largest`. The function unpacks the group and compares each field. */
-DTCI_FN int dtci_group_exceeds(const unsigned char *a, unsigned bits, uint32_t largest) {
+DTCI_SHARED int dtci_group_exceeds(const unsigned char *a, unsigned bits, uint32_t largest) {
     uint32_t fields[DTCI_GROUP];
     size_t j;
     dtci_fields_unpack_group(fields, a, bits);
@@ -2439,18 +2467,17 @@ DTCI_INLINE void dtci_fields_excess_body(uint64_t *excess, const unsigned char *
         part = dtci_part_highest(used);
     }
     for (; groups; groups--, a += 32 * bits) {
+        dtci_words close = {0};
         for (j = 32 * used; j < 32 * bits; j += sizeof any) {
             dtci_words x;
             memcpy(&x, a + j, sizeof x);
             any |= x;
         }
-        if (used == part) {
-            dtci_part_excess(&any, a, part, largest);
-        } else {
-            dtci_words close = {0};
-            dtci_part_excess(&close, a + 32 * (used - part), part, (largest >> (used - part)) - 1);
-            if (dtci_words_any(&close)) *excess |= (uint64_t)dtci_group_exceeds(a, bits, largest);
-        }
+        dtci_part_excess(&close, a + 32 * (used - part), part, (largest >> (used - part)) - (used > part));
+        if (used == part)
+            any |= close;
+        else if (dtci_words_any(&close))
+            *excess |= (uint64_t)dtci_group_exceeds(a, bits, largest);
     }
     *excess |= dtci_words_any(&any);
 }
@@ -2553,6 +2580,35 @@ DTCI_INLINE void dtci_multiples_body(char *DTCI_RESTRICT to, const uint32_t *fie
 
 DTCI_TWIN(dtci_multiples, (char *DTCI_RESTRICT to, const uint32_t *fields, float step, int32_t first, size_t n),
           (to, fields, step, first, n))
+
+/* Whether fields of so many bits are packed without splitting them: 8, 4 or 2. */
+#define DTCI_GROUP_DIRECT(bits) (0x114u >> (bits)&1u)
+
+/* Does what dtci_multiples does for a group of fields of 8, 4 or 2 bits that are packed. On x86-64 only processors with
+ * AVX2 may run it; the others unpack first. */
+#if defined(DTCI_AVX2)
+DTCI_AVX2
+#else
+DTCI_KERNEL
+#endif
+void dtci_group_multiples(char *DTCI_RESTRICT to, const unsigned char *from, float step, int32_t first, unsigned bits) {
+    const uint64_t mask = 0x0101010101010101u * ((1u << bits) - 1);
+    const unsigned char *end = from + 32 * bits, *p;
+    unsigned char bytes[sizeof(dtci_words)];
+    unsigned shift;
+    size_t i;
+    for (shift = 0; shift < 8; shift += bits)
+        for (p = from; p < end; p += sizeof bytes, to += 4 * sizeof bytes) {
+            dtci_words words;
+            memcpy(&words, p, sizeof words);
+            words = words >> shift & mask;
+            memcpy(bytes, &words, sizeof words);
+            for (i = 0; i < sizeof bytes; i++) {
+                float x = (float)((int32_t)bytes[i] + first) * step;
+                memcpy(to + 4 * i, &x, 4);
+            }
+        }
+}
 
 /* --------------------------------------------------------------------------------------------------------------------
  * Scratch: the caller's memory, from which arrays are taken
@@ -6487,6 +6543,16 @@ DTCI_TWIN(dtci_dequantize,
            size_t n),
           (to, fields, origin, step, scale, first, n))
 
+/* Does what dtci_dequantize does where values may be beyond FLT_MAX. They are bounded to it. */
+DTCI_COLD void dtci_dequantize_bounded(char *to, const uint32_t *fields, double origin, double step, int32_t scale,
+                                       int32_t first, size_t n) {
+    size_t i;
+    for (i = 0; i < n; i++) {
+        float x = dtci_to_float(origin + (double)(scale * (int32_t)fields[i] + first) * step);
+        memcpy(to + 4 * i, &x, 4);
+    }
+}
+
 /* to[i] = m * step with the m of SHIFTS in the wire format, k = fields[i] + first. */
 DTCI_INLINE void dtci_quant_shifted_body(char *DTCI_RESTRICT to, const uint32_t *fields, const int32_t *shifts,
                                          double step, int32_t first, size_t n) {
@@ -6525,7 +6591,7 @@ DTCI_FN void dtci_quant_shifted_floats(char *to, const dtci_quant *q, const uint
 DTCI_FN void dtci_quant_floats(char *to, const dtci_quant *q, int as_bins, const uint32_t *fields, size_t first,
                                size_t n) {
     int narrow = !q->variant.even && dtci_quant_field_bits(q->head, q->variant.bits) < 24;
-    size_t block = dtci_block(q->head), at, stop, i;
+    size_t block = dtci_block(q->head), at, stop;
     int32_t terms = (int32_t)q->head->terms;
     for (at = 0; at < n; at = stop) {
         size_t b = (first + at) / block;
@@ -6536,10 +6602,7 @@ DTCI_FN void dtci_quant_floats(char *to, const dtci_quant *q, int as_bins, const
         if (q->head->features & DTCI_QUANT_SHIFTS) {
             dtci_quant_shifted_floats(to + 4 * at, q, fields + at, grid.step, k0, stop - at);
         } else if (fabs(origin) + 67108864 * fabs(grid.step) > (double)FLT_MAX) { /* 2^26 > any |scale * field + k0| */
-            for (i = at; i < stop; i++) {
-                float x = dtci_to_float(origin + (double)(scale * (int32_t)fields[i] + k0) * grid.step);
-                memcpy(to + 4 * i, &x, 4);
-            }
+            dtci_dequantize_bounded(to + 4 * at, fields + at, origin, grid.step, scale, k0, stop - at);
         } else if (narrow && grid.step > 0 && k0 > -8388608 && k0 < 8388608) { /* other steps may give -0 */
             dtci_multiples(to + 4 * at, fields + at, (float)grid.step, k0, stop - at);
         } else {
@@ -6684,10 +6747,34 @@ DTCI_SHARED dtci_quant dtci_quant_of(const dtci_packet *packet) {
 
 /* --- Decode --- */
 
+/* Decodes the group of packed fields that begins with value `first`, and returns 1. Returns 0 if it must be unpacked:
+ * dtci_group_multiples cannot do it, or the values have not one grid, or products may not be exact in fp32. */
+DTCI_FN int dtci_quant_group(char *to, const dtci_quant *q, const unsigned char *packed, size_t first, unsigned bits) {
+    uint32_t block = (uint32_t)dtci_block(q->head), b = (uint32_t)first / block;
+    dtci_grid grid = dtci_quant_grid(q, b);
+    int32_t lowest = grid.lowest * (int32_t)q->head->terms;
+    if (first - (size_t)b * block + DTCI_GROUP > block || !(grid.step > 0 && grid.step < 1e30) ||
+        (uint32_t)lowest + 8388608u > 16777216u)
+        return 0;
+    dtci_group_multiples(to, packed + first / DTCI_GROUP * 32 * bits, (float)grid.step, lowest, bits);
+    return 1;
+}
+
+/* Returns whether the packet may have groups for dtci_quant_group. */
+DTCI_FN int dtci_quant_has_groups(const dtci_quant *q, unsigned bits) {
+#if defined(DTCI_AVX2)
+    if (!DTCI_CPU_HAS("avx2")) return 0;
+#endif
+    return DTCI_GROUP_DIRECT(bits) && q->variant.coding != DTCI_QUANT_CONSTANT &&
+           q->variant.coding != DTCI_QUANT_TOKENS && !q->variant.even && !(q->head->features & DTCI_QUANT_SHIFTS);
+}
+
 DTCI_FN dtc_status dtci_quant_decode(const dtci_packet *packet, const dtci_sink *sink,
                                      const dtc_decode_options *options, dtci_arena *arena) {
     dtci_quant q = dtci_quant_of(packet);
+    unsigned bits = dtci_quant_field_bits(q.head, q.variant.bits);
     size_t count = packet->head.count, first, n, next = 0;
+    int groups = dtci_quant_has_groups(&q, bits);
     uint32_t fields[DTCI_CHUNK];
     float chunk[DTCI_CHUNK];
     (void)options;
@@ -6700,8 +6787,10 @@ DTCI_FN dtc_status dtci_quant_decode(const dtci_packet *packet, const dtci_sink 
     for (first = 0; first < count; first += n) {
         char *to = dtci_sink_place(chunk, sink, first);
         n = count - first < DTCI_CHUNK ? count - first : DTCI_CHUNK;
-        dtci_quant_unpack(fields, &q, packet, first, n);
-        dtci_quant_floats(to, &q, q.variant.coding == DTCI_QUANT_TOKENS, fields, first, n);
+        if (!groups || n < DTCI_CHUNK || !dtci_quant_group(to, &q, packet->payload + q.fields_at, first, bits)) {
+            dtci_quant_unpack(fields, &q, packet, first, n);
+            dtci_quant_floats(to, &q, q.variant.coding == DTCI_QUANT_TOKENS, fields, first, n);
+        }
         if (q.outliers.n) dtci_outliers_emit(to, &q.outliers, &next, first, n);
         dtci_sink_finish(sink, first, chunk, n);
     }
@@ -6740,6 +6829,7 @@ typedef struct dtci_quant_work {
     dtci_coder coder;
     dtci_tokens_plan plan; /* of the tokens of the bins, if priced is set */
     int priced;            /* whether bins and plan belong to the present grids */
+    int ahead;             /* each block is packed as soon as its range is known: see dtci_quant_find_ranges */
 } dtci_quant_work;
 
 /* How fine the grids shall be. Exactly one of the fields is not 0. */
@@ -6803,7 +6893,7 @@ DTCI_COLD double dtci_quant_even_grid(unsigned char *to, const dtci_quant_work *
     offset = offset > -(double)FLT_MAX ? offset : -(double)FLT_MAX;
     dtci_put_float(to, (float)offset);
     dtci_put_float(to + 4, half);
-    return floor((max - offset) / (2 * (double)half) + (w->stochastic ? 0.5 : 0.0));
+    return dtci_floor((max - offset) / (2 * (double)half) + (w->stochastic ? 0.5 : 0.0));
 }
 
 /* Makes the zero grid of one block for the range [min, max]. If `given` is set, the step may only become smaller.
@@ -6813,8 +6903,9 @@ DTCI_FN double dtci_quant_zero_grid(unsigned char *to, const dtci_quant_work *w,
     double reach = DTCI_QUANT_LOWEST / (double)w->q.head->workers, low, high;
     float wire_step = given ? dtci_float_down(step) : dtci_float_up(step);
     double inverse = 1 / (double)wire_step;
-    low = w->stochastic ? floor(min * inverse) : floor(min * inverse + 0.5);
-    high = w->stochastic ? ceil(max * inverse) : floor(max * inverse + 0.5);
+    low = dtci_floor(w->stochastic ? min * inverse : min * inverse + 0.5);
+    high = dtci_floor(w->stochastic ? -max * inverse : max * inverse + 0.5);
+    if (w->stochastic) high = -high; /* rounded up */
     if (low < -reach || low > reach) return -1;
     dtci_put_float(to, wire_step);
     dtci_put32(to + 4, (uint32_t)(int32_t)low);
@@ -6914,28 +7005,33 @@ DTCI_FN double dtci_quant_block_step(const dtci_quant_work *w, double step) {
     return dtci_lattice(2 * position);
 }
 
+/* Makes the grid of block b: with steps of `given`, or if that is 0 with `levels` steps in the range of the block.
+ * Returns the number of the highest bin, or a negative number if there is no such grid. */
+DTCI_SHARED double dtci_quant_block_grid(dtci_quant_work *w, size_t b, double levels, double given) {
+    double min = (double)w->ranges[2 * b], max = (double)w->ranges[2 * b + 1];
+    double step = given > 0 ? given : dtci_quant_block_step(w, (max - min) / levels);
+    unsigned char *to = w->grids + 8 * b;
+    if (!(min < max)) {
+        dtci_quant_constant_grid(to, w->q.variant.even, w->ranges[2 * b]);
+        return 0;
+    }
+    return w->q.variant.even ? dtci_quant_even_grid(to, w, min, max, step, given > 0)
+                             : dtci_quant_zero_grid(to, w, min, max, step, given > 0);
+}
+
 /* Makes the grids of all parts for w->ranges. If a block cannot have grid=zero, all blocks have grid=even. Returns 0 if
  * the grids would need more than 16 bits or cannot be as fine as asked for. */
 DTCI_FN int dtci_quant_make_grids(dtci_quant_work *w, dtci_fineness fineness) {
     dtci_quant *q = &w->q;
     size_t blocks = dtci_blocks(q->head), b;
     double levels = fineness.levels;
-    int given = fineness.step > 0;
     if (q->variant.rotate) return dtci_quant_rotated_grids(w, fineness);
     if (fineness.bits == 1 && !w->stochastic && !w->shared) return dtci_quant_one_bit_grids(w);
     if (fineness.bits == 1) q->variant.even = 1;
     if (fineness.bits) levels = (double)(1u << fineness.bits) - (q->variant.even ? 0 : 1) - (w->stochastic ? 1 : 0);
     q->variant.bits = fineness.bits ? fineness.bits : 1;
     for (b = 0; b < blocks; b++) {
-        double min = (double)w->ranges[2 * b], max = (double)w->ranges[2 * b + 1], top;
-        double step = given ? fineness.step : dtci_quant_block_step(w, (max - min) / levels);
-        unsigned char *to = w->grids + 8 * b;
-        if (!(min < max)) {
-            dtci_quant_constant_grid(to, q->variant.even, w->ranges[2 * b]);
-            continue;
-        }
-        top = q->variant.even ? dtci_quant_even_grid(to, w, min, max, step, given)
-                              : dtci_quant_zero_grid(to, w, min, max, step, given);
+        double top = dtci_quant_block_grid(w, b, levels, fineness.step);
         if (top < 0 && q->variant.even) return 0;
         if (top < 0) {
             q->variant.even = 1;
@@ -6955,73 +7051,66 @@ DTCI_FN int dtci_quant_make_grids(dtci_quant_work *w, dtci_fineness fineness) {
 
 /* How a kernel turns the values of one part into fields. A value is bounded to min .. max. Its field is the integer
  * part of (value - origin) * inverse + bias, at most top; stochastic rounding adds a random number in [0, 1) before.
- * With up > 0, the magnitude of the field plus lowest is the integer part of |value| * inverse + up. */
+ * With up > 0, the magnitude of the field plus lowest is the integer part of |value| * inverse + up. The kernel adds
+ * shift to the field. */
 typedef struct dtci_quantizer {
     float min, max;
     double origin, inverse, bias, top, up;
     int32_t lowest;
+    uint32_t shift;
     int stochastic;
 } dtci_quantizer;
 
-/* Quantizes DTCI_CHUNK values to fields by means of up. */
-DTCI_INLINE void dtci_quantize_up_body(uint32_t *DTCI_RESTRICT fields, const char *values, const dtci_quantizer *by) {
+#define DTCI_STRIP 32u /* values that the kernels below quantize at once; a constant for compilers to use SIMD */
+
+/* Quantizes n values to fields by means of up. n is a multiple of DTCI_STRIP. */
+DTCI_INLINE void dtci_quantize_up_body(uint32_t *DTCI_RESTRICT fields, const char *values, const dtci_quantizer *by,
+                                       size_t n) {
     float min = by->min, max = by->max;
     double inverse = by->inverse, up = by->up;
     int32_t lowest = by->lowest, top = (int32_t)by->top;
+    uint32_t shift = by->shift;
     size_t i;
-    for (i = 0; i < DTCI_CHUNK; i++) {
-        float value = dtci_float_at(values, i), x = value > min ? value : min;
-        uint32_t bits = dtci_float_bits(x < max ? x : max);
-        int32_t down = -(int32_t)(bits >> 31); /* -1 for values below 0 */
-        int32_t k = (int32_t)((double)dtci_bits_float(bits & 0x7fffffffu) * inverse + up);
-        int32_t field = (k ^ down) - down - lowest;
-        fields[i] = (uint32_t)(field < top ? field : top);
-    }
+    for (; n; n -= DTCI_STRIP, values += 4 * DTCI_STRIP, fields += DTCI_STRIP)
+        for (i = 0; i < DTCI_STRIP; i++) {
+            float value = dtci_float_at(values, i), x = value > min ? value : min;
+            uint32_t bits = dtci_float_bits(x < max ? x : max);
+            int32_t down = -(int32_t)(bits >> 31); /* -1 for values below 0 */
+            int32_t k = (int32_t)((double)dtci_bits_float(bits & 0x7fffffffu) * inverse + up);
+            int32_t field = (k ^ down) - down - lowest;
+            fields[i] = (uint32_t)(field < top ? field : top) + shift;
+        }
 }
 
-DTCI_TWIN(dtci_quantize_up, (uint32_t * DTCI_RESTRICT fields, const char *values, const dtci_quantizer *by),
-          (fields, values, by))
+DTCI_TWIN(dtci_quantize_up, (uint32_t * DTCI_RESTRICT fields, const char *values, const dtci_quantizer *by, size_t n),
+          (fields, values, by, n))
 
-/* Quantizes n <= DTCI_CHUNK values to fields by means of up. */
-DTCI_SHARED void dtci_quantize_up_part(uint32_t *fields, const char *values, const dtci_quantizer *by, size_t n) {
-    uint32_t padded[DTCI_CHUNK];
-    float chunk[DTCI_CHUNK];
-    if (n == DTCI_CHUNK) {
-        dtci_quantize_up(fields, values, by);
-        return;
-    }
-    memset(chunk, 0, sizeof chunk);
-    memcpy(chunk, values, 4 * n);
-    dtci_quantize_up(padded, (const char *)chunk, by);
-    memcpy(fields, padded, 4 * n);
-}
-
-/* Quantizes n values to fields; values[0] is value `first`. */
+/* Quantizes n values to fields; values[0] is value `first`. n is a multiple of DTCI_STRIP. */
 DTCI_INLINE void dtci_quantize_as(uint32_t *DTCI_RESTRICT fields, const char *values, const dtci_quantizer *by,
                                   int stochastic, const dtci_random *random, size_t first, size_t n) {
     float min = by->min, max = by->max;
     double origin = by->origin, inverse = by->inverse, bias = by->bias, top = by->top;
+    uint32_t shift = by->shift;
     size_t i;
-    for (i = 0; i < n; i++) {
-        float value = dtci_float_at(values, i), x = value > min ? value : min;
-        double t = ((double)(x < max ? x : max) - origin) * inverse + bias;
-        if (stochastic) {
-            uint32_t draw = dtci_random_at(random, (uint32_t)(first + i)); /* below: SIMD converts int32, not uint32 */
-            t += ((double)(int32_t)(draw ^ 0x80000000u) + 2147483648.0) * (1 / 4294967296.0);
+    for (; n; n -= DTCI_STRIP, values += 4 * DTCI_STRIP, fields += DTCI_STRIP, first += DTCI_STRIP)
+        for (i = 0; i < DTCI_STRIP; i++) {
+            float value = dtci_float_at(values, i), x = value > min ? value : min;
+            double t = ((double)(x < max ? x : max) - origin) * inverse + bias;
+            if (stochastic) { /* below: SIMD converts int32, not uint32 */
+                uint32_t draw = dtci_random_at(random, (uint32_t)(first + i));
+                t += ((double)(int32_t)(draw ^ 0x80000000u) + 2147483648.0) * (1 / 4294967296.0);
+            }
+            t = t < top ? t : top; /* rounding errors can bring t above top; the cast makes a t just below 0 to 0 */
+            fields[i] = (uint32_t)(int32_t)t + shift;
         }
-        t = t < top ? t : top; /* rounding errors can bring t above top; the cast makes a t just below 0 to 0 */
-        fields[i] = (uint32_t)(int32_t)t;
-    }
 }
 
 DTCI_INLINE void dtci_quantize_body(uint32_t *DTCI_RESTRICT fields, const char *values, const dtci_quantizer *by,
                                     const dtci_random *random, size_t first, size_t n) {
-    if (n == DTCI_CHUNK && by->stochastic)
-        dtci_quantize_as(fields, values, by, 1, random, first, DTCI_CHUNK);
-    else if (n == DTCI_CHUNK)
-        dtci_quantize_as(fields, values, by, 0, random, first, DTCI_CHUNK);
+    if (by->stochastic)
+        dtci_quantize_as(fields, values, by, 1, random, first, n);
     else
-        dtci_quantize_as(fields, values, by, by->stochastic, random, first, n);
+        dtci_quantize_as(fields, values, by, 0, random, first, n);
 }
 
 DTCI_TWIN(dtci_quantize,
@@ -7029,56 +7118,99 @@ DTCI_TWIN(dtci_quantize,
            size_t first, size_t n),
           (fields, values, by, random, first, n))
 
-/* Sets in *any every bit that is set in any of n fields, and then adds shift to the fields. */
-DTCI_INLINE void dtci_fields_shift_body(uint32_t *fields, uint32_t *any, uint32_t shift, size_t n) {
-    uint32_t bits = 0;
-    size_t i;
-    if (n == DTCI_CHUNK)
-        for (i = 0; i < DTCI_CHUNK; i++) {
-            bits |= fields[i];
-            fields[i] += shift;
-        }
-    else
-        for (i = 0; i < n; i++) {
-            bits |= fields[i];
-            fields[i] += shift;
-        }
-    *any |= bits;
+#if defined(DTCI_AVX2)
+/* How dtci_quantize_group_avx2 finds fields in fp32: value * inverse is bounded to low .. high and rounded to nearest,
+ * and the lowest grid point is subtracted. Where the products of a group are nearer than `sure` to these integers, the
+ * fields are those of dtci_quantize. Below 0.4997 few groups would be so sure. */
+typedef struct dtci_quick {
+    float inverse, low, high, shift, sure;
+} dtci_quick;
+
+typedef int dtci_i8 __attribute__((vector_size(32)));
+
+/* dtci_quick in vectors. `worst` is the largest distance of a product from its integer, so far. */
+typedef struct dtci_quick8 {
+    dtci_f8 inverse, low, high, shift, worst;
+} dtci_quick8;
+
+/* Puts the fields of eight values below those in `fields`; bits above the low byte are meaningless. The sum of a number
+ * and shift = 1.5 * 2^23 - lowest is an integer, with the field in its low bits. */
+DTCI_AVX2_INLINE dtci_u8 dtci_quantize_below(dtci_u8 fields, const char *values, dtci_quick8 *by, unsigned bits) {
+    dtci_f8 x = *(const dtci_f8 *)values * by->inverse, sum;
+    x = __builtin_ia32_minps256(__builtin_ia32_maxps256(x, by->low), by->high);
+    sum = x + by->shift;
+    __asm__("" : "+x"(sum)); /* keeps -ffast-math from cancelling shift */
+    x -= sum - by->shift;
+    by->worst = __builtin_ia32_maxps256((dtci_f8)((dtci_u8)x & 0x7fffffffu), by->worst);
+    return (fields << bits) + (dtci_u8)sum;
 }
 
-DTCI_TWIN(dtci_fields_shift, (uint32_t * fields, uint32_t *any, uint32_t shift, size_t n), (fields, any, shift, n))
+/* Quantizes and packs a group of fields of 8, 4 or 2 bits. Returns whether all fields are sure. */
+DTCI_AVX2 int dtci_quantize_group_avx2(unsigned char *to, const char *values, const dtci_quick *by, unsigned bits) {
+    const dtci_i8 order = {0, 4, 1, 5, 2, 6, 3, 7};
+    const dtci_f8 zero = {0, 0, 0, 0, 0, 0, 0, 0};
+    const dtci_u8 byte = (dtci_u8)zero + 255;
+    dtci_quick8 by8 = {zero + by->inverse, zero + by->low, zero + by->high, zero + by->shift, zero};
+    const size_t plane = 128 * (size_t)bits; /* bytes of the values of a part of all bytes */
+    const char *end;
+    for (end = values + plane; values < end; values += 128, to += 32) {
+        dtci_u8 a = (dtci_u8)zero, b = a, c = a, d = a;
+        const char *part = values + 1024;
+        do {
+            part -= plane;
+            a = dtci_quantize_below(a, part, &by8, bits);
+            b = dtci_quantize_below(b, part + 32, &by8, bits);
+            c = dtci_quantize_below(c, part + 64, &by8, bits);
+            d = dtci_quantize_below(d, part + 96, &by8, bits);
+        } while (part != values);
+        *(dtci_u8 *)to = (dtci_u8)__builtin_ia32_permvarsi256(
+            (dtci_i8)__builtin_ia32_packuswb256(__builtin_ia32_packusdw256((dtci_i8)(a & byte), (dtci_i8)(b & byte)),
+                                                __builtin_ia32_packusdw256((dtci_i8)(c & byte), (dtci_i8)(d & byte))),
+            order);
+    }
+    return __builtin_ia32_movmskps256((dtci_f8)(by8.worst < zero + by->sure)) == 255;
+}
+#endif
 
 /* Narrows the range of a quantizer of one bit to where fields are 0 or 1. */
-DTCI_FN void dtci_quant_clip_one_bit(dtci_quantizer *by, const dtci_quant *q, const dtci_grid *grid) {
+DTCI_COLD void dtci_quant_clip_one_bit(dtci_quantizer *by, const dtci_quant *q, const dtci_grid *grid) {
     float min = (float)(q->variant.even ? grid->origin : (double)grid->lowest * grid->step);
     float max = (float)((double)(grid->lowest + 1) * grid->step);
     if (by->min < min) by->min = min;
     if (by->max > max && !q->variant.even) by->max = max;
 }
 
+/* Returns how the values of a part with this grid become fields. */
+DTCI_SHARED dtci_quantizer dtci_quant_quantizer(const dtci_quant_work *w, size_t part, const dtci_grid *grid) {
+    const dtci_quant *q = &w->q;
+    dtci_quantizer by;
+    by.min = w->ranges[2 * part];
+    by.max = w->ranges[2 * part + 1];
+    if (q->variant.bits == 1 && !w->stochastic && !w->shared) /* the two grid points do not span the range */
+        dtci_quant_clip_one_bit(&by, q, grid);
+    by.origin = grid->origin;
+    by.inverse = grid->step > 0 ? 1 / (q->variant.even ? 2 * grid->step : grid->step) : 0;
+    by.bias = 0.5 * (1 - w->stochastic - q->variant.even) - (double)grid->lowest; /* rounding to nearest adds 0.5 */
+    by.top = (double)((1u << q->variant.bits) - 1);
+    by.up = w->up;
+    by.lowest = grid->lowest;
+    by.shift = 0;
+    by.stochastic = w->stochastic;
+    return by;
+}
+
 /* Quantizes values first .. first + n - 1, n <= DTCI_CHUNK. If `any` is NULL, the results are fields. Otherwise the
- * results are bins, and *any gets every bit that is set in a field whose step is not 0. */
+ * results are bins, and *any becomes nonzero if it was, or if a field whose step is not 0 is. */
 DTCI_SHARED void dtci_quant_fields(uint32_t *fields, uint32_t *any, const dtci_quant_work *w, size_t first, size_t n) {
     const dtci_quant *q = &w->q;
     size_t at, stop, i;
+    uint32_t quantized[DTCI_CHUNK];
     float chunk[DTCI_CHUNK];
     const char *values = dtci_view(chunk, &w->source, first, n);
     for (at = 0; at < n; at = stop) {
         dtci_part part = dtci_quant_part(q->head, q->variant.rotate, first + at);
         dtci_grid grid = dtci_quant_grid(q, part.index);
         uint32_t shift = (uint32_t)(grid.lowest - q->base);
-        dtci_quantizer by;
-        by.min = w->ranges[2 * part.index];
-        by.max = w->ranges[2 * part.index + 1];
-        if (q->variant.bits == 1 && !w->stochastic && !w->shared) /* the two grid points do not span the range */
-            dtci_quant_clip_one_bit(&by, q, &grid);
-        by.origin = grid.origin;
-        by.inverse = grid.step > 0 ? 1 / (q->variant.even ? 2 * grid.step : grid.step) : 0;
-        by.bias = (w->stochastic ? (q->variant.even ? -0.5 : 0) : (q->variant.even ? 0 : 0.5)) - (double)grid.lowest;
-        by.top = (double)((1u << q->variant.bits) - 1);
-        by.up = w->up;
-        by.lowest = grid.lowest;
-        by.stochastic = w->stochastic;
         stop = part.end - first < n ? part.end - first : n;
         if (!(grid.step > 0)) {
             uint32_t zero = q->variant.rotate ? (uint32_t)-grid.lowest
@@ -7086,11 +7218,21 @@ DTCI_SHARED void dtci_quant_fields(uint32_t *fields, uint32_t *any, const dtci_q
                                               : 0; /* probably the commonest bin */
             for (i = at; i < stop; i++) fields[i] = zero;
         } else {
+            dtci_quantizer by = dtci_quant_quantizer(w, part.index, &grid);
+            size_t m = stop - at, strips = (m + DTCI_STRIP - 1) & ~(size_t)(DTCI_STRIP - 1);
+            float copy[DTCI_CHUNK];
+            const char *from = values + 4 * at;
+            by.shift = any ? shift : 0;
+            if (m < strips) {
+                memset(copy, 0, 4 * strips);
+                from = (const char *)memcpy(copy, from, 4 * m);
+            }
             if (w->shifting)
-                dtci_quantize_up_part(fields + at, values + 4 * at, &by, stop - at);
+                dtci_quantize_up(quantized, from, &by, strips);
             else
-                dtci_quantize(fields + at, values + 4 * at, &by, &w->random, first + at, stop - at);
-            if (any) dtci_fields_shift(fields + at, any, shift, stop - at);
+                dtci_quantize(quantized, from, &by, &w->random, first + at, strips);
+            memcpy(fields + at, quantized, 4 * m);
+            for (i = at; any && !*any && i < stop; i++) *any = fields[i] ^ shift;
         }
     }
 }
@@ -7110,13 +7252,48 @@ DTCI_SHARED uint32_t dtci_quant_bin_all(dtci_quant_work *w, size_t stride) {
     return any;
 }
 
-/* Quantizes all values to fields, and packs the fields. */
-DTCI_FN void dtci_quant_pack_all(unsigned char *to, const dtci_quant_work *w) {
+#if defined(DTCI_AVX2)
+/* Returns how the fields of a part are found in fp32. A product in fp32 is wrong by 2^-23 of it at most, and that of
+ * dtci_quantize by far less. Both bound a value to the fields of min and max. */
+DTCI_FN dtci_quick dtci_quant_quick(const dtci_quant_work *w, const dtci_part *part) {
+    dtci_grid grid = dtci_quant_grid(&w->q, part->index);
+    dtci_quantizer by = dtci_quant_quantizer(w, part->index, &grid);
+    double least = (double)by.min * by.inverse + by.bias, most = (double)by.max * by.inverse + by.bias;
+    dtci_quick quick;
+    quick.inverse = (float)by.inverse;
+    quick.low = (float)((int32_t)least + grid.lowest);
+    quick.high = (float)((int32_t)(most < by.top ? most : by.top) + grid.lowest);
+    quick.shift = (float)(12582912 - grid.lowest);
+    quick.sure = 0.5f - (1 + (quick.high > -quick.low ? quick.high : -quick.low)) * (1.25f / 8388608);
+    if (!(grid.step > 1e-30 && grid.step < 1e30)) quick.sure = 0;
+    return quick;
+}
+#endif
+
+/* Quantizes values first .. end - 1 to fields, and packs the fields. `first` is a multiple of DTCI_CHUNK, and so is
+ * `end`, unless it is the number of all values. */
+DTCI_SHARED void dtci_quant_pack(unsigned char *to, const dtci_quant_work *w, size_t first, size_t end) {
     unsigned bits = dtci_quant_field_bits(w->q.head, w->q.variant.bits);
-    size_t count = w->q.head->count, first, n;
     uint32_t fields[DTCI_CHUNK];
-    for (first = 0; first < count; first += n) {
-        n = count - first < DTCI_CHUNK ? count - first : DTCI_CHUNK;
+    size_t n;
+#if defined(DTCI_AVX2)
+    int quickly = DTCI_GROUP_DIRECT(bits) && !w->q.variant.even && !w->stochastic && DTCI_CPU_HAS("avx2");
+    dtci_part part = {0, 0, 0};
+    dtci_quick quick = {0, 0, 0, 0, 0};
+#endif
+    for (; first < end; first += n) {
+        n = end - first < DTCI_CHUNK ? end - first : DTCI_CHUNK;
+#if defined(DTCI_AVX2)
+        if (quickly && first >= part.end) {
+            part = dtci_quant_part(w->q.head, w->q.variant.rotate, first);
+            quick = dtci_quant_quick(w, &part);
+        }
+        if (quick.sure > 0.4997f && n == DTCI_CHUNK && first + n <= part.end) {
+            float chunk[DTCI_CHUNK];
+            const char *values = dtci_view(chunk, &w->source, first, n);
+            if (dtci_quantize_group_avx2(to + first / DTCI_GROUP * 32 * bits, values, &quick, bits)) continue;
+        }
+#endif
         dtci_quant_fields(fields, NULL, w, first, n);
         dtci_fields_pack(to, fields, first, n, bits);
     }
@@ -7412,20 +7589,41 @@ DTCI_COLD void dtci_quant_shrink_range(dtci_quant_work *w, size_t b, size_t firs
     w->ranges[2 * b + 1] = max;
 }
 
+/* Returns whether the largest of n values is so far outside the others that there may be outliers. */
+DTCI_SHARED int dtci_quant_far(const dtci_stats *stats, size_t n, double factor) {
+    double count = (double)n, largest = (double)dtci_stats_reach(stats);
+    return largest * largest * count * factor > stats->squares * (count < 1024 ? count / 4 : 256);
+}
+
 /* Finds the outliers of block b, if values of n from `first` are far outside the others. */
 DTCI_FN void dtci_quant_find_outliers(dtci_quant_work *w, size_t b, size_t first, size_t n, const dtci_stats *stats) {
-    double error = (double)w->e->spec->quant.max_error, count = (double)n, most = 0;
-    float largest = -stats->min > stats->max ? -stats->min : stats->max, limit;
-    double reach = (double)largest * (double)largest * count;
+    double error = (double)w->e->spec->quant.max_error, most = 0;
+    float largest = dtci_stats_reach(stats), limit;
     if (w->q.variant.rotate || !dtci_quant_may_extend(w)) return;
     if (error > 0) {
         most = 60000 * (w->stochastic ? error / 2 : error); /* bins of 16 bits reach 65536 steps */
         if ((double)largest <= most) return;
-    } else if (!(reach > stats->squares * (count < 1024 ? count / 4 : 256))) {
+    } else if (!dtci_quant_far(stats, n, 1)) {
         return;
     }
     limit = dtci_quant_outlier_limit(w, first, n, largest, most);
     if (limit < largest) dtci_quant_shrink_range(w, b, first, n, limit);
+}
+
+/* Returns whether each block may be packed before the ranges of the later blocks are known: where fields have their
+ * place, and what they are depends on their block alone, unless there is an outlier or a block needs grid=even. */
+DTCI_FN int dtci_quant_may_pack_ahead(const dtci_quant_work *w) {
+    const dtc_spec *spec = w->e->spec;
+    size_t count = w->q.head->count;
+    return spec->quant.entropy == DTC_ENTROPY_NONE && spec->quant.bits > 1 && !w->q.variant.even &&
+           count >= DTCI_CHUNK && dtci_block(w->q.head) % DTCI_CHUNK == 0 && w->e->capacity >= 4 * count;
+}
+
+/* Makes the grid of block b and packs its values, which are not in any cache later. */
+DTCI_FN void dtci_quant_pack_ahead(dtci_quant_work *w, size_t b, size_t first, size_t n) {
+    double levels = (double)(1u << w->q.variant.bits) - (w->stochastic ? 2 : 1);
+    w->ahead = !w->outliers && dtci_quant_block_grid(w, b, levels, 0) >= 0;
+    if (w->ahead) dtci_quant_pack(w->e->payload + 8 * dtci_blocks(w->q.head), w, first, first + n);
 }
 
 /* Sets w->ranges to the smallest and the largest value of each block, or to what the spec gives. Returns 0 if a value
@@ -7433,17 +7631,24 @@ DTCI_FN void dtci_quant_find_outliers(dtci_quant_work *w, size_t b, size_t first
 DTCI_FN int dtci_quant_find_ranges(dtci_quant_work *w) {
     const dtc_spec *spec = w->e->spec;
     size_t count = w->q.head->count, block = dtci_block(w->q.head), blocks = dtci_blocks(w->q.head), b;
+    int rough = spec->quant.bits > 0 && !w->q.variant.even;
+    w->ahead = dtci_quant_may_pack_ahead(w);
+    if (w->ahead) w->q.variant.bits = (unsigned)spec->quant.bits;
     for (b = 0; b < blocks; b++) {
         size_t n = count - b * block < block ? count - b * block : block;
-        dtci_stats stats = dtci_scan(&w->source, b * block, n);
-        float min = spec->quant.min_given ? spec->quant.min : stats.min;
-        float max = spec->quant.max_given ? spec->quant.max : stats.max;
+        dtci_stats stats = dtci_scan_as(&w->source, b * block, n, rough);
+        float min, max;
+        if (rough && (!stats.finite || !(dtci_stats_reach(&stats) > 1e-15f) || dtci_quant_far(&stats, n, 1.001)))
+            stats = dtci_scan(&w->source, b * block, n);
+        min = spec->quant.min_given ? spec->quant.min : stats.min;
+        max = spec->quant.max_given ? spec->quant.max : stats.max;
         if (!stats.finite) return 0;
         if (max < min && spec->quant.min_given) max = min;
         w->ranges[2 * b] = max < min ? max : min;
         w->ranges[2 * b + 1] = max;
         w->squares += stats.squares;
         dtci_quant_find_outliers(w, b, b * block, n, &stats);
+        if (w->ahead) dtci_quant_pack_ahead(w, b, b * block, n);
     }
     return 1;
 }
@@ -7945,7 +8150,7 @@ DTCI_COLD int dtci_quant_search_error(dtci_quant_work *w) {
 DTCI_FN void dtci_quant_choose_grid(dtci_quant_work *w, int *stored) {
     const dtc_spec *spec = w->e->spec;
     const dtci_head *head = w->q.head;
-    double budget = floor((double)spec->quant.rate * (double)head->count / 8);
+    double budget = dtci_floor((double)spec->quant.rate * (double)head->count / 8);
     size_t around = dtci_head_overhead(head) + dtci_quant_grid_bytes(head, w->q.variant.rotate);
     unsigned most = dtci_quant_bits_max(&w->q);
     dtci_fineness fineness;
@@ -8121,8 +8326,8 @@ DTCI_FN dtc_status dtci_quant_write(dtci_quant_work *w) {
     if (e->capacity < e->bytes) return DTC_ERROR_CAPACITY;
     if (w->priced)
         dtci_quant_pack_bins(to, &w->q, w->bins);
-    else
-        dtci_quant_pack_all(to, w);
+    else if (!w->ahead)
+        dtci_quant_pack(to, w, 0, w->q.head->count);
     return DTC_OK;
 }
 
@@ -10038,7 +10243,7 @@ DTCI_COLD void dtci_sensing_describe(const dtci_packet *packet, dtc_spec *spec) 
 DTCI_FN dtci_sensing dtci_sensing_of_spec(const dtc_spec *spec, const dtci_head *head) {
     double ratio = spec->sensing.ratio > 0 ? (double)spec->sensing.ratio : 0.25;
     dtci_sensing s = dtci_sensing_of(head, 1);
-    double measurements = floor(ratio * (double)s.block + 0.5);
+    double measurements = dtci_floor(ratio * (double)s.block + 0.5);
     if (measurements > 1) s.measurements = (size_t)measurements;
     return s;
 }
@@ -12014,6 +12219,7 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
 #undef DTCI_FLOAT_MAX
 #undef DTCI_FN
 #undef DTCI_GROUP
+#undef DTCI_GROUP_DIRECT
 #undef DTCI_HADAMARD
 #undef DTCI_HADAMARD_FLOAT
 #undef DTCI_HADAMARD_INTEGER
@@ -12063,6 +12269,7 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
 #undef DTCI_STREAMS
 #undef DTCI_STREAMS_FROM
 #undef DTCI_STRIDE_BYTES
+#undef DTCI_STRIP
 #undef DTCI_SYMBOLS
 #undef DTCI_TERNARY_BASE3
 #undef DTCI_TERNARY_CHUNK
