@@ -171,6 +171,103 @@ static void test_codecs(void **state) {
     }
 }
 
+/* Fields of 8, 4 and 2 bits, which have kernels of their own, on every length up to some blocks. */
+static void test_lengths(void **state) {
+    static const char *const texts[] = {
+        "quant:bits=8,entropy=none,block=1024",
+        "quant:bits=4,entropy=none,block=512",
+        "quant:bits=2,entropy=none",
+    };
+    size_t s, n;
+    (void)state;
+    for (s = 0; s < LENGTH(texts); s++)
+        for (n = 0; n <= 4096; n++) check_codec(texts[s], n, n % 32, n);
+}
+
+/* Makes values that fp32 could put into the wrong bin: each is next to a border between bins of width 1, and the range
+ * is -top / 2 .. top / 2, so that the step of `top` + 1 bins is 1. */
+static void fill_borders(float *values, size_t n, uint32_t top, uint64_t *seed) {
+    size_t i;
+    for (i = 0; i < n; i++) {
+        float border = (float)(noise_u64(seed) % top) - (float)(top / 2) + 0.5f;
+        uint64_t kind = noise_u64(seed) % 4;
+        values[i] = kind == 0 ? border : kind == 1 ? nextafterf(border, 1e9f) : nextafterf(border, -1e9f);
+        if (i % 256 > 1 && n % 3 == 0) values[i] = 0; /* one border is enough to make a group unsure */
+    }
+    for (i = 0; i + 1 < n; i += 256) {
+        values[i] = -(float)(top / 2);
+        values[i + 1] = (float)top - (float)(top / 2);
+    }
+}
+
+/* Values at the borders of bins, and blocks that change how later or earlier blocks must be coded. */
+static void test_borders(void **state) {
+    static const unsigned bits[] = {8, 4, 2};
+    enum { COUNT = 3072 };
+    float *values = floats(COUNT), *zeros = floats(COUNT);
+    uint64_t seed = 3;
+    size_t b, n, kind;
+    (void)state;
+    memset(zeros, 0, sizeof *zeros * COUNT);
+    for (b = 0; b < LENGTH(bits); b++) {
+        for (n = COUNT - 3; n <= COUNT; n++) {
+            for (kind = 0; kind < 6; kind++) {
+                uint32_t top = (1u << bits[b]) - 1;
+                guarded from = guarded_new(4 * n, kind);
+                result plain, simd;
+                dtc_spec spec;
+                char text[64];
+                size_t i;
+                snprintf(text, sizeof text, "quant:bits=%u,entropy=none,block=1024%s", bits[b],
+                         kind == 5 ? ",min=-0.5,max=1" : "");
+                spec = spec_of(text);
+                fill_borders(values, n, top, &seed);
+                for (i = 0; i < n; i++) { /* the second or third block needs grid=even, has outliers, or is constant */
+                    if (kind == 1 && i >= 1024 && i < 2048) values[i] += 3e7f;
+                    if (kind == 2 && i == 2500) values[i] = 1e30f;
+                    if (kind == 3 && i >= 2048) values[i] = -0.0f;
+                    if (kind == 4) values[i] *= 1e-41f;
+                }
+                memcpy(from.p, values, 4 * n);
+                plain = run(PLAIN, &spec, from.p, zeros, n, kind);
+                simd = run(SIMD, &spec, from.p, zeros, n, kind);
+                CHECK(plain.bytes == simd.bytes, "%s: kind %zu", text, kind);
+                check_same(&plain.packet, &simd.packet, plain.bytes, "packet", text, n, kind);
+                check_same(&plain.residual, &simd.residual, 4 * n, "residual", text, n, kind);
+                check_same(&plain.decoded, &simd.decoded, 4 * n, "decoded values", text, n, kind);
+                check_same(&plain.added, &simd.added, 4 * n, "sum", text, n, kind);
+                guarded_free(&from);
+            }
+        }
+    }
+    free(values);
+    free(zeros);
+}
+
+/* A value that is not finite is found in every place, although the twin looks at sums of squares alone. */
+static void test_nonfinite(void **state) {
+    static const float odd[] = {INFINITY, -INFINITY, NAN};
+    enum { COUNT = 2300 };
+    dtc_spec spec = spec_of("quant:bits=8,entropy=none,block=1024");
+    size_t bound = dtc_encode_bound(&spec, COUNT), scratch_bytes = dtc_encode_scratch(&spec, COUNT), bytes, i;
+    unsigned char *room = (unsigned char *)memory(bound);
+    float *values = drawn(COUNT, noise_gaussian, 0, 9);
+    (void)state;
+    processor_is_asked = SIMD;
+    for (i = 0; i < COUNT; i++) {
+        float kept = values[i];
+        values[i] = odd[i % LENGTH(odd)];
+        assert_int_equal(dtc_encode(&spec, room, bound, &bytes, values, COUNT, workspace(scratch_bytes), scratch_bytes),
+                         DTC_ERROR_NONFINITE);
+        values[i] = kept * 1e30f; /* its square is not finite, but it is */
+        assert_int_equal(dtc_encode(&spec, room, bound, &bytes, values, COUNT, workspace(scratch_bytes), scratch_bytes),
+                         DTC_OK);
+        values[i] = kept;
+    }
+    free(room);
+    free(values);
+}
+
 /* Scales at which a sum of many, or a multiple, leaves a float's range, is denormal, or negative. */
 static void test_scales(void **state) {
     static const char *const texts[] = {
@@ -290,8 +387,9 @@ static const char *without_twins(void) {
 int main(void) {
     const char *reason = without_twins();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_scan),   cmocka_unit_test(test_accumulate), cmocka_unit_test(test_codecs),
-        cmocka_unit_test(test_scales), cmocka_unit_test(test_sums),
+        cmocka_unit_test(test_scan),    cmocka_unit_test(test_accumulate), cmocka_unit_test(test_codecs),
+        cmocka_unit_test(test_lengths), cmocka_unit_test(test_borders),    cmocka_unit_test(test_nonfinite),
+        cmocka_unit_test(test_scales),  cmocka_unit_test(test_sums),
     };
     if (reason) {
         printf("1..%d\n", (int)LENGTH(tests));
