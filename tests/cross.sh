@@ -43,6 +43,7 @@ machine() {
         link='x86_64-w64-mingw32-gcc -static' run=wine
         ;;
     wasm | wasm-simd)
+        # shellcheck disable=SC2034 # read by its name
         gcc='' why='gcc does not know it' clang='clang --target=wasm32-wasi --sysroot=/usr'
         [ "$1" = wasm ] || clang="$clang -msimd128"
         link="$clang -Wl,-z,stack-size=1048576" run='node --no-warnings tests/header/wasi.mjs'
