@@ -159,7 +159,7 @@ tsan: setup ## run the C tests under ThreadSanitizer
 
 # cmocka, OpenBLAS and cJSON would have to be built with it, too; of the fuzz targets one needs cJSON
 msan: setup ## replay the fuzz corpora under MemorySanitizer
-	@$(MAKE) --no-print-directory replay B=build/msan CC='$(CLANG)' WITHOUT=safetensors \
+	@$(MAKE) --no-print-directory replay B=build/msan CC='$(CLANG)' WITHOUT='safetensors frames' \
 	    REPLAY_CFLAGS='-O1 -g -fsanitize=memory -fno-omit-frame-pointer'
 
 valgrind: setup ## replay the fuzz corpora under valgrind
@@ -186,12 +186,12 @@ CROSS_PACKAGES := qemu-user-static gcc-$$(gcc -dumpversion)-multilib $(CROSS_LIN
 
 cross: setup ## compare packets and values with eleven other machines; prints a table
 	@$(SETUP) $(CROSS_PACKAGES) libclang-rt-$$($(CLANG) -dumpversion | sed 's/[.].*//')-dev-wasm32
-	@$(MAKE) --no-print-directory build-replay B=build/s390x CC=s390x-linux-gnu-gcc WITHOUT=safetensors \
+	@$(MAKE) --no-print-directory build-replay B=build/s390x CC=s390x-linux-gnu-gcc WITHOUT='safetensors frames' \
 	    REPLAY_CFLAGS='-O2 -static -Wno-error'
-	@$(MAKE) --no-print-directory build-replay B=build/i386 CC=i686-linux-gnu-gcc WITHOUT=safetensors \
+	@$(MAKE) --no-print-directory build-replay B=build/i386 CC=i686-linux-gnu-gcc WITHOUT='safetensors frames' \
 	    REPLAY_CFLAGS='-O2 -static -Wno-error'
-	@RUNNER=qemu-s390x-static B=build/s390x WITHOUT=safetensors tests/run tests/test_replay.sh
-	@B=build/i386 WITHOUT=safetensors tests/run tests/test_replay.sh
+	@RUNNER=qemu-s390x-static B=build/s390x WITHOUT='safetensors frames' tests/run tests/test_replay.sh
+	@B=build/i386 WITHOUT='safetensors frames' tests/run tests/test_replay.sh
 	@WARNINGS='$(C_WARNINGS)' tests/cross.sh
 
 bench: setup ## measure bits, error and speed; writes build/bench.csv
@@ -260,7 +260,8 @@ CORPUS := build/fuzz/corpus/$(TARGET)
 
 fuzz: ## TARGET=t TIME=s: fuzz one target of fuzz/ for so many seconds
 	@case ' $(TARGETS) ' in *' $(or $(TARGET),none) '*) ;; *) echo 'TARGET is one of: $(TARGETS)'; exit 2 ;; esac
-	@$(SETUP) clang libclang-rt-$$($(CLANG) -dumpversion | cut -d. -f1)-dev $(if $(filter safetensors,$(TARGET)),libcjson-dev)
+	@$(SETUP) clang libclang-rt-$$($(CLANG) -dumpversion | cut -d. -f1)-dev $(if $(filter safetensors,$(TARGET)),libcjson-dev) \
+	            $(if $(filter frames,$(TARGET)),libssl-dev)
 	@$(MAKE) --no-print-directory build/fuzz/$(TARGET) build/fuzz/seeded
 	@mkdir -p $(CORPUS)
 	cd build/fuzz && ./$(TARGET) -max_total_time=$(or $(TIME),60) -max_len=4096 -print_final_stats=1 \
@@ -268,7 +269,7 @@ fuzz: ## TARGET=t TIME=s: fuzz one target of fuzz/ for so many seconds
 	    $(abspath $(CORPUS) build/fuzz/seeds/$(TARGET) $(wildcard fuzz/regressions/$(TARGET)))
 
 fuzz-all: ## TIME=s: fuzz each target for so many seconds, and print a table
-	@$(SETUP) clang libclang-rt-$$($(CLANG) -dumpversion | cut -d. -f1)-dev libcjson-dev
+	@$(SETUP) clang libclang-rt-$$($(CLANG) -dumpversion | cut -d. -f1)-dev libcjson-dev libssl-dev
 	@$(MAKE) --no-print-directory -j$$(nproc) build-fuzz
 	@TIME='$(or $(TIME),60)' fuzz/all.sh $(TARGETS)
 
@@ -303,8 +304,10 @@ $(B)/replay/copy-%.o: fuzz/copies.c fuzz/fuzz.h dtcodec.h
 $(foreach dir,build/fuzz $(B)/replay,$(eval $(dir)/copies: $(COPIES:%=$(dir)/copy-%.o)))
 
 # the trainers' frames and settings
-FRAMES := $(addprefix examples/common/,transport/connection.c settings_text.c clock.c error.c memory.c)
+FRAMES := $(addprefix examples/common/,transport/connection.c transport/security.c settings_text.c clock.c error.c \
+                                        memory.c)
 $(foreach dir,build/fuzz $(B)/replay,$(dir)/frames): $(FRAMES) $(COMMON_HEADERS)
+$(foreach dir,build/fuzz $(B)/replay,$(dir)/frames): FUZZ_LIBS = -lcrypto
 
 # the readers of files, with their sources; they need no codec
 $(foreach dir,build/fuzz $(B)/replay,$(dir)/npy): $(NPY) $(DTC_HEADERS)

@@ -16,13 +16,16 @@ cc -std=c99 -I. fuzz/seeds.c -o "$work/seeds" -lm
 for source in fuzz/*.c; do
     target=$(basename "$source" .c)
     sources=("$source" "$work/dtcodec.o")
+    libraries=(-lm)
     case $target in
     replay | seeds | safetensors) continue ;;
     copies) sources+=("$work"/copy-*.o) ;;
-    frames) sources+=("$common"/transport/connection.c "$common"/{settings_text,clock,error,memory}.c) ;;
+    frames) sources+=("$common"/transport/{connection,security}.c "$common"/{settings_text,clock,error,memory}.c)
+        libraries+=(-lcrypto)
+        ;;
     npy) sources+=(examples/dtc/npy.c examples/dtc/array.c "$common/error.c") ;;
     esac
-    "$CC" "${flags[@]}" "${sources[@]}" "$LIB_FUZZING_ENGINE" -o "$OUT/$target" -lm
+    "$CC" "${flags[@]}" "${sources[@]}" "$LIB_FUZZING_ENGINE" -o "$OUT/$target" "${libraries[@]}"
     mkdir -p "$work/corpus/$target"
     cp fuzz/dtcodec.dict "$OUT/$target.dict"
 done
