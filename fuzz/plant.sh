@@ -16,7 +16,7 @@ zero-run     huffman         s/            if (run > symbols - i) return 0;//
 token-run    huffman         s|    run = token.run < left ? token.run : left - 1;|    run = token.run;|
 stream-size  decode          s/        if (sizes > size - used) return DTC_ERROR_PAYLOAD;//
 truncated    inspect         s/    if (bytes < head->packet_bytes) return DTC_ERROR_TRUNCATED;//
-outlier      decode          s/ || place >= count) return 0;/) return 0;/
+outlier      decode          s/        if (place >= first + n) return;//
 fields-tail  roundtrip_quant s/DTCI_GROUP \* bits + 7) \/ 8;/DTCI_GROUP * bits + 6) \/ 8;/
 widening     roundtrip_quant s/(uint64_t)dtci_get32(p + 4) << 32;/(uint64_t)(dtci_get32(p + 4) << 16 << 16);/
 rows-of-y    decode          s/ || s.measurements > block) return DTC_ERROR_HEAD;/) return DTC_ERROR_HEAD;/

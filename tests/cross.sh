@@ -44,7 +44,7 @@ machine() {
         ;;
     wasm | wasm-simd)
         # shellcheck disable=SC2034 # read by its name
-        gcc='' why='gcc does not know it' clang='clang --target=wasm32-wasi --sysroot=/usr'
+        gcc='' why='gcc lacks it' clang='clang --target=wasm32-wasi --sysroot=/usr'
         [ "$1" = wasm ] || clang="$clang -msimd128"
         link="$clang -Wl,-z,stack-size=1048576" run='node --no-warnings tests/header/wasi.mjs'
         ;;
