@@ -3862,6 +3862,25 @@ DTCI_FN void dtci_coder_try_pairs(dtci_coder *coder, dtci_tokens_plan *best, siz
     dtci_coder_try(coder, best, &tokens);
 }
 
+/* Returns the longest run of the mode that a token has. A run that is longer than the longest so far holds the place
+ * `longest` bins after its begin: the search looks there first, and most bins need no look. */
+DTCI_FN uint32_t dtci_coder_longest_run(const dtci_coder *coder) {
+    size_t stream = dtci_stream_bins(coder->n), first, longest = 0;
+    for (first = 0; first < coder->n; first += stream) {
+        size_t last = (coder->n - first < stream ? coder->n : first + stream) - 1, at = first; /* `last` ends a token */
+        while (at + longest < last) {
+            size_t back = at + longest;
+            while (back > at && coder->bins[back] == coder->mode_index) back--;
+            if (coder->bins[back] != coder->mode_index) {
+                at = back + 1;
+                continue;
+            }
+            for (at += longest; at < last && coder->bins[at] == coder->mode_index; at++) longest++;
+        }
+    }
+    return longest < DTCI_RUN_MAX ? (uint32_t)longest : DTCI_RUN_MAX;
+}
+
 /* Chooses the tokens of the bins that dtci_coder_count counted. */
 DTCI_FN dtci_tokens_plan dtci_coder_choose(dtci_coder *coder) {
     size_t n = coder->n, symbols = n / 8 < 64 ? 64 : n / 8 < 2048 ? n / 8 : 2048;
@@ -3873,17 +3892,9 @@ DTCI_FN dtci_tokens_plan dtci_coder_choose(dtci_coder *coder) {
     if (precision > 4) dtci_coder_try_plain(coder, &best, 4);
     if (precision > 2) dtci_coder_try_plain(coder, &best, 2);
     if (coder->histogram[coder->mode_index] > n / 10 * 3) { /* for a rarer mode the code of each bin is short enough */
-        size_t stream = dtci_stream_bins(n), tokens = 0, at;
-        uint32_t run[DTCI_RUNS], longest = 0;
+        size_t tokens = n - coder->histogram[coder->mode_index] + dtci_stream_count(n); /* but for very long runs */
+        uint32_t longest = dtci_coder_longest_run(coder);
         dtci_tokens counted;
-        for (at = 0; at < n; at += stream) {
-            dtci_runs runs = dtci_runs_of(coder->bins, at, n - at < stream ? n : at + stream, coder->mode_index);
-            while (runs.at < runs.end) {
-                size_t taken = dtci_runs_next(run, &runs), i;
-                for (i = 0; i < taken; i++) longest = (run[i] & 0xffff) > longest ? run[i] & 0xffff : longest;
-                tokens += taken;
-            }
-        }
         symbols = tokens / 8 < 64 ? 64 : tokens / 8 < DTCI_SYMBOLS ? tokens / 8 : DTCI_SYMBOLS;
         counted = dtci_coder_try_runs(coder, &best, longest, symbols, NULL);
         if (symbols > 256 && tokens < 131072) /* for more tokens the size of the code table does not matter */
@@ -7786,7 +7797,7 @@ DTCI_COLD double dtci_quant_try(dtci_quant_search *search, dtci_quant_work *w, d
     bits = (8 * (double)w->plan.bytes - table) / (double)w->binned + table / (double)w->q.head->count;
     *fit = bits <= search->budget;
     if (!(search->power > 0)) /* as it is for Gaussian values */
-        search->power = 1 / (0.13 + (*fit ? bits : search->budget));
+        search->power = 1.45 / (0.15 + (*fit ? bits : search->budget));
     else if (search->levels > 0 && (levels < (1 - least) * search->levels || levels > (1 + least) * search->levels))
         search->power = log2(bits / search->bits) / log2(levels / search->levels);
     search->power = search->power > 0.05 ? search->power < 16 ? search->power : 16 : 0.05;
@@ -7940,10 +7951,12 @@ DTCI_KERNEL void dtci_quant_measure(dtci_quant_distances *to, const uint16_t *bi
     to->all_count = all_count;
 }
 
-/* Sets w->shifts to the mean distances of the values from their grid points, for |k| = 1 and for larger |k|, by the
- * bins of one of `stride` chunks. The sums are of integers, so that their order does not matter. */
+/* Sets w->shifts to the mean distances of the values from their grid points, for |k| = 1 and for larger |k|, by one of
+ * `stride` chunks. w->bins holds these chunks, or those of all values. The sums are of integers, so that their order
+ * does not matter. */
 DTCI_COLD void dtci_quant_choose_shifts(dtci_quant_work *w, size_t stride) {
-    size_t count = w->q.head->count, first, bin = 0, n, i;
+    size_t count = w->q.head->count, skip = (stride - 1) * DTCI_CHUNK, first, bin = 0, n, i;
+    int all = w->binned == count;
     int64_t sums[2] = {0, 0}, counts[2] = {0, 0};
     for (first = 0; first < count; first += n, bin += n) {
         dtci_part part = dtci_quant_part(w->q.head, 0, first);
@@ -7972,7 +7985,9 @@ DTCI_COLD void dtci_quant_choose_shifts(dtci_quant_work *w, size_t stride) {
             counts[0] += found.one_count;
             counts[1] += found.all_count - found.one_count;
         }
-        if (end % DTCI_CHUNK == 0) first += (stride - 1) * DTCI_CHUNK;
+        if (end % DTCI_CHUNK) continue;
+        first += skip;
+        if (all) bin += skip;
     }
     for (i = 0; i < 2; i++) {
         double shift = counts[i] ? floor((double)sums[i] / (double)counts[i] + 0.5) : 0;
@@ -8285,7 +8300,11 @@ DTCI_FN size_t dtci_quant_feature_bytes(const dtci_quant_work *w) {
 /* Gives the head its features, and moves the payload to the end of the head. */
 DTCI_FN void dtci_quant_begin_features(dtci_quant_work *w) {
     dtci_encoding *e = w->e;
-    if (w->shifting && w->q.variant.coding != DTCI_QUANT_CONSTANT) dtci_quant_choose_shifts(w, 1);
+    if (w->shifting && w->q.variant.coding != DTCI_QUANT_CONSTANT) {
+        /* values outside the most frequent bin: a part of many is enough for a mean */
+        size_t others = w->binned - w->coder.histogram[w->coder.mode_index];
+        dtci_quant_choose_shifts(w, others / 16384 ? others / 16384 : 1);
+    }
     w->shifting = w->shifts[0] || w->shifts[1];
     if (w->shifting) e->head.features |= DTCI_QUANT_SHIFTS;
     if (w->outliers) e->head.features |= DTCI_OUTLIERS;
