@@ -7745,6 +7745,12 @@ DTCI_COLD void dtci_quant_choose_up(dtci_quant_work *w) {
     w->up = w->up > 0.1 ? w->up < 0.4999 ? w->up : 0.4999 : 0.1; /* below 0.5, so that no field is below 0 */
 }
 
+/* Searches begin with a sample of one of this number of chunks: at least 8 Ki values, and 64 Ki of 1 Mi or more. */
+DTCI_FN size_t dtci_quant_stride(const dtci_quant_work *w) {
+    size_t count = w->q.head->count, stride = count < 16u << 16 ? count / 8192 : count / 65536;
+    return stride < 1 ? 1 : stride > 16 && count < 16u << 16 ? 16 : stride;
+}
+
 /* Quantizes one of `stride` chunks of values to bins, and plans their tokens. w->plan.bytes is then the size of the
  * tokens, or 0 if all fields are 0. */
 DTCI_SHARED void dtci_quant_price(dtci_quant_work *w, size_t stride) {
@@ -7770,8 +7776,6 @@ DTCI_COLD dtci_fineness dtci_quant_max_error(const dtci_quant_work *w) {
     fineness.step = (double)dtci_float_down(w->stochastic ? error : 2 * error);
     return fineness;
 }
-
-#define DTCI_QUANT_SAMPLE 65536u /* values of the sample that a search begins with */
 
 /* A search for the finest grids whose tokens fit a budget, as levels of a range. */
 typedef struct dtci_quant_search {
@@ -7809,9 +7813,9 @@ DTCI_COLD double dtci_quant_try(dtci_quant_search *search, dtci_quant_work *w, d
 
 /* Makes the first trials, on a sample if there are enough values, and chooses w->up. Returns the next levels to try. */
 DTCI_COLD double dtci_quant_search_sample(dtci_quant_search *search, dtci_quant_work *w, double levels, double most) {
-    size_t stride = w->q.head->count / DTCI_QUANT_SAMPLE;
+    size_t stride = dtci_quant_stride(w);
     int trial, fit;
-    search->stride = stride > 1 ? stride : 1;
+    search->stride = stride;
     for (trial = 0; trial < (stride > 1 ? 8 : 3); trial++) {
         double step = dtci_quant_try(search, w, levels, &fit);
         if (stride <= 1 && !w->shifting) break; /* all values are in the next trial too */
@@ -8126,12 +8130,11 @@ DTCI_COLD double dtci_quant_approach_begin(const dtci_quant_work *w, double allo
 /* Makes the coarsest grids whose squared error is allowed, by trial; the first trials take a sample. Returns 0 if no
  * grids fit. */
 DTCI_COLD int dtci_quant_search_error(dtci_quant_work *w) {
-    size_t stride = w->q.variant.rotate ? 1 : w->q.head->count / DTCI_QUANT_SAMPLE;
+    size_t stride = w->q.variant.rotate ? 1 : dtci_quant_stride(w);
     double most = (double)(1u << dtci_quant_bits_max(&w->q)) * (65000.0 / 65536), fits = 0, fails = 0, levels, error;
     int trial, samples = stride > 1 ? 8 : w->rd ? 2 : 0;
     dtci_quant_approach search;
     memset(&search, 0, sizeof search);
-    if (stride < 1) stride = 1;
     search.allowed = dtci_quant_allowed_error(w, stride);
     levels = dtci_quant_approach_begin(w, search.allowed);
     for (trial = 0; trial < samples; trial++) {
@@ -8209,7 +8212,7 @@ DTCI_FN void dtci_quant_choose_grid(dtci_quant_work *w, int *stored) {
     }
     if (!*stored) *stored = !dtci_quant_make_grids(w, fineness);
     if (!*stored && w->rd && w->q.bin_bits <= dtci_quant_bin_bits_max(spec)) { /* the counts give `up` */
-        dtci_quant_price(w, w->q.head->count / DTCI_QUANT_SAMPLE ? w->q.head->count / DTCI_QUANT_SAMPLE : 1);
+        dtci_quant_price(w, dtci_quant_stride(w));
         if (w->shifting && w->plan.bytes) dtci_quant_choose_up(w);
         w->priced = 0;
     }
@@ -12271,7 +12274,6 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
 #undef DTCI_QUANT_NO_GRIDS
 #undef DTCI_QUANT_ONE
 #undef DTCI_QUANT_ROTATED
-#undef DTCI_QUANT_SAMPLE
 #undef DTCI_QUANT_SHIFTS
 #undef DTCI_QUANT_TOKENS
 #undef DTCI_QUANT_WIDE
