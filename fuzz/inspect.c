@@ -2,6 +2,14 @@
 
 #include "fuzz.h"
 
+/* Scratch is in proportion to the values: two bytes each where only bins wait there, four more for an integer to
+ * rotate, floats where more does. Each block of a quantized packet takes its grid and the bins of its coded grid. */
+static size_t scratch_bound(const dtc_info *info) {
+    size_t each = info->codec > DTC_QUANT ? 64 : info->spec.quant.rotate ? 6 : 2;
+    size_t blocks = info->spec.block ? info->count / info->spec.block + 1 : 0;
+    return each * info->count + 12 * blocks + 131072;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     size_t at = 0;
     while (at < size) {
@@ -16,13 +24,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         REQUIRE(info.packet_bytes > 0 && info.packet_bytes <= size - at);
         REQUIRE(info.rows * info.columns == info.count);
         REQUIRE(info.terms >= 1 && info.terms <= info.workers);
-        /* scratch is in proportion to the values: two bytes each where only bins wait there, four for an integer to
-         * rotate, floats where more does */
-        REQUIRE(info.decode_scratch <= (info.codec > DTC_QUANT   ? 64u
-                                        : info.spec.quant.rotate ? 6u
-                                                                 : 2u) *
-                                               info.count +
-                                           131072);
+        REQUIRE(info.decode_scratch <= scratch_bound(&info));
         REQUIRE(info.codec == info.spec.codec);
         /* the same answer without the bytes that follow, none with one byte fewer */
         REQUIRE(dtc_inspect(data + at, info.packet_bytes, &zero) == DTC_OK && !memcmp(&info, &zero, sizeof info));
