@@ -161,7 +161,9 @@
  *     dtc_message_decode_add(sums, 2, 1.0f / workers, message, bytes, NULL, scratch, scratch_bytes);   the receiver
  *
  * Tensors of up to 512 values share one packet, each brought to the same scale first, so that many biases cost one
- * head. A receiver needs no more scratch than dtc_message_scratch, whatever a message from elsewhere says.
+ * head. A receiver needs no more scratch than dtc_message_scratch, whatever a message from elsewhere says. A worker
+ * that also applies its own message calls dtc_message_encode_decoded, and finds in its values what the message decodes
+ * to.
  *
  * GLOSSARY
  *
@@ -1293,6 +1295,15 @@ DTC_API dtc_status dtc_message_encode(const dtc_spec *spec, void *message, size_
                                       const dtc_tensor *tensors, size_t tensor_count, void *scratch,
                                       size_t scratch_bytes);
 
+/* Encodes as dtc_message_encode does, and replaces the values of every tensor by those that the message decodes to, so
+ * that a worker which also applies its own message need not decode it. The values are the bits that dtc_message_decode
+ * gives with default options (on the same machine, for sensing). Applied as x = (float)((double)x + (double)weight *
+ * value), they give the bits of dtc_message_decode_add. With residuals the call takes the time of dtc_message_encode.
+ * On failure no value and no residual has changed. Errors: those of dtc_message_encode. */
+DTC_API dtc_status dtc_message_encode_decoded(const dtc_spec *spec, void *message, size_t capacity,
+                                              size_t *message_bytes, const dtc_tensor *tensors, size_t tensor_count,
+                                              void *scratch, size_t scratch_bytes);
+
 /* Decodes a message into the values of the tensors. The message must have exactly message_bytes bytes. The scratch is
  * at least dtc_message_scratch of the sender's spec; a message that needs more is refused.
  * Errors: those of dtc_decode. COUNT: a packet does not have as many values as its tensor. SIZE also: bytes follow the
@@ -1823,6 +1834,7 @@ typedef struct dtci_sink {
     float *values;       /* what STORE, ADD and RESIDUAL write, at any alignment */
     const float *addend; /* RESIDUAL, PROJECT: the encoded values, to which the encoder added the residual `values`.
                           * REPORT: the encoded values */
+    float *decoded;      /* RESIDUAL: receives the decoded values, and may be `addend`; NULL: nobody wants them */
     dtc_report *report;  /* REPORT; in `nmse` and `cosine` the sums of squared errors and of products */
     float weight;        /* ADD */
     double *sums;   /* REPORT: the sums of squares of values and of decoded values. PROJECT: two sums for each block.
@@ -1960,6 +1972,7 @@ DTCI_SHARED void dtci_sink_finish(const dtci_sink *sink, size_t first, const flo
         break;
     case DTCI_SINK_RESIDUAL:
         dtci_floats_residual(to + 4 * first, (const char *)sink->addend + 4 * first, chunk, n);
+        if (sink->decoded) memcpy((char *)sink->decoded + 4 * first, chunk, 4 * n);
         break;
     case DTCI_SINK_PROJECT:
         dtci_sink_project(sink, first, chunk, n);
@@ -10940,10 +10953,22 @@ DTCI_API dtc_status dtc_encode(const dtc_spec *spec, void *packet, size_t capaci
     return dtci_encode(spec, packet, capacity, packet_bytes, count, &e);
 }
 
+/* Encodes as dtc_encode_residual does. The sink has residual and values. */
+DTCI_FN dtc_status dtci_encode_residual(const dtc_spec *spec, void *packet, size_t capacity, size_t *packet_bytes,
+                                        const dtci_sink *sink, size_t count, const dtci_arena *arena) {
+    dtci_encoding e;
+    memset(&e, 0, sizeof e);
+    e.source.values = sink->addend;
+    e.source.residual = sink->values;
+    e.residual = sink;
+    e.arena = *arena;
+    return dtci_encode(spec, packet, capacity, packet_bytes, count, &e);
+}
+
 DTCI_API dtc_status dtc_encode_residual(const dtc_spec *spec, void *packet, size_t capacity, size_t *packet_bytes,
                                         const float *values, float *residual, size_t count, void *scratch,
                                         size_t scratch_bytes) {
-    dtci_encoding e;
+    dtci_arena arena = dtci_arena_of(scratch, scratch_bytes);
     dtci_sink sink;
     if (packet_bytes) *packet_bytes = 0;
     if (!spec || !packet_bytes || (!packet && capacity) || ((!values || !residual) && count)) return DTC_ERROR_ARGUMENT;
@@ -10951,12 +10976,7 @@ DTCI_API dtc_status dtc_encode_residual(const dtc_spec *spec, void *packet, size
     sink.kind = DTCI_SINK_RESIDUAL;
     sink.values = residual;
     sink.addend = values;
-    memset(&e, 0, sizeof e);
-    e.source.values = values;
-    e.source.residual = residual;
-    e.residual = &sink;
-    e.arena = dtci_arena_of(scratch, scratch_bytes);
-    return dtci_encode(spec, packet, capacity, packet_bytes, count, &e);
+    return dtci_encode_residual(spec, packet, capacity, packet_bytes, &sink, count, &arena);
 }
 
 DTCI_API dtc_status dtc_inspect(const void *packet, size_t bytes, dtc_info *info) {
@@ -11257,6 +11277,7 @@ typedef struct dtci_message {
     size_t packets;          /* number of packets without the one of levels */
     const dtc_spec *spec;    /* NULL if the message is read */
     float rate;              /* of packets that are not starved; 0 if all packets have the rate of the spec */
+    int replaces;            /* encoding replaces values by what they decode to */
 } dtci_message;
 
 /* Whether the budget of quant:rate=B holds only a few of `count` values beside head and grid, so that most of them
@@ -11473,8 +11494,13 @@ DTCI_COLD void dtci_message_scatter(const dtci_message *m, const dtci_sink *sink
         dtci_sink own = *sink;
         float chunk[DTCI_CHUNK];
         if (!dtci_is_small(tensor)) continue;
-        own.values = sink->kind == DTCI_SINK_RESIDUAL ? tensor->residual : tensor->values;
-        own.addend = tensor->values;
+        own.values = tensor->values;
+        if (sink->kind == DTCI_SINK_RESIDUAL) {
+            own.kind = tensor->residual ? DTCI_SINK_RESIDUAL : DTCI_SINK_STORE;
+            own.addend = tensor->values;
+            own.decoded = m->replaces ? tensor->values : NULL;
+            own.values = tensor->residual ? tensor->residual : own.decoded;
+        }
         for (i = 0; i < tensor->count && own.values; i++) {
             size_t place = i % DTCI_CHUNK, last = place + 1 == DTCI_CHUNK || i + 1 == tensor->count;
             chunk[place] = levels ? levels[k] * decoded[at + i] : decoded[at + i];
@@ -11485,15 +11511,31 @@ DTCI_COLD void dtci_message_scatter(const dtci_message *m, const dtci_sink *sink
     }
 }
 
-/* Appends a packet to the message. */
+/* Appends a packet to the message. `decoded` receives what it decodes to, and may be the tensor's values; NULL: nobody
+ * wants it. */
 DTCI_COLD dtc_status dtci_message_append(unsigned char *message, size_t capacity, size_t *bytes, const dtc_spec *own,
-                                         const dtc_tensor *tensor, const dtci_arena *arena) {
+                                         const dtc_tensor *tensor, float *decoded, const dtci_arena *arena) {
+    unsigned char *packet = message + *bytes;
+    dtc_decode_options trusting;
+    dtci_sink sink;
+    dtc_status status;
     size_t used = 0;
-    dtc_status status = tensor->residual
-                            ? dtc_encode_residual(own, message + *bytes, capacity - *bytes, &used, tensor->values,
-                                                  tensor->residual, tensor->count, arena->p, arena->left)
-                            : dtc_encode(own, message + *bytes, capacity - *bytes, &used, tensor->values, tensor->count,
-                                         arena->p, arena->left);
+    if (tensor->residual) {
+        memset(&sink, 0, sizeof sink);
+        sink.kind = DTCI_SINK_RESIDUAL;
+        sink.values = tensor->residual;
+        sink.addend = tensor->values;
+        sink.decoded = decoded;
+        status = dtci_encode_residual(own, packet, capacity - *bytes, &used, &sink, tensor->count, arena);
+    } else {
+        memset(&trusting, 0, sizeof trusting);
+        trusting.skip_checksum = 1;
+        trusting.max_work = UINT64_MAX;
+        status =
+            dtc_encode(own, packet, capacity - *bytes, &used, tensor->values, tensor->count, arena->p, arena->left);
+        if (status == DTC_OK && decoded)
+            status = dtc_decode(decoded, tensor->count, packet, used, &trusting, arena->p, arena->left);
+    }
     *bytes += used;
     return status;
 }
@@ -11516,14 +11558,14 @@ DTCI_COLD dtc_status dtci_message_append_small(unsigned char *message, size_t ca
         gathered.values = levels;
         gathered.residual = NULL;
         gathered.count = m->gathered;
-        status = dtci_message_append(message, capacity, bytes, &raw, &gathered, &arena);
+        status = dtci_message_append(message, capacity, bytes, &raw, &gathered, NULL, &arena);
     }
     gathered.values = x;
     gathered.residual = dtci_message_gather(x, residual, m, levelled ? levels : NULL) ? residual : NULL;
     gathered.count = m->values;
     from = *bytes;
-    if (status == DTC_OK) status = dtci_message_append(message, capacity, bytes, &own, &gathered, &arena);
-    if (status == DTC_OK && gathered.residual) {
+    if (status == DTC_OK) status = dtci_message_append(message, capacity, bytes, &own, &gathered, NULL, &arena);
+    if (status == DTC_OK && (gathered.residual || m->replaces)) {
         dtci_sink sink;
         memset(&sink, 0, sizeof sink);
         sink.kind = DTCI_SINK_RESIDUAL;
@@ -11559,27 +11601,42 @@ DTCI_COLD dtc_status dtci_message_refuse(const dtci_message *m, size_t capacity,
     return scratch_bytes < dtci_message_encode_scratch(m) ? DTC_ERROR_SCRATCH : DTC_OK;
 }
 
+/* Writes the message whose tensors dtci_message_of has looked at, with this status. Errors: those of
+ * dtc_message_encode. */
+DTCI_COLD dtc_status dtci_message_write(const dtci_message *m, dtc_status status, void *message, size_t capacity,
+                                        size_t *message_bytes, dtci_arena arena) {
+    unsigned char *to = (unsigned char *)message;
+    size_t t, bytes = 0;
+    if (message_bytes) *message_bytes = 0;
+    if (status != DTC_OK || !m->spec || !message_bytes || (!message && capacity)) return DTC_ERROR_ARGUMENT;
+    status = dtci_message_refuse(m, capacity, arena.left);
+    for (t = 0; t < m->count && status == DTC_OK; t++) {
+        const dtc_tensor *tensor = &m->tensors[t];
+        dtc_spec own;
+        if (tensor->count <= DTCI_SMALL) continue;
+        (void)dtci_message_spec(&own, m, t);
+        status = dtci_message_append(to, capacity, &bytes, &own, tensor, m->replaces ? tensor->values : NULL, &arena);
+    }
+    if (status == DTC_OK && m->values) status = dtci_message_append_small(to, capacity, &bytes, m, arena);
+    if (status == DTC_OK) *message_bytes = bytes;
+    return status;
+}
+
 DTCI_API dtc_status dtc_message_encode(const dtc_spec *spec, void *message, size_t capacity, size_t *message_bytes,
                                        const dtc_tensor *tensors, size_t tensor_count, void *scratch,
                                        size_t scratch_bytes) {
-    dtci_arena arena = dtci_arena_of(scratch, scratch_bytes);
-    size_t t, bytes = 0;
     dtci_message m;
-    dtc_status status;
-    if (message_bytes) *message_bytes = 0;
-    if (!spec || !message_bytes || (!message && capacity)) return DTC_ERROR_ARGUMENT;
-    status = dtci_message_of(&m, spec, tensors, tensor_count);
-    if (status == DTC_OK) status = dtci_message_refuse(&m, capacity, arena.left);
-    for (t = 0; t < tensor_count && status == DTC_OK; t++) {
-        dtc_spec own;
-        if (tensors[t].count <= DTCI_SMALL) continue;
-        (void)dtci_message_spec(&own, &m, t);
-        status = dtci_message_append((unsigned char *)message, capacity, &bytes, &own, &tensors[t], &arena);
-    }
-    if (status == DTC_OK && m.values)
-        status = dtci_message_append_small((unsigned char *)message, capacity, &bytes, &m, arena);
-    if (status == DTC_OK) *message_bytes = bytes;
-    return status;
+    dtc_status status = dtci_message_of(&m, spec, tensors, tensor_count);
+    return dtci_message_write(&m, status, message, capacity, message_bytes, dtci_arena_of(scratch, scratch_bytes));
+}
+
+DTCI_API dtc_status dtc_message_encode_decoded(const dtc_spec *spec, void *message, size_t capacity,
+                                               size_t *message_bytes, const dtc_tensor *tensors, size_t tensor_count,
+                                               void *scratch, size_t scratch_bytes) {
+    dtci_message m;
+    dtc_status status = dtci_message_of(&m, spec, tensors, tensor_count);
+    m.replaces = 1;
+    return dtci_message_write(&m, status, message, capacity, message_bytes, dtci_arena_of(scratch, scratch_bytes));
 }
 
 /* What reading a message goes through. */
@@ -12334,6 +12391,7 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
  *        dtc_decode_options has max_work: by default a packet of factor is refused whose product would take seconds for
  *        a few bytes. At most as many symbols have a code as there are bins. Outliers decode on big-endian machines.
  *        A message holds all tensors of a model: dtc_message_encode and the other functions of that name.
+ *        dtc_message_encode_decoded also replaces the values by what the message decodes to.
  *        dtc_packet_report tells what a packet makes of its values. dtc_seed, dtc_range, dtc_spec_set_range and
  *        dtc_decode_scratch_bound are new.
  *        A dtc_spec_parse that fails leaves a spec that no encoder takes, not one of raw fp32.

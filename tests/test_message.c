@@ -136,6 +136,62 @@ static void test_round_trips(void **state) {
     }
 }
 
+/* Encoding that replaces the values makes the same message and the same residuals, and the values are what the message
+ * decodes to, to the bit. In every third model some tensors have a residual and others have none. */
+static void test_encode_decoded(void **state) {
+    size_t s, t;
+    (void)state;
+    for (s = 0; s < 3 * LENGTH(specs); s++) {
+        dtc_spec spec = spec_of(specs[s / 3]);
+        model one = model_of(s, s % 3 > 0), two = model_of(s, s % 3 > 0), got = model_of(99, 0);
+        size_t need = dtc_message_scratch(&spec, two.tensors, TENSORS);
+        guarded scratch = guarded_new(need, 1), room;
+        packet made;
+        size_t bytes;
+        dtc_status status;
+        memcpy(one.residuals, got.all, 4 * one.values);
+        memcpy(two.residuals, got.all, 4 * two.values);
+        for (t = 0; t < TENSORS && s % 3 == 2; t += 2) one.tensors[t].residual = two.tensors[t].residual = NULL;
+        made = encode_model(&spec, &one);
+        room = guarded_new(dtc_message_bound(&spec, two.tensors, TENSORS), 3);
+        status = dtc_message_encode_decoded(&spec, room.p, dtc_message_bound(&spec, two.tensors, TENSORS), &bytes,
+                                            two.tensors, TENSORS, scratch.p, need);
+        CHECK(status == DTC_OK && bytes == made.size, "%s: %s", specs[s / 3], dtc_status_string(status));
+        assert_memory_equal(room.p, made.bytes, made.size);
+        assert_int_equal(decode_model(&got, &spec, &made), DTC_OK);
+        CHECK(memcmp(two.all, got.all, 4 * got.values) == 0, "%s", specs[s / 3]);
+        CHECK(memcmp(two.residuals, one.residuals, 4 * one.values) == 0, "%s", specs[s / 3]);
+        assert_true(guarded_intact(&scratch, need));
+        guarded_free(&scratch);
+        guarded_free(&room);
+        free(made.bytes);
+        model_free(&one);
+        model_free(&two);
+        model_free(&got);
+    }
+}
+
+/* A message that takes more work to decode than a receiver accepts by default is decoded by its own encoder. */
+static void test_encode_decoded_beyond_max_work(void **state) {
+    enum { SIDE = 320 };
+    dtc_spec spec = spec_of("factor:rank=128,value=2");
+    float *values = drawn(SIDE * SIDE, noise_gaussian, 0, 1), *got = floats(SIDE * SIDE);
+    dtc_tensor sent = {values, NULL, SIDE * SIDE, SIDE}, to = {got, NULL, SIDE * SIDE, SIDE};
+    size_t bound = dtc_message_bound(&spec, &sent, 1), need = dtc_message_scratch(&spec, &sent, 1), bytes;
+    void *room = memory(bound), *scratch = memory(need);
+    dtc_decode_options options = {0};
+    (void)state;
+    assert_int_equal(dtc_message_encode_decoded(&spec, room, bound, &bytes, &sent, 1, scratch, need), DTC_OK);
+    assert_int_equal(dtc_message_decode(&to, 1, room, bytes, NULL, scratch, need), DTC_ERROR_LIMIT);
+    options.max_work = UINT64_MAX;
+    assert_int_equal(dtc_message_decode(&to, 1, room, bytes, &options, scratch, need), DTC_OK);
+    assert_memory_equal(got, values, 4 * SIDE * SIDE);
+    free(values);
+    free(got);
+    free(room);
+    free(scratch);
+}
+
 /* No tensor is erased because another one is larger: the relative error of each is about that of its own packet. */
 static void test_scales(void **state) {
     static const struct {
@@ -258,24 +314,24 @@ static void test_nothing_changes(void **state) {
     (void)state;
     for (s = 0; s < LENGTH(specs); s++) {
         dtc_spec spec = spec_of(specs[s]);
-        for (bad = 0; bad < 4; bad++) {
+        for (bad = 0; bad < 8; bad++) {
             model sent = model_of(s, 1), kept = model_of(s, 1);
             unsigned char *room;
             void *scratch;
             dtc_status status,
                 want[] = {DTC_ERROR_NONFINITE, DTC_ERROR_CAPACITY, DTC_ERROR_SCRATCH, DTC_ERROR_ARGUMENT};
             memcpy(sent.residuals, sent.all, 4 * sent.values);
-            if (bad == 0) sent.all[sent.values - 1] = sent.residuals[sent.values - 1] = FLT_MAX;
-            if (bad == 3) sent.tensors[7].rows = 26;
+            if (bad % 4 == 0) sent.all[sent.values - 1] = sent.residuals[sent.values - 1] = FLT_MAX;
+            if (bad % 4 == 3) sent.tensors[7].rows = 26;
             memcpy(kept.all, sent.all, 4 * sent.values);
             memcpy(kept.residuals, sent.residuals, 4 * sent.values);
             bound = dtc_message_bound(&spec, kept.tensors, TENSORS);
-            need = bad == 2 ? 1000 : dtc_message_scratch(&spec, kept.tensors, TENSORS);
+            need = bad % 4 == 2 ? 1000 : dtc_message_scratch(&spec, kept.tensors, TENSORS);
             room = (unsigned char *)memory(bound);
             scratch = memory(need);
-            status = dtc_message_encode(&spec, room, bad == 1 ? bound - 1 : bound, &bytes, sent.tensors, TENSORS,
-                                        scratch, need);
-            CHECK(status == want[bad] && bytes == 0, "%s, fault %zu: %s", specs[s], bad, dtc_status_string(status));
+            status = (bad < 4 ? dtc_message_encode : dtc_message_encode_decoded)(
+                &spec, room, bad % 4 == 1 ? bound - 1 : bound, &bytes, sent.tensors, TENSORS, scratch, need);
+            CHECK(status == want[bad % 4] && bytes == 0, "%s, fault %zu: %s", specs[s], bad, dtc_status_string(status));
             assert_memory_equal(sent.residuals, kept.residuals, 4 * sent.values);
             assert_memory_equal(sent.all, kept.all, 4 * sent.values);
             free(room);
@@ -544,6 +600,8 @@ static void test_failed_spec(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trips),
+        cmocka_unit_test(test_encode_decoded),
+        cmocka_unit_test(test_encode_decoded_beyond_max_work),
         cmocka_unit_test(test_scales),
         cmocka_unit_test(test_small_models),
         cmocka_unit_test(test_rates),
