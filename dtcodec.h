@@ -7846,8 +7846,8 @@ DTCI_COLD double dtci_quant_search_sample(dtci_quant_search *search, dtci_quant_
 }
 
 /* Makes the finest grids whose tokens have at most `budget` bytes, by trial. The search starts from the rule that
- * tokens cost about one bit more a value when the levels double. Returns 0 if no tokens fit, or none but those of zeros
- * alone in a packet that may have outliers instead. */
+ * tokens cost about one bit more a value when the levels double. Returns 0 if no tokens fit, or none but those of one
+ * bin. */
 DTCI_COLD int dtci_quant_search_rate(dtci_quant_work *w, size_t budget) {
     double count = (double)w->q.head->count, best = 0, fits = 0, fails = 0, nudge = 1.0 / 8192,
            levels = exp2(8 * (double)budget / count) * 4,
@@ -7881,7 +7881,7 @@ DTCI_COLD int dtci_quant_search_rate(dtci_quant_work *w, size_t budget) {
     }
     if (!(best > 0) && extend) return 0;
     (void)dtci_quant_try(&search, w, best > 0 ? best : least, &fit);
-    return fit;
+    return fit && (w->plan.bytes || w->shared || dtci_quant_constant(w)); /* one bin tells nothing: residuals grow */
 }
 
 /* Finds the `m` largest magnitudes of all values. Returns the least of them, and in *ties how many values of just that
