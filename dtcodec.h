@@ -1108,9 +1108,9 @@ typedef struct dtc_decode_options {
 DTC_API dtc_status dtc_decode(float *values, size_t count, const void *packet, size_t packet_bytes,
                               const dtc_decode_options *options, void *scratch, size_t scratch_bytes);
 
-/* Decodes as dtc_decode does, but computes values[i] += weight * decoded[i] in one pass. The product is exact in
- * double; the sum is computed in double and rounded to fp32. Errors: those of dtc_decode, and ARGUMENT (weight is not
- * finite). */
+/* Decodes as dtc_decode does, but computes values[i] = weight * decoded[i] + values[i] in one pass. The exact sum is
+ * rounded to fp32 once, as by fmaf(weight, decoded[i], values[i]) of the C library. Errors: those of dtc_decode, and
+ * ARGUMENT (weight is not finite). */
 DTC_API dtc_status dtc_decode_add(float *values, size_t count, float weight, const void *packet, size_t packet_bytes,
                                   const dtc_decode_options *options, void *scratch, size_t scratch_bytes);
 
@@ -1297,8 +1297,8 @@ DTC_API dtc_status dtc_message_encode(const dtc_spec *spec, void *message, size_
 
 /* Encodes as dtc_message_encode does, and replaces the values of every tensor by those that the message decodes to, so
  * that a worker which also applies its own message need not decode it. The values are the bits that dtc_message_decode
- * gives with default options (on the same machine, for sensing). Applied as x = (float)((double)x + (double)weight *
- * value), they give the bits of dtc_message_decode_add. With residuals the call takes the time of dtc_message_encode.
+ * gives with default options (on the same machine, for sensing). Applied as x = fmaf(weight, value, x), they give the
+ * bits of dtc_message_decode_add. With residuals the call takes the time of dtc_message_encode.
  * On failure no value and no residual has changed. Errors: those of dtc_message_encode. */
 DTC_API dtc_status dtc_message_encode_decoded(const dtc_spec *spec, void *message, size_t capacity,
                                               size_t *message_bytes, const dtc_tensor *tensors, size_t tensor_count,
@@ -1421,6 +1421,13 @@ extern "C" {
 #if defined(DTCI_X86) && !(defined(_WIN32) && !defined(__clang__))
 #define DTCI_AVX2        __attribute__((target("avx2"))) DTCI_KERNEL
 #define DTCI_AVX2_INLINE __attribute__((target("avx2"))) DTCI_INLINE
+#endif
+
+/* Whether all processors that the program is compiled for have a fused multiply-add of floats. */
+#if defined(__GNUC__) && (defined(__FMA__) || defined(__aarch64__) || defined(__FP_FAST_FMAF))
+#define DTCI_FUSED 1
+#else
+#define DTCI_FUSED 0
 #endif
 
 /* Tells whether the processor has a feature. Tests define this macro themselves, to run the code for both answers. */
@@ -1821,7 +1828,7 @@ DTCI_SHARED void dtci_gather(float *chunk, const dtci_source *source, size_t fir
 
 typedef enum dtci_sink_kind {
     DTCI_SINK_STORE,    /* values[i] = decoded */
-    DTCI_SINK_ADD,      /* values[i] = values[i] + weight * decoded */
+    DTCI_SINK_ADD,      /* values[i] = weight * decoded + values[i], rounded once */
     DTCI_SINK_RESIDUAL, /* values[i] = (addend[i] + values[i]) - decoded */
     DTCI_SINK_PROJECT,  /* for each block: sums of (addend[i] + values[i]) * decoded, and of decoded^2 */
     DTCI_SINK_REPORT,   /* report of addend[i] and decoded */
@@ -1862,25 +1869,74 @@ DTCI_SHARED void dtci_sink_multiply(const dtci_sink *sink, size_t first, const f
     }
 }
 
-/* to[i] = to[i] + weight * chunk[i], computed in double, n <= DTCI_CHUNK. */
-DTCI_INLINE void dtci_floats_add_weighted_body(char *DTCI_RESTRICT to, const float *chunk, float weight, size_t n) {
-    double by = (double)weight;
+/* Returns sum, which is product + x in double, with its last bit set if it was rounded ("round to odd"). This double
+ * and the exact sum lie on the same side of each point halfway between two floats. `volatile` keeps -ffast-math from
+ * simplifying the differences. */
+DTCI_SHARED double dtci_round_to_odd(double product, double x, double sum) {
+    volatile double whole = sum, of_x = whole - product, of_product = whole - of_x;
+    volatile double lost_product = product - of_product, lost_x = x - of_x;
+    double lost = lost_product + lost_x; /* the exact sum less the rounded one */
+    uint64_t bits;
+    memcpy(&bits, &sum, 8);
+    if ((lost > 0 || lost < 0) && !(bits & 1)) bits += (lost > 0) == (sum > 0) ? 1 : ~(uint64_t)0;
+    memcpy(&sum, &bits, 8);
+    return sum;
+}
+
+/* Returns weight * value + x, rounded once. `fused` is constant: whether the function is compiled for a processor with
+ * a fused multiply-add. The others compute in double, where the product is exact; the sum is rounded to double and then
+ * to fp32. Two roundings give another float than one only if the sum in double lies halfway between two floats. Sums
+ * below 2^-126, where floats are denormal, are all rounded to odd. */
+DTCI_INLINE float dtci_fma(float weight, float value, float x, int fused) {
+    double product = (double)weight * (double)value, sum = product + (double)x;
+    uint64_t bits;
+#if defined(__GNUC__)
+    if (fused) return __builtin_fmaf(weight, value, x);
+#endif
+    (void)fused;
+    memcpy(&bits, &sum, 8);
+    if ((uint32_t)bits << 3 == 0x80000000u || ((uint32_t)(bits >> 32) << 1) - 1u < 0x701fffffu)
+        sum = dtci_round_to_odd(product, (double)x, sum);
+    return (float)sum;
+}
+
+/* to[i] = weight * chunk[i] + to[i], rounded once, n <= DTCI_CHUNK. */
+DTCI_INLINE void dtci_floats_add_weighted_body(char *DTCI_RESTRICT to, const float *chunk, float weight, size_t n,
+                                               int fused) {
     size_t i;
     if (n == DTCI_CHUNK) {
         for (i = 0; i < DTCI_CHUNK; i++) {
-            float x = (float)((double)dtci_float_at(to, i) + by * (double)chunk[i]);
+            float x = dtci_fma(weight, chunk[i], dtci_float_at(to, i), fused);
             memcpy(to + 4 * i, &x, 4);
         }
         return;
     }
     for (i = 0; i < n; i++) {
-        float x = (float)((double)dtci_float_at(to, i) + by * (double)chunk[i]);
+        float x = dtci_fma(weight, chunk[i], dtci_float_at(to, i), fused);
         memcpy(to + 4 * i, &x, 4);
     }
 }
 
-DTCI_TWIN(dtci_floats_add_weighted, (char *DTCI_RESTRICT to, const float *chunk, float weight, size_t n),
-          (to, chunk, weight, n))
+DTCI_KERNEL void dtci_floats_add_weighted_plain(char *DTCI_RESTRICT to, const float *chunk, float weight, size_t n) {
+    dtci_floats_add_weighted_body(to, chunk, weight, n, DTCI_FUSED);
+}
+
+#if defined(DTCI_AVX2) && !DTCI_FUSED
+__attribute__((target("avx2,fma"))) DTCI_KERNEL void
+dtci_floats_add_weighted_fused(char *DTCI_RESTRICT to, const float *chunk, float weight, size_t n) {
+    dtci_floats_add_weighted_body(to, chunk, weight, n, 1);
+}
+#endif
+
+DTCI_FN void dtci_floats_add_weighted(char *DTCI_RESTRICT to, const float *chunk, float weight, size_t n) {
+#if defined(DTCI_AVX2) && !DTCI_FUSED
+    if (DTCI_CPU_HAS("avx2") && DTCI_CPU_HAS("fma")) {
+        dtci_floats_add_weighted_fused(to, chunk, weight, n);
+        return;
+    }
+#endif
+    dtci_floats_add_weighted_plain(to, chunk, weight, n);
+}
 
 /* residual[i] = (values[i] + residual[i]) - chunk[i], n <= DTCI_CHUNK. The sum is what the encoder encoded; chunk[i] is
  * what the receiver decodes. */
@@ -12297,6 +12353,7 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
 #undef DTCI_FLAG_WORKERS
 #undef DTCI_FLOAT_MAX
 #undef DTCI_FN
+#undef DTCI_FUSED
 #undef DTCI_GROUP
 #undef DTCI_GROUP_DIRECT
 #undef DTCI_HADAMARD
@@ -12392,6 +12449,7 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
  *        a few bytes. At most as many symbols have a code as there are bins. Outliers decode on big-endian machines.
  *        A message holds all tensors of a model: dtc_message_encode and the other functions of that name.
  *        dtc_message_encode_decoded also replaces the values by what the message decodes to.
+ *        dtc_decode_add rounds weight * decoded + value once, as fmaf does. It rounded to double first.
  *        dtc_packet_report tells what a packet makes of its values. dtc_seed, dtc_range, dtc_spec_set_range and
  *        dtc_decode_scratch_bound are new.
  *        A dtc_spec_parse that fails leaves a spec that no encoder takes, not one of raw fp32.

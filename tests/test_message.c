@@ -121,7 +121,7 @@ static void test_round_trips(void **state) {
         assert_int_equal(dtc_message_decode_add(sum.tensors, TENSORS, 0.5f, made.bytes, made.size, NULL, scratch, need),
                          DTC_OK);
         for (i = 0; i < sent.values; i++) {
-            float left = x[i] - got.all[i], added = (float)((double)before[i] + 0.5 * (double)got.all[i]);
+            float left = x[i] - got.all[i], added = fmaf(0.5f, got.all[i], before[i]);
             CHECK(float_bits(sum.all[i]) == float_bits(added), "%s, value %zu", specs[s / 2], i);
             if (residual && spec.codec != DTC_SENSING)
                 CHECK(float_bits(sent.residuals[i]) == float_bits(left), "%s, value %zu", specs[s / 2], i);

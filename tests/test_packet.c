@@ -808,7 +808,7 @@ static void test_add(void **state) {
                 dtc_decode_add(sum, 5000, weights[w], made.bytes, made.size, NULL, scratch, info.decode_scratch),
                 DTC_OK);
             for (i = 0; i < 5000; i++) {
-                float expected = (float)((double)start[i] + (double)weights[w] * (double)decoded[i]);
+                float expected = fmaf(weights[w], decoded[i], start[i]);
                 CHECK(float_bits(sum[i]) == float_bits(expected), "%s, weight %g, value %zu", specs[s],
                       (double)weights[w], i);
             }

@@ -72,6 +72,61 @@ static void test_accumulate(void **state) {
     free(values);
 }
 
+/* A float of any sign and exponent, often with few bits; or zero. */
+static float any_float(uint64_t *seed) {
+    static const uint32_t masks[] = {0xffffffffu, 0xff800000u, 0xff800001u, 0xfffff000u, 0x80000003u};
+    uint32_t bits = (uint32_t)noise_u64(seed) & masks[noise_u64(seed) % LENGTH(masks)];
+    float value;
+    if (bits << 1 >= 0xff000000u) bits &= 0x80000000u;
+    memcpy(&value, &bits, 4);
+    return value;
+}
+
+/* A float x so that weight * value + x lies halfway between two floats, or close by. */
+static float near_half(float weight, float value, uint64_t *seed) {
+    double product = (double)weight * (double)value;
+    float half = (float)product, x = ldexpf(1 + (float)(noise_u64(seed) % 999) / 8388608, 24 + ilogbf(half));
+    return isfinite(x) ? x : half;
+}
+
+/* The sums of dtc_decode_add against the C library's fmaf: random, halfway between floats, denormal, too large, zero.
+ */
+static void test_add_weighted(void **state) {
+    enum { MOST = 256 };
+    unsigned char *room[2] = {(unsigned char *)memory(4 * MOST + 32), (unsigned char *)memory(4 * MOST + 32)};
+    float *chunk = floats(MOST), *to = floats(MOST);
+    uint64_t seed = 12, twice = 0;
+    size_t n, i, round;
+    int simd;
+    (void)state;
+    for (n = 0; n <= MOST; n++) {
+        for (round = 0; round < 64; round++) {
+            size_t off = round % 32;
+            float weight = round % 4 ? any_float(&seed) : 1 + 1.0f / 8388608;
+            for (i = 0; i < n; i++) {
+                chunk[i] = any_float(&seed);
+                if (round % 4 == 0) chunk[i] = (1 - 1.0f / 8388608) * ldexpf(1, (int)(noise_u64(&seed) % 250) - 149);
+                to[i] = i % 3 || weight == 0 || chunk[i] == 0 ? any_float(&seed) : near_half(weight, chunk[i], &seed);
+                if (i % 2) to[i] = -to[i];
+                twice += fmaf(weight, chunk[i], to[i]) < (float)((double)weight * (double)chunk[i] + (double)to[i]);
+            }
+            for (simd = PLAIN; simd <= SIMD; simd++) {
+                processor_is_asked = simd;
+                memcpy(room[simd] + off, to, 4 * n);
+                dtci_floats_add_weighted((char *)room[simd] + off, chunk, weight, n);
+            }
+            for (i = 0; i < n; i++) to[i] = fmaf(weight, chunk[i], to[i]);
+            CHECK(memcmp(room[PLAIN] + off, to, 4 * n) == 0, "plain: %zu values, weight %g", n, (double)weight);
+            CHECK(memcmp(room[SIMD] + off, to, 4 * n) == 0, "SIMD: %zu values, weight %g", n, (double)weight);
+        }
+    }
+    assert_true(twice > 1000); /* the sums that two roundings make too large */
+    free(room[0]);
+    free(room[1]);
+    free(chunk);
+    free(to);
+}
+
 /* Encodes and decodes as dtc_encode_residual, dtc_decode and dtc_decode_add do, into guarded memory. */
 typedef struct result {
     guarded packet, residual, decoded, added;
@@ -387,9 +442,9 @@ static const char *without_twins(void) {
 int main(void) {
     const char *reason = without_twins();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_scan),    cmocka_unit_test(test_accumulate), cmocka_unit_test(test_codecs),
-        cmocka_unit_test(test_lengths), cmocka_unit_test(test_borders),    cmocka_unit_test(test_nonfinite),
-        cmocka_unit_test(test_scales),  cmocka_unit_test(test_sums),
+        cmocka_unit_test(test_scan),      cmocka_unit_test(test_accumulate), cmocka_unit_test(test_add_weighted),
+        cmocka_unit_test(test_codecs),    cmocka_unit_test(test_lengths),    cmocka_unit_test(test_borders),
+        cmocka_unit_test(test_nonfinite), cmocka_unit_test(test_scales),     cmocka_unit_test(test_sums),
     };
     if (reason) {
         printf("1..%d\n", (int)LENGTH(tests));

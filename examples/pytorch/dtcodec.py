@@ -447,7 +447,7 @@ def _decode(out, data, options, *weight):
 
 
 def decode_add(out, packet, weight=1.0, **options):
-    """Computes out += weight * the packet's values, each rounded once, and returns out.
+    """Computes out += weight * the packet's values, each sum rounded once, and returns out.
 
     out: an array of any shape with as many values as the packet; options: as those of decode.
 

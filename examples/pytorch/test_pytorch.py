@@ -149,7 +149,8 @@ class PacketTest(unittest.TestCase):
 
     def test_decode_add_rounds_once(self):
         packet, out = dtcodec.encode(gaussian(999), "quant:bits=8"), gaussian(999, seed=2)
-        exact = out.astype(float) + numpy.float32(1 / 3) * dtcodec.decode(packet).astype(float)
+        exact = out.astype(numpy.longdouble) + (numpy.float32(1 / 3) *
+                                                dtcodec.decode(packet).astype(numpy.longdouble))
         dtcodec.decode_add(out, packet, 1 / 3)
         numpy.testing.assert_array_equal(out, exact.astype(numpy.float32))
 

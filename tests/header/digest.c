@@ -63,6 +63,30 @@ static uint64_t hash(const float *values) {
     return sum;
 }
 
+/* Sums that dtc_decode_add rounds otherwise if it rounds them to double first: the products are a little below half of
+ * the last bit of what they are added to, or above by their sign. */
+static dtc_status add_near_halves(void) {
+    static unsigned char packet[4 * COUNT + 64], scratch[65536];
+    static float decoded[COUNT], values[COUNT];
+    const float last = 1.0f / 8388608;
+    dtc_spec spec;
+    dtc_status status = dtc_spec_parse("raw", &spec, NULL);
+    size_t bytes = 0;
+    int i;
+    for (i = 0; i < COUNT; i++) {
+        float sign = i % 3 ? 1.0f : -1.0f;
+        values[i] = (1 + (float)i * last) * (i % 5 ? 1.0f : -4.0f);
+        decoded[i] = sign * (1 - last) * (i % 5 ? last / 2 : -2 * last);
+    }
+    if (status == DTC_OK)
+        status = dtc_encode(&spec, packet, sizeof packet, &bytes, decoded, COUNT, scratch, sizeof scratch);
+    if (status == DTC_OK)
+        status = dtc_decode_add(values, COUNT, 1 + last, packet, bytes, NULL, scratch, sizeof scratch);
+    printf("near halves %08lx%08lx\n", (unsigned long)(hash(values) >> 32),
+           (unsigned long)(hash(values) & 0xffffffffu));
+    return status;
+}
+
 int main(int argc, char **argv) {
     static unsigned char packets[4 * COUNT * 60], scratch[4000000];
     static float values[COUNT], residual[COUNT];
@@ -112,5 +136,5 @@ int main(int argc, char **argv) {
                (unsigned long)(decoded >> 32), (unsigned long)(decoded & 0xffffffffu),
                (unsigned long)(hash(values) >> 32), (unsigned long)(hash(values) & 0xffffffffu));
     }
-    return at != size || size == 0;
+    return at != size || size == 0 || add_near_halves() != DTC_OK;
 }
