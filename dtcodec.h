@@ -1872,7 +1872,7 @@ DTCI_SHARED void dtci_sink_multiply(const dtci_sink *sink, size_t first, const f
 /* Returns sum, which is product + x in double, with its last bit set if it was rounded ("round to odd"). This double
  * and the exact sum lie on the same side of each point halfway between two floats. `volatile` keeps -ffast-math from
  * simplifying the differences. */
-DTCI_SHARED double dtci_round_to_odd(double product, double x, double sum) {
+DTCI_COLD double dtci_round_to_odd(double product, double x, double sum) {
     volatile double whole = sum, of_x = whole - product, of_product = whole - of_x;
     volatile double lost_product = product - of_product, lost_x = x - of_x;
     double lost = lost_product + lost_x; /* the exact sum less the rounded one */
@@ -3933,7 +3933,7 @@ DTCI_FN void dtci_coder_try_pairs(dtci_coder *coder, dtci_tokens_plan *best, siz
 
 /* Returns the longest run of the mode that a token has. A run that is longer than the longest so far holds the place
  * `longest` bins after its begin: the search looks there first, and most bins need no look. */
-DTCI_FN uint32_t dtci_coder_longest_run(const dtci_coder *coder) {
+DTCI_COLD uint32_t dtci_coder_longest_run(const dtci_coder *coder) {
     size_t stream = dtci_stream_bins(coder->n), first, longest = 0;
     for (first = 0; first < coder->n; first += stream) {
         size_t last = (coder->n - first < stream ? coder->n : first + stream) - 1, at = first; /* `last` ends a token */
@@ -7815,7 +7815,7 @@ DTCI_COLD void dtci_quant_choose_up(dtci_quant_work *w) {
 }
 
 /* Searches begin with a sample of one of this number of chunks: at least 8 Ki values, and 64 Ki of 1 Mi or more. */
-DTCI_FN size_t dtci_quant_stride(const dtci_quant_work *w) {
+DTCI_COLD size_t dtci_quant_stride(const dtci_quant_work *w) {
     size_t count = w->q.head->count, stride = count < 16u << 16 ? count / 8192 : count / 65536;
     return stride < 1 ? 1 : stride > 16 && count < 16u << 16 ? 16 : stride;
 }
