@@ -5472,10 +5472,14 @@ DTCI_SHARED uint64_t dtci_ternary_digits_at(const dtci_packet *packet) {
  * branch, because the processor could not predict it. */
 DTCI_INLINE void dtci_ternary_draw_as(uint32_t *DTCI_RESTRICT digits, const char *values, double chance,
                                       const dtci_random *random, size_t first, size_t n) {
+    const uint32_t drawn = random ? 0xffffffffu : 0; /* a mask: a choice in the loop would keep it from vectors */
+    dtci_random own;
     size_t i;
+    memset(&own, 0, sizeof own);
+    if (random) own = *random;
     for (i = 0; i < n; i++) {
         uint32_t bits = dtci_float_bits(dtci_float_at(values, i));
-        uint32_t draw = random ? dtci_random_at(random, (uint32_t)(first + i)) >> 8 : 8388608u;
+        uint32_t draw = (dtci_random_at(&own, (uint32_t)(first + i)) >> 8 & drawn) | (8388608u & ~drawn);
         double magnitude = (double)dtci_bits_float(bits & 0x7fffffffu);
         uint32_t nonzero = (double)(int32_t)draw < magnitude * chance;
         digits[i] = 1 + nonzero - 2 * (nonzero & bits >> 31);
@@ -5484,9 +5488,7 @@ DTCI_INLINE void dtci_ternary_draw_as(uint32_t *DTCI_RESTRICT digits, const char
 
 DTCI_INLINE void dtci_ternary_draw_body(uint32_t *DTCI_RESTRICT digits, const char *values, double chance,
                                         const dtci_random *random, size_t first, size_t n) {
-    if (!random)
-        dtci_ternary_draw_as(digits, values, chance, NULL, 0, n);
-    else if (n == DTCI_CHUNK)
+    if (n == DTCI_CHUNK)
         dtci_ternary_draw_as(digits, values, chance, random, first, DTCI_CHUNK);
     else
         dtci_ternary_draw_as(digits, values, chance, random, first, n);
@@ -8364,7 +8366,7 @@ DTCI_FN void dtci_quant_choose_coding(dtci_quant_work *w) {
 }
 
 /* Returns the bytes that shifts and outliers add to the payload, and 1 for the features in the head. */
-DTCI_FN size_t dtci_quant_feature_bytes(const dtci_quant_work *w) {
+DTCI_SHARED size_t dtci_quant_feature_bytes(const dtci_quant_work *w) {
     size_t outliers = dtci_outliers_bytes(w->outliers, w->q.head->count);
     return w->shifting || outliers || w->sparse || w->coded_bytes ? 1u + (w->shifting ? 2u : 0u) + outliers : 0;
 }

@@ -174,7 +174,7 @@ static inline void fuzz_decode(const uint8_t *packet, size_t size) {
     REQUIRE(dtc_decode_add(again, info.count, -2.5f, packet, info.packet_bytes, &options, scratch,
                            info.decode_scratch) == DTC_OK);
     for (i = 0; i < info.count; i++) {
-        float sum = (float)((double)(0.75f * (float)i) + -2.5 * (double)values[i]);
+        float sum = fmaf(-2.5f, values[i], 0.75f * (float)i);
         REQUIRE(fuzz_bits(again[i]) == fuzz_bits(sum) || (again[i] != again[i] && sum != sum));
     }
     REQUIRE(fuzz_intact(again) && fuzz_intact(scratch));
