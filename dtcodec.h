@@ -1874,11 +1874,10 @@ DTCI_SHARED void dtci_sink_multiply(const dtci_sink *sink, size_t first, const f
  * simplifying the differences. */
 DTCI_COLD double dtci_round_to_odd(double product, double x, double sum) {
     volatile double whole = sum, of_x = whole - product, of_product = whole - of_x;
-    volatile double lost_product = product - of_product, lost_x = x - of_x;
-    double lost = lost_product + lost_x; /* the exact sum less the rounded one */
+    double lost = product - of_product, gained = of_x - x; /* the exact sum is sum + lost - gained */
     uint64_t bits;
     memcpy(&bits, &sum, 8);
-    if ((lost > 0 || lost < 0) && !(bits & 1)) bits += (lost > 0) == (sum > 0) ? 1 : ~(uint64_t)0;
+    if (lost != gained) bits = (bits - ((lost > gained) == bits >> 63)) | 1;
     memcpy(&sum, &bits, 8);
     return sum;
 }
@@ -2295,7 +2294,7 @@ DTCI_FN int dtci_bits_done(const dtci_bit_reader *r) {
 
 #define DTCI_GROUP DTCI_CHUNK /* fields of a group: a chunk of values is packed at once */
 
-DTCI_FN size_t dtci_fields_bytes(size_t count, unsigned bits) {
+DTCI_SHARED size_t dtci_fields_bytes(size_t count, unsigned bits) {
     return count / DTCI_GROUP * 32 * bits + (count % DTCI_GROUP * bits + 7) / 8;
 }
 
@@ -2732,7 +2731,7 @@ DTCI_FN uint64_t dtci_hash(uint64_t x) {
     return x ^ x >> 32;
 }
 
-DTCI_FN dtci_random dtci_random_of(uint64_t seed) {
+DTCI_SHARED dtci_random dtci_random_of(uint64_t seed) {
     dtci_random random;
     uint64_t x = dtci_hash(seed);
     random.key[0] = (uint32_t)(x & 0xffffffffu);
@@ -3797,7 +3796,7 @@ DTCI_SHARED void dtci_coder_try(dtci_coder *coder, dtci_tokens_plan *best, const
 }
 
 /* Tries plain tokens at a precision. */
-DTCI_FN void dtci_coder_try_plain(dtci_coder *coder, dtci_tokens_plan *best, unsigned precision) {
+DTCI_SHARED void dtci_coder_try_plain(dtci_coder *coder, dtci_tokens_plan *best, unsigned precision) {
     dtci_tokens tokens;
     size_t i;
     tokens.run_precision = 0;
@@ -3933,7 +3932,7 @@ DTCI_FN void dtci_coder_try_pairs(dtci_coder *coder, dtci_tokens_plan *best, siz
 
 /* Returns the longest run of the mode that a token has. A run that is longer than the longest so far holds the place
  * `longest` bins after its begin: the search looks there first, and most bins need no look. */
-DTCI_COLD uint32_t dtci_coder_longest_run(const dtci_coder *coder) {
+DTCI_SHARED uint32_t dtci_coder_longest_run(const dtci_coder *coder) {
     size_t stream = dtci_stream_bins(coder->n), first, longest = 0;
     for (first = 0; first < coder->n; first += stream) {
         size_t last = (coder->n - first < stream ? coder->n : first + stream) - 1, at = first; /* `last` ends a token */
@@ -5904,7 +5903,7 @@ DTCI_COLD dtc_status dtci_ternary_code_scales(dtci_ternary_work *w, int nearest)
     if (!dtci_coder_take(&coder, blocks, DTCI_CODE_BITS, &arena) || !codes) return DTC_ERROR_SCRATCH;
     for (b = 0; b < blocks; b++) {
         float scale = dtci_get_float(w->scales + 4 * b);
-        if (scale > 0 && scale < 2 * FLT_MIN) return DTC_OK; /* denormals may be flushed */
+        if (scale > 0 && (double)scale < 2 * (double)FLT_MIN) return DTC_OK; /* denormals may be flushed */
         if (scale > largest) largest = scale;
     }
     for (b = 0; b < blocks; b++) {
@@ -7720,7 +7719,7 @@ DTCI_FN int dtci_quant_find_ranges(dtci_quant_work *w) {
         size_t n = count - b * block < block ? count - b * block : block;
         dtci_stats stats = dtci_scan_as(&w->source, b * block, n, rough);
         float min, max;
-        if (rough && (!stats.finite || !(dtci_stats_reach(&stats) > 1e-15f) || dtci_quant_far(&stats, n, 1.001)))
+        if (rough && (!stats.finite || !((double)dtci_stats_reach(&stats) > 1e-15) || dtci_quant_far(&stats, n, 1.001)))
             stats = dtci_scan(&w->source, b * block, n);
         min = spec->quant.min_given ? spec->quant.min : stats.min;
         max = spec->quant.max_given ? spec->quant.max : stats.max;
@@ -7752,7 +7751,7 @@ DTCI_FN int dtci_quant_zero(const dtci_quant_work *w) {
 }
 
 /* Returns the most bits that the encoder may choose. */
-DTCI_FN unsigned dtci_quant_bits_max(const dtci_quant *q) {
+DTCI_SHARED unsigned dtci_quant_bits_max(const dtci_quant *q) {
     return q->variant.rotate ? dtci_bit_width(DTCI_QUANT_ROTATED / q->head->workers) - 1 : DTCI_QUANT_BITS_MAX;
 }
 
@@ -7817,9 +7816,10 @@ DTCI_COLD void dtci_quant_choose_up(dtci_quant_work *w) {
 }
 
 /* Searches begin with a sample of one of this number of chunks: at least 8 Ki values, and 64 Ki of 1 Mi or more. */
-DTCI_COLD size_t dtci_quant_stride(const dtci_quant_work *w) {
-    size_t count = w->q.head->count, stride = count < 16u << 16 ? count / 8192 : count / 65536;
-    return stride < 1 ? 1 : stride > 16 && count < 16u << 16 ? 16 : stride;
+DTCI_SHARED size_t dtci_quant_stride(const dtci_quant_work *w) {
+    size_t stride = w->q.head->count / 8192;
+    if (stride > 16) stride = stride / 8 > 16 ? stride / 8 : 16;
+    return stride ? stride : 1;
 }
 
 /* Quantizes one of `stride` chunks of values to bins, and plans their tokens. w->plan.bytes is then the size of the
@@ -7928,7 +7928,7 @@ DTCI_COLD int dtci_quant_search_rate(dtci_quant_work *w, size_t budget) {
         if (fit && ((double)w->plan.bytes >= floor((search.budget - 2 * search.slack) * count / 8) || levels >= most))
             return best > 0;
         if (fits > 0 && fails > 0) {
-            if (fails / fits < 1.0002) break;
+            if (fails / fits < 1.00005) break;
             levels *= exp2(step);
             if (trial % 3 == 2 || !(levels > fits && levels < fails)) levels = sqrt(fits * fails);
         } else {
@@ -11514,10 +11514,10 @@ DTCI_COLD int dtci_message_levels(float *levels, const dtci_message *m, const dt
         if (levels[i] > 0 && levels[i] < least) least = levels[i];
         i++;
     }
-    if (!(least < largest / 2) || !(largest < 1e30f)) return 0;
+    if (!(2 * (double)least < (double)largest) || !((double)largest < 1e30)) return 0;
     for (i = 0; i < m->gathered; i++) {
         float level = levels[i] > 0 ? levels[i] / largest : 1;
-        uint32_t bits = dtci_float_bits(level > 1e-30f ? level : 1e-30f);
+        uint32_t bits = dtci_float_bits((double)level > 1e-30 ? level : (float)1e-30);
         levels[i] = dtci_bits_float((bits + 0x8000u) & 0xffff0000u);
     }
     return 1;
@@ -11561,7 +11561,7 @@ DTCI_COLD void dtci_message_scatter(const dtci_message *m, const dtci_sink *sink
         }
         for (i = 0; i < tensor->count && own.values; i++) {
             size_t place = i % DTCI_CHUNK, last = place + 1 == DTCI_CHUNK || i + 1 == tensor->count;
-            chunk[place] = levels ? levels[k] * decoded[at + i] : decoded[at + i];
+            chunk[place] = levels ? (float)(levels[k] * decoded[at + i]) : decoded[at + i];
             if (last) dtci_sink_deliver(&own, i - place, chunk, place + 1);
         }
         at += tensor->count;

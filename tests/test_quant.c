@@ -206,7 +206,7 @@ static void test_max_error(void **state) {
     assert_true(raw > 0 && zeros > 0);
 }
 
-/* At most `rate` bits a value, and at least a part `least` of that but for 4 bytes: one more value may cost as much. */
+/* At most `rate` bits a value, and at least a part `least` of that. */
 static void check_rate(noise draw, double zeros, size_t count, double rate, const char *rest, double least) {
     float *values = drawn(count, draw, zeros, count);
     char text[64];
@@ -216,7 +216,7 @@ static void check_rate(noise draw, double zeros, size_t count, double rate, cons
     made = encode(text, values, count);
     bits = 8.0 * (double)made.size / (double)count;
     CHECK(bits <= rate * (1 + 1e-7), "%s, %zu values: %.4f bits", text, count, bits);
-    CHECK(bits >= least * rate - 32.0 / (double)count, "%s, %zu values: %.4f bits", text, count, bits);
+    CHECK(bits >= least * rate, "%s, %zu values: %.4f bits", text, count, bits);
     free(made.bytes);
     free(values);
 }
