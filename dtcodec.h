@@ -1597,7 +1597,7 @@ DTCI_FN float dtci_to_float(double x) {
 }
 
 /* Returns the smallest float that is not below x >= 0, or FLT_MAX if x is above that. */
-DTCI_FN float dtci_float_up(double x) {
+DTCI_SHARED float dtci_float_up(double x) {
     float y = (float)(x < (double)FLT_MAX ? x : (double)FLT_MAX);
     return (double)y < x && (double)y < (double)FLT_MAX ? dtci_bits_float(dtci_float_bits(y) + 1) : y;
 }
@@ -1621,14 +1621,14 @@ DTCI_SHARED double dtci_floor(double x) {
     return floor(x);
 }
 
-DTCI_FN size_t dtci_ceil_div(size_t a, size_t b) {
+DTCI_SHARED size_t dtci_ceil_div(size_t a, size_t b) {
     return a / b + (a % b != 0);
 }
 
 /* Returns the number of bits that hold the integers 0..x; 0 if x is 0. */
 DTCI_FN unsigned dtci_bit_width(uint32_t x) {
 #if defined(__GNUC__)
-    return x ? 32 - (unsigned)__builtin_clz(x) : 0;
+    return 63 - (unsigned)__builtin_clzll((unsigned long long)x << 1 | 1);
 #else
     unsigned n = 0;
     for (; x; x >>= 1) n++;
@@ -1794,10 +1794,16 @@ typedef struct dtci_source {
     const float *residual; /* added to the values; NULL without error feedback */
 } dtci_source;
 
-DTCI_INLINE void dtci_floats_add(float *DTCI_RESTRICT sum, const char *a, const char *b, size_t n) {
+DTCI_INLINE void dtci_floats_add_body(float *DTCI_RESTRICT sum, const char *a, const char *b, size_t n) {
     size_t i;
+    if (n == DTCI_CHUNK) {
+        for (i = 0; i < DTCI_CHUNK; i++) sum[i] = dtci_float_at(a, i) + dtci_float_at(b, i);
+        return;
+    }
     for (i = 0; i < n; i++) sum[i] = dtci_float_at(a, i) + dtci_float_at(b, i);
 }
+
+DTCI_TWIN(dtci_floats_add, (float *DTCI_RESTRICT sum, const char *a, const char *b, size_t n), (sum, a, b, n))
 
 DTCI_FN dtci_source dtci_source_of(const float *values) {
     dtci_source source;
@@ -1813,10 +1819,7 @@ DTCI_SHARED const char *dtci_view(float *chunk, const dtci_source *source, size_
     const char *residual = NULL;
     if (!source->residual) return values;
     residual = (const char *)source->residual + 4 * first;
-    if (n == DTCI_CHUNK)
-        dtci_floats_add(chunk, values, residual, DTCI_CHUNK);
-    else
-        dtci_floats_add(chunk, values, residual, n);
+    dtci_floats_add(chunk, values, residual, n);
     return (const char *)chunk;
 }
 
@@ -2181,7 +2184,7 @@ DTCI_FN float dtci_stats_reach(const dtci_stats *stats) {
 }
 
 /* Returns the root mean square of count > 0 values with these statistics. */
-DTCI_FN double dtci_stats_sigma(const dtci_stats *stats, size_t count) {
+DTCI_SHARED double dtci_stats_sigma(const dtci_stats *stats, size_t count) {
     return sqrt(stats->squares / (double)count);
 }
 
@@ -2215,7 +2218,7 @@ DTCI_INLINE void dtci_bits_push(dtci_bit_writer *w, uint64_t bits, unsigned n) {
 }
 
 /* Writes n bits as dtci_bits_push does. Sets w->overflow if the buffer has no room for them. */
-DTCI_FN void dtci_bits_append(dtci_bit_writer *w, uint64_t bits, unsigned n) {
+DTCI_SHARED void dtci_bits_append(dtci_bit_writer *w, uint64_t bits, unsigned n) {
     if (w->end - w->p >= 8) {
         dtci_bits_push(w, bits, n);
         return;
@@ -2556,7 +2559,7 @@ DTCI_TWIN(dtci_fields_excess,
 
 /* Tells whether the fields after the last whole group are at most `largest`, and the padding after them is zero. `from`
  * is the first byte of all `count` fields. */
-DTCI_FN int dtci_fields_rest_valid(const unsigned char *from, size_t count, unsigned bits, uint32_t largest) {
+DTCI_SHARED int dtci_fields_rest_valid(const unsigned char *from, size_t count, unsigned bits, uint32_t largest) {
     size_t n = count % DTCI_GROUP, left = n * bits % 8, j;
     uint32_t fields[DTCI_GROUP];
     int valid = 1;
@@ -2566,7 +2569,7 @@ DTCI_FN int dtci_fields_rest_valid(const unsigned char *from, size_t count, unsi
 }
 
 /* Tells whether all fields are at most `largest`, and the padding after the last field is zero. */
-DTCI_FN int dtci_fields_valid(const unsigned char *from, size_t count, unsigned bits, uint32_t largest) {
+DTCI_SHARED int dtci_fields_valid(const unsigned char *from, size_t count, unsigned bits, uint32_t largest) {
     uint64_t excess = 0;
     if (largest + 1 < (uint32_t)1 << bits) dtci_fields_excess(&excess, from, count / DTCI_GROUP, bits, largest);
     return !excess && dtci_fields_rest_valid(from, count, bits, largest);
@@ -5466,52 +5469,83 @@ DTCI_SHARED uint64_t dtci_ternary_digits_at(const dtci_packet *packet) {
     return packet->head.features ? dtci_outliers_end(packet->payload, at, size, packet->head.count) : at;
 }
 
+/* Returns the digit of a value with these bits: 0 .. 2 for -1, 0 and 1. */
+DTCI_INLINE uint32_t dtci_trit(uint32_t bits, uint32_t nonzero) {
+    return 1 + nonzero - 2 * (nonzero & bits >> 31);
+}
+
 /* Draws the digits of values[0..n), which are values first .. first + n - 1 of the packet. A trit is not 0 with a
- * probability of |value| * chance / 2^24 or, if `random` is NULL, if |value| * chance is above 2^23. The loop has no
- * branch, because the processor could not predict it. */
-DTCI_INLINE void dtci_ternary_draw_as(uint32_t *DTCI_RESTRICT digits, const char *values, double chance,
-                                      const dtci_random *random, size_t first, size_t n) {
-    const uint32_t drawn = random ? 0xffffffffu : 0; /* a mask: a choice in the loop would keep it from vectors */
-    dtci_random own;
+ * probability of |value| * chance / 2^24. The loop has no branch, because the processor could not predict it. */
+DTCI_INLINE void dtci_trits_draw_as(uint32_t *DTCI_RESTRICT digits, const char *values, double chance,
+                                    const dtci_random *random, size_t first, size_t n) {
+    const dtci_random own = *random;
     size_t i;
-    memset(&own, 0, sizeof own);
-    if (random) own = *random;
     for (i = 0; i < n; i++) {
         uint32_t bits = dtci_float_bits(dtci_float_at(values, i));
-        uint32_t draw = (dtci_random_at(&own, (uint32_t)(first + i)) >> 8 & drawn) | (8388608u & ~drawn);
+        uint32_t draw = dtci_random_at(&own, (uint32_t)(first + i)) >> 8;
         double magnitude = (double)dtci_bits_float(bits & 0x7fffffffu);
-        uint32_t nonzero = (double)(int32_t)draw < magnitude * chance;
-        digits[i] = 1 + nonzero - 2 * (nonzero & bits >> 31);
+        digits[i] = dtci_trit(bits, (double)(int32_t)draw < magnitude * chance);
     }
 }
 
-DTCI_INLINE void dtci_ternary_draw_body(uint32_t *DTCI_RESTRICT digits, const char *values, double chance,
-                                        const dtci_random *random, size_t first, size_t n) {
+DTCI_INLINE void dtci_trits_draw_body(uint32_t *DTCI_RESTRICT digits, const char *values, double chance,
+                                      const dtci_random *random, size_t first, size_t n) {
     if (n == DTCI_CHUNK)
-        dtci_ternary_draw_as(digits, values, chance, random, first, DTCI_CHUNK);
+        dtci_trits_draw_as(digits, values, chance, random, first, DTCI_CHUNK);
     else
-        dtci_ternary_draw_as(digits, values, chance, random, first, n);
+        dtci_trits_draw_as(digits, values, chance, random, first, n);
 }
 
-DTCI_TWIN(dtci_ternary_draw,
+DTCI_TWIN(dtci_trits_draw,
           (uint32_t * DTCI_RESTRICT digits, const char *values, double chance, const dtci_random *random, size_t first,
            size_t n),
           (digits, values, chance, random, first, n))
 
-/* Draws the digits of values first .. first + n - 1, n <= DTCI_CHUNK. `scales` are in the form of the payload. */
-DTCI_FN void dtci_ternary_draw_chunk(uint32_t *digits, const dtci_encoding *e, const unsigned char *scales,
-                                     const dtci_random *random, size_t first, size_t n) {
-    size_t block = dtci_block(&e->head), at, stop;
-    float chunk[DTCI_CHUNK];
-    const char *values = dtci_view(chunk, &e->source, first, n);
-    for (at = 0; at < n; at = stop) {
-        size_t b = (first + at) / block;
-        double scale = (double)dtci_get_float(scales + 4 * b);
-        stop = (b + 1) * block - first < n ? (b + 1) * block - first : n;
-        dtci_ternary_draw(digits + at, values + 4 * at, scale > 0 ? 16777216.0 / scale : 0.0,
-                          e->residual && !(e->spec->ternary.scale > 0) ? NULL : random, first + at, stop - at);
+/* What a scale is fitted to: the values of a block whose digits are not 0, and the block. */
+typedef struct dtci_trits_fit {
+    double sum; /* of the magnitudes of these values */
+    double nonzeros;
+    double squares; /* of all values of the block */
+} dtci_trits_fit;
+
+/* Rounds values[0..n), n <= DTCI_CHUNK, to digits: those with magnitudes above the float whose bits are `limit` are not
+ * 0. kept[i] is the magnitude of value i if its digit is not 0, else 0. */
+DTCI_INLINE void dtci_trits_round_as(uint32_t *DTCI_RESTRICT digits, float *DTCI_RESTRICT kept, const char *values,
+                                     uint32_t limit, size_t n) {
+    size_t i;
+    for (i = 0; i < n; i++) {
+        uint32_t bits = dtci_float_bits(dtci_float_at(values, i)), magnitude = bits & 0x7fffffffu;
+        uint32_t nonzero = (int32_t)magnitude > (int32_t)limit;
+        digits[i] = dtci_trit(bits, nonzero);
+        kept[i] = dtci_bits_float(magnitude & (0 - nonzero));
     }
 }
+
+/* Rounds values[0..n) to digits, and adds them to *fit. The sums have parts, so that the compiler can use vectors,
+ * whose width does not change the result. */
+DTCI_INLINE void dtci_trits_round_body(uint32_t *DTCI_RESTRICT digits, dtci_trits_fit *fit, const char *values,
+                                       uint32_t limit, size_t n) {
+    double sums[8] = {0, 0, 0, 0, 0, 0, 0, 0};
+    uint32_t zeros = 0;
+    float kept[DTCI_CHUNK];
+    size_t i, j;
+    if (n == DTCI_CHUNK) {
+        dtci_trits_round_as(digits, kept, values, limit, DTCI_CHUNK);
+        for (i = 0; i < DTCI_CHUNK; i++) zeros += digits[i] & 1;
+    } else {
+        dtci_trits_round_as(digits, kept, values, limit, n);
+        for (i = 0; i < n; i++) zeros += digits[i] & 1;
+    }
+    for (i = 0; i + 8 <= n; i += 8)
+        for (j = 0; j < 8; j++) sums[j] += (double)kept[i + j];
+    for (; i < n; i++) sums[i & 7] += (double)kept[i];
+    for (j = 0; j < 8; j++) fit->sum += sums[j];
+    fit->nonzeros += (double)(n - zeros);
+}
+
+DTCI_TWIN(dtci_trits_round,
+          (uint32_t * DTCI_RESTRICT digits, dtci_trits_fit *fit, const char *values, uint32_t limit, size_t n),
+          (digits, fit, values, limit, n))
 
 /* Packs n <= DTCI_TERNARY_CHUNK digits of one term, five to a bin (BYTES OF FIVE DIGITS in the wire format). Whole
  * groups of DTCI_TRITS come first, then the digits that are left. */
@@ -5537,14 +5571,14 @@ DTCI_TWIN(dtci_trits_pack, (uint16_t * DTCI_RESTRICT bins, const uint32_t *digit
 DTCI_INLINE void dtci_trits_unpack_body(uint32_t *DTCI_RESTRICT digits, const uint16_t *bins, size_t n) {
     size_t stride, j, k;
     for (; n >= DTCI_TRITS; n -= DTCI_TRITS, digits += DTCI_TRITS, bins += DTCI_TRITS / 5) {
-        uint32_t rest[DTCI_TRITS / 5];
-        for (j = 0; j < DTCI_TRITS / 5; j++) rest[j] = bins[j];
-        for (k = 0; k < 5; k++) {
-            for (j = 0; j < DTCI_TRITS / 5; j++) {
-                uint32_t third = rest[j] * 171 >> 9; /* exact below 256 */
-                digits[k * (DTCI_TRITS / 5) + j] = rest[j] - 3 * third;
-                rest[j] = third;
-            }
+        for (j = 0; j < DTCI_TRITS / 5; j++) { /* in 16 bits, where vectors have twice the elements */
+            const uint16_t a = bins[j], b = (uint16_t)(a / 3), c = (uint16_t)(b / 3), d = (uint16_t)(c / 3);
+            const uint16_t e = (uint16_t)(d / 3);
+            digits[j] = (uint16_t)(a - 3 * b);
+            digits[32 + j] = (uint16_t)(b - 3 * c);
+            digits[64 + j] = (uint16_t)(c - 3 * d);
+            digits[96 + j] = (uint16_t)(d - 3 * e);
+            digits[128 + j] = e;
         }
     }
     stride = dtci_ceil_div(n, 5);
@@ -5719,7 +5753,8 @@ DTCI_FN dtc_status dtci_ternary_decode(const dtci_packet *packet, const dtci_sin
 
 DTCI_COLD size_t dtci_ternary_scratch(const dtc_spec *spec, size_t count) {
     size_t blocks = spec->block && spec->block < count ? dtci_ceil_div(count, spec->block) : 1;
-    size_t bins = dtci_ceil_div(count, 5), scales = dtci_take_bytes(4 * blocks) + dtci_take_bytes(16 * blocks);
+    size_t bins = dtci_ceil_div(count, 5),
+           scales = dtci_take_bytes(4 * blocks) + dtci_take_bytes(sizeof(dtci_trits_fit) * blocks);
     size_t coder = dtci_coder_scratch(bins, 8), codes;
     if (spec->ternary.pack == DTC_PACK_BASE3) return scales;
     scales += dtci_take_bytes(2 * bins);
@@ -5737,41 +5772,94 @@ DTCI_COLD size_t dtci_ternary_read_scratch(const dtc_spec *spec, size_t count) {
 
 /* --- Encoder --- */
 
-/* Returns twice the magnitude above which digits shall not be 0, for values first .. first + n - 1. The scale that fits
- * k digits best leaves sum^2 / k less than |x|^2 (Li and Liu, Ternary weight networks, 2016, section 2.2). The
- * magnitude is that of the largest sum^2 / k^1.25: fewer digits leave little more, and cost less. `largest` is the
- * largest magnitude. Magnitudes are counted in classes of a quarter of an octave. */
-DTCI_FN double dtci_ternary_threshold(const dtci_source *source, size_t first, size_t n, float largest) {
-    uint32_t counts[2][64], top = dtci_float_bits(largest) >> 21; /* two tables: neighbours often share a class */
-    double threshold = 0, best = 0, sum = 0, number = 0;
-    size_t at, m, i;
+/* What one encoding works with. */
+typedef struct dtci_ternary_work {
+    dtci_encoding *e;
+    unsigned char *scales; /* 4 bytes a block: the scales that the decoder gets */
+    unsigned char *coded;  /* the scales as CODED; NULL if they may not be coded */
+    size_t scales_bytes;   /* bytes of the scales in the payload */
+    uint16_t *bins;        /* bins of five digits; NULL with pack=base3 */
+    dtci_trits_fit *fits;  /* one a block; NULL if the digits are drawn from the scales, which need no fit then */
+    int may_outlie;        /* whether the packet may have outliers */
+    size_t outliers;       /* number of outliers: values outside `range` */
+    float range[2];
+} dtci_ternary_work;
+
+#define DTCI_CLASSES 1024u /* of magnitudes: quarters of an octave, which are the highest ten bits of a magnitude */
+
+/* Scans values first .. first + n - 1 of a source as dtci_scan does, and adds the values of each class to counts. There
+ * are two tables, because neighbours often share a class. */
+DTCI_FN dtci_stats dtci_ternary_scan(uint32_t (*counts)[DTCI_CLASSES], const dtci_source *source, size_t first,
+                                     size_t n) {
+    dtci_stats stats = dtci_scan(source, first, 0);
     float chunk[DTCI_CHUNK];
-    memset(counts, 0, sizeof counts);
+    size_t at, m, i;
     for (at = 0; at < n; at += m) {
         const char *values;
+        dtci_source viewed;
+        dtci_stats part;
         m = n - at < DTCI_CHUNK ? n - at : DTCI_CHUNK;
         values = dtci_view(chunk, source, first + at, m);
-        for (i = 0; i < m; i++) {
-            uint32_t below = top - ((dtci_float_bits(dtci_float_at(values, i)) & 0x7fffffffu) >> 21);
-            counts[i & 1][below < 63 ? below : 63]++;
+        viewed = dtci_source_of((const float *)(const void *)values);
+        part = dtci_scan(&viewed, 0, m);
+        if (part.min < stats.min) stats.min = part.min;
+        if (part.max > stats.max) stats.max = part.max;
+        stats.squares += part.squares;
+        stats.finite &= part.finite;
+        for (i = 0; i + 2 <= m; i += 2) {
+            counts[0][(dtci_float_bits(dtci_float_at(values, i)) & 0x7fffffffu) >> 21]++;
+            counts[1][(dtci_float_bits(dtci_float_at(values, i + 1)) & 0x7fffffffu) >> 21]++;
         }
+        if (i < m) counts[0][(dtci_float_bits(dtci_float_at(values, i)) & 0x7fffffffu) >> 21]++;
     }
-    for (i = 0; i < 63 && i < top; i++) {
-        uint32_t count = counts[0][i] + counts[1][i], bits = (uint32_t)(top - i) << 21;
-        if (!count) continue;
+    return stats;
+}
+
+/* Returns twice the magnitude above which digits shall not be 0, for n values whose classes have been counted. The
+ * scale that fits k digits best leaves sum^2 / k less than |x|^2 (Li and Liu, Ternary weight networks, 2016, section
+ * 2.2). The magnitude is that of the largest sum^2 / k^1.25: fewer digits leave little more, and cost less. `largest`
+ * is the largest magnitude. The function sets the counts to 0 again. */
+DTCI_FN double dtci_ternary_threshold(uint32_t (*counts)[DTCI_CLASSES], size_t n, float largest) {
+    uint32_t top = dtci_float_bits(largest) >> 21, i;
+    double threshold = 0, best = 0, sum = 0, number = 0;
+    for (i = top + 1; i-- > 0 && n;) {
+        uint32_t count = counts[0][i] + counts[1][i];
+        counts[0][i] = counts[1][i] = 0;
+        n -= count;
+        if (!count || !i || top - i >= 63) continue;
         number += count;
-        sum += count * (double)dtci_bits_float(bits + (1u << 20)); /* the middle of the class */
+        sum += count * (double)dtci_bits_float((i << 21) + (1u << 20)); /* the middle of the class */
         if (sum * sum > best * number * sqrt(sqrt(number))) {
             best = sum * sum / (number * sqrt(sqrt(number)));
-            threshold = (double)dtci_bits_float(bits);
+            threshold = (double)dtci_bits_float(i << 21);
         }
     }
     return threshold > 0 ? 2 * threshold * (1 - 1e-6) : (double)largest; /* below, so that the class is included */
 }
 
+/* Makes the digits of values first .. first + n - 1, n <= DTCI_CHUNK. */
+DTCI_FN void dtci_ternary_draw(uint32_t *digits, const dtci_ternary_work *w, const dtci_random *random, size_t first,
+                               size_t n) {
+    size_t block = dtci_block(&w->e->head), at, stop;
+    float chunk[DTCI_CHUNK];
+    const char *values = dtci_view(chunk, &w->e->source, first, n);
+    for (at = 0; at < n; at = stop) {
+        size_t b = (first + at) / block;
+        float scale = dtci_get_float(w->scales + 4 * b);
+        stop = (b + 1) * block - first < n ? (b + 1) * block - first : n;
+        if (w->fits)
+            dtci_trits_round(digits + at, w->fits + b, values + 4 * at,
+                             dtci_float_bits(scale > 0 ? 0.5f * scale : FLT_MAX), stop - at);
+        else
+            dtci_trits_draw(digits + at, values + 4 * at, scale > 0 ? 16777216.0 / (double)scale : 0.0, random,
+                            first + at, stop - at);
+    }
+}
+
 /* Draws and packs all digits. The variant DTCI_TERNARY_FIELDS gives fields at `to`. Other variants give bins of five
- * digits in `bins` or, if `bins` is NULL, bytes of five digits at `to`. */
-DTCI_FN void dtci_ternary_pack(unsigned char *to, uint16_t *bins, const dtci_encoding *e, const unsigned char *scales) {
+ * digits in w->bins or, if these are NULL, bytes of five digits at `to`. */
+DTCI_FN void dtci_ternary_pack(unsigned char *to, const dtci_ternary_work *w) {
+    const dtci_encoding *e = w->e;
     dtci_random random = dtci_random_of(e->spec->seed);
     unsigned field_bits = dtci_ternary_field_bits(&e->head);
     uint32_t digits[DTCI_TERNARY_CHUNK];
@@ -5781,26 +5869,14 @@ DTCI_FN void dtci_ternary_pack(unsigned char *to, uint16_t *bins, const dtci_enc
         n = count - first < DTCI_TERNARY_CHUNK ? count - first : DTCI_TERNARY_CHUNK;
         for (i = 0; i < n; i += m) {
             m = n - i < DTCI_CHUNK ? n - i : DTCI_CHUNK;
-            dtci_ternary_draw_chunk(digits + i, e, scales, &random, first + i, m);
+            dtci_ternary_draw(digits + i, w, &random, first + i, m);
             if (e->head.variant == DTCI_TERNARY_FIELDS) dtci_fields_pack(to, digits + i, first + i, m, field_bits);
         }
         if (e->head.variant == DTCI_TERNARY_FIELDS) continue;
-        dtci_trits_pack(bins ? bins + first / 5 : packed, digits, n);
-        if (!bins) dtci_bytes_from_bins(to + first / 5, packed, dtci_ceil_div(n, 5));
+        dtci_trits_pack(w->bins ? w->bins + first / 5 : packed, digits, n);
+        if (!w->bins) dtci_bytes_from_bins(to + first / 5, packed, dtci_ceil_div(n, 5));
     }
 }
-
-/* What one encoding works with. */
-typedef struct dtci_ternary_work {
-    dtci_encoding *e;
-    unsigned char *scales; /* 4 bytes a block: the scales that the decoder gets */
-    unsigned char *coded;  /* the scales as CODED; NULL if they may not be coded */
-    size_t scales_bytes;   /* bytes of the scales in the payload */
-    uint16_t *bins;        /* bins of five digits; NULL with pack=base3 */
-    int may_outlie;        /* whether the packet may have outliers */
-    size_t outliers;       /* number of outliers: values outside `range` */
-    float range[2];
-} dtci_ternary_work;
 
 /* Finds the values that are sent apart: those above DTCI_TERNARY_FAR root mean squares of the others. The clip would
  * take nearly all of such a value, and its share in the scale would be noise in the others. There are at most n / 256
@@ -5844,9 +5920,12 @@ DTCI_FN dtc_status dtci_ternary_scales(dtci_ternary_work *w, int *zero) {
     const dtci_encoding *e = w->e;
     size_t blocks = dtci_blocks(&e->head), block = dtci_block(&e->head), count = e->head.count, b;
     double clip = dtci_ternary_clip(e->spec);
+    uint32_t counts[2][DTCI_CLASSES];
+    if (w->fits) memset(counts, 0, sizeof counts);
     for (*zero = 1, b = 0; b < blocks; b++) {
         size_t n = count - b * block < block ? count - b * block : block;
-        dtci_stats stats = dtci_scan(&e->source, b * block, n);
+        dtci_stats stats =
+            w->fits ? dtci_ternary_scan(counts, &e->source, b * block, n) : dtci_scan(&e->source, b * block, n);
         double scale, bound;
         if (!stats.finite) return DTC_ERROR_NONFINITE;
         scale = (double)dtci_stats_reach(&stats);
@@ -5854,8 +5933,10 @@ DTCI_FN dtc_status dtci_ternary_scales(dtci_ternary_work *w, int *zero) {
         if (w->may_outlie && scale > DTCI_TERNARY_FAR * dtci_stats_sigma(&stats, n))
             bound = clip * dtci_ternary_find_outliers(w, &stats, &scale);
         if (e->residual && !(e->spec->ternary.clip > 0)) bound = scale;
-        if (e->residual && !(e->spec->ternary.scale > 0))
-            scale = dtci_ternary_threshold(&e->source, b * block, n, (float)scale);
+        if (w->fits) {
+            w->fits[b].squares = stats.squares;
+            scale = dtci_ternary_threshold(counts, n, (float)scale);
+        }
         if (bound < scale) scale = bound;
         if (e->spec->ternary.scale > 0) scale = (double)e->spec->ternary.scale;
         dtci_put_float(w->scales + 4 * b, dtci_float_up(scale > 0 ? scale : 0)); /* never -0 */
@@ -5872,6 +5953,11 @@ DTCI_SHARED int dtci_ternary_take(dtci_ternary_work *w, dtci_encoding *e) {
     w->may_outlie = dtci_ternary_may_outlie(e);
     w->scales_bytes = 4 * blocks;
     w->scales = (unsigned char *)dtci_take(&e->arena, w->scales_bytes);
+    if (e->residual && !(e->spec->ternary.scale > 0)) {
+        w->fits = (dtci_trits_fit *)dtci_take(&e->arena, sizeof *w->fits * blocks);
+        if (!w->fits) return 0;
+        memset(w->fits, 0, sizeof *w->fits * blocks);
+    }
     if (dtci_ternary_may_code(e->spec) && blocks <= count / 2 && w->scales_bytes > DTCI_TERNARY_CODED + 1) {
         w->coded = (unsigned char *)dtci_take(&e->arena, w->scales_bytes);
         if (!w->coded) return 0;
@@ -5954,42 +6040,27 @@ DTCI_FN dtc_status dtci_ternary_write(const dtci_ternary_work *w) {
     return DTC_OK;
 }
 
-/* Fits the scales to the digits that have been drawn; see dtci_encoding_factor. */
-DTCI_FN dtc_status dtci_ternary_fit(const dtci_ternary_work *w) {
-    dtci_encoding *e = w->e;
-    size_t blocks = dtci_blocks(&e->head), block = dtci_block(&e->head), b;
-    dtci_arena arena = e->arena;
-    double *sums = (double *)dtci_take(&arena, 16 * blocks);
-    dtci_opened opened;
-    dtci_packet *made = dtci_encoding_packet(&opened, e);
-    if (!sums) return DTC_ERROR_SCRATCH;
-    if (w->bins) made->head.variant = DTCI_TERNARY_TOKENS;
-    made->bins = w->bins;
-    made->grids = w->scales;
-    (void)dtci_encoding_project(sums, e, made, dtci_ternary_decode);
+/* Fits the scales to the digits that have been rounded; see dtci_encoding_factor. */
+DTCI_FN void dtci_ternary_fit(const dtci_ternary_work *w) {
+    size_t blocks = dtci_blocks(&w->e->head), b;
     for (b = 0; b < blocks; b++) {
-        double scale = (double)dtci_get_float(w->scales + 4 * b), dot = sums[2 * b];
-        size_t left = e->head.count - b * block;
-        if (!(dot > 0)) continue;
-        scale *= dtci_encoding_factor(dot, sums[2 * b + 1],
-                                      dtci_scan(&e->source, b * block, left < block ? left : block).squares);
-        dtci_put_float(w->scales + 4 * b, dtci_to_float(scale));
+        const dtci_trits_fit *fit = w->fits + b;
+        if (!(fit->sum > 0)) continue;
+        dtci_put_float(w->scales + 4 * b, dtci_to_float(dtci_encoding_factor(fit->sum, fit->nonzeros, fit->squares)));
     }
-    return DTC_OK;
 }
 
 /* Draws the digits, and decides the scales: before the digits, as their probabilities depend on them, or with fitted
  * scales after the digits. */
 DTCI_FN dtc_status dtci_ternary_draw_all(dtci_ternary_work *w) {
     dtci_encoding *e = w->e;
-    int zero = e->head.variant == DTCI_TERNARY_ZERO, fitted = e->residual && !(e->spec->ternary.scale > 0);
-    dtc_status status = w->coded && !fitted ? dtci_ternary_code_scales(w, 0) : DTC_OK;
+    int zero = e->head.variant == DTCI_TERNARY_ZERO;
+    dtc_status status = w->coded && !w->fits ? dtci_ternary_code_scales(w, 0) : DTC_OK;
     if (status != DTC_OK) return status;
     if (e->capacity < (w->bins ? w->scales_bytes : e->bytes)) return DTC_ERROR_CAPACITY;
-    if (!zero) dtci_ternary_pack(e->payload + w->scales_bytes, w->bins, e, w->scales);
-    if (!zero && fitted) status = dtci_ternary_fit(w);
-    if (status == DTC_OK && w->coded && fitted) status = dtci_ternary_code_scales(w, 1);
-    return status;
+    if (!zero) dtci_ternary_pack(e->payload + w->scales_bytes, w);
+    if (w->fits) dtci_ternary_fit(w);
+    return w->coded && w->fits ? dtci_ternary_code_scales(w, 1) : DTC_OK;
 }
 
 DTCI_FN dtc_status dtci_ternary_encode(dtci_encoding *e) {
@@ -6081,16 +6152,6 @@ DTCI_COLD dtc_status dtci_ternary_open_scales(dtci_packet *packet, dtci_arena *a
     return DTC_OK;
 }
 
-/* Tells whether n bytes of five digits are at most 3^5 - 1. */
-DTCI_FN int dtci_trits_valid(const unsigned char *bytes, size_t n) {
-    unsigned char most = 0;
-    size_t i;
-    for (; n >= 256; bytes += 256, n -= 256)
-        for (i = 0; i < 256; i++) most = bytes[i] > most ? bytes[i] : most;
-    for (i = 0; i < n; i++) most = bytes[i] > most ? bytes[i] : most;
-    return most <= 242;
-}
-
 DTCI_FN dtc_status dtci_ternary_open(dtci_packet *packet, dtci_arena *arena, unsigned skip) {
     const dtci_head *head = &packet->head;
     size_t scales = (size_t)dtci_ternary_digits_at(packet), bins = dtci_ternary_bins(head);
@@ -6112,7 +6173,7 @@ DTCI_FN dtc_status dtci_ternary_open(dtci_packet *packet, dtci_arena *arena, uns
         dtci_bins_max(&most, packet->bins, 0, bins);
         valid = most <= (digits ? dtci_digits_top(head) : 242);
     } else if (head->variant == DTCI_TERNARY_BASE3) {
-        valid = dtci_trits_valid(from, dtci_ceil_div(head->count, 5));
+        valid = dtci_fields_valid(from, dtci_ceil_div(head->count, 5), 8, 242); /* 3^5 - 1 */
     } else if ((head->variant == DTCI_TERNARY_FIELDS || head->variant == DTCI_TERNARY_WIDE) &&
                !(skip & DTCI_OPEN_NO_FIELDS)) {
         valid = dtci_fields_valid(from, head->count, dtci_ternary_field_bits(head), 2 * head->terms);
@@ -6721,7 +6782,8 @@ DTCI_FN void dtci_quant_rebase(uint32_t *fields, const dtci_quant *q, int to_bin
 
 /* Multiplies n <= DTCI_CHUNK values by unit, and negates those with a set mask in `negative`. With a shared range,
  * values may be beyond the range by any factor; they are bounded to +-1e30, so that the transform does not overflow. */
-DTCI_INLINE void dtci_quant_flip_body(float *x, const uint32_t *negative, double unit, int shared, size_t n) {
+DTCI_INLINE void dtci_quant_flip_as(float *DTCI_RESTRICT x, const uint32_t *DTCI_RESTRICT negative, double unit,
+                                    int shared, size_t n) {
     size_t i;
     for (i = 0; i < n; i++) {
         double t = (double)x[i] * unit;
@@ -6730,13 +6792,25 @@ DTCI_INLINE void dtci_quant_flip_body(float *x, const uint32_t *negative, double
     }
 }
 
+DTCI_INLINE void dtci_quant_flip_body(float *x, const uint32_t *negative, double unit, int shared, size_t n) {
+    if (n == DTCI_CHUNK && !shared)
+        dtci_quant_flip_as(x, negative, unit, 0, DTCI_CHUNK);
+    else
+        dtci_quant_flip_as(x, negative, unit, shared, n);
+}
+
 DTCI_TWIN(dtci_quant_flip, (float *x, const uint32_t *negative, double unit, int shared, size_t n),
           (x, negative, unit, shared, n))
 
-/* Turns n fields of a rotated packet into the integers that they stand for. `least` is the integer of field 0. */
+/* Turns n <= DTCI_CHUNK fields of a rotated packet into the integers that they stand for. `least` is the integer of
+ * field 0. */
 DTCI_INLINE void dtci_quant_integers_body(uint32_t *DTCI_RESTRICT to, const uint32_t *fields, unsigned even,
                                           uint32_t least, size_t n) {
     size_t i;
+    if (n == DTCI_CHUNK) {
+        for (i = 0; i < DTCI_CHUNK; i++) to[i] = (fields[i] << even) + least;
+        return;
+    }
     for (i = 0; i < n; i++) to[i] = (fields[i] << even) + least;
 }
 
@@ -6751,17 +6825,22 @@ DTCI_FN uint32_t dtci_quant_least(const dtci_quant *q) {
 }
 
 /* to[i] = sign * turned[i] * step, for n <= DTCI_CHUNK. The results are bounded to +-FLT_MAX if `bounded` is set. */
-DTCI_INLINE void dtci_quant_back_body(char *DTCI_RESTRICT to, const uint32_t *turned, const uint32_t *negative,
-                                      double step, int bounded, size_t n) {
+DTCI_INLINE void dtci_quant_back_as(char *DTCI_RESTRICT to, const uint32_t *turned, const uint32_t *negative,
+                                    double step, int bounded, size_t n) {
     size_t i;
     for (i = 0; i < n; i++) {
-        uint32_t flipped = (turned[i] ^ negative[i]) - negative[i];
-        int32_t k;
-        float x;
-        memcpy(&k, &flipped, 4);
-        x = bounded ? dtci_to_float((double)k * step) : (float)((double)k * step);
+        int32_t k = (int32_t)((turned[i] ^ negative[i]) - negative[i]);
+        float x = bounded ? dtci_to_float((double)k * step) : (float)((double)k * step);
         memcpy(to + 4 * i, &x, 4);
     }
+}
+
+DTCI_INLINE void dtci_quant_back_body(char *DTCI_RESTRICT to, const uint32_t *turned, const uint32_t *negative,
+                                      double step, int bounded, size_t n) {
+    if (n == DTCI_CHUNK && !bounded)
+        dtci_quant_back_as(to, turned, negative, step, 0, DTCI_CHUNK);
+    else
+        dtci_quant_back_as(to, turned, negative, step, bounded, n);
 }
 
 DTCI_TWIN(dtci_quant_back,
@@ -7450,22 +7529,44 @@ typedef struct dtci_quant_products {
     double squares, dot, rounded; /* <x, x>, <c, x> and <c, c> */
 } dtci_quant_products;
 
+/* Adds n values and the integers that they were rounded to to *sums. The sums have four parts, so that the compiler can
+ * use vectors, whose width does not change the result. */
+DTCI_INLINE void dtci_quant_project_body(dtci_quant_products *sums, const float *x, const uint32_t *integers,
+                                         size_t n) {
+    double squares[4] = {0, 0, 0, 0}, dots[4] = {0, 0, 0, 0}, rounded[4] = {0, 0, 0, 0};
+    size_t i, j;
+    for (i = 0; i + 4 <= n; i += 4) {
+        for (j = 0; j < 4; j++) {
+            double value = (double)x[i + j], integer = (double)(int32_t)integers[i + j];
+            squares[j] += value * value;
+            dots[j] += value * integer;
+            rounded[j] += integer * integer;
+        }
+    }
+    for (j = 0; i < n; i++, j++) {
+        double value = (double)x[i], integer = (double)(int32_t)integers[i];
+        squares[j] += value * value;
+        dots[j] += value * integer;
+        rounded[j] += integer * integer;
+    }
+    sums->squares += (squares[0] + squares[1]) + (squares[2] + squares[3]);
+    sums->dot += (dots[0] + dots[1]) + (dots[2] + dots[3]);
+    sums->rounded += (rounded[0] + rounded[1]) + (rounded[2] + rounded[3]);
+}
+
+DTCI_TWIN(dtci_quant_project, (dtci_quant_products * sums, const float *x, const uint32_t *integers, size_t n),
+          (sums, x, integers, n))
+
 DTCI_FN dtci_quant_products dtci_quant_multiply(const dtci_quant_work *w, const dtci_part *part) {
     const dtci_quant *q = &w->q;
     dtci_quant_products sums = {0, 0, 0};
-    size_t at, n, i;
+    size_t at, n;
     for (at = part->first; at < part->end; at += n) {
         uint32_t fields[DTCI_CHUNK], turned[DTCI_CHUNK];
-        int32_t integers[DTCI_CHUNK];
         n = part->end - at < DTCI_CHUNK ? part->end - at : DTCI_CHUNK;
         dtci_fields_from_bins(fields, w->bins + at, 0, n);
         dtci_quant_integers(turned, fields, (unsigned)q->variant.even, dtci_quant_least(q), n);
-        memcpy(integers, turned, 4 * n);
-        for (i = 0; i < n; i++) {
-            sums.squares += (double)w->rotated[at + i] * (double)w->rotated[at + i];
-            sums.dot += (double)w->rotated[at + i] * (double)integers[i];
-            sums.rounded += (double)integers[i] * (double)integers[i];
-        }
+        dtci_quant_project(&sums, w->rotated + at, turned, n);
     }
     return sums;
 }
@@ -12330,6 +12431,7 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
 #undef DTCI_AVX2_INLINE
 #undef DTCI_CARRY_WORDS
 #undef DTCI_CHUNK
+#undef DTCI_CLASSES
 #undef DTCI_CODECS
 #undef DTCI_CODED
 #undef DTCI_CODE_BITS
