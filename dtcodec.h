@@ -1378,10 +1378,9 @@ extern "C" {
  * Compiler and SIMD
  *
  * A kernel is a plain loop that compilers turn into SIMD code by themselves. Most kernels take n <= DTCI_CHUNK values
- * and have a separate loop for n == DTCI_CHUNK, because compilers vectorize loops with a constant number of iterations
- * best. DTCI_TWIN compiles a kernel twice, the second time for AVX2. Each call asks the processor which of the two to
- * run; the question costs a load and a branch. Both twins do the same operations on each value, so they give the same
- * bits. Only kernels have twins. The code that calls kernels is compiled once.
+ * and are made of a DTCI_EACH. DTCI_TWIN compiles a kernel twice, the second time for AVX2. Each call asks the
+ * processor which of the two to run; the question costs a load and a branch. Both twins do the same operations on each
+ * value, so they give the same bits. Only kernels have twins. The code that calls kernels is compiled once.
  * ------------------------------------------------------------------------------------------------------------------*/
 
 #define DTCI_FN static inline
@@ -1459,6 +1458,23 @@ typedef uint64_t dtci_words __attribute__((vector_size(32), aligned(1), may_alia
 typedef uint64_t dtci_words;
 #endif
 
+/* Does `work` for each i of 0..n-1. The inner loop has a constant number of iterations, so that compilers vectorize it.
+ */
+#define DTCI_EACH(i, n, ...)                                             \
+    do {                                                                 \
+        size_t dtci_at = 0, dtci_step;                                   \
+        for (; dtci_at + DTCI_STRIP <= (n); dtci_at += DTCI_STRIP) {     \
+            for (dtci_step = 0; dtci_step < DTCI_STRIP; dtci_step++) {   \
+                const size_t i = dtci_at + dtci_step;                    \
+                __VA_ARGS__;                                             \
+            }                                                            \
+        }                                                                \
+        for (dtci_step = 0; dtci_step < (n) % DTCI_STRIP; dtci_step++) { \
+            const size_t i = dtci_at + dtci_step;                        \
+            __VA_ARGS__;                                                 \
+        }                                                                \
+    } while (0)
+
 /* Defines the kernel `name`. The inline function name_body has the code. `parameters` and `arguments` are the lists of
  * the declaration and of the call, both in parentheses. */
 #if defined(DTCI_AVX2) && !defined(__AVX2__)
@@ -1484,6 +1500,7 @@ typedef uint64_t dtci_words;
 
 #define DTCI_COUNT_MAX 0x3fffff00u /* most values of a packet: as fp32, with head and checksum, below 4 GiB */
 #define DTCI_CHUNK     256u        /* values of a chunk; as many as DTCI_GROUP, since fields are packed by chunks */
+#define DTCI_STRIP     32u         /* values that a kernel handles at once where it cannot have whole chunks */
 
 typedef char dtci_assert_float_is_32[sizeof(float) == 4 && sizeof(double) == 8 ? 1 : -1];
 
@@ -1583,6 +1600,10 @@ DTCI_INLINE float dtci_float_at(const void *values, size_t i) {
     return x;
 }
 
+DTCI_INLINE void dtci_float_put(void *values, size_t i, float x) {
+    memcpy((char *)values + 4 * i, &x, 4);
+}
+
 /* Tells whether x is neither NaN nor infinite. The function tests the bits of the exponent, because compilers drop
  * x != x under -ffast-math. */
 DTCI_FN int dtci_finite(float x) {
@@ -1603,14 +1624,14 @@ DTCI_SHARED float dtci_float_up(double x) {
 }
 
 /* Returns the largest float that is not above x. The result is 0 if x <= 0, and at most FLT_MAX. */
-DTCI_FN float dtci_float_down(double x) {
+DTCI_SHARED float dtci_float_down(double x) {
     float y = (float)(x < (double)FLT_MAX ? x > 0 ? x : 0 : (double)FLT_MAX);
     return (double)y > x && y > 0 ? dtci_bits_float(dtci_float_bits(y) - 1) : y;
 }
 
 /* Tells whether n bytes are equal. The function does not call memcmp, because compilers turn that into a call of bcmp,
  * and the header may not import bcmp. */
-DTCI_FN int dtci_same(const void *a, const void *b, size_t n) {
+DTCI_SHARED int dtci_same(const void *a, const void *b, size_t n) {
     const unsigned char *x = (const unsigned char *)a, *y = (const unsigned char *)b;
     while (n && *x == *y) x++, y++, n--;
     return n == 0;
@@ -1795,12 +1816,7 @@ typedef struct dtci_source {
 } dtci_source;
 
 DTCI_INLINE void dtci_floats_add_body(float *DTCI_RESTRICT sum, const char *a, const char *b, size_t n) {
-    size_t i;
-    if (n == DTCI_CHUNK) {
-        for (i = 0; i < DTCI_CHUNK; i++) sum[i] = dtci_float_at(a, i) + dtci_float_at(b, i);
-        return;
-    }
-    for (i = 0; i < n; i++) sum[i] = dtci_float_at(a, i) + dtci_float_at(b, i);
+    DTCI_EACH(i, n, sum[i] = dtci_float_at(a, i) + dtci_float_at(b, i));
 }
 
 DTCI_TWIN(dtci_floats_add, (float *DTCI_RESTRICT sum, const char *a, const char *b, size_t n), (sum, a, b, n))
@@ -1833,7 +1849,6 @@ typedef enum dtci_sink_kind {
     DTCI_SINK_STORE,    /* values[i] = decoded */
     DTCI_SINK_ADD,      /* values[i] = weight * decoded + values[i], rounded once */
     DTCI_SINK_RESIDUAL, /* values[i] = (addend[i] + values[i]) - decoded */
-    DTCI_SINK_PROJECT,  /* for each block: sums of (addend[i] + values[i]) * decoded, and of decoded^2 */
     DTCI_SINK_REPORT,   /* report of addend[i] and decoded */
     DTCI_SINK_ROWS,     /* sums[row] += decoded * x[column] */
     DTCI_SINK_COLUMNS   /* sums[column] += decoded * x[row] */
@@ -1842,15 +1857,15 @@ typedef enum dtci_sink_kind {
 typedef struct dtci_sink {
     dtci_sink_kind kind;
     float *values;       /* what STORE, ADD and RESIDUAL write, at any alignment */
-    const float *addend; /* RESIDUAL, PROJECT: the encoded values, to which the encoder added the residual `values`.
-                          * REPORT: the encoded values */
+    const float *addend; /* RESIDUAL: the encoded values, to which the encoder added the residual `values`. REPORT: the
+                          * encoded values */
     float *decoded;      /* RESIDUAL: receives the decoded values, and may be `addend`; NULL: nobody wants them */
     dtc_report *report;  /* REPORT; in `nmse` and `cosine` the sums of squared errors and of products */
     float weight;        /* ADD */
-    double *sums;   /* REPORT: the sums of squares of values and of decoded values. PROJECT: two sums for each block.
-                       ROWS: a sum for each row. COLUMNS: one for each column */
+    double *sums;   /* REPORT: the sums of squares of values and of decoded values. ROWS: a sum for each row. COLUMNS:
+                     * one for each column */
     const float *x; /* ROWS and COLUMNS: the vector */
-    size_t columns; /* ROWS and COLUMNS: columns of the matrix, which is row-major. PROJECT: values of a block */
+    size_t columns; /* ROWS and COLUMNS: columns of the matrix, which is row-major */
 } dtci_sink;
 
 /* Multiplies values first .. first + n - 1 of the matrix with elements of x, and adds the products to sums. `chunk` has
@@ -1905,18 +1920,7 @@ DTCI_INLINE float dtci_fma(float weight, float value, float x, int fused) {
 /* to[i] = weight * chunk[i] + to[i], rounded once, n <= DTCI_CHUNK. */
 DTCI_INLINE void dtci_floats_add_weighted_body(char *DTCI_RESTRICT to, const float *chunk, float weight, size_t n,
                                                int fused) {
-    size_t i;
-    if (n == DTCI_CHUNK) {
-        for (i = 0; i < DTCI_CHUNK; i++) {
-            float x = dtci_fma(weight, chunk[i], dtci_float_at(to, i), fused);
-            memcpy(to + 4 * i, &x, 4);
-        }
-        return;
-    }
-    for (i = 0; i < n; i++) {
-        float x = dtci_fma(weight, chunk[i], dtci_float_at(to, i), fused);
-        memcpy(to + 4 * i, &x, 4);
-    }
+    DTCI_EACH(i, n, dtci_float_put(to, i, dtci_fma(weight, chunk[i], dtci_float_at(to, i), fused)));
 }
 
 DTCI_KERNEL void dtci_floats_add_weighted_plain(char *DTCI_RESTRICT to, const float *chunk, float weight, size_t n) {
@@ -1943,56 +1947,7 @@ DTCI_FN void dtci_floats_add_weighted(char *DTCI_RESTRICT to, const float *chunk
 /* residual[i] = (values[i] + residual[i]) - chunk[i], n <= DTCI_CHUNK. The sum is what the encoder encoded; chunk[i] is
  * what the receiver decodes. */
 DTCI_SHARED void dtci_floats_residual(char *DTCI_RESTRICT residual, const char *values, const float *chunk, size_t n) {
-    size_t i;
-    if (n == DTCI_CHUNK) {
-        for (i = 0; i < DTCI_CHUNK; i++) {
-            float x = dtci_float_at(values, i) + dtci_float_at(residual, i);
-            x = x - chunk[i];
-            memcpy(residual + 4 * i, &x, 4);
-        }
-        return;
-    }
-    for (i = 0; i < n; i++) {
-        float x = dtci_float_at(values, i) + dtci_float_at(residual, i);
-        x = x - chunk[i];
-        memcpy(residual + 4 * i, &x, 4);
-    }
-}
-
-/* Adds to sums[0] the products of n encoded values with their decoded values, and to sums[1] the squares of the decoded
- * values. Four partial sums let the compiler use vectors, whose width does not change the result. */
-DTCI_INLINE void dtci_floats_project_body(double *sums, const char *values, const char *residual, const float *chunk,
-                                          size_t n) {
-    double dots[4] = {0, 0, 0, 0}, squares[4] = {0, 0, 0, 0};
-    size_t i = 0, j;
-    for (; i + 4 <= n; i += 4) {
-        for (j = 0; j < 4; j++) {
-            double x = (double)(dtci_float_at(values, i + j) + dtci_float_at(residual, i + j));
-            dots[j] += x * (double)chunk[i + j];
-            squares[j] += (double)chunk[i + j] * (double)chunk[i + j];
-        }
-    }
-    for (j = 0; i < n; i++, j++) {
-        double x = (double)(dtci_float_at(values, i) + dtci_float_at(residual, i));
-        dots[j] += x * (double)chunk[i];
-        squares[j] += (double)chunk[i] * (double)chunk[i];
-    }
-    sums[0] += (dots[0] + dots[1]) + (dots[2] + dots[3]);
-    sums[1] += (squares[0] + squares[1]) + (squares[2] + squares[3]);
-}
-
-DTCI_TWIN(dtci_floats_project, (double *sums, const char *values, const char *residual, const float *chunk, size_t n),
-          (sums, values, residual, chunk, n))
-
-/* Hands values first .. first + n - 1 to dtci_floats_project, block by block. */
-DTCI_FN void dtci_sink_project(const dtci_sink *sink, size_t first, const float *chunk, size_t n) {
-    const char *values = (const char *)sink->addend + 4 * first, *residual = (const char *)sink->values + 4 * first;
-    size_t at, stop;
-    for (at = 0; at < n; at = stop) {
-        size_t b = (first + at) / sink->columns, end = (b + 1) * sink->columns - first;
-        stop = end < n ? end : n;
-        dtci_floats_project(sink->sums + 2 * b, values + 4 * at, residual + 4 * at, chunk + at, stop - at);
-    }
+    DTCI_EACH(i, n, dtci_float_put(residual, i, (dtci_float_at(values, i) + dtci_float_at(residual, i)) - chunk[i]));
 }
 
 /* Adds n encoded values and what they decoded to to a report. */
@@ -2031,9 +1986,6 @@ DTCI_SHARED void dtci_sink_finish(const dtci_sink *sink, size_t first, const flo
     case DTCI_SINK_RESIDUAL:
         dtci_floats_residual(to + 4 * first, (const char *)sink->addend + 4 * first, chunk, n);
         if (sink->decoded) memcpy((char *)sink->decoded + 4 * first, chunk, 4 * n);
-        break;
-    case DTCI_SINK_PROJECT:
-        dtci_sink_project(sink, first, chunk, n);
         break;
     case DTCI_SINK_REPORT:
         dtci_sink_report(sink, first, chunk, n);
@@ -2635,18 +2587,7 @@ DTCI_FN void dtci_fields_add_all(unsigned char *sum, const unsigned char *a, con
  * no product is above FLT_MAX. Then the product in fp32 has the same bits as the product in double, rounded to fp32. */
 DTCI_INLINE void dtci_multiples_body(char *DTCI_RESTRICT to, const uint32_t *fields, float step, int32_t first,
                                      size_t n) {
-    size_t i;
-    if (n == DTCI_CHUNK) {
-        for (i = 0; i < DTCI_CHUNK; i++) {
-            float x = (float)((int32_t)fields[i] + first) * step;
-            memcpy(to + 4 * i, &x, 4);
-        }
-        return;
-    }
-    for (i = 0; i < n; i++) {
-        float x = (float)((int32_t)fields[i] + first) * step;
-        memcpy(to + 4 * i, &x, 4);
-    }
+    DTCI_EACH(i, n, dtci_float_put(to, i, (float)((int32_t)fields[i] + first) * step));
 }
 
 DTCI_TWIN(dtci_multiples, (char *DTCI_RESTRICT to, const uint32_t *fields, float step, int32_t first, size_t n),
@@ -2742,14 +2683,25 @@ DTCI_SHARED dtci_random dtci_random_of(uint64_t seed) {
     return random;
 }
 
-/* Returns random number `index`, uniform on 0..2^32-1. The index becomes a number of a Weyl sequence first, because the
- * hashes of adjacent integers are correlated. The constants of the two rounds after that were found by C. Wellons' hash
+#define DTCI_WEYL 0x9e3779b9u /* from one number of the Weyl sequence to the next */
+
+/* Returns number `index` of a Weyl sequence. */
+DTCI_FN uint32_t dtci_random_weyl(const dtci_random *random, uint32_t index) {
+    return index * DTCI_WEYL + random->key[0];
+}
+
+/* Returns the hash of a number of the Weyl sequence. The constants of the two rounds were found by C. Wellons' hash
  * prospector (2018). */
-DTCI_FN uint32_t dtci_random_at(const dtci_random *random, uint32_t index) {
-    uint32_t x = index * 0x9e3779b9u + random->key[0];
+DTCI_FN uint32_t dtci_random_hash(const dtci_random *random, uint32_t x) {
     x = (x ^ x >> 16) * 0x7feb352du;
     x = (x ^ x >> 15) * 0x846ca68bu + random->key[1];
     return x ^ x >> 16;
+}
+
+/* Returns random number `index`, uniform on 0..2^32-1. The index becomes a number of a Weyl sequence first, because the
+ * hashes of adjacent integers are correlated. */
+DTCI_FN uint32_t dtci_random_at(const dtci_random *random, uint32_t index) {
+    return dtci_random_hash(random, dtci_random_weyl(random, index));
 }
 
 /* --------------------------------------------------------------------------------------------------------------------
@@ -2777,7 +2729,7 @@ typedef struct dtci_head {
 } dtci_head;
 
 /* Computes the size of a head from the fields that it has. */
-DTCI_FN size_t dtci_head_bytes(const dtci_head *head) {
+DTCI_SHARED size_t dtci_head_bytes(const dtci_head *head) {
     return 12 + (head->rows ? 4u : 0u) + (head->block ? 4u : 0u) + (head->workers > 1 ? 4u : 0u) +
            (head->seed ? 8u : 0u) + (head->features ? 1u : 0u);
 }
@@ -2792,7 +2744,7 @@ DTCI_FN size_t dtci_block(const dtci_head *head) {
 }
 
 /* Returns the number of blocks. A packet without values has none. */
-DTCI_FN size_t dtci_blocks(const dtci_head *head) {
+DTCI_SHARED size_t dtci_blocks(const dtci_head *head) {
     return head->count ? dtci_ceil_div(head->count, dtci_block(head)) : 0;
 }
 
@@ -2834,7 +2786,7 @@ DTCI_SHARED void dtci_head_write(unsigned char *p, const dtci_head *head) {
 
 /* Fills in the fields of a head that do not depend on the codec. Returns DTC_ERROR_ARGUMENT if the count is too large,
  * and DTC_ERROR_SPEC if the rows do not divide it. */
-DTCI_FN dtc_status dtci_head_begin(dtci_head *head, const dtc_spec *spec, size_t count) {
+DTCI_SHARED dtc_status dtci_head_begin(dtci_head *head, const dtc_spec *spec, size_t count) {
     memset(head, 0, sizeof *head);
     if (count > DTCI_COUNT_MAX) return DTC_ERROR_ARGUMENT;
     if (spec->rows && count % spec->rows) return DTC_ERROR_SPEC;
@@ -3094,19 +3046,6 @@ DTCI_SHARED dtci_packet *dtci_encoding_packet(dtci_opened *opened, const dtci_en
     return &opened->packet;
 }
 
-/* Decodes a packet that has just been made, and finds for each block of x = values + residual, decoded to q, the sums
- * <x, q> and <q, q>. */
-DTCI_FN dtc_status dtci_encoding_project(double *sums, const dtci_encoding *e, const dtci_packet *made,
-                                         dtc_status (*decode)(const dtci_packet *, const dtci_sink *,
-                                                              const dtc_decode_options *, dtci_arena *)) {
-    dtci_sink sink = *e->residual;
-    sink.kind = DTCI_SINK_PROJECT;
-    sink.sums = sums;
-    sink.columns = dtci_block(&e->head);
-    memset(sums, 0, 2 * sizeof *sums * dtci_blocks(&e->head));
-    return decode(made, &sink, NULL, NULL);
-}
-
 /* Returns what q is multiplied by where a packet is made with a residual, from <x, q> > 0, <q, q> and <x, x>. The
  * factor <x, q> / <q, q> has the least squared error, 1 - c of |x|^2, and <x, x> / <x, q> sends all of x along x. The
  * latter trains better, as values that wait in the residual catch up sooner; but its error is 1 / c - 1. Bounded to 1.6
@@ -3135,7 +3074,7 @@ DTCI_FN void dtci_begin_block(dtci_head *head, const dtc_spec *spec) {
 }
 
 /* Returns the row of a codec, or NULL if the codec is unknown or left out. The table of codecs follows all codecs. */
-DTCI_FN const dtci_codec *dtci_codec_find(unsigned number);
+DTCI_SHARED const dtci_codec *dtci_codec_find(unsigned number);
 
 /* Checks a spec, without a count. Returns DTC_ERROR_CODEC if the codec is unknown or left out, and DTC_ERROR_SPEC if a
  * field is out of its range. */
@@ -3185,7 +3124,7 @@ DTCI_SHARED dtc_status dtci_checksum_verify(const dtci_packet *packet) {
 
 /* Checks the head of a packet that must take bytes[0..size) exactly, and gives it room for its nested packets. Errors:
  * those of dtci_packet_peek, SIZE (bytes follow the packet). */
-DTCI_FN dtc_status dtci_opened_peek(dtci_opened *opened, const void *bytes, size_t size) {
+DTCI_SHARED dtc_status dtci_opened_peek(dtci_opened *opened, const void *bytes, size_t size) {
     dtc_status status = dtci_packet_peek(&opened->packet, (const unsigned char *)bytes, size);
     opened->packet.nested = opened->nested;
     return status == DTC_OK && size != opened->packet.head.packet_bytes ? DTC_ERROR_SIZE : status;
@@ -4477,11 +4416,7 @@ DTCI_FN dtc_status dtci_tokens_read(uint16_t *bins, size_t n, unsigned bits, con
 
 /* bins[i] = fields[i], n <= DTCI_CHUNK. The fields are below 2^16. */
 DTCI_INLINE void dtci_bins_from_fields_body(uint16_t *DTCI_RESTRICT bins, const uint32_t *fields, size_t n) {
-    size_t i;
-    if (n == DTCI_CHUNK)
-        for (i = 0; i < DTCI_CHUNK; i++) bins[i] = (uint16_t)(fields[i] & 0xffff);
-    else
-        for (i = 0; i < n; i++) bins[i] = (uint16_t)(fields[i] & 0xffff);
+    DTCI_EACH(i, n, bins[i] = (uint16_t)(fields[i] & 0xffff));
 }
 
 DTCI_TWIN(dtci_bins_from_fields, (uint16_t * DTCI_RESTRICT bins, const uint32_t *fields, size_t n), (bins, fields, n))
@@ -4489,11 +4424,7 @@ DTCI_TWIN(dtci_bins_from_fields, (uint16_t * DTCI_RESTRICT bins, const uint32_t 
 /* fields[i] = bins[i] + shift modulo 2^32, n <= DTCI_CHUNK. */
 DTCI_INLINE void dtci_fields_from_bins_body(uint32_t *DTCI_RESTRICT fields, const uint16_t *bins, uint32_t shift,
                                             size_t n) {
-    size_t i;
-    if (n == DTCI_CHUNK)
-        for (i = 0; i < DTCI_CHUNK; i++) fields[i] = bins[i] + shift;
-    else
-        for (i = 0; i < n; i++) fields[i] = bins[i] + shift;
+    DTCI_EACH(i, n, fields[i] = bins[i] + shift);
 }
 
 DTCI_TWIN(dtci_fields_from_bins, (uint32_t * DTCI_RESTRICT fields, const uint16_t *bins, uint32_t shift, size_t n),
@@ -4501,22 +4432,14 @@ DTCI_TWIN(dtci_fields_from_bins, (uint32_t * DTCI_RESTRICT fields, const uint16_
 
 /* bytes[i] = bins[i], n <= DTCI_CHUNK. The bins are below 256. */
 DTCI_INLINE void dtci_bytes_from_bins_body(unsigned char *DTCI_RESTRICT bytes, const uint16_t *bins, size_t n) {
-    size_t i;
-    if (n == DTCI_CHUNK)
-        for (i = 0; i < DTCI_CHUNK; i++) bytes[i] = (unsigned char)(bins[i] & 255);
-    else
-        for (i = 0; i < n; i++) bytes[i] = (unsigned char)(bins[i] & 255);
+    DTCI_EACH(i, n, bytes[i] = (unsigned char)(bins[i] & 255));
 }
 
 DTCI_TWIN(dtci_bytes_from_bins, (unsigned char *DTCI_RESTRICT bytes, const uint16_t *bins, size_t n), (bytes, bins, n))
 
 /* bins[i] = bytes[i], n <= DTCI_CHUNK. */
 DTCI_INLINE void dtci_bins_from_bytes_body(uint16_t *DTCI_RESTRICT bins, const unsigned char *bytes, size_t n) {
-    size_t i;
-    if (n == DTCI_CHUNK)
-        for (i = 0; i < DTCI_CHUNK; i++) bins[i] = bytes[i];
-    else
-        for (i = 0; i < n; i++) bins[i] = bytes[i];
+    DTCI_EACH(i, n, bins[i] = bytes[i]);
 }
 
 DTCI_TWIN(dtci_bins_from_bytes, (uint16_t * DTCI_RESTRICT bins, const unsigned char *bytes, size_t n), (bins, bytes, n))
@@ -5120,7 +5043,7 @@ DTCI_INLINE float dtci_bf16_to_float(uint32_t half) {
 }
 
 /* Returns the bits of x rounded to fp16: to nearest, ties to even. A finite value stays finite, and NaN stays NaN. */
-DTCI_INLINE uint32_t dtci_fp16_from_float(float x) {
+DTCI_INLINE uint32_t dtci_fp16_round(float x) {
     uint32_t bits = dtci_float_bits(x), sign = bits >> 16 & 0x8000u, magnitude = bits & 0x7fffffffu;
     uint32_t nan = magnitude > 0x7f800000u, cut = magnitude >> 13 & 0x3ffu, lost = cut == 0;
     uint32_t normal = (magnitude - 0x38000000u + 0xfffu + (magnitude >> 13 & 1)) >> 13;
@@ -5130,6 +5053,11 @@ DTCI_INLINE uint32_t dtci_fp16_from_float(float x) {
     half = dtci_select(magnitude < 0x477fe000u, half, 0x7bffu); /* the largest fp16 is 65504 */
     half = dtci_select(magnitude < 0x7f800000u, half, 0x7c00u | cut | (nan & lost));
     return sign | half;
+}
+
+/* Does what dtci_fp16_round does, outside vector loops: the code is long. */
+DTCI_SHARED uint32_t dtci_fp16_from_float(float x) {
+    return dtci_fp16_round(x);
 }
 
 DTCI_INLINE float dtci_fp16_to_float(uint32_t half) {
@@ -5174,30 +5102,23 @@ DTCI_TWIN(dtci_raw_unpack,
           (char *DTCI_RESTRICT to, const unsigned char *payload, uint32_t type, size_t first, size_t n),
           (to, payload, type, first, n))
 
-/* Rounds n values to `type` and packs them. */
-DTCI_INLINE void dtci_raw_pack_as(unsigned char *DTCI_RESTRICT to, const char *values, uint32_t type, size_t n) {
+DTCI_INLINE void dtci_raw_pack_fp16(unsigned char *DTCI_RESTRICT to, const char *values, size_t n) {
     size_t i;
-    for (i = 0; i < n; i++) {
-        float x = dtci_float_at(values, i);
-        if (type == DTC_TYPE_FP32)
-            dtci_put_float(to + 4 * i, x);
-        else
-            dtci_put16(to + 2 * i, type == DTC_TYPE_BF16 ? dtci_bf16_from_float(x) : dtci_fp16_from_float(x));
-    }
+    for (; n >= DTCI_STRIP; n -= DTCI_STRIP, to += 2 * DTCI_STRIP, values += 4 * DTCI_STRIP)
+        for (i = 0; i < DTCI_STRIP; i++) dtci_put16(to + 2 * i, dtci_fp16_round(dtci_float_at(values, i)));
+    for (i = 0; i < n; i++) dtci_put16(to + 2 * i, dtci_fp16_from_float(dtci_float_at(values, i)));
 }
 
-/* Packs values[0..n) as values first .. first + n - 1 of a payload, n <= DTCI_CHUNK. */
+/* Rounds n values to `type` and packs them. */
 DTCI_INLINE void dtci_raw_pack_body(unsigned char *DTCI_RESTRICT payload, const char *values, uint32_t type,
                                     size_t first, size_t n) {
     unsigned char *to = payload + dtci_raw_bytes(first, type);
-    if (n < DTCI_CHUNK)
-        dtci_raw_pack_as(to, values, type, n);
-    else if (type == DTC_TYPE_FP32)
-        dtci_raw_pack_as(to, values, DTC_TYPE_FP32, DTCI_CHUNK);
+    if (type == DTC_TYPE_FP32)
+        DTCI_EACH(i, n, dtci_put_float(to + 4 * i, dtci_float_at(values, i)));
     else if (type == DTC_TYPE_BF16)
-        dtci_raw_pack_as(to, values, DTC_TYPE_BF16, DTCI_CHUNK);
+        DTCI_EACH(i, n, dtci_put16(to + 2 * i, dtci_bf16_from_float(dtci_float_at(values, i))));
     else
-        dtci_raw_pack_as(to, values, DTC_TYPE_FP16, DTCI_CHUNK);
+        dtci_raw_pack_fp16(to, values, n);
 }
 
 DTCI_TWIN(dtci_raw_pack,
@@ -5475,31 +5396,52 @@ DTCI_INLINE uint32_t dtci_trit(uint32_t bits, uint32_t nonzero) {
 }
 
 /* Draws the digits of values[0..n), which are values first .. first + n - 1 of the packet. A trit is not 0 with a
- * probability of |value| * chance / 2^24. The loop has no branch, because the processor could not predict it. */
-DTCI_INLINE void dtci_trits_draw_as(uint32_t *DTCI_RESTRICT digits, const char *values, double chance,
-                                    const dtci_random *random, size_t first, size_t n) {
-    const dtci_random own = *random;
+ * probability of |value| * chance / 2^24. */
+DTCI_SHARED void dtci_trits_draw_exactly(uint32_t *digits, const char *values, double chance, const dtci_random *random,
+                                         size_t first, size_t n) {
     size_t i;
     for (i = 0; i < n; i++) {
         uint32_t bits = dtci_float_bits(dtci_float_at(values, i));
-        uint32_t draw = dtci_random_at(&own, (uint32_t)(first + i)) >> 8;
-        double magnitude = (double)dtci_bits_float(bits & 0x7fffffffu);
-        digits[i] = dtci_trit(bits, (double)(int32_t)draw < magnitude * chance);
+        uint32_t draw = dtci_random_at(random, (uint32_t)(first + i)) >> 8;
+        digits[i] = dtci_trit(bits, (double)(int32_t)draw < (double)dtci_bits_float(bits & 0x7fffffffu) * chance);
     }
 }
 
-DTCI_INLINE void dtci_trits_draw_body(uint32_t *DTCI_RESTRICT digits, const char *values, double chance,
+/* Does what dtci_trits_draw_exactly does, in fp32, which moves the probability times 2^24 by less than 3. Where a draw
+ * comes nearer than 5, *close becomes nonzero, and the digits may be wrong. n is a multiple of DTCI_STRIP. */
+DTCI_INLINE void dtci_trits_draw_body(uint32_t *DTCI_RESTRICT digits, uint32_t *close, const char *values, float chance,
                                       const dtci_random *random, size_t first, size_t n) {
-    if (n == DTCI_CHUNK)
-        dtci_trits_draw_as(digits, values, chance, random, first, DTCI_CHUNK);
-    else
-        dtci_trits_draw_as(digits, values, chance, random, first, n);
+    const dtci_random own = *random;
+    uint32_t weyl = dtci_random_weyl(&own, (uint32_t)first), any = 0;
+    size_t i;
+    for (; n; n -= DTCI_STRIP, values += 4 * DTCI_STRIP, digits += DTCI_STRIP) {
+        for (i = 0; i < DTCI_STRIP; i++) {
+            uint32_t bits = dtci_float_bits(dtci_float_at(values, i)), above;
+            int32_t draw = (int32_t)(dtci_random_hash(&own, weyl) >> 8);
+            above = dtci_float_bits((float)draw - dtci_bits_float(bits & 0x7fffffffu) * chance);
+            digits[i] = dtci_trit(bits, above >> 31);
+            any |= (int32_t)(above & 0x7fffffffu) < 0x40a00000; /* the bits of 5.0f */
+            weyl += DTCI_WEYL;
+        }
+    }
+    *close |= any;
 }
 
 DTCI_TWIN(dtci_trits_draw,
-          (uint32_t * DTCI_RESTRICT digits, const char *values, double chance, const dtci_random *random, size_t first,
-           size_t n),
-          (digits, values, chance, random, first, n))
+          (uint32_t * DTCI_RESTRICT digits, uint32_t *close, const char *values, float chance,
+           const dtci_random *random, size_t first, size_t n),
+          (digits, close, values, chance, random, first, n))
+
+/* Draws digits as dtci_trits_draw_exactly does: in vectors, and again where a draw was close. */
+DTCI_FN void dtci_trits_draw_all(uint32_t *digits, const char *values, float scale, const dtci_random *random,
+                                 size_t first, size_t n) {
+    double chance = scale > 0 ? 16777216.0 / (double)scale : 0.0;
+    size_t whole = chance < 1e38 ? n - n % DTCI_STRIP : 0; /* a larger one may be infinite in fp32 */
+    uint32_t close = 0;
+    if (whole) dtci_trits_draw(digits, &close, values, (float)chance, random, first, whole);
+    if (close) whole = 0;
+    dtci_trits_draw_exactly(digits + whole, values + 4 * whole, chance, random, first + whole, n - whole);
+}
 
 /* What a scale is fitted to: the values of a block whose digits are not 0, and the block. */
 typedef struct dtci_trits_fit {
@@ -5508,37 +5450,27 @@ typedef struct dtci_trits_fit {
     double squares; /* of all values of the block */
 } dtci_trits_fit;
 
-/* Rounds values[0..n), n <= DTCI_CHUNK, to digits: those with magnitudes above the float whose bits are `limit` are not
- * 0. kept[i] is the magnitude of value i if its digit is not 0, else 0. */
-DTCI_INLINE void dtci_trits_round_as(uint32_t *DTCI_RESTRICT digits, float *DTCI_RESTRICT kept, const char *values,
-                                     uint32_t limit, size_t n) {
-    size_t i;
-    for (i = 0; i < n; i++) {
-        uint32_t bits = dtci_float_bits(dtci_float_at(values, i)), magnitude = bits & 0x7fffffffu;
-        uint32_t nonzero = (int32_t)magnitude > (int32_t)limit;
-        digits[i] = dtci_trit(bits, nonzero);
-        kept[i] = dtci_bits_float(magnitude & (0 - nonzero));
-    }
+/* Rounds the value with these bits to a digit, which is not 0 if the magnitude is above the float whose bits are
+ * `limit`. *kept is the magnitude if the digit is not 0, else 0. */
+DTCI_INLINE uint32_t dtci_trit_round(float *kept, uint32_t bits, uint32_t limit) {
+    uint32_t magnitude = bits & 0x7fffffffu, nonzero = (int32_t)magnitude > (int32_t)limit;
+    *kept = dtci_bits_float(magnitude & (0 - nonzero));
+    return dtci_trit(bits, nonzero);
 }
 
-/* Rounds values[0..n) to digits, and adds them to *fit. The sums have parts, so that the compiler can use vectors,
- * whose width does not change the result. */
+/* Rounds values[0..n), n <= DTCI_CHUNK, to digits, and adds them to *fit. The sum has parts, so that the compiler can
+ * use vectors, whose width does not change the result. */
 DTCI_INLINE void dtci_trits_round_body(uint32_t *DTCI_RESTRICT digits, dtci_trits_fit *fit, const char *values,
                                        uint32_t limit, size_t n) {
     double sums[8] = {0, 0, 0, 0, 0, 0, 0, 0};
     uint32_t zeros = 0;
     float kept[DTCI_CHUNK];
-    size_t i, j;
-    if (n == DTCI_CHUNK) {
-        dtci_trits_round_as(digits, kept, values, limit, DTCI_CHUNK);
-        for (i = 0; i < DTCI_CHUNK; i++) zeros += digits[i] & 1;
-    } else {
-        dtci_trits_round_as(digits, kept, values, limit, n);
-        for (i = 0; i < n; i++) zeros += digits[i] & 1;
-    }
-    for (i = 0; i + 8 <= n; i += 8)
-        for (j = 0; j < 8; j++) sums[j] += (double)kept[i + j];
-    for (; i < n; i++) sums[i & 7] += (double)kept[i];
+    size_t k, j;
+    DTCI_EACH(i, n, digits[i] = dtci_trit_round(kept + i, dtci_float_bits(dtci_float_at(values, i)), limit));
+    DTCI_EACH(i, n, zeros += digits[i] & 1);
+    for (k = 0; k + 8 <= n; k += 8)
+        for (j = 0; j < 8; j++) sums[j] += (double)kept[k + j];
+    for (; k < n; k++) sums[k & 7] += (double)kept[k];
     for (j = 0; j < 8; j++) fit->sum += sums[j];
     fit->nonzeros += (double)(n - zeros);
 }
@@ -5547,31 +5479,21 @@ DTCI_TWIN(dtci_trits_round,
           (uint32_t * DTCI_RESTRICT digits, dtci_trits_fit *fit, const char *values, uint32_t limit, size_t n),
           (digits, fit, values, limit, n))
 
-/* Packs n <= DTCI_TERNARY_CHUNK digits of one term, five to a bin (BYTES OF FIVE DIGITS in the wire format). Whole
- * groups of DTCI_TRITS come first, then the digits that are left. */
-DTCI_INLINE void dtci_trits_pack_body(uint16_t *DTCI_RESTRICT bins, const uint32_t *digits, size_t n) {
-    size_t stride, j;
-    for (; n >= DTCI_TRITS; n -= DTCI_TRITS, digits += DTCI_TRITS, bins += DTCI_TRITS / 5) {
-        const uint32_t *d = digits;
+/* Packs groups of DTCI_TRITS digits of one term, five to a bin (BYTES OF FIVE DIGITS in the wire format). */
+DTCI_INLINE void dtci_trits_pack_groups_body(uint16_t *DTCI_RESTRICT bins, const uint32_t *d, size_t groups) {
+    size_t j;
+    for (; groups; groups--, d += DTCI_TRITS, bins += DTCI_TRITS / 5)
         for (j = 0; j < DTCI_TRITS / 5; j++)
             bins[j] = (uint16_t)(d[j] + 3 * (d[32 + j] + 3 * (d[64 + j] + 3 * (d[96 + j] + 3 * d[128 + j]))));
-    }
-    stride = dtci_ceil_div(n, 5);
-    for (j = 0; j < stride; j++) {
-        uint32_t bin = 0;
-        unsigned k = 5;
-        while (k-- > 0) bin = 3 * bin + (k * stride + j < n ? digits[k * stride + j] : 1);
-        bins[j] = (uint16_t)bin;
-    }
 }
 
-DTCI_TWIN(dtci_trits_pack, (uint16_t * DTCI_RESTRICT bins, const uint32_t *digits, size_t n), (bins, digits, n))
+DTCI_TWIN(dtci_trits_pack_groups, (uint16_t * DTCI_RESTRICT bins, const uint32_t *d, size_t groups), (bins, d, groups))
 
-/* Unpacks n <= DTCI_TERNARY_CHUNK digits from bins of five. */
-DTCI_INLINE void dtci_trits_unpack_body(uint32_t *DTCI_RESTRICT digits, const uint16_t *bins, size_t n) {
-    size_t stride, j, k;
-    for (; n >= DTCI_TRITS; n -= DTCI_TRITS, digits += DTCI_TRITS, bins += DTCI_TRITS / 5) {
-        for (j = 0; j < DTCI_TRITS / 5; j++) { /* in 16 bits, where vectors have twice the elements */
+/* Unpacks groups of DTCI_TRITS digits from bins of five, in 16 bits, where vectors have twice the elements. */
+DTCI_INLINE void dtci_trits_unpack_groups_body(uint32_t *DTCI_RESTRICT digits, const uint16_t *bins, size_t groups) {
+    size_t j;
+    for (; groups; groups--, digits += DTCI_TRITS, bins += DTCI_TRITS / 5) {
+        for (j = 0; j < DTCI_TRITS / 5; j++) {
             const uint16_t a = bins[j], b = (uint16_t)(a / 3), c = (uint16_t)(b / 3), d = (uint16_t)(c / 3);
             const uint16_t e = (uint16_t)(d / 3);
             digits[j] = (uint16_t)(a - 3 * b);
@@ -5581,15 +5503,44 @@ DTCI_INLINE void dtci_trits_unpack_body(uint32_t *DTCI_RESTRICT digits, const ui
             digits[128 + j] = e;
         }
     }
-    stride = dtci_ceil_div(n, 5);
-    for (j = 0; j < stride; j++) {
-        uint32_t bin = bins[j];
-        for (k = 0; k < 5; k++, bin /= 3)
-            if (k * stride + j < n) digits[k * stride + j] = bin % 3;
-    }
 }
 
-DTCI_TWIN(dtci_trits_unpack, (uint32_t * DTCI_RESTRICT digits, const uint16_t *bins, size_t n), (digits, bins, n))
+DTCI_TWIN(dtci_trits_unpack_groups, (uint32_t * DTCI_RESTRICT digits, const uint16_t *bins, size_t groups),
+          (digits, bins, groups))
+
+/* Copies n < DTCI_TRITS digits between their place and a whole group. A group has five columns of DTCI_TRITS / 5
+ * digits, and the last digits of a packet have five shorter ones. */
+DTCI_SHARED void dtci_trits_copy(uint32_t *to, size_t to_column, const uint32_t *from, size_t from_column, size_t n) {
+    size_t column = to_column < from_column ? to_column : from_column;
+    for (; n > column; n -= column, to += to_column, from += from_column) memcpy(to, from, 4 * column);
+    memcpy(to, from, 4 * n);
+}
+
+/* Packs n <= DTCI_TERNARY_CHUNK digits. Digits after the last one count as zeros. */
+DTCI_FN void dtci_trits_pack(uint16_t *bins, const uint32_t *digits, size_t n) {
+    uint32_t group[DTCI_TRITS];
+    uint16_t packed[DTCI_TRITS / 5];
+    size_t groups = n / DTCI_TRITS, rest = n % DTCI_TRITS, column = dtci_ceil_div(rest, 5), j;
+    dtci_trits_pack_groups(bins, digits, groups);
+    if (!rest) return;
+    for (j = 0; j < DTCI_TRITS; j++) group[j] = 1;
+    dtci_trits_copy(group, DTCI_TRITS / 5, digits + n - rest, column, rest);
+    dtci_trits_pack_groups(packed, group, 1);
+    memcpy(bins + groups * (DTCI_TRITS / 5), packed, 2 * column);
+}
+
+/* Unpacks n <= DTCI_TERNARY_CHUNK digits. */
+DTCI_SHARED void dtci_trits_unpack(uint32_t *digits, const uint16_t *bins, size_t n) {
+    uint32_t group[DTCI_TRITS];
+    uint16_t packed[DTCI_TRITS / 5];
+    size_t groups = n / DTCI_TRITS, rest = n % DTCI_TRITS, column = dtci_ceil_div(rest, 5);
+    dtci_trits_unpack_groups(digits, bins, groups);
+    if (!rest) return;
+    memset(packed, 0, sizeof packed);
+    memcpy(packed, bins + groups * (DTCI_TRITS / 5), 2 * column);
+    dtci_trits_unpack_groups(group, packed, 1);
+    dtci_trits_copy(digits + n - rest, column, group, DTCI_TRITS / 5, rest);
+}
 
 /* Returns the number of digits of a bin. A bin has as many digits as keep it below 256, and one from eight terms on. */
 DTCI_FN size_t dtci_digits_group(const dtci_head *head) {
@@ -5851,8 +5802,7 @@ DTCI_FN void dtci_ternary_draw(uint32_t *digits, const dtci_ternary_work *w, con
             dtci_trits_round(digits + at, w->fits + b, values + 4 * at,
                              dtci_float_bits(scale > 0 ? 0.5f * scale : FLT_MAX), stop - at);
         else
-            dtci_trits_draw(digits + at, values + 4 * at, scale > 0 ? 16777216.0 / (double)scale : 0.0, random,
-                            first + at, stop - at);
+            dtci_trits_draw_all(digits + at, values + 4 * at, scale, random, first + at, stop - at);
     }
 }
 
@@ -6152,6 +6102,18 @@ DTCI_COLD dtc_status dtci_ternary_open_scales(dtci_packet *packet, dtci_arena *a
     return DTC_OK;
 }
 
+/* Tells whether n bytes of five digits are at most 242, which is 3^5 - 1. Bytes above that have bit 7, and 13 added to
+ * their other bits gives bit 7, too. */
+DTCI_FN int dtci_trits_valid(const unsigned char *bytes, size_t n) {
+    uint64_t above = 0;
+    for (; n >= 8; bytes += 8, n -= 8) {
+        uint64_t x = dtci_get64(bytes);
+        above |= x & ((x & 0x7f7f7f7f7f7f7f7fu) + 0x0d0d0d0d0d0d0d0du);
+    }
+    for (; n; bytes++, n--) above |= *bytes & ((*bytes & 0x7fu) + 13);
+    return !(above & 0x8080808080808080u);
+}
+
 DTCI_FN dtc_status dtci_ternary_open(dtci_packet *packet, dtci_arena *arena, unsigned skip) {
     const dtci_head *head = &packet->head;
     size_t scales = (size_t)dtci_ternary_digits_at(packet), bins = dtci_ternary_bins(head);
@@ -6173,7 +6135,7 @@ DTCI_FN dtc_status dtci_ternary_open(dtci_packet *packet, dtci_arena *arena, uns
         dtci_bins_max(&most, packet->bins, 0, bins);
         valid = most <= (digits ? dtci_digits_top(head) : 242);
     } else if (head->variant == DTCI_TERNARY_BASE3) {
-        valid = dtci_fields_valid(from, dtci_ceil_div(head->count, 5), 8, 242); /* 3^5 - 1 */
+        valid = dtci_trits_valid(from, dtci_ceil_div(head->count, 5));
     } else if ((head->variant == DTCI_TERNARY_FIELDS || head->variant == DTCI_TERNARY_WIDE) &&
                !(skip & DTCI_OPEN_NO_FIELDS)) {
         valid = dtci_fields_valid(from, head->count, dtci_ternary_field_bits(head), 2 * head->terms);
@@ -6586,7 +6548,7 @@ DTCI_FN uint32_t dtci_quant_top(const dtci_quant *q) {
 }
 
 /* Returns the bits of a field of fixed width. The field has room for the sum of `workers` packets. */
-DTCI_FN unsigned dtci_quant_field_bits(const dtci_head *head, unsigned bits) {
+DTCI_SHARED unsigned dtci_quant_field_bits(const dtci_head *head, unsigned bits) {
     return dtci_bit_width(head->workers * ((1u << bits) - 1));
 }
 
@@ -6666,18 +6628,7 @@ DTCI_COLD dtc_status dtci_quant_open_grids(dtci_packet *packet, dtci_arena *aren
  * are exact in double, so that each value is rounded once. */
 DTCI_INLINE void dtci_dequantize_body(char *DTCI_RESTRICT to, const uint32_t *fields, double origin, double step,
                                       int32_t scale, int32_t first, size_t n) {
-    size_t i;
-    if (n == DTCI_CHUNK) {
-        for (i = 0; i < DTCI_CHUNK; i++) {
-            float x = (float)(origin + (double)(scale * (int32_t)fields[i] + first) * step);
-            memcpy(to + 4 * i, &x, 4);
-        }
-        return;
-    }
-    for (i = 0; i < n; i++) {
-        float x = (float)(origin + (double)(scale * (int32_t)fields[i] + first) * step);
-        memcpy(to + 4 * i, &x, 4);
-    }
+    DTCI_EACH(i, n, dtci_float_put(to, i, (float)(origin + (double)(scale * (int32_t)fields[i] + first) * step)));
 }
 
 DTCI_TWIN(dtci_dequantize,
@@ -6780,38 +6731,29 @@ DTCI_FN void dtci_quant_rebase(uint32_t *fields, const dtci_quant *q, int to_bin
 
 /* --- Rotation --- */
 
-/* Multiplies n <= DTCI_CHUNK values by unit, and negates those with a set mask in `negative`. With a shared range,
- * values may be beyond the range by any factor; they are bounded to +-1e30, so that the transform does not overflow. */
-DTCI_INLINE void dtci_quant_flip_as(float *DTCI_RESTRICT x, const uint32_t *DTCI_RESTRICT negative, double unit,
-                                    int shared, size_t n) {
+/* Multiplies n <= DTCI_CHUNK values by unit, and negates those with a set mask in `negative`. */
+DTCI_INLINE void dtci_quant_flip_body(float *DTCI_RESTRICT x, const uint32_t *DTCI_RESTRICT negative, double unit,
+                                      size_t n) {
+    DTCI_EACH(i, n,
+              x[i] = dtci_bits_float(dtci_float_bits((float)((double)x[i] * unit)) ^ (negative[i] & 0x80000000u)));
+}
+
+DTCI_TWIN(dtci_quant_flip, (float *DTCI_RESTRICT x, const uint32_t *DTCI_RESTRICT negative, double unit, size_t n),
+          (x, negative, unit, n))
+
+/* Bounds n values to what a transform may get. With a shared range, values may be beyond the range by any factor; they
+ * become +-1e30 / unit, so that the transform does not overflow. */
+DTCI_COLD void dtci_quant_bound(float *x, double unit, size_t n) {
+    float bound = dtci_to_float(1e30 / unit);
     size_t i;
-    for (i = 0; i < n; i++) {
-        double t = (double)x[i] * unit;
-        if (shared) t = t > 1e30 ? 1e30 : t < -1e30 ? -1e30 : t;
-        x[i] = dtci_bits_float(dtci_float_bits((float)t) ^ (negative[i] & 0x80000000u));
-    }
+    for (i = 0; i < n; i++) x[i] = x[i] > bound ? bound : x[i] < -bound ? -bound : x[i];
 }
-
-DTCI_INLINE void dtci_quant_flip_body(float *x, const uint32_t *negative, double unit, int shared, size_t n) {
-    if (n == DTCI_CHUNK && !shared)
-        dtci_quant_flip_as(x, negative, unit, 0, DTCI_CHUNK);
-    else
-        dtci_quant_flip_as(x, negative, unit, shared, n);
-}
-
-DTCI_TWIN(dtci_quant_flip, (float *x, const uint32_t *negative, double unit, int shared, size_t n),
-          (x, negative, unit, shared, n))
 
 /* Turns n <= DTCI_CHUNK fields of a rotated packet into the integers that they stand for. `least` is the integer of
  * field 0. */
 DTCI_INLINE void dtci_quant_integers_body(uint32_t *DTCI_RESTRICT to, const uint32_t *fields, unsigned even,
                                           uint32_t least, size_t n) {
-    size_t i;
-    if (n == DTCI_CHUNK) {
-        for (i = 0; i < DTCI_CHUNK; i++) to[i] = (fields[i] << even) + least;
-        return;
-    }
-    for (i = 0; i < n; i++) to[i] = (fields[i] << even) + least;
+    DTCI_EACH(i, n, to[i] = (fields[i] << even) + least);
 }
 
 DTCI_TWIN(dtci_quant_integers,
@@ -6824,36 +6766,32 @@ DTCI_FN uint32_t dtci_quant_least(const dtci_quant *q) {
     return q->variant.even ? terms - terms * bins : 0u - terms * (bins / 2 - 1);
 }
 
-/* to[i] = sign * turned[i] * step, for n <= DTCI_CHUNK. The results are bounded to +-FLT_MAX if `bounded` is set. */
-DTCI_INLINE void dtci_quant_back_as(char *DTCI_RESTRICT to, const uint32_t *turned, const uint32_t *negative,
-                                    double step, int bounded, size_t n) {
-    size_t i;
-    for (i = 0; i < n; i++) {
-        int32_t k = (int32_t)((turned[i] ^ negative[i]) - negative[i]);
-        float x = bounded ? dtci_to_float((double)k * step) : (float)((double)k * step);
-        memcpy(to + 4 * i, &x, 4);
-    }
+DTCI_INLINE double dtci_quant_turned(uint32_t turned, uint32_t negative, double step) {
+    return (double)(int32_t)((turned ^ negative) - negative) * step;
 }
 
+/* to[i] = sign * turned[i] * step, for n <= DTCI_CHUNK. */
 DTCI_INLINE void dtci_quant_back_body(char *DTCI_RESTRICT to, const uint32_t *turned, const uint32_t *negative,
-                                      double step, int bounded, size_t n) {
-    if (n == DTCI_CHUNK && !bounded)
-        dtci_quant_back_as(to, turned, negative, step, 0, DTCI_CHUNK);
-    else
-        dtci_quant_back_as(to, turned, negative, step, bounded, n);
+                                      double step, size_t n) {
+    DTCI_EACH(i, n, dtci_float_put(to, i, (float)dtci_quant_turned(turned[i], negative[i], step)));
 }
 
 DTCI_TWIN(dtci_quant_back,
-          (char *DTCI_RESTRICT to, const uint32_t *turned, const uint32_t *negative, double step, int bounded,
-           size_t n),
-          (to, turned, negative, step, bounded, n))
+          (char *DTCI_RESTRICT to, const uint32_t *turned, const uint32_t *negative, double step, size_t n),
+          (to, turned, negative, step, n))
+
+/* Does what dtci_quant_back does where values may be beyond FLT_MAX. They are bounded to it. */
+DTCI_COLD void dtci_quant_back_bounded(char *to, const uint32_t *turned, const uint32_t *negative, double step,
+                                       size_t n) {
+    size_t i;
+    for (i = 0; i < n; i++) dtci_float_put(to, i, dtci_to_float(dtci_quant_turned(turned[i], negative[i], step)));
+}
 
 /* Transforms the integers of one part back, and delivers its values to the sink. */
 DTCI_FN void dtci_quant_emit_part(const dtci_quant *q, uint32_t *turned, const dtci_part *part, const dtci_sink *sink) {
     dtci_random random = dtci_random_of(q->head->seed);
     unsigned level = dtci_hadamard_log2(part->end - part->first);
     double step = ldexp((double)dtci_get_float(q->grids + 4 * part->index), -(int)((level + 1) / 2));
-    int bounded = step > 1e28 || step < -1e28; /* smaller steps times an int32 stay below FLT_MAX */
     float chunk[DTCI_CHUNK];
     size_t at, n;
     dtci_hadamard_integer(turned + part->first, level);
@@ -6861,7 +6799,10 @@ DTCI_FN void dtci_quant_emit_part(const dtci_quant *q, uint32_t *turned, const d
         uint32_t negative[DTCI_CHUNK];
         n = part->end - at < DTCI_CHUNK ? part->end - at : DTCI_CHUNK;
         dtci_sign_masks(negative, &random, at, n);
-        dtci_quant_back(dtci_sink_place(chunk, sink, at), turned + at, negative, step, bounded, n);
+        if (fabs(step) < 1e28) /* such a step times an int32 is below FLT_MAX */
+            dtci_quant_back(dtci_sink_place(chunk, sink, at), turned + at, negative, step, n);
+        else
+            dtci_quant_back_bounded(dtci_sink_place(chunk, sink, at), turned + at, negative, step, n);
         dtci_sink_finish(sink, at, chunk, n);
     }
 }
@@ -7221,8 +7162,6 @@ typedef struct dtci_quantizer {
     int stochastic;
 } dtci_quantizer;
 
-#define DTCI_STRIP 32u /* values that the kernels below quantize at once; a constant for compilers to use SIMD */
-
 /* Quantizes n values to fields by means of up. n is a multiple of DTCI_STRIP. */
 DTCI_INLINE void dtci_quantize_up_body(uint32_t *DTCI_RESTRICT fields, const char *values, const dtci_quantizer *by,
                                        size_t n) {
@@ -7483,7 +7422,8 @@ DTCI_FN void dtci_quant_flip_all(dtci_quant_work *w, size_t first, size_t end, d
         n = end - first < DTCI_CHUNK ? end - first : DTCI_CHUNK;
         dtci_gather(chunk, &w->e->source, first, n);
         dtci_sign_masks(negative, &w->random, first, n);
-        dtci_quant_flip(chunk, negative, unit, w->shared, n);
+        if (w->shared) dtci_quant_bound(chunk, unit, n);
+        dtci_quant_flip(chunk, negative, unit, n);
         memcpy(w->rotated + first, chunk, 4 * n);
     }
 }
@@ -7531,8 +7471,8 @@ typedef struct dtci_quant_products {
 
 /* Adds n values and the integers that they were rounded to to *sums. The sums have four parts, so that the compiler can
  * use vectors, whose width does not change the result. */
-DTCI_INLINE void dtci_quant_project_body(dtci_quant_products *sums, const float *x, const uint32_t *integers,
-                                         size_t n) {
+DTCI_INLINE void dtci_quant_sum_products_body(dtci_quant_products *sums, const float *x, const uint32_t *integers,
+                                              size_t n) {
     double squares[4] = {0, 0, 0, 0}, dots[4] = {0, 0, 0, 0}, rounded[4] = {0, 0, 0, 0};
     size_t i, j;
     for (i = 0; i + 4 <= n; i += 4) {
@@ -7554,7 +7494,7 @@ DTCI_INLINE void dtci_quant_project_body(dtci_quant_products *sums, const float 
     sums->rounded += (rounded[0] + rounded[1]) + (rounded[2] + rounded[3]);
 }
 
-DTCI_TWIN(dtci_quant_project, (dtci_quant_products * sums, const float *x, const uint32_t *integers, size_t n),
+DTCI_TWIN(dtci_quant_sum_products, (dtci_quant_products * sums, const float *x, const uint32_t *integers, size_t n),
           (sums, x, integers, n))
 
 DTCI_FN dtci_quant_products dtci_quant_multiply(const dtci_quant_work *w, const dtci_part *part) {
@@ -7566,7 +7506,7 @@ DTCI_FN dtci_quant_products dtci_quant_multiply(const dtci_quant_work *w, const 
         n = part->end - at < DTCI_CHUNK ? part->end - at : DTCI_CHUNK;
         dtci_fields_from_bins(fields, w->bins + at, 0, n);
         dtci_quant_integers(turned, fields, (unsigned)q->variant.even, dtci_quant_least(q), n);
-        dtci_quant_project(&sums, w->rotated + at, turned, n);
+        dtci_quant_sum_products(&sums, w->rotated + at, turned, n);
     }
     return sums;
 }
@@ -8891,7 +8831,7 @@ static const dtci_codec dtci_quant_codec = DTCI_LEFT_OUT(DTC_QUANT);
  * ------------------------------------------------------------------------------------------------------------------*/
 
 /* Returns the row of a codec that may be nested, or NULL for another codec. */
-DTCI_FN const dtci_codec *dtci_nest_codec(dtc_codec codec) {
+DTCI_SHARED const dtci_codec *dtci_nest_codec(dtc_codec codec) {
     return codec == DTC_RAW ? &dtci_raw_codec : codec == DTC_QUANT ? &dtci_quant_codec : NULL;
 }
 
@@ -9639,8 +9579,8 @@ static const dtci_codec dtci_factor_codec = {DTC_FACTOR,
 /* --- API --- */
 
 /* Checks the arguments of dtc_encode_factors, and makes the head of its packet. Errors: SPEC, CODEC, ARGUMENT. */
-DTCI_FN dtc_status dtci_factor_begin_given(dtci_head *head, const dtc_spec *spec, size_t rank, size_t rows,
-                                           size_t columns) {
+DTCI_SHARED dtc_status dtci_factor_begin_given(dtci_head *head, const dtc_spec *spec, size_t rank, size_t rows,
+                                               size_t columns) {
     dtc_spec shaped = *spec;
     dtc_status status = dtci_spec_check(spec);
     if (status != DTC_OK) return status;
@@ -10893,8 +10833,8 @@ static const dtci_codec dtci_circulant_codec = {DTC_CIRCULANT,
 
 /* Checks the arguments of dtc_encode_circulant, and makes the head of its packet. *vectors is the number of floats in
  * the vectors. Errors: SPEC, CODEC, ARGUMENT. */
-DTCI_FN dtc_status dtci_circulant_begin_given(dtci_head *head, size_t *vectors, const dtc_spec *spec, size_t rows,
-                                              size_t columns) {
+DTCI_SHARED dtc_status dtci_circulant_begin_given(dtci_head *head, size_t *vectors, const dtc_spec *spec, size_t rows,
+                                                  size_t columns) {
     dtc_spec shaped = *spec;
     dtc_status status = dtci_spec_check(spec);
     *vectors = dtc_circulant_vector_count(rows, columns, spec->block);
@@ -11020,7 +10960,7 @@ static const dtci_codec *const dtci_codecs[] = {
 
 #define DTCI_CODECS (sizeof dtci_codecs / sizeof *dtci_codecs)
 
-DTCI_FN const dtci_codec *dtci_codec_find(unsigned number) {
+DTCI_SHARED const dtci_codec *dtci_codec_find(unsigned number) {
     size_t i;
     for (i = 0; i < DTCI_CODECS; i++)
         if ((unsigned)dtci_codecs[i]->number == number) return dtci_codecs[i]->encode ? dtci_codecs[i] : NULL;
@@ -11077,8 +11017,8 @@ DTCI_API void dtc_spec_set_range(dtc_spec *spec, float range) {
 
 /* Encodes e->source, in the arena and with the residual of *e, as one packet. If the codec stores the values as raw
  * instead, raw writes the payload. Errors: those of dtc_encode. */
-DTCI_FN dtc_status dtci_encode(const dtc_spec *spec, void *packet, size_t capacity, size_t *packet_bytes, size_t count,
-                               dtci_encoding *e) {
+DTCI_SHARED dtc_status dtci_encode(const dtc_spec *spec, void *packet, size_t capacity, size_t *packet_bytes,
+                                   size_t count, dtci_encoding *e) {
     const dtci_codec *codec = dtci_codec_find((unsigned)spec->codec);
     dtc_status status = dtci_spec_begin(&e->head, spec, count);
     size_t around;
@@ -11283,7 +11223,7 @@ DTCI_API size_t dtc_packet_add_scratch(const void *a, size_t a_bytes, const void
 
 /* Opens both packets of a sum, one after the other: so a fault of the first one is found first, as by dtc_decode. With
  * DTCI_OPEN_NO_FIELDS the checksums are left to the caller, too. */
-DTCI_FN dtc_status dtci_addition_open(dtci_addition *sum, unsigned skip) {
+DTCI_SHARED dtc_status dtci_addition_open(dtci_addition *sum, unsigned skip) {
     dtci_packet *packets[2];
     dtc_status status = DTC_OK;
     size_t i;
@@ -12443,6 +12383,7 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
 #undef DTCI_CRC_ARM
 #undef DTCI_CRC_STREAM
 #undef DTCI_DOUBLES
+#undef DTCI_EACH
 #undef DTCI_FACTOR_MORE
 #undef DTCI_FACTOR_NOISE
 #undef DTCI_FACTOR_PASSES
@@ -12525,6 +12466,7 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
 #undef DTCI_TRITS
 #undef DTCI_TWIN
 #undef DTCI_VECTORS
+#undef DTCI_WEYL
 #undef DTCI_WORK_MOST
 #undef DTCI_X86
 
