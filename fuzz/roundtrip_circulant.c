@@ -28,6 +28,32 @@ static void check_means(const float *values, const float *decoded, size_t count,
         if (places[i] && !rounded) REQUIRE(fuzz_bits(of[i]) == fuzz_bits((float)(sum[i] / (double)places[i])));
 }
 
+/* The spec whose packet holds the vectors as the nested packet does, without outliers. Packets for sums have none. At
+ * two bits or more, a range that is given makes it such a packet, and the range of the values gives the grid that they
+ * would have anyway. One bit takes its grid from means, unless there is a range. So its reference is a packet of two
+ * workers, whose grid is the same unless the values are nearly equal; such values have no outliers. */
+static dtc_spec nested_spec(const dtc_value *value, const float *vectors, size_t count) {
+    float least = HUGE_VALF, most = -HUGE_VALF;
+    dtc_spec nested;
+    size_t i;
+    memset(&nested, 0, sizeof nested);
+    nested.codec = value->bits ? DTC_QUANT : DTC_RAW;
+    nested.raw.type = value->type;
+    nested.quant.bits = value->bits;
+    for (i = 0; i < count; i++) {
+        least = vectors[i] < least ? vectors[i] : least;
+        most = vectors[i] > most ? vectors[i] : most;
+    }
+    if (value->bits > 1) {
+        nested.quant.min_given = nested.quant.max_given = 1;
+        nested.quant.min = least;
+        nested.quant.max = most;
+    } else if (value->bits && !(least > most / 2) && !(most < least / 2)) {
+        nested.workers = 2;
+    }
+    return nested;
+}
+
 /* The values as vectors of a matrix of rows x columns. */
 static void check_given(const dtc_spec *spec, const float *vectors, size_t count, size_t rows, size_t columns) {
     static struct fuzz_memory packet_memory, scratch_memory, found_memory;
@@ -54,10 +80,7 @@ static void check_given(const dtc_spec *spec, const float *vectors, size_t count
         found = (float *)fuzz_lend(&found_memory, 4 * count);
         REQUIRE(dtc_decode_circulant(found, count, packet, bytes, NULL, scratch, info.decode_scratch) == DTC_OK);
         REQUIRE(fuzz_intact(found) && fuzz_intact(scratch));
-        memset(&nested, 0, sizeof nested);
-        nested.codec = spec->circulant.value.bits ? DTC_QUANT : DTC_RAW;
-        nested.raw.type = spec->circulant.value.type;
-        nested.quant.bits = spec->circulant.value.bits;
+        nested = nested_spec(&spec->circulant.value, vectors, count);
         REQUIRE(fuzz_roundtrip(&nested, vectors, count, expected, &info));
         REQUIRE(memcmp(found, expected, 4 * count) == 0);
     }
