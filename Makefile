@@ -303,11 +303,12 @@ $(B)/replay/copy-%.o: fuzz/copies.c fuzz/fuzz.h dtcodec.h
 
 $(foreach dir,build/fuzz $(B)/replay,$(eval $(dir)/copies: $(COPIES:%=$(dir)/copy-%.o)))
 
-# the trainers' frames and settings
-FRAMES := $(addprefix examples/common/,transport/connection.c transport/security.c settings_text.c clock.c error.c \
-                                        memory.c)
+# the trainers' frames, and what the first two hold
+FRAMES := $(addprefix examples/common/,transport/connection.c transport/security.c clock.c error.c memory.c)
+HELLO := $(addprefix examples/common/,transport/hello.c settings_text.c)
 $(foreach dir,build/fuzz $(B)/replay,$(dir)/frames): $(FRAMES) $(COMMON_HEADERS)
 $(foreach dir,build/fuzz $(B)/replay,$(dir)/frames): FUZZ_LIBS = -lcrypto
+$(foreach dir,build/fuzz $(B)/replay,$(dir)/hello): $(HELLO) $(COMMON_HEADERS)
 
 # the readers of files, with their sources; they need no codec
 $(foreach dir,build/fuzz $(B)/replay,$(dir)/npy): $(NPY) $(DTC_HEADERS)

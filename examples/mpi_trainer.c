@@ -363,9 +363,9 @@ static bool load(struct worker *worker, const struct option_table *table, int ar
     if (!agree(worker, good, error.text)) return false;
     memcpy(first, trainer->settings_text, sizeof first);
     MPI_Bcast(first, sizeof first, MPI_BYTE, 0, MPI_COMM_WORLD);
-    settings_difference(first, trainer->settings_text, theirs, ours);
-    if (*theirs) set_error(&error, "rank 0 runs with %s, rank %d with %s", theirs, worker->rank, ours);
-    return agree(worker, !*theirs, error.text);
+    bool differ = settings_differ(first, trainer->settings_text, theirs, ours);
+    if (differ) set_error(&error, "rank 0 runs with %s, rank %d with %s", theirs, worker->rank, ours);
+    return agree(worker, !differ, error.text);
 }
 
 int main(int argc, char **argv) {

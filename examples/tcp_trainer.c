@@ -95,15 +95,11 @@ static bool join(struct worker *worker, uint64_t *round, struct error *error) {
     struct trainer *trainer = worker->trainer;
     struct tensors *state[] = {&trainer->parameters, &trainer->velocity};
     uint8_t hello[HELLO_BYTES];
-    size_t text_bytes = strlen(trainer->settings_text);
+    size_t bytes = hello_put(hello, trainer->id, trainer->settings_text);
     struct frame frame;
-    put_u32(hello, (uint32_t)trainer->id);
-    memcpy(hello + 4, trainer->settings_text, text_bytes);
-    if (!send_frame(worker, HELLO, 0, hello, 4 + text_bytes, error) || !expect(worker, WELCOME, &frame, error))
-        return false;
-    if (frame.bytes != 4 || get_u32(frame.payload) - 1 >= trainer->settings.workers)
+    if (!send_frame(worker, HELLO, 0, hello, bytes, error) || !expect(worker, WELCOME, &frame, error)) return false;
+    if (!welcome_get(frame.payload, frame.bytes, (size_t)trainer->settings.workers, &trainer->id))
         return set_error(error, "sends a bad welcome");
-    trainer->id = get_u32(frame.payload);
     *round = frame.round;
     frame_done(&worker->server);
     for (size_t i = 0; i < 2; i++) {
@@ -252,10 +248,9 @@ static bool muster(struct server *server, bool first, struct error *error) {
     clients_admit(clients);
     for (size_t i = 0; i < clients->slots; i++) {
         struct client *client = &clients->client[i];
-        uint8_t welcome[4];
+        uint8_t welcome[WELCOME_BYTES];
         if (!client->joins) continue;
-        put_u32(welcome, (uint32_t)client->id);
-        joining += clients_send(clients, client, WELCOME, welcome, sizeof welcome);
+        joining += clients_send(clients, client, WELCOME, welcome, welcome_put(welcome, client->id));
     }
     if (joining == 0) return true;
     if (!send_state(server, &server->trainer->parameters, error) ||

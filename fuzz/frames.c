@@ -1,9 +1,7 @@
-/* The frames of the trainers and the settings of a hello, on any bytes. The first byte says in what pieces they come.
- */
+/* The frames of the trainers, on any bytes. The first byte says in what pieces they come. */
 
 #include "fuzz.h"
 
-#include "../examples/common/settings_text.h"
 #include "../examples/common/transport/connection.h"
 
 #include <fcntl.h>
@@ -12,18 +10,6 @@
 
 enum { PAYLOAD_MOST = 2000, INPUT_MOST = 1 << 14 };
 
-/* Compares the settings of a hello with those of a server, as both ends do. */
-static void check_hello(const uint8_t *payload, size_t bytes) {
-    char theirs[SETTINGS_TEXT_BYTES], option[256], their_option[256];
-    if (bytes >= sizeof theirs) return;
-    memcpy(theirs, payload, bytes);
-    theirs[bytes] = 0;
-    settings_difference("--epochs 4 --batch 64 --codec quant:bits=4", theirs, option, their_option);
-    REQUIRE(strlen(option) < sizeof option && strlen(their_option) < sizeof their_option);
-    settings_difference(theirs, theirs, option, their_option);
-    REQUIRE(!*option);
-}
-
 /* Reads frames until more bytes must come (returns true) or the connection has failed. */
 static bool read_frames(struct connection *connection) {
     struct frame frame;
@@ -31,7 +17,6 @@ static bool read_frames(struct connection *connection) {
     enum frame_state state;
     while ((state = frame_read(connection, &frame, &error)) == FRAME_WHOLE) {
         REQUIRE(frame.bytes <= PAYLOAD_MOST);
-        check_hello(frame.payload, frame.bytes);
         frame_done(connection);
     }
     REQUIRE(state != FRAME_FAILED || *error.text);

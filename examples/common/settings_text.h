@@ -6,10 +6,13 @@
 #ifndef EXAMPLES_SETTINGS_TEXT_H
 #define EXAMPLES_SETTINGS_TEXT_H
 
+#include <stdbool.h>
+
 enum { SETTINGS_TEXT_BYTES = 1536 }; /* enough for any text, its final zero byte included */
 
-/* Finds the first option in which two texts differ and copies that option of each text, with its value. If the texts
- * are equal, both results are "". An option longer than 255 bytes is cut. */
-void settings_difference(const char *a, const char *b, char a_option[256], char b_option[256]);
+/* Returns whether two texts differ, and copies the first option in which they do, with its value: that of `a` to
+ * a_option, that of `b` to b_option. If the texts are equal, both are "". An option longer than 255 bytes is cut. If a
+ * text ends before that option, its copy says so. */
+bool settings_differ(const char *a, const char *b, char a_option[256], char b_option[256]);
 
 #endif

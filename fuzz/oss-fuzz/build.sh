@@ -20,9 +20,10 @@ for source in fuzz/*.c; do
     case $target in
     replay | seeds | safetensors) continue ;;
     copies) sources+=("$work"/copy-*.o) ;;
-    frames) sources+=("$common"/transport/{connection,security}.c "$common"/{settings_text,clock,error,memory}.c)
+    frames) sources+=("$common"/transport/{connection,security}.c "$common"/{clock,error,memory}.c)
         libraries+=(-lcrypto)
         ;;
+    hello) sources+=("$common/transport/hello.c" "$common/settings_text.c") ;;
     npy) sources+=(examples/dtc/npy.c examples/dtc/array.c "$common/error.c") ;;
     esac
     "$CC" "${flags[@]}" "${sources[@]}" "$LIB_FUZZING_ENGINE" -o "$OUT/$target" "${libraries[@]}"

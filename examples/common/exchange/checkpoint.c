@@ -92,9 +92,9 @@ static bool parse(const char *path, const uint8_t *bytes, size_t size, const cha
     size_t settings_bytes = get_u32(bytes + 16), at = HEAD_BYTES + settings_bytes;
     char *theirs = (char *)allocate(settings_bytes + 1, 1), option[256], their_option[256];
     memcpy(theirs, bytes + HEAD_BYTES, at <= size ? settings_bytes : 0);
-    settings_difference(settings, theirs, option, their_option);
+    bool differ = settings_differ(settings, theirs, option, their_option);
     free(theirs);
-    if (*option)
+    if (differ)
         return set_error(error, "checkpoint %s: made with %s, not %s: resume with the same options", path, their_option,
                          option);
     *round = get_u64(bytes + 8);

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../bytes.h"
 #include "../clock.h"
 #include "../log.h"
 #include "../memory.h"
@@ -87,16 +86,14 @@ static struct client *free_slot(struct clients *clients) {
 
 /* Checks a hello and makes the client WAITING. On failure the error says why. */
 static bool greet(struct clients *clients, struct client *client, struct error *error) {
-    const struct frame *frame = &client->frame;
-    char theirs[SETTINGS_TEXT_BYTES], option[256], their_option[256];
-    if (frame->type != HELLO || frame->bytes < 4 || frame->bytes >= HELLO_BYTES)
+    struct hello hello;
+    char option[256], their_option[256];
+    if (client->frame.type != HELLO || !hello_get(client->frame.payload, client->frame.bytes, &hello))
         return set_error(error, "does not begin with a hello");
-    memcpy(theirs, frame->payload + 4, frame->bytes - 4);
-    theirs[frame->bytes - 4] = 0;
-    settings_difference(clients->settings, theirs, option, their_option);
-    if (*option) return set_error(error, "the server runs with %s, the worker with %s", option, their_option);
+    if (settings_differ(clients->settings, hello.settings, option, their_option))
+        return set_error(error, "the server runs with %s, the worker with %s", option, their_option);
 
-    size_t id = get_u32(frame->payload);
+    size_t id = hello.id;
     if (id > clients->workers)
         return set_error(error, "asks to be worker %zu, but there are %zu workers", id, clients->workers);
     if (id && find(clients, id, CLIENT_WAITING)) return set_error(error, "there is a worker %zu already", id);

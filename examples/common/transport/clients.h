@@ -16,14 +16,11 @@
 #include <stdint.h>
 
 #include "../error.h"
-#include "../settings_text.h"
 #include "connection.h"
+#include "hello.h"
 
 /* The types of frames between a server and its workers; tcp_trainer.c describes the protocol. */
 enum frame_type { HELLO = 1, WELCOME, STATE, REFUSED, MESSAGE, UPDATE, UPDATE_REPORT, UPDATE_LAST, REPORT, RANGES };
-
-/* A hello holds the worker's number (4 bytes; 0: any free number) and its settings text. */
-enum { HELLO_BYTES = 4 + SETTINGS_TEXT_BYTES };
 
 enum client_stage { CLIENT_FREE, CLIENT_NEW, CLIENT_WAITING, CLIENT_ACTIVE };
 

@@ -211,26 +211,22 @@ static void dial(struct mesh *mesh, struct link *link) {
         lose_out(mesh, link, error.text);
         return;
     }
-    size_t text_bytes = strlen(mesh->settings);
     link->stage = LINK_GREETING;
     connection_limit(&link->out, TEXT_BYTES);
-    uint8_t *hello = mesh_send(mesh, link->id, LINK_HELLO, 0, LINK_HELLO_HEAD + text_bytes);
-    put_u32(hello, (uint32_t)mesh->ledger.id);
-    put_u64(hello + 4, mesh->ledger.incarnation);
-    hello[12] = mesh->ledger.founder;
-    memcpy(hello + LINK_HELLO_HEAD, mesh->settings, text_bytes);
+    uint8_t *hello = mesh_send(mesh, link->id, LINK_HELLO, 0, LINK_HELLO_HEAD + strlen(mesh->settings));
+    link_hello_put(hello, mesh->ledger.id, mesh->ledger.incarnation, mesh->ledger.founder, mesh->settings);
 }
 
 /* Handles a WELCOME: the link is up, and the push in flight has arrived or comes back. Returns false if the frame is
  * invalid. */
 static bool welcomed(struct mesh *mesh, struct link *link, const struct frame *frame) {
     struct book *book = book_of(mesh, link);
-    if (frame->bytes != LINK_WELCOME_BYTES) return false;
+    uint64_t process, newest = link->newest;
+    uint32_t came;
+    if (!link_welcome_get(frame->payload, frame->bytes, &process, &came)) return false;
     struct connection out = link->out;
-    uint32_t came = get_u32(frame->payload + 8);
-    uint64_t newest = link->newest;
     link->stage = LINK_DOWN; /* meet() shall not close this connection with those of an earlier process */
-    bool met = meet(mesh, link, get_u64(frame->payload));
+    bool met = meet(mesh, link, process);
     link->out = out;
     link->stage = LINK_GREETING;
     if (!met) return false;
@@ -253,40 +249,38 @@ static bool welcomed(struct mesh *mesh, struct link *link, const struct frame *f
  * hello is believed when that older process is written off, or when the new one answers at the peer's own address,
  * which this peer dials as soon as it loses its connection with the older one. */
 static bool premature(const struct mesh *mesh, const struct frame *frame) {
-    size_t id = frame->type == LINK_HELLO && frame->bytes >= LINK_HELLO_HEAD ? get_u32(frame->payload) : 0;
-    if (id == 0 || id > mesh->ledger.peers || frame->payload[12]) return false;
-    return mesh->ledger.book[id - 1].incarnation && get_u64(frame->payload + 4) > mesh->link[id - 1].newest;
+    struct hello hello;
+    if (frame->type != LINK_HELLO || !link_hello_get(frame->payload, frame->bytes, &hello)) return false;
+    if (hello.id > mesh->ledger.peers || hello.founder) return false;
+    return mesh->ledger.book[hello.id - 1].incarnation && hello.process > mesh->link[hello.id - 1].newest;
 }
 
 /* Checks the hello of a new connection and makes the connection a peer's. On failure the error says why, and *answer is
  * the type of the frame that tells the peer so. */
 static bool greet(struct mesh *mesh, struct connection *connection, const struct frame *frame, enum link_frame *answer,
                   struct error *error) {
-    char theirs[SETTINGS_TEXT_BYTES], option[256], their_option[256];
+    struct hello hello;
+    char option[256], their_option[256];
     *answer = LINK_REFUSED;
-    if (frame->type != LINK_HELLO || frame->bytes < LINK_HELLO_HEAD || frame->bytes >= LINK_HELLO_BYTES)
+    if (frame->type != LINK_HELLO || !link_hello_get(frame->payload, frame->bytes, &hello))
         return set_error(error, "does not begin with a hello");
-    memcpy(theirs, frame->payload + LINK_HELLO_HEAD, frame->bytes - LINK_HELLO_HEAD);
-    theirs[frame->bytes - LINK_HELLO_HEAD] = 0;
-    settings_difference(mesh->settings, theirs, option, their_option);
-    if (*option)
+    if (settings_differ(mesh->settings, hello.settings, option, their_option))
         return set_error(error, "peer %zu runs with %.180s, you with %.180s", mesh->ledger.id, option, their_option);
-    size_t id = get_u32(frame->payload);
-    if (id == 0 || id > mesh->ledger.peers || id == mesh->ledger.id)
+    size_t id = hello.id;
+    if (id > mesh->ledger.peers || id == mesh->ledger.id)
         return set_error(error, "asks to be peer %zu, but this is peer %zu of %zu", id, mesh->ledger.id,
                          mesh->ledger.peers);
 
     struct link *link = &mesh->link[id - 1];
-    uint64_t incarnation = get_u64(frame->payload + 4);
-    bool founder = frame->payload[12], anew = incarnation > link->newest;
-    if (anew && founder && (link->newest || link->gone))
+    bool anew = hello.process > link->newest;
+    if (anew && hello.founder && (link->newest || link->gone))
         return set_error(error, "there was a peer %zu already: start it with --join", id);
     if (anew && mesh->done) return set_error(error, "the training is over");
-    if (!meet(mesh, link, incarnation)) {
+    if (!meet(mesh, link, hello.process)) {
         *answer = LINK_WRITTEN_OFF;
         return set_error(error, "this peer %zu was written off: start it again with --join", id);
     }
-    if (anew && !founder) say(mesh->ledger.id, "peer %zu (%s) joined", id, connection->name);
+    if (anew && !hello.founder) say(mesh->ledger.id, "peer %zu (%s) joined", id, connection->name);
     close_in(link);
     frame_done(connection);
     connection_limit(connection, mesh->in_limit);
@@ -295,8 +289,7 @@ static bool greet(struct mesh *mesh, struct connection *connection, const struct
     link->in_heard = mesh->clock;
     link->accepted++;
     uint8_t *welcome = frame_queue(&link->in, LINK_WELCOME, 0, LINK_WELCOME_BYTES);
-    put_u64(welcome, mesh->ledger.incarnation);
-    put_u32(welcome + 8, link->mixed);
+    link_welcome_put(welcome, mesh->ledger.incarnation, link->mixed);
     return true;
 }
 

@@ -28,8 +28,8 @@
 #include <stdint.h>
 
 #include "../error.h"
-#include "../settings_text.h"
 #include "connection.h"
+#include "hello.h"
 #include "ledger.h"
 
 enum link_frame {
@@ -47,9 +47,7 @@ enum link_frame {
     LINK_LEDGER
 };
 
-/* A hello holds the number (4 bytes), the process (8), whether the process is a founder (1), and the settings text. A
- * welcome holds the process (8) and the number of the last push that arrived (4). A push begins with its weight (8). */
-enum { LINK_HELLO_HEAD = 13, LINK_HELLO_BYTES = LINK_HELLO_HEAD + SETTINGS_TEXT_BYTES, LINK_WELCOME_BYTES = 12 };
+/* hello.h says what a hello and a welcome hold. A push begins with its weight (8 bytes). */
 enum { MESH_STRANGERS = 16 };
 
 enum link_stage { LINK_DOWN, LINK_GREETING, LINK_UP };
