@@ -1,6 +1,8 @@
 /* Packets written down byte by byte: those in dtcodec.h, and those in tests/golden/ which decode alike for ever.
  *
  *     PACKET <spec> : <values>           in dtcodec.h each line begins with " * "
+ *     VALID <name> :                     a packet that is valid, but that no encoder makes
+ *     REFUSED <name> : <status>          a packet that is not valid, and its status without DTC_ERROR_
  *     <bytes in hex> | <what they are>   as many lines as it takes
  *     VALUES <values>                    what it decodes to, where that is not what was encoded
  *
@@ -17,12 +19,34 @@ typedef struct list {
     size_t count;
 } list;
 
+typedef enum line_kind { PACKET, VALID, REFUSED } line_kind;
+
+static const char *const kind_words[] = {"PACKET ", "VALID ", "REFUSED "};
+
 typedef struct written {
-    char spec[256];
+    line_kind kind;
+    char spec[256]; /* or the name */
     list encoded, decoded;
+    dtc_status status;
     unsigned char bytes[LINE_BYTES];
     size_t size;
 } written;
+
+static dtc_status status_of(const char *name) {
+    static const struct {
+        const char *name;
+        dtc_status status;
+    } known[] = {
+        {"TRUNCATED", DTC_ERROR_TRUNCATED}, {"MAGIC", DTC_ERROR_MAGIC}, {"WIRE_VERSION", DTC_ERROR_WIRE_VERSION},
+        {"CODEC", DTC_ERROR_CODEC},         {"HEAD", DTC_ERROR_HEAD},   {"SIZE", DTC_ERROR_SIZE},
+        {"CHECKSUM", DTC_ERROR_CHECKSUM},   {"LIMIT", DTC_ERROR_LIMIT}, {"PAYLOAD", DTC_ERROR_PAYLOAD},
+    };
+    size_t bytes = strcspn(name, "\n"), i;
+    for (i = 0; i < LENGTH(known); i++)
+        if (strlen(known[i].name) == bytes && memcmp(known[i].name, name, bytes) == 0) return known[i].status;
+    fail_msg("not a status: %s", name);
+    return DTC_OK;
+}
 
 static void read_values(list *to, const char *text) {
     char *end;
@@ -69,9 +93,35 @@ static int same_values(const packet *made, const float *decoded, const list *exp
     return 1;
 }
 
+/* dtc_inspect finds what the head tells, and decoding finds all. No value is written. */
+static void check_refused(const char *path, const written *from) {
+    static float values[256];
+    unsigned char *bytes = (unsigned char *)memory(from->size); /* of its very size */
+    size_t count = from->size >= 8 ? get32(from->bytes + 4) : 0, i;
+    dtc_status status, of_head = from->status;
+    dtc_info info;
+    memcpy(bytes, from->bytes, from->size);
+    if (of_head == DTC_ERROR_PAYLOAD || of_head == DTC_ERROR_CHECKSUM) of_head = DTC_OK;
+    status = dtc_inspect(bytes, from->size, &info);
+    CHECK(status == of_head, "%s, %s: %d of the head", path, from->spec, (int)status);
+    CHECK(status != DTC_OK || count <= LENGTH(values), "%s, %s: %zu values", path, from->spec, count);
+    if (count > LENGTH(values)) count = LENGTH(values);
+    for (i = 0; i < LENGTH(values); i++) values[i] = 7;
+    status = dtc_decode(values, count, bytes, from->size, NULL, workspace(MEBI), MEBI);
+    CHECK(status == from->status, "%s, %s: %d", path, from->spec, (int)status);
+    status = dtc_decode_add(values, count, 2, bytes, from->size, NULL, workspace(MEBI), MEBI);
+    CHECK(status == from->status, "%s, %s: %d to add", path, from->spec, (int)status);
+    for (i = 0; i < LENGTH(values); i++) assert_int_equal(float_bits(values[i]), float_bits(7));
+    free(bytes);
+}
+
 static void check_packet(const char *path, const written *from, int encodes) {
     packet made;
     float *decoded;
+    if (from->kind == REFUSED) {
+        check_refused(path, from);
+        return;
+    }
     made.bytes = (unsigned char *)memory(from->size);
     made.size = from->size;
     memcpy(made.bytes, from->bytes, from->size);
@@ -85,6 +135,25 @@ static void check_packet(const char *path, const written *from, int encodes) {
         CHECK(made.size == from->size && memcmp(made.bytes, from->bytes, made.size) == 0, "%s, %s", path, from->spec);
         free(made.bytes);
     }
+}
+
+/* Starts a packet if the line is the first one of it. */
+static int begin(written *now, const char *path, const char *line) {
+    size_t word = 0, bytes;
+    const char *name, *colon = strstr(line, " :");
+    while (word < LENGTH(kind_words) && strncmp(line, kind_words[word], strlen(kind_words[word])) != 0) word++;
+    if (word == LENGTH(kind_words)) return 0;
+    name = line + strlen(kind_words[word]);
+    bytes = colon ? (size_t)(colon - name) : sizeof now->spec;
+    CHECK(bytes < sizeof now->spec, "%s: %s", path, line);
+    memset(now->spec, 0, sizeof now->spec);
+    memcpy(now->spec, name, bytes);
+    now->kind = (line_kind)word;
+    now->size = now->encoded.count = 0;
+    if (now->kind == PACKET) read_values(&now->encoded, colon + 2);
+    if (now->kind == REFUSED) now->status = status_of(colon + 3);
+    now->decoded = now->encoded;
+    return 1;
 }
 
 /* Checks all packets of a file whose lines have this prefix; returns how many. */
@@ -105,14 +174,7 @@ static int check_file(const char *path, const char *prefix, int encodes) {
             check_packet(path, &now, encodes);
             open = 0;
         }
-        if (more && strncmp(text, "PACKET ", 7) == 0) {
-            const char *colon = strstr(text, " :");
-            CHECK(colon && colon - text - 7 < (ptrdiff_t)sizeof now.spec, "%s: %s", path, text);
-            memset(now.spec, 0, sizeof now.spec);
-            memcpy(now.spec, text + 7, (size_t)(colon - text - 7));
-            read_values(&now.encoded, colon + 2);
-            now.decoded = now.encoded;
-            now.size = 0;
+        if (more && begin(&now, path, text)) {
             packets++;
             open = 1;
         }
@@ -130,18 +192,19 @@ static void test_golden(void **state) {
     DIR *directory = opendir("tests/golden");
     const struct dirent *entry;
     char path[512];
-    int files = 0;
+    int files = 0, packets = 0;
     (void)state;
     assert_non_null(directory);
     while ((entry = readdir(directory)) != NULL) {
         const char *suffix = strrchr(entry->d_name, '.');
         if (!suffix || strcmp(suffix, ".hex") != 0) continue;
         snprintf(path, sizeof path, "tests/golden/%s", entry->d_name);
-        CHECK(check_file(path, "", 0) == 1, "%s", path);
+        packets += check_file(path, "", 0);
         files++;
     }
     closedir(directory);
-    assert_in_range(files, 20, 1000);
+    assert_in_range(files, 56, 1000);
+    assert_in_range(packets, 54 + 26 + 117, 1000);
 }
 
 static void print_values(const float *values, size_t count) {

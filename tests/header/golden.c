@@ -1,6 +1,7 @@
 /* golden FILE: of each packet in a file like those in tests/golden/, or in dtcodec.h, prints a line "decode" with a
- * hash of the decoded values, and a line "encode" with a hash of the packet that its spec and its values make here. Two
- * builds must print the same of the same files. tests/test_golden.c compares with the bytes that the files name. */
+ * hash of the decoded values, or with the status of a packet that is refused, and a line "encode" with a hash of the
+ * packet that its spec and its values make here. Two builds must print the same of the same files. tests/test_golden.c
+ * compares with the bytes, values and statuses that the files name. */
 #include "dtcodec.h"
 
 #include <math.h>
@@ -75,23 +76,42 @@ static uint64_t hash_values(const float *values, const dtc_info *info) {
     return sum;
 }
 
-static void print_packet(void) {
+/* `encodes`: the text is a spec, else a name. */
+static void print_packet(int encodes) {
     static float values[VALUES_MOST];
     size_t bytes = 0;
     dtc_spec spec;
     dtc_info info;
     dtc_status status = dtc_inspect(written, size, &info);
-    if (status == DTC_OK) status = dtc_decode(values, expected.count, written, size, NULL, scratch, sizeof scratch);
+    if (status == DTC_OK && info.count > VALUES_MOST) status = DTC_ERROR_COUNT;
+    if (status == DTC_OK) status = dtc_decode(values, info.count, written, size, NULL, scratch, sizeof scratch);
     print("decode", status == DTC_OK ? hash_values(values, &info) : 0, status);
+    if (!encodes) return;
     status = dtc_spec_parse(spec_text, &spec, NULL);
     if (status == DTC_OK)
         status = dtc_encode(&spec, made, sizeof made, &bytes, encoded.values, encoded.count, scratch, sizeof scratch);
     print("encode", hash(made, bytes), status);
 }
 
+/* Starts a packet if the line is the first one of it. */
+static int begin(const char *text) {
+    static const char *const words[] = {"PACKET ", "VALID ", "REFUSED "};
+    const char *colon = strstr(text, " :"), *name = NULL;
+    size_t i;
+    for (i = 0; i < sizeof words / sizeof *words; i++)
+        if (strncmp(text, words[i], strlen(words[i])) == 0) name = text + strlen(words[i]);
+    if (!name || !colon || (size_t)(colon - name) >= sizeof spec_text) return 0;
+    memcpy(spec_text, name, (size_t)(colon - name));
+    spec_text[colon - name] = 0;
+    read_values(&encoded, colon + 2);
+    expected = encoded;
+    size = 0;
+    return 1;
+}
+
 /* Prints the packets of a file. Lines of dtcodec.h begin with " * ". */
 static void print_file(FILE *file) {
-    int open = 0, more;
+    int open = 0, encodes = 0, more;
     do {
         const char *text = line;
         more = fgets(line, sizeof line, file) != NULL;
@@ -100,17 +120,11 @@ static void print_file(FILE *file) {
         if (open && more && strncmp(text, "VALUES ", 7) == 0) {
             read_values(&expected, text + 7);
         } else if (open && (!more || !read_bytes(text))) {
-            print_packet();
+            print_packet(encodes);
             open = 0;
         }
-        if (more && strncmp(text, "PACKET ", 7) == 0 && strstr(text, " :")) {
-            size_t length = (size_t)(strstr(text, " :") - text) - 7;
-            if (length >= sizeof spec_text) continue;
-            memcpy(spec_text, text + 7, length);
-            spec_text[length] = 0;
-            read_values(&encoded, text + 7 + length + 2);
-            expected = encoded;
-            size = 0;
+        if (more && begin(text)) {
+            encodes = *text == 'P';
             open = 1;
         }
     } while (more);
