@@ -249,7 +249,7 @@
  *     cannot ask for seconds. sensing iterates, by default up to 50 times, at about 8 steps a value.
  *   - A server sets max_work in dtc_decode_options to the nanoseconds that it has for one packet, and max_iterations to
  *     the number that its max_work has room for. A program whose layers need ranks above the default limit sets
- * max_work to its largest count * rank.
+ *     max_work to its largest count * rank.
  *
  * CONFIGURATION
  *
