@@ -44,7 +44,8 @@ COMMON := $(wildcard examples/common/*.c examples/common/*/*.c)
 COMMON_OBJECTS := $(patsubst examples/%.c,$(B)/examples/%.o,$(COMMON))
 COMMON_LIBRARY := $(B)/examples/libcommon.a
 COMMON_HEADERS := $(wildcard examples/common/*.h examples/common/*/*.h)
-EXAMPLES := $(patsubst examples/%.c,$(B)/examples/%,$(filter-out examples/mpi_%,$(wildcard examples/*.c)))
+TRAINERS := $(filter-out examples/mpi_%,$(wildcard examples/*.c))
+EXAMPLES := $(TRAINERS:examples/%.c=$(B)/examples/%)
 # the command dtc, whose readers of files are fuzzed, too
 DTC := $(wildcard examples/dtc/*.c)
 DTC_HEADERS := $(wildcard examples/dtc/*.h)
@@ -89,6 +90,14 @@ $(PYTORCH_LIBRARY): $(wildcard examples/pytorch/*.[ch]) dtcodec.h
 $(B)/examples/common/%.o: examples/common/%.c $(COMMON_HEADERS) $(HEADERS)
 	@mkdir -p $(@D)
 	$(call step,CC)$(CC) $(BASE_CFLAGS) -O3 -ffp-contract=off -c $< -o $@
+
+# whether the headers of all packages are there
+$(COMMON_OBJECTS): | $(B)/examples/headers
+$(B)/examples/headers:
+	@mkdir -p $(@D)
+	@$(CC) $(BASE_CFLAGS) $(FFT_FLAGS) -M $(COMMON) $(TRAINERS) $(DTC) >$@.new 2>$@.log && mv $@.new $@ || { \
+	    sed -n "s/.*fatal error: '*\\([^':]*\\).*/\\1 is not here. Run 'make setup': it installs the packages that \
+	the examples need./p" $@.log | head -n 1 | grep . || cat $@.log; exit 1; }
 
 $(B)/examples/common/dtcodec_fft.o: BASE_CFLAGS += $(FFT_FLAGS)
 # their directory is as new as their coming; they are older

@@ -24,8 +24,17 @@ installs() {
         done
 }
 
+# a compiler without any header stands for a machine without packages
+without_packages() {
+    rm -rf build/tree/bare
+    ! make -s B=build/tree/bare CC="${CC:-cc} -nostdinc" >build/tree/bare.log 2>/dev/null &&
+        grep -q "^[a-z/]*\.h is not here. Run 'make setup'" build/tree/bare.log &&
+        [ "$(wc -l <build/tree/bare.log)" = 1 ]
+}
+
 check "the top level holds nothing else" top_level
 check "sources are formatted" make -s format-check
 check "the README's first program compiles and runs" readme_program
 check "make install installs the headers" installs
+check "make says what to do where packages are missing" without_packages
 exit $failed
