@@ -203,6 +203,11 @@ cross: setup ## compare packets and values with eleven other machines; prints a 
 	@B=build/i386 WITHOUT='safetensors frames' tests/run tests/test_replay.sh
 	@WARNINGS='$(C_WARNINGS)' tests/cross.sh
 
+plan-check: ## compare `dtc plan` with tcp_trainer in ten settings; takes minutes, on an idle machine
+	@$(SETUP) $(EXAMPLE_PACKAGES) libcmocka-dev libcjson-dev dataset-fashion-mnist
+	@$(MAKE) --no-print-directory $(B)/examples/tcp_trainer $(B)/examples/dtc $(B)/tests/dtc/gradient
+	@$(KERNELS) tests/plan_check.sh $(B)
+
 bench: setup ## measure bits, error and speed; writes build/bench.csv
 	@$(SETUP) dataset-fashion-mnist util-linux
 	@$(MAKE) --no-print-directory $(BENCHES)
@@ -370,5 +375,5 @@ clean: ## remove what was built
 	rm -rf build
 
 .PHONY: all help examples man mpi pytorch pytorch-test test setup check cmocka asan ubsan tsan msan valgrind \
-        sanitizers coverage cross bench figures data demo reproduce fuzz fuzz-all fuzz-plant build-fuzz replay \
+        sanitizers coverage cross plan-check bench figures data demo reproduce fuzz fuzz-all fuzz-plant build-fuzz replay \
         build-replay install uninstall format format-check clean
