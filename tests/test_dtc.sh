@@ -344,6 +344,17 @@ compare_ranks() {
     "$dtc" compare --json in.safetensors >log && ./json <log && [ "$(grep -c '"spec"' log)" -ge 8 ]
 }
 
+# A file of 4 Mi values or more has a progress bar on a terminal, which is erased before the table.
+draws_a_bar() {
+    ./floats '<f4' 4194304 C >in
+    "$dtc" compare --specs raw:type=bf16 in 2>error >log && cat error && [ ! -s error ] || return 1
+    script -qec "'$dtc' compare --specs 'raw raw:type=bf16 raw:type=fp16' in" typescript </dev/null >log || return 1
+    tr '\r' '\n' <typescript >lines
+    [ "$(grep -oE '^\[#*\.*\] +[0-9]+ %$' lines | tr -d '#[].' | xargs)" = '0 % 33 % 66 % 100 %' ] || return 1
+    grep -A 2 -E '^\[#{50}\] 100 %$' lines | tail -n 2 >end
+    grep -qE '^ {58}$' end && grep -q '^ *codec  *bits' end
+}
+
 # The transfer of W workers with n values each: 4 n bytes, a packet's head and checksum of 16, a frame's head of 16.
 plan_model() {
     ./floats '<f4' 1000 C >in
@@ -389,6 +400,7 @@ completes() {
 }
 
 check "compare ranks codecs by bits" compare_ranks
+check "compare draws a progress bar on a terminal" draws_a_bar
 check "plan prints the times of its model" plan_model
 check "compare --plot draws, or says that gnuplot is missing" plots
 check "the manual is made of the help" manual

@@ -5,11 +5,6 @@
 
 enum { LONG_VALUES = 1 << 22, WIDTH = 50 };
 
-struct progress progress_begin(size_t runs, size_t values) {
-    struct progress progress = {values >= LONG_VALUES && isatty(STDERR_FILENO), (double)runs * (double)values, 0.0, -1};
-    return progress;
-}
-
 void progress_add(struct progress *progress, size_t values) {
     char bar[WIDTH + 1];
     if (!progress) return;
@@ -20,6 +15,12 @@ void progress_add(struct progress *progress, size_t values) {
     for (int i = 0; i < WIDTH; i++) bar[i] = i * 100 < percent * WIDTH ? '#' : '.';
     bar[WIDTH] = 0;
     fprintf(stderr, "\r[%s] %3d %%", bar, percent);
+}
+
+struct progress progress_begin(size_t runs, size_t values) {
+    struct progress progress = {values >= LONG_VALUES && isatty(STDERR_FILENO), (double)runs * (double)values, 0.0, -1};
+    progress_add(&progress, 0);
+    return progress;
 }
 
 void progress_end(struct progress *progress) {
