@@ -266,6 +266,13 @@ reproduce: data ## repeat experiments: all rows, or ROW=name, with SEEDS=3; writ
 	    $(REPRODUCE_ROWS)
 	@examples/figures.sh build/reproduce examples/figures $(REPRODUCE_ROWS)
 
+# Server and workers have links of RATES Mbit/s: in network namespaces for root, else by pacing the sockets.
+slow-links: data ## measure the time to accuracy on links of RATES="10 100 1000" Mbit/s, with SEEDS=1; draws a figure
+	@$(SETUP) $(EXAMPLE_PACKAGES) gnuplot-nox iproute2
+	@$(MAKE) --no-print-directory $(B)/examples/tcp_trainer
+	@$(KERNELS) SEEDS='$(or $(SEEDS),1)' examples/slow_links.sh $(B)/examples/tcp_trainer build/slow-links \
+	    build/slow-links.csv examples/figures $(or $(RATES),10 100 1000)
+
 # ---- fuzzing
 
 REPLAY_CFLAGS ?= -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all
@@ -375,5 +382,5 @@ clean: ## remove what was built
 	rm -rf build
 
 .PHONY: all help examples man mpi pytorch pytorch-test test setup check cmocka asan ubsan tsan msan valgrind \
-        sanitizers coverage cross plan-check bench figures data demo reproduce fuzz fuzz-all fuzz-plant build-fuzz replay \
-        build-replay install uninstall format format-check clean
+        sanitizers coverage cross plan-check bench figures data demo reproduce slow-links fuzz fuzz-all fuzz-plant \
+        build-fuzz replay build-replay install uninstall format format-check clean
