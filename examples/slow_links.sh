@@ -235,25 +235,22 @@ for rate in "$@"; do
     table "$rate"
 done
 
-# a block for each codec: rate and seconds, means over the seeds that reached the target
+# a block for each codec that reached the target: rate and seconds, means over the seeds that did
 awk -F, '
-    FNR == 1 {next}
+    FNR == 1 || $8 == "" {next}
     {
         gsub(/"/, "", $3)
-        if (!($3 in known)) name[++count] = $3
-        known[$3]
-        if ($8 == "") next
-        if (!(($1, $3) in runs)) rates[$3] = rates[$3] " " $1
-        runs[$1, $3]++
+        if (!($3 in rates)) name[++count] = $3
+        if (!runs[$1, $3]++) rates[$3] = rates[$3] " " $1
         seconds[$1, $3] += $8
     }
     END {
         for (i = 1; i <= count; i++) {
-            printf "%s\"%s\"\n", i > 1 ? "\n\n" : "", name[i]
+            printf "%s\"%s\"\n", (i > 1 ? "\n\n" : ""), name[i]
             rows = split(rates[name[i]], rate, " ")
             for (row = 1; row <= rows; row++)
                 print rate[row], seconds[rate[row], name[i]] / runs[rate[row], name[i]]
         }
     }' "$csv" >"$dir/curves"
-gnuplot -e "data='$dir/curves'; count=${#settings[@]}; figures='$figures'" "$here/slow_links.gp"
+gnuplot -e "data='$dir/curves'; count=$(grep -c '"' "$dir/curves"); figures='$figures'" "$here/slow_links.gp"
 echo "drew $figures/slow-links.svg"

@@ -8,6 +8,9 @@
 
 #define SMALL_BITS 3 /* bits of small tensors under quant:rate=B */
 
+/* A tensor of fewer values has too few measurements under sensing: its values cannot be found. quant sends it instead. */
+enum { SENSING_LEAST = 1024, UNSENSED_BITS = 4 };
+
 /* Whether the spec is factor without a rank, which sends the factors that the caller has. */
 static bool sends_factors(const dtc_spec *spec) {
     return spec->codec == DTC_FACTOR && spec->factor.rank == 0;
@@ -42,6 +45,11 @@ static float rate_of_large(const dtc_spec *spec, const struct tensors *model) {
     return rate > (double)spec->quant.rate / 2 ? (float)rate : 0;
 }
 
+/* Whether quant sends the tensor in place of sensing. Where workers agree on grids, all tensors keep the codec. */
+static bool is_unsensed(const dtc_spec *spec, size_t count) {
+    return spec->codec == DTC_SENSING && count < SENSING_LEAST && spec->workers <= 1 && !(spec->sensing.scale > 0);
+}
+
 /* Returns the spec of a tensor's packet. `rate` is that of rate_of_large. */
 static dtc_spec spec_of(const dtc_spec *spec, float rate, const struct tensor *tensor) {
     const dtc_value *value = NULL; /* how to send the tensor itself, if the codec does not apply to it */
@@ -51,6 +59,11 @@ static dtc_spec spec_of(const dtc_spec *spec, float rate, const struct tensor *t
         own.quant.bits = SMALL_BITS;
     } else if (rate > 0) {
         own.quant.rate = rate;
+    }
+    if (is_unsensed(spec, tensor->rows * tensor->columns)) {
+        own.codec = DTC_QUANT;
+        own.quant.bits = UNSENSED_BITS;
+        own.block = 0;
     }
     if (spec->codec == DTC_FACTOR) own.rows = tensor->rows;
     if (sends_factors(spec)) value = &spec->factor.value;
