@@ -273,6 +273,12 @@ slow-links: data ## measure the time to accuracy on links of RATES="10 100 1000"
 	@$(KERNELS) SEEDS='$(or $(SEEDS),1)' examples/slow_links.sh $(B)/examples/tcp_trainer build/slow-links \
 	    build/slow-links.csv examples/figures $(or $(RATES),10 100 1000)
 
+homomorphic: data ## evaluate the cost model of Jang et al. on a link of LINK=1000 Mbit/s; draws a figure
+	@$(SETUP) $(EXAMPLE_PACKAGES) gnuplot-nox
+	@$(MAKE) --no-print-directory $(B)/examples/tcp_trainer
+	@$(KERNELS) LINK='$(or $(LINK),1000)' examples/homomorphic.sh $(B)/examples/tcp_trainer build/homomorphic \
+	    build/homomorphic.csv examples/figures
+
 # ---- fuzzing
 
 REPLAY_CFLAGS ?= -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all
@@ -382,5 +388,5 @@ clean: ## remove what was built
 	rm -rf build
 
 .PHONY: all help examples man mpi pytorch pytorch-test test setup check cmocka asan ubsan tsan msan valgrind \
-        sanitizers coverage cross plan-check bench figures data demo reproduce slow-links fuzz fuzz-all fuzz-plant \
-        build-fuzz replay build-replay install uninstall format format-check clean
+        sanitizers coverage cross plan-check bench figures data demo reproduce slow-links homomorphic fuzz \
+        fuzz-all fuzz-plant build-fuzz replay build-replay install uninstall format format-check clean

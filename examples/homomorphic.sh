@@ -30,6 +30,7 @@ settings=(
     "bf16 $net --codec raw:type=bf16 --down-codec raw:type=bf16"
     "ternary $net --codec ternary --down-codec ternary --residual"
     "quant:bits=4 $net --codec quant:bits=4 --down-codec quant:bits=4 --residual"
+    "quant:bits=2 $net --codec quant:bits=2 --down-codec quant:bits=2 --residual"
     "quant:rate=0.1 $net --codec quant:rate=0.1 --down-codec quant:rate=0.1 --residual"
     "quant:bits=4+added $net --codec quant:bits=4 --residual --add-packets"
     "ternary:pack=base3+added $net --codec ternary:pack=base3 --residual --add-packets"

@@ -29,6 +29,7 @@ settings=(
     'bf16 --codec raw:type=bf16 --down-codec raw:type=bf16'
     'ternary --codec ternary --down-codec ternary --residual'
     'quant:bits=4 --codec quant:bits=4 --down-codec quant:bits=4 --residual'
+    'quant:bits=2 --codec quant:bits=2 --down-codec quant:bits=2 --residual'
     'quant:rate=0.5 --codec quant:rate=0.5 --down-codec quant:rate=0.5 --residual'
     'quant:rate=0.2 --codec quant:rate=0.2 --down-codec quant:rate=0.2 --residual'
     'quant:rate=0.1 --codec quant:rate=0.1 --down-codec quant:rate=0.1 --residual'
