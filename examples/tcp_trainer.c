@@ -273,7 +273,6 @@ static bool serve_round(struct server *server, enum frame_type type, struct erro
     size_t bytes;
     double start = clock_seconds();
     if (settings->add_packets && grid_open(&settings->codec)) aggregate_ranges(clients, trainer);
-    clients_collect(clients, MESSAGE, 0);
     trainer->meter.transfer_s += clock_seconds() - start;
     if (!aggregate_messages(clients, trainer, &update, &bytes, error)) return false;
     start = clock_seconds();

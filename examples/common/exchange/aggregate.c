@@ -27,7 +27,7 @@ static bool raise_ranges(uint8_t *ranges, size_t bytes, const struct frame *fram
 void aggregate_ranges(struct clients *clients, struct trainer *trainer) {
     size_t bytes = 4 * trainer->parameters.count, settled = 0, id = 0;
     uint8_t *ranges = (uint8_t *)allocate(bytes, 1);
-    clients_collect(clients, RANGES, 0);
+    clients_collect(clients, RANGES, 0, NULL, NULL);
     for (struct client *client; (client = clients_next(clients, &id));)
         if (raise_ranges(ranges, bytes, &client->frame))
             settled = bytes;
@@ -50,6 +50,46 @@ static bool add_up(const struct clients *clients, struct trainer *trainer) {
             return false;
         }
     return messages > 1 && message_fits(adder->sum, adder->bytes, &trainer->parameters);
+}
+
+/* The mean of the messages, to which a message is added while the server waits for later ones. */
+struct early {
+    struct clients *clients;
+    struct trainer *trainer;
+    size_t workers;   /* the messages that are expected: each has the weight 1 / workers */
+    size_t added, id; /* the messages that are added, and the number of the worker of the last one */
+    bool usable;      /* false if a worker has sent no message or one that cannot be decoded */
+    double seconds;   /* of decoding */
+};
+
+/* Adds the messages that have arrived, up to the first worker that has not delivered yet. */
+static void add_arrived(void *context) {
+    struct early *early = (struct early *)context;
+    const struct client *client;
+    struct error error;
+    size_t id = early->id;
+    double start = clock_seconds();
+    while (early->usable && (client = clients_active(early->clients, &id)) && client->delivered) {
+        early->usable = client->frame.bytes &&
+                        decoder_add(&early->trainer->decoder, &early->trainer->values, 1.0f / (float)early->workers,
+                                    client->frame.payload, client->frame.bytes, &error);
+        early->id = id;
+        early->added++;
+    }
+    early->seconds += clock_seconds() - start;
+}
+
+/* Waits for the workers' messages, and adds them in the meantime unless packets are to be added. */
+static struct early collect(struct clients *clients, struct trainer *trainer) {
+    struct early early = {clients, trainer, 0, 0, 0, !trainer->settings.add_packets, 0.0};
+    double start = clock_seconds();
+    size_t id = 0;
+    while (clients_active(clients, &id)) early.workers++;
+    tensors_clear(&trainer->values);
+    clients_collect(clients, MESSAGE, 0, early.usable ? add_arrived : NULL, &early);
+    trainer->meter.transfer_s += clock_seconds() - start - early.seconds;
+    trainer->meter.decode_s += early.seconds;
+    return early;
 }
 
 /* Ignores the messages whose values are not finite in this round, and drops the workers that send such messages in too
@@ -76,16 +116,19 @@ static bool ignore_infinite(struct clients *clients, struct trainer *trainer) {
     return found;
 }
 
-/* Writes the mean of the decoded messages to trainer->values. They are summed in the order of the workers' numbers. If
- * a message cannot be decoded, its worker is dropped, and the function returns false. It also returns false if the
- * caller shall try again without messages whose values are not finite. */
-static bool average(struct clients *clients, struct trainer *trainer) {
+/* Writes the mean of the decoded messages to trainer->values. They are summed in the order of the workers' numbers. The
+ * early mean is used once, if it holds these very messages. If a message cannot be decoded, its worker is dropped, and
+ * the function returns false. It also returns false if the caller shall try again without messages whose values are not
+ * finite. */
+static bool average(struct clients *clients, struct trainer *trainer, struct early *early) {
     size_t messages = 0, id = 0;
     struct error error;
     while (clients_next(clients, &id)) messages++;
-    tensors_clear(&trainer->values);
+    bool added = early->usable && early->added == messages && early->workers == messages;
+    early->usable = false;
+    if (!added) tensors_clear(&trainer->values);
     id = 0;
-    for (struct client *client; (client = clients_next(clients, &id));)
+    for (struct client *client; !added && (client = clients_next(clients, &id));)
         if (!decoder_add(&trainer->decoder, &trainer->values, 1.0f / (float)messages, client->frame.payload,
                          client->frame.bytes, &error)) {
             clients_drop(clients, client, true, error.text);
@@ -112,9 +155,10 @@ bool aggregate_messages(struct clients *clients, struct trainer *trainer, const 
     struct encoder *encoder = &trainer->encoder;
     struct meter *meter = &trainer->meter;
     size_t messages = 0, id = 0;
+    struct early early = collect(clients, trainer);
     double start = clock_seconds();
     bool sum = trainer->settings.add_packets && add_up(clients, trainer) && sum_finite(trainer);
-    while (!sum && !average(clients, trainer)) continue;
+    while (!sum && !average(clients, trainer, &early)) continue;
     meter->decode_s += clock_seconds() - start;
     for (const struct client *client; (client = clients_next(clients, &id)); messages++)
         meter->bytes_up += FRAME_HEAD_BYTES + client->frame.bytes;
@@ -144,7 +188,7 @@ bool aggregate_reports(struct clients *clients, struct trainer *trainer, struct 
     size_t *ids = (size_t *)allocate(clients->workers, sizeof *ids), reports = 0, id = 0;
     uint32_t crc = tensors_crc(&trainer->parameters);
     bool equal = true;
-    clients_collect(clients, REPORT, REPORT_BYTES);
+    clients_collect(clients, REPORT, REPORT_BYTES, NULL, NULL);
     for (struct client *client; (client = clients_next(clients, &id));)
         if (get_u32(client->frame.payload) == crc) {
             ids[reports] = id;

@@ -17,9 +17,10 @@ enum { REPORT_BYTES = 4 + METER_BYTES };
 /* Collects the ranges of all workers' tensors, and sends the largest range of each tensor to all. */
 void aggregate_ranges(struct clients *clients, struct trainer *trainer);
 
-/* Makes the update of a round from the collected messages. With --add-packets the update is the sum of the messages,
- * undecoded, if they add. Else the update is the encoded mean of the decoded messages. A worker whose message cannot be
- * decoded is dropped. The update is valid until the next round; an empty one means that the round is skipped. */
+/* Collects the messages of a round and makes the update from them. A message is decoded while the server waits for
+ * those of workers with larger numbers. With --add-packets the update is the sum of the messages, undecoded, if they
+ * add. Else the update is the encoded mean of the decoded messages. A worker whose message cannot be decoded is
+ * dropped. The update is valid until the next round; an empty one means that the round is skipped. */
 bool aggregate_messages(struct clients *clients, struct trainer *trainer, const uint8_t **update, size_t *bytes,
                         struct error *error);
 

@@ -8,7 +8,7 @@
 
 #define SMALL_BITS 3 /* bits of small tensors under quant:rate=B */
 
-/* A tensor of fewer values has too few measurements under sensing: its values cannot be found. quant sends it instead. */
+/* A tensor of fewer values has too few measurements under sensing: its values cannot be found. So quant sends it. */
 enum { SENSING_LEAST = 1024, UNSENSED_BITS = 4 };
 
 /* Whether the spec is factor without a rank, which sends the factors that the caller has. */

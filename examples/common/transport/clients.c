@@ -268,7 +268,17 @@ size_t clients_send_all(struct clients *clients, bool joining, enum frame_type t
     return sent * (FRAME_HEAD_BYTES + bytes);
 }
 
-void clients_collect(struct clients *clients, enum frame_type wanted, size_t least_bytes) {
+/* Calls a function, and gives the clients that owe a frame as much more time as it takes. */
+static void call_meanwhile(struct clients *clients, void (*arrived)(void *context), void *context, double *deadline) {
+    double start = clock_seconds();
+    arrived(context);
+    double seconds = clock_seconds() - start;
+    for (size_t i = 0; i < clients->slots; i++) clients->client[i].deadline += seconds;
+    *deadline += seconds;
+}
+
+void clients_collect(struct clients *clients, enum frame_type wanted, size_t least_bytes,
+                     void (*arrived)(void *context), void *context) {
     clients->collects = clock_seconds();
     double deadline = clients->collects + clients->timeout;
     clients->wanted = (uint8_t)wanted;
@@ -284,14 +294,22 @@ void clients_collect(struct clients *clients, enum frame_type wanted, size_t lea
         missing = false;
         for (size_t i = 0; i < clients->slots; i++)
             missing |= clients->client[i].stage == CLIENT_ACTIVE && !clients->client[i].delivered;
-        if (missing) pump(clients, deadline);
+        if (!missing) break;
+        pump(clients, deadline);
+        if (arrived) call_meanwhile(clients, arrived, context, &deadline);
     }
 }
 
-struct client *clients_next(const struct clients *clients, size_t *id) {
+struct client *clients_active(const struct clients *clients, size_t *id) {
     while (++*id <= clients->workers) {
         struct client *client = find(clients, *id, CLIENT_ACTIVE);
-        if (client && client->frame.bytes) return client;
+        if (client) return client;
     }
     return NULL;
+}
+
+struct client *clients_next(const struct clients *clients, size_t *id) {
+    struct client *client = clients_active(clients, id);
+    while (client && !client->frame.bytes) client = clients_active(clients, id);
+    return client;
 }

@@ -82,11 +82,16 @@ size_t clients_send_all(struct clients *clients, bool joining, enum frame_type t
                         size_t bytes);
 
 /* Waits until every ACTIVE client has delivered a frame of this type with a payload of at least `least_bytes`. Clients
- * that do not deliver it before the timeout are dropped. */
-void clients_collect(struct clients *clients, enum frame_type wanted, size_t least_bytes);
+ * that do not deliver it before the timeout are dropped. If `arrived` is not NULL, it is called whenever bytes have
+ * arrived, and can use the frames of the clients that have delivered. */
+void clients_collect(struct clients *clients, enum frame_type wanted, size_t least_bytes,
+                     void (*arrived)(void *context), void *context);
 
-/* Iterates over the ACTIVE clients whose frame has a payload, in the order of the workers' numbers. *id is the number
- * of the previous client, at first 0. Returns the next client, and stores its number in *id; NULL: there is no more. */
+/* Iterates over the ACTIVE clients, in the order of the workers' numbers. *id is the number of the previous client, at
+ * first 0. Returns the next client, and stores its number in *id; NULL: there is no more. */
+struct client *clients_active(const struct clients *clients, size_t *id);
+
+/* Iterates as clients_active does, over the clients whose frame has a payload. All of them must have delivered. */
 struct client *clients_next(const struct clients *clients, size_t *id);
 
 /* Closes a client's connection and logs the reason. If `refuse` is true, the client receives the reason in a REFUSED
