@@ -16,14 +16,14 @@
 # Here r is that of plain fp32, 1 + (M^2 W) / (C BW): below the bound a step is faster than without compression.
 #
 # The seconds of a worker are from runs with one worker, and those of the server from runs with M workers, where it
-# works alone while they wait. So the model is that of machines of their own. Each is the least of five runs. `gzip -1`
+# works alone while they wait. So the model is that of machines of their own. Each is the least of three runs. `gzip -1`
 # is measured on a gradient of the net, which a checkpoint without momentum holds.
 set -euo pipefail
 export LC_ALL=C
 [ $# -eq 4 ] || { echo "usage: homomorphic.sh TRAINER DIR CSV FIGURES" >&2; exit 2; }
 trainer=$1 dir=$2 csv=$3 figures=$4
 here=$(dirname "$0")
-link=${LINK:-1000} samples=256 steps=10 repeats=5
+link=${LINK:-1000} samples=256 steps=10 repeats=3
 net='--net 784-512-512-10' circulant='--net 784-circulant512-circulant512-10'
 settings=(
     "plain $net"
