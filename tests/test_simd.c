@@ -226,17 +226,54 @@ static void test_codecs(void **state) {
     }
 }
 
-/* Fields of 8, 4 and 2 bits, which have kernels of their own, on every length up to some blocks. */
+/* Fields of 8, 4 and 2 bits and bytes of five digits, which have kernels of their own, on every length up to some
+ * blocks. */
 static void test_lengths(void **state) {
     static const char *const texts[] = {
         "quant:bits=8,entropy=none,block=1024",
         "quant:bits=4,entropy=none,block=512",
         "quant:bits=2,entropy=none",
+        "ternary:pack=base3",
     };
     size_t s, n;
     (void)state;
     for (s = 0; s < LENGTH(texts); s++)
         for (n = 0; n <= 4096; n++) check_codec(texts[s], n, n % 32, n);
+}
+
+/* The digit of a value is not 0 if and only if its draw of 24 bits is below |value| / scale * 2^24, also where the two
+ * are as near as floats can be: fp32 cannot decide there. */
+static void check_close_draws(size_t count, int exponent, int near) {
+    float unit = ldexpf(1, exponent - 24), values[3000], decoded[3000];
+    dtci_random random = dtci_random_of(5);
+    char spec[64];
+    packet made;
+    size_t i;
+    for (i = 0; i < count; i++) {
+        int32_t draw = (int32_t)(dtci_random_at(&random, (uint32_t)i) >> 8);
+        values[i] = (float)(draw + (i % 3 ? 0 : near)) * (i & 1 ? -unit : unit);
+    }
+    snprintf(spec, sizeof spec, "ternary:scale=%.9g,seed=5,pack=base3", (double)ldexpf(1, exponent));
+    made = encode(spec, values, count);
+    decode_into(decoded, &made);
+    for (i = 0; i < count; i++) {
+        float draw = (float)(dtci_random_at(&random, (uint32_t)i) >> 8);
+        assert_true((decoded[i] != 0) == (draw < fabsf(values[i]) / unit));
+    }
+    free(made.bytes);
+}
+
+static void test_close_draws(void **state) {
+    static const size_t counts[] = {2, 31, 32, 33, 255, 256, 257, 3000};
+    static const int exponents[] = {24, 0, -100, 120};
+    size_t c, e;
+    int near;
+    (void)state;
+    for (processor_is_asked = 0; processor_is_asked < 2; processor_is_asked++)
+        for (c = 0; c < LENGTH(counts); c++)
+            for (e = 0; e < LENGTH(exponents); e++)
+                for (near = -2; near <= 2; near++) check_close_draws(counts[c], exponents[e], near);
+    processor_is_asked = 1;
 }
 
 /* Makes values that fp32 could put into the wrong bin: each is next to a border between bins of width 1, and the range
@@ -442,9 +479,10 @@ static const char *without_twins(void) {
 int main(void) {
     const char *reason = without_twins();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_scan),      cmocka_unit_test(test_accumulate), cmocka_unit_test(test_add_weighted),
-        cmocka_unit_test(test_codecs),    cmocka_unit_test(test_lengths),    cmocka_unit_test(test_borders),
-        cmocka_unit_test(test_nonfinite), cmocka_unit_test(test_scales),     cmocka_unit_test(test_sums),
+        cmocka_unit_test(test_scan),        cmocka_unit_test(test_accumulate), cmocka_unit_test(test_add_weighted),
+        cmocka_unit_test(test_codecs),      cmocka_unit_test(test_lengths),    cmocka_unit_test(test_borders),
+        cmocka_unit_test(test_close_draws), cmocka_unit_test(test_nonfinite),  cmocka_unit_test(test_scales),
+        cmocka_unit_test(test_sums),
     };
     if (reason) {
         printf("1..%d\n", (int)LENGTH(tests));
