@@ -44,8 +44,8 @@ COMMON := $(wildcard examples/common/*.c examples/common/*/*.c)
 COMMON_OBJECTS := $(patsubst examples/%.c,$(B)/examples/%.o,$(COMMON))
 COMMON_LIBRARY := $(B)/examples/libcommon.a
 COMMON_HEADERS := $(wildcard examples/common/*.h examples/common/*/*.h)
-TRAINERS := $(filter-out examples/mpi_%,$(wildcard examples/*.c))
-EXAMPLES := $(TRAINERS:examples/%.c=$(B)/examples/%)
+PROGRAMS := $(filter-out examples/mpi_%,$(wildcard examples/*.c))
+EXAMPLES := $(PROGRAMS:examples/%.c=$(B)/examples/%)
 # the command dtc, whose readers of files are fuzzed, too
 DTC := $(wildcard examples/dtc/*.c)
 DTC_HEADERS := $(wildcard examples/dtc/*.h)
@@ -64,7 +64,7 @@ all: examples ## build the example trainers and the command dtc
 help: ## list the targets
 	@awk -F ':.* ## ' '/^[a-z-]+:.* ## / {printf "    make %-14s %s\n", $$1, $$2}' Makefile
 
-examples: $(EXAMPLES)
+examples: $(B)/examples/headers $(B)/examples/dtc_headers $(EXAMPLES)
 
 mpi: ## build mpi_trainer with Open MPI and with MPICH
 	@$(SETUP) $(EXAMPLE_PACKAGES) $(MPI_PACKAGES)
@@ -91,11 +91,14 @@ $(B)/examples/common/%.o: examples/common/%.c $(COMMON_HEADERS) $(HEADERS)
 	@mkdir -p $(@D)
 	$(call step,CC)$(CC) $(BASE_CFLAGS) -O3 -ffp-contract=off -c $< -o $@
 
-# whether the headers of all packages are there
+# whether the headers of all packages are there; the trainers do not need those of dtc
 $(COMMON_OBJECTS): | $(B)/examples/headers
-$(B)/examples/headers:
+$(B)/examples/dtc: | $(B)/examples/dtc_headers
+$(B)/examples/headers: SEEN = $(COMMON) $(filter-out examples/dtc.c,$(PROGRAMS))
+$(B)/examples/dtc_headers: SEEN = examples/dtc.c $(DTC)
+$(B)/examples/headers $(B)/examples/dtc_headers:
 	@mkdir -p $(@D)
-	@$(CC) $(BASE_CFLAGS) $(FFT_FLAGS) -M $(COMMON) $(TRAINERS) $(DTC) >$@.new 2>$@.log && mv $@.new $@ || { \
+	@$(CC) $(BASE_CFLAGS) $(FFT_FLAGS) -M $(SEEN) >$@.new 2>$@.log && mv $@.new $@ || { \
 	    sed -n "s/.*fatal error: '*\\([^':]*\\).*/\\1 is not here. Run 'make setup': it installs the packages that \
 	the examples need./p" $@.log | head -n 1 | grep . || cat $@.log; exit 1; }
 
