@@ -165,8 +165,9 @@ awk -F, '
         }
     }' "$csv"
 
-# the codecs with 4 workers as points, and the slopes of the bounds of 1, 2, 4 and 8 workers
-awk -F, 'FNR > 1 && $1 == 4 {gsub(/"/, "", $2); print "\"" $2 "\"", $6, $5}' "$csv" >"$dir/points"
+# a block for each codec with 4 workers: rho and h; and the slopes of the bounds of 1, 2, 4 and 8 workers
+awk -F, 'FNR > 1 && $1 == 4 {gsub(/"/, "", $2); printf "\"%s\"\n%s %s\n\n\n", $2, $6, $5}' "$csv" >"$dir/points"
 slopes=$(awk -F, '$2 == "\"bf16\"" {printf "%s ", ($7 - 1) / (1 - $6)}' "$csv")
-gnuplot -e "points='$dir/points'; slopes='$slopes'; link='$link'; figures='$figures'" "$here/homomorphic.gp"
+gnuplot -e "points='$dir/points'; count=$(grep -c '"' "$dir/points"); slopes='$slopes'; link='$link'" \
+    -e "figures='$figures'" "$here/homomorphic.gp"
 echo "drew $figures/homomorphic.svg"
