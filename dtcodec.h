@@ -2132,7 +2132,8 @@ DTCI_SHARED dtci_stats dtci_scan(const dtci_source *source, size_t first, size_t
 
 /* Returns the largest magnitude of values with these statistics. There is at least one value. */
 DTCI_FN float dtci_stats_reach(const dtci_stats *stats) {
-    return -stats->min > stats->max ? -stats->min : stats->max;
+    float reach = -stats->min > stats->max ? -stats->min : stats->max;
+    return dtci_bits_float(dtci_float_bits(reach) & 0x7fffffffu); /* not -0, whose bits are no magnitude's */
 }
 
 /* Returns the root mean square of count > 0 values with these statistics. */

@@ -1,5 +1,5 @@
-/* gradient DIR: prints a gradient of the net 784-392-50-10 as a .safetensors file, after 40 steps on the IDX data set in
- * DIR. */
+/* gradient DIR: prints a gradient of the net 784-392-50-10 as a .safetensors file, after 40 steps on the IDX data set
+ * in DIR. */
 #include <stdio.h>
 
 #include "tests/training.h"
