@@ -1397,6 +1397,13 @@ extern "C" {
 #define DTCI_COLD   static
 #endif
 
+/* A condition that seldom holds: the other case is laid out as the straight path. */
+#if defined(__GNUC__)
+#define DTCI_RARE(condition) __builtin_expect(!!(condition), 0)
+#else
+#define DTCI_RARE(condition) (condition)
+#endif
+
 #if defined(__GNUC__) || defined(_MSC_VER)
 #define DTCI_RESTRICT __restrict
 #else
@@ -4057,16 +4064,27 @@ typedef struct dtci_token {
     uint8_t extra; /* number of extra bits: those of run in the low four bits, those of bin in the high four */
 } dtci_token;
 
-/* The decoder's tables. */
+/* The decoder's tables. An entry of `lookup` holds a whole token, with its width in bits 0..5: the bin in bits 16..31
+ * and the run in bits 8..15, or of a pair the bins less `base` in bits 8..15 and 24..31. An entry with the bit
+ * DTCI_ENTRY_OPEN holds no token, because the token does not fit or is invalid. Its bits 16..31 are the index of the
+ * symbol, or DTCI_ENTRY_LONG if the code is longer than the index of `lookup`. */
 typedef struct dtci_decoder {
-    dtci_token lookup[1u << DTCI_LOOKUP_BITS]; /* index: next bits. `extra` is 0 if the token is complete */
-    unsigned lookup_bits;                      /* bits of an index of lookup */
-    dtci_token symbols[DTCI_SYMBOLS];          /* in canonical order */
-    uint32_t used[DTCI_CODE_MAX + 1];          /* number of codes of each length */
-    uint32_t long_code, long_index;            /* the first code longer than a look-up; its index in `symbols` */
-    unsigned widest;                           /* most bits of a token */
+    uint32_t lookup[1u << DTCI_LOOKUP_BITS]; /* index: next bits */
+    unsigned lookup_bits;                    /* bits of an index of lookup */
+    int pairs;                               /* whether tokens are pairs */
+    uint32_t mode, top, base;                /* the mode; the largest valid bin; the bin 0 of pairs in entries */
+    dtci_token symbols[DTCI_SYMBOLS];        /* in canonical order */
+    uint32_t used[DTCI_CODE_MAX + 1];        /* number of codes of each length */
+    uint32_t long_code, long_index;          /* the first code longer than a look-up; its index in `symbols` */
+    unsigned widest;                         /* most bits of a token */
     uint8_t lengths[DTCI_SYMBOLS];
 } dtci_decoder;
+
+#define DTCI_ENTRY_OPEN 0x80u
+#define DTCI_ENTRY_LONG 0xffffu
+#define DTCI_RUN_SHORT                                                                             \
+    16u /* bins that are set to the mode at once; entries of `lookup` hold runs of at most so many \
+         */
 
 /* Returns the bin of a value symbol whose extra bits are all 0, and in *extra their number. */
 DTCI_FN int32_t dtci_class_bin(uint32_t value, const dtci_tokens *tokens, unsigned *extra) {
@@ -4122,42 +4140,62 @@ DTCI_FN int dtci_decoder_sort(dtci_decoder *decoder, const dtci_tokens *tokens, 
     return 1;
 }
 
-/* Builds the tables for n bins from decoder->lengths. Returns 0 where dtci_decoder_sort does. */
-DTCI_FN int dtci_decoder_build(dtci_decoder *decoder, const dtci_tokens *tokens, size_t n) {
-    uint32_t code = 0, at = 0, i;
-    unsigned length, bits = DTCI_LOOKUP_BITS;
-    dtci_token token;
-    if (!dtci_decoder_sort(decoder, tokens, n)) return 0;
-    if (n < DTCI_STREAMS_FROM) { /* a table that takes less time to fill than the tokens take to decode */
-        bits = dtci_bit_width((uint32_t)n / 4 | 128);
-        bits = bits < decoder->widest ? bits : decoder->widest;
+/* Returns the entry of a token without extra bits, or an open one for symbol `index` if the token does not fit. */
+DTCI_FN uint32_t dtci_entry_of(const dtci_decoder *decoder, dtci_token token, uint32_t index) {
+    uint32_t bin = (uint32_t)token.bin, a = token.run - decoder->base, b = bin - decoder->base;
+    if (!token.extra && bin <= decoder->top) {
+        if (decoder->pairs && token.run <= decoder->top && a < 256 && b < 256) return token.width | a << 8 | b << 24;
+        if (!decoder->pairs && token.run <= DTCI_RUN_SHORT) return token.width | (uint32_t)token.run << 8 | bin << 16;
     }
+    return DTCI_ENTRY_OPEN | index << 16;
+}
+
+/* Replaces the entries of tokens with extra bits that a look-up holds entirely. */
+DTCI_FN void dtci_decoder_widen(dtci_decoder *decoder) {
+    uint32_t code = 0, at = 0, i, k;
+    unsigned length, bits = decoder->lookup_bits;
     for (length = 1; length <= bits; length++, code <<= 1) {
         for (i = 0; i < decoder->used[length]; i++, code++, at++) {
-            uint32_t k = dtci_reverse(code, length);
-            token = decoder->symbols[at];
-            for (; k < 1u << bits; k += 1u << length)
-                decoder->lookup[k] = token.extra && token.width <= bits ? dtci_token_resolve(token, k) : token;
+            dtci_token token = decoder->symbols[at];
+            if (!token.extra || token.width > bits) continue;
+            for (k = dtci_reverse(code, length); k < 1u << bits; k += 1u << length)
+                decoder->lookup[k] = dtci_entry_of(decoder, dtci_token_resolve(token, k), at);
         }
     }
-    decoder->lookup_bits = bits;
+}
+
+/* Builds the tables for n bins of up to `bits` bits from decoder->lengths. Returns 0 where dtci_decoder_sort does. */
+DTCI_FN int dtci_decoder_build(dtci_decoder *decoder, const dtci_tokens *tokens, size_t n, unsigned bits) {
+    uint32_t code = 0, at = 0, i;
+    unsigned length, width = dtci_bit_width((uint32_t)n / 4 | 128); /* filling takes less time than decoding then */
+    if (!dtci_decoder_sort(decoder, tokens, n)) return 0;
+    if (width > DTCI_LOOKUP_BITS) width = DTCI_LOOKUP_BITS;
+    if (n < DTCI_STREAMS_FROM && width > decoder->widest) width = decoder->widest;
+    decoder->lookup_bits = width;
+    decoder->pairs = tokens->pairs;
+    decoder->mode = tokens->mode;
+    decoder->top = (1u << bits) - 1;
+    decoder->base = tokens->mode < 128 ? 0 : tokens->mode - 128;
+    decoder->lookup[0] = DTCI_ENTRY_OPEN | DTCI_ENTRY_LONG << 16;
+    for (length = 1; length <= width; length++, code <<= 1) { /* each length doubles the table */
+        memcpy(decoder->lookup + (1u << (length - 1)), decoder->lookup, sizeof(uint32_t) << (length - 1));
+        for (i = 0; i < decoder->used[length]; i++, code++, at++)
+            decoder->lookup[dtci_reverse(code, length)] = dtci_entry_of(decoder, decoder->symbols[at], at);
+    }
     decoder->long_code = code;
     decoder->long_index = at;
-    memset(&token, 0, sizeof token);
-    token.extra = 1;
-    for (code >>= 1; code < 1u << bits; code++) /* first bits of longer codes */
-        decoder->lookup[dtci_reverse(code, bits)] = token;
+    dtci_decoder_widen(decoder);
     return 1;
 }
 
-/* Decodes a token that one look-up does not complete, because its code is long or its extra bits do not fit. A long
- * code is read bit by bit, by the definition of canonical codes. */
-DTCI_SHARED dtci_token dtci_token_long(const dtci_decoder *decoder, uint64_t bits) {
-    uint32_t code = (uint32_t)(bits & ((1u << decoder->lookup_bits) - 1)), first = decoder->long_code;
-    dtci_token token = decoder->lookup[code];
-    if (!token.width) {
-        const dtci_token *symbols = decoder->symbols + decoder->long_index;
+/* Decodes the token that `bits` begin with and whose entry is open. A long code is read bit by bit, by the definition
+ * of canonical codes. `bits` hold at least the widest token. */
+DTCI_SHARED dtci_token dtci_token_open(const dtci_decoder *decoder, uint32_t entry, uint64_t bits) {
+    const dtci_token *symbols = decoder->symbols;
+    if (entry >> 16 == DTCI_ENTRY_LONG) {
+        uint32_t code = (uint32_t)(bits & ((1u << decoder->lookup_bits) - 1)), first = decoder->long_code;
         unsigned length = decoder->lookup_bits;
+        symbols += decoder->long_index;
         code = dtci_reverse(code, length);
         for (;;) {
             code = code << 1 | (uint32_t)(bits >> length++ & 1);
@@ -4165,17 +4203,21 @@ DTCI_SHARED dtci_token dtci_token_long(const dtci_decoder *decoder, uint64_t bit
             symbols += decoder->used[length];
             first = (first + decoder->used[length]) << 1;
         }
-        token = symbols[code - first];
+        return dtci_token_resolve(symbols[code - first], bits);
     }
-    return dtci_token_resolve(token, bits);
+    return dtci_token_resolve(symbols[entry >> 16], bits);
 }
 
-/* Decodes the token that `bits` begin with. `bits` hold at least the widest token. lookup_bits is that of the decoder,
- * and a constant where the loop is long. */
-DTCI_INLINE dtci_token dtci_token_at(const dtci_decoder *decoder, unsigned lookup_bits, uint64_t bits) {
-    dtci_token token = decoder->lookup[bits & ((1u << lookup_bits) - 1)];
-    if (!token.extra) return token;
-    return token.width ? dtci_token_resolve(token, bits) : dtci_token_long(decoder, bits);
+/* Decodes the token that `bits` begin with. `bits` hold at least the widest token. */
+DTCI_FN dtci_token dtci_token_at(const dtci_decoder *decoder, uint64_t bits) {
+    uint32_t entry = decoder->lookup[bits & ((1u << decoder->lookup_bits) - 1)];
+    dtci_token token;
+    if (entry & DTCI_ENTRY_OPEN) return dtci_token_open(decoder, entry, bits);
+    token.width = entry & 63;
+    token.extra = 0;
+    token.run = (uint16_t)((entry >> 8 & 255) + (decoder->pairs ? decoder->base : 0));
+    token.bin = (int32_t)(decoder->pairs ? (entry >> 24) + decoder->base : entry >> 16);
+    return token;
 }
 
 typedef struct dtci_stream {
@@ -4184,193 +4226,233 @@ typedef struct dtci_stream {
     uint32_t bad;       /* nonzero if a bin or a run was out of range */
 } dtci_stream;
 
-/* Decodes one token of a run and a bin, with all checks. */
-DTCI_FN void dtci_stream_step(dtci_stream *s, const dtci_decoder *decoder, uint32_t mode, uint32_t top) {
-    dtci_token token;
+/* Writes a token of a run and a bin, with all checks. */
+DTCI_SHARED void dtci_stream_put(dtci_stream *s, const dtci_decoder *decoder, dtci_token token) {
     size_t run, left = (size_t)(s->end - s->at), k;
-    dtci_bits_refill(&s->reader);
-    token = dtci_token_at(decoder, decoder->lookup_bits, s->reader.bits);
-    dtci_bits_skip(&s->reader, token.width);
-    s->bad |= ((uint32_t)token.bin > top) | (token.run >= left);
+    s->bad |= ((uint32_t)token.bin > decoder->top) | (token.run >= left);
     run = token.run < left ? token.run : left - 1;
-    for (k = 0; k < run; k++) s->at[k] = (uint16_t)mode;
+    for (k = 0; k < run; k++) s->at[k] = (uint16_t)decoder->mode;
     s->at += run;
     *s->at++ = (uint16_t)(token.bin & 0xffff);
 }
 
-/* Decodes one pair, with all checks. If the stream has an odd number of bins, the second bin of its last pair must be
- * the mode and is dropped. */
-DTCI_FN void dtci_stream_pair(dtci_stream *s, const dtci_decoder *decoder, uint32_t mode, uint32_t top) {
-    dtci_token token;
-    dtci_bits_refill(&s->reader);
-    token = dtci_token_at(decoder, decoder->lookup_bits, s->reader.bits);
-    dtci_bits_skip(&s->reader, token.width);
-    s->bad |= (token.run > top) | ((uint32_t)token.bin > top);
+/* Writes a pair, with all checks. If the stream has an odd number of bins, the second bin of its last pair must be the
+ * mode and is dropped. */
+DTCI_SHARED void dtci_stream_put_pair(dtci_stream *s, const dtci_decoder *decoder, dtci_token token) {
+    s->bad |= (token.run > decoder->top) | ((uint32_t)token.bin > decoder->top);
     *s->at++ = token.run;
     if (s->at < s->end)
         *s->at++ = (uint16_t)(token.bin & 0xffff);
     else
-        s->bad |= (uint32_t)token.bin != mode;
+        s->bad |= (uint32_t)token.bin != decoder->mode;
 }
 
-/* A bit reader that does not check for the end. It may be used while eight bytes after `p` can be read. */
+/* Decodes the rest of a stream, with all checks. */
+DTCI_FN void dtci_stream_finish(dtci_stream *s, const dtci_decoder *decoder) {
+    while (s->at < s->end) {
+        dtci_token token;
+        dtci_bits_refill(&s->reader);
+        token = dtci_token_at(decoder, s->reader.bits);
+        dtci_bits_skip(&s->reader, token.width);
+        if (decoder->pairs)
+            dtci_stream_put_pair(s, decoder, token);
+        else
+            dtci_stream_put(s, decoder, token);
+    }
+}
+
+/* Reads bits without a check for the end. */
 typedef struct dtci_fast {
-    uint64_t bits;          /* loaded bits, the next one lowest */
-    const unsigned char *p; /* the next byte to load */
-    unsigned n;             /* number of loaded bits */
+    const unsigned char *data;
+    uint64_t at;   /* bits of `data` before those that were loaded last */
+    uint64_t bits; /* the next bits */
+    uint32_t used; /* bits 0..7: bits used since the last load. The other bits have no meaning */
+    uint16_t *to;  /* where the next bin is written */
 } dtci_fast;
 
-DTCI_INLINE void dtci_fast_refill(dtci_fast *f) {
-    f->bits |= dtci_get64(f->p) << f->n;
-    f->p += (63 - f->n) >> 3;
-    f->n |= 56;
+#define DTCI_FAST_BITS   57u                                 /* bits that dtci_fast_load makes available */
+#define DTCI_FAST_TOKENS (DTCI_FAST_BITS / DTCI_LOOKUP_BITS) /* tokens with complete entries that one load holds */
+
+/* Loads bits. The caller knows that eight bytes can be read at the position. */
+DTCI_INLINE void dtci_fast_load(dtci_fast *f) {
+    f->at += f->used & 255;
+    f->used = 0;
+    f->bits = dtci_get64(f->data + (size_t)(f->at >> 3)) >> (f->at & 7);
 }
 
-/* Decodes some plain tokens or pairs from one refill. Returns the OR of all bins. */
-DTCI_INLINE uint32_t dtci_fast_step(dtci_fast *f, const dtci_decoder *decoder, unsigned lookup_bits, uint16_t *to,
-                                    unsigned tokens, int pairs) {
-    uint32_t any = 0;
-    unsigned i;
-    dtci_fast_refill(f);
-    for (i = 0; i < tokens; i++) {
-        dtci_token token = dtci_token_at(decoder, lookup_bits, f->bits);
-        f->bits >>= token.width;
-        f->n -= token.width;
-        if (pairs) {
-            any |= token.run;
-            *to++ = token.run;
-        }
-        any |= (uint32_t)token.bin;
-        *to++ = (uint16_t)(token.bin & 0xffff);
-    }
-    return any;
-}
-
-DTCI_INLINE dtci_fast dtci_fast_of(const dtci_bit_reader *reader) {
+/* Starts with the first bit of a stream. */
+DTCI_INLINE dtci_fast dtci_fast_of(const dtci_stream *s) {
     dtci_fast f;
-    f.bits = reader->bits;
-    f.p = reader->data + reader->at;
-    f.n = reader->n;
+    f.data = s->reader.data;
+    f.at = f.bits = f.used = 0;
+    f.to = s->at;
     return f;
 }
 
-DTCI_INLINE void dtci_fast_return(dtci_bit_reader *reader, const dtci_fast *f) {
-    reader->at = (size_t)(f->p - reader->data);
-    reader->n = f->n;
-    reader->bits = f->bits & (((uint64_t)1 << f->n) - 1); /* drops bits that belong to the next stream */
+/* Lets the stream go on where `f` is. */
+DTCI_FN void dtci_fast_return(dtci_stream *s, const dtci_fast *f) {
+    uint64_t at = f->at + (f->used & 255);
+    s->at = f->to;
+    s->reader.at = (size_t)(at >> 3);
+    dtci_bits_refill(&s->reader);
+    dtci_bits_skip(&s->reader, at & 7);
 }
 
-/* Decodes four streams of plain tokens or pairs in turn, because the look-ups of different streams overlap in time.
- * Stops when a stream comes near `end` or near its last bin. The number of turns that need no check is computed
- * beforehand. */
-DTCI_INLINE void dtci_streams_fast(dtci_stream *s, const dtci_decoder *decoder, uint32_t top, const unsigned char *end,
-                                   unsigned tokens, int pairs) {
-    dtci_fast f0 = dtci_fast_of(&s[0].reader), f1 = dtci_fast_of(&s[1].reader);
-    dtci_fast f2 = dtci_fast_of(&s[2].reader), f3 = dtci_fast_of(&s[3].reader);
-    size_t step = pairs ? 2 * tokens : tokens, left = (size_t)(s[3].end - s[3].at), i = 0, j;
-    uint32_t any = 0;
-    for (;;) {
-        const unsigned char *last = f0.p > f1.p ? f0.p : f1.p;
-        size_t turns;
-        last = f2.p > last ? f2.p : last;
-        last = f3.p > last ? f3.p : last;
-        turns = end - last < 8 ? 0 : ((size_t)(end - last) - 8) / 7 + 1; /* a refill takes at most seven bytes */
-        turns = (left - i) / step < turns ? (left - i) / step : turns;
-        if (!turns) break;
-        for (; turns; turns--, i += step) {
-            any |= dtci_fast_step(&f0, decoder, DTCI_LOOKUP_BITS, s[0].at + i, tokens, pairs);
-            any |= dtci_fast_step(&f1, decoder, DTCI_LOOKUP_BITS, s[1].at + i, tokens, pairs);
-            any |= dtci_fast_step(&f2, decoder, DTCI_LOOKUP_BITS, s[2].at + i, tokens, pairs);
-            any |= dtci_fast_step(&f3, decoder, DTCI_LOOKUP_BITS, s[3].at + i, tokens, pairs);
-        }
-    }
-    dtci_fast_return(&s[0].reader, &f0);
-    dtci_fast_return(&s[1].reader, &f1);
-    dtci_fast_return(&s[2].reader, &f2);
-    dtci_fast_return(&s[3].reader, &f3);
-    s[0].bad = any > top; /* top is all ones, so the OR is above it if a bin is */
-    for (j = 0; j < 4; j++) s[j].at += i;
-}
-
-/* Calls dtci_streams_fast with the number of tokens that one refill of 56 bits holds. Decodes nothing if a refill does
- * not hold two of the widest tokens. */
-DTCI_SHARED void dtci_streams_read(dtci_stream *s, const dtci_decoder *decoder, uint32_t top, const unsigned char *end,
-                                   int pairs) {
-    if (pairs && decoder->widest <= 28)
-        dtci_streams_fast(s, decoder, top, end, 2, 1);
-    else if (!pairs && decoder->widest <= 18)
-        dtci_streams_fast(s, decoder, top, end, 3, 0);
-    else if (!pairs && decoder->widest <= 28)
-        dtci_streams_fast(s, decoder, top, end, 2, 0);
-}
-
-/* Decodes one stream of plain tokens or pairs until it comes near `end` or near its last bin. Decodes nothing if a
- * refill does not hold two of the widest tokens. */
-DTCI_FN void dtci_stream_read(dtci_stream *s, const dtci_decoder *decoder, uint32_t top, const unsigned char *end,
-                              int pairs) {
-    dtci_fast f = dtci_fast_of(&s->reader);
-    unsigned tokens = decoder->widest <= 18 ? 3 : 2;
-    ptrdiff_t step = (ptrdiff_t)tokens << pairs;
-    uint32_t any = 0;
-    while (decoder->widest <= 28 && end - f.p >= 8 && s->end - s->at >= step) {
-        any |= dtci_fast_step(&f, decoder, decoder->lookup_bits, s->at, tokens, pairs);
-        s->at += step;
-    }
-    dtci_fast_return(&s->reader, &f);
-    s->bad |= any > top; /* top is all ones, so the OR is above it if a bin is */
-}
-
-#define DTCI_RUN_SHORT 16u /* bins that are set to the mode at once, also those after a shorter run */
-
-/* Tells whether the next token can be read, and a short run of it written, without a check of the ends of the input and
- * of the output. */
-DTCI_INLINE int dtci_runs_free(const dtci_stream *s, const dtci_fast *f, const unsigned char *end) {
-    return end - f->p >= 8 && s->end - s->at > (ptrdiff_t)DTCI_RUN_SHORT;
-}
-
-/* Decodes one token with a run, for which dtci_runs_free holds. */
-DTCI_INLINE void dtci_runs_step(dtci_stream *s, dtci_fast *f, const dtci_decoder *decoder, unsigned lookup_bits,
-                                const uint16_t *modes, uint32_t top) {
+/* Decodes a token whose entry is open, and loads bits. */
+DTCI_INLINE dtci_token dtci_fast_open(dtci_fast *f, const dtci_decoder *decoder, uint32_t entry) {
     dtci_token token;
-    dtci_fast_refill(f);
-    token = dtci_token_at(decoder, lookup_bits, f->bits);
-    f->bits >>= token.width;
-    f->n -= token.width;
-    s->bad |= (uint32_t)token.bin > top;
-    memcpy(s->at, modes, 2 * DTCI_RUN_SHORT);
-    if (token.run > DTCI_RUN_SHORT) {
-        size_t left = (size_t)(s->end - s->at), run = token.run, k = DTCI_RUN_SHORT;
-        s->bad |= run >= left;
-        if (run >= left) run = left - 1;
-        for (; k + DTCI_RUN_SHORT <= run; k += DTCI_RUN_SHORT) memcpy(s->at + k, modes, 2 * DTCI_RUN_SHORT);
-        for (; k < run; k++) s->at[k] = *modes;
-        s->at += run;
+    dtci_fast_load(f);
+    token = dtci_token_open(decoder, entry, f->bits);
+    f->used = token.width;
+    dtci_fast_load(f);
+    return token;
+}
+
+/* Decodes a plain token or a pair to `to`. `mask` has lookup_bits ones. */
+DTCI_INLINE void dtci_fast_step(dtci_fast *f, dtci_stream *s, const dtci_decoder *decoder, uint32_t mask, uint16_t *to,
+                                int pairs) {
+    uint32_t entry = decoder->lookup[f->bits & mask], both;
+    if (DTCI_RARE(entry & DTCI_ENTRY_OPEN)) {
+        dtci_token token = dtci_fast_open(f, decoder, entry);
+        both = (pairs ? token.run : 0) | (uint32_t)token.bin << 16;
+        s->bad |= ((uint32_t)token.bin > decoder->top) | (pairs && token.run > decoder->top);
     } else {
-        s->at += token.run;
+        both = pairs ? (entry >> 8 & 0xff00ff) + decoder->base * 0x10001u : entry;
+        f->bits >>= entry & 63;
+        f->used += entry;
     }
-    *s->at++ = (uint16_t)(token.bin & 0xffff);
+    if (pairs) to[0] = (uint16_t)(both & 0xffff);
+    to[pairs] = (uint16_t)(both >> 16);
+}
+
+/* Returns how many times DTCI_FAST_TOKENS tokens of each stream can be decoded without a check for the ends. */
+DTCI_FN size_t dtci_fast_turns(const dtci_fast *f, const dtci_stream *s, size_t streams, const dtci_decoder *decoder,
+                               const unsigned char *end) {
+    size_t worst = DTCI_FAST_TOKENS * (decoder->widest / 8 + 1), j;
+    size_t turns = (size_t)(s[streams - 1].end - f[streams - 1].to) / (DTCI_FAST_TOKENS << decoder->pairs);
+    for (j = 0; j < streams; j++) {
+        size_t bytes = (size_t)(end - f[j].data), at = (size_t)(f[j].at >> 3) + 16; /* up to 8 bytes are used already */
+        size_t free = bytes < at ? 0 : (bytes - at) / worst;
+        turns = turns < free ? turns : free;
+    }
+    return turns;
+}
+
+/* Decodes four streams of plain tokens or pairs until one comes near `end` or near its last bin. The streams take turns
+ * with each token, because their look-ups overlap in time. */
+DTCI_INLINE void dtci_streams_fast(dtci_fast *f, dtci_stream *s, const dtci_decoder *decoder, const unsigned char *end,
+                                   int pairs) {
+    const size_t stream = (size_t)(s[1].at - s[0].at);
+    const uint32_t mask = (1u << DTCI_LOOKUP_BITS) - 1;
+    size_t turns;
+    while ((turns = dtci_fast_turns(f, s, DTCI_STREAMS, decoder, end)) > 0) {
+        dtci_fast f0 = f[0], f1 = f[1], f2 = f[2], f3 = f[3];
+        uint16_t *to = f0.to;
+        unsigned i;
+        while (turns--) {
+            dtci_fast_load(&f0);
+            dtci_fast_load(&f1);
+            dtci_fast_load(&f2);
+            dtci_fast_load(&f3);
+            for (i = 0; i < DTCI_FAST_TOKENS; i++, to += 1 + pairs) {
+                dtci_fast_step(&f0, s, decoder, mask, to, pairs);
+                dtci_fast_step(&f1, s, decoder, mask, to + stream, pairs);
+                dtci_fast_step(&f2, s, decoder, mask, to + 2 * stream, pairs);
+                dtci_fast_step(&f3, s, decoder, mask, to + 3 * stream, pairs);
+            }
+        }
+        f0.to = to;
+        f1.to = to + stream;
+        f2.to = to + 2 * stream;
+        f3.to = to + 3 * stream;
+        f[0] = f0;
+        f[1] = f1;
+        f[2] = f2;
+        f[3] = f3;
+    }
+}
+
+/* Decodes streams of plain tokens or pairs until one comes near `end` or near its last bin. */
+DTCI_FN void dtci_streams_tokens(dtci_stream *s, size_t streams, const dtci_decoder *decoder,
+                                 const unsigned char *end) {
+    const uint32_t mask = (1u << decoder->lookup_bits) - 1;
+    dtci_fast f[DTCI_STREAMS];
+    size_t turns, i, j;
+    for (j = 0; j < streams; j++) f[j] = dtci_fast_of(&s[j]);
+    if (streams == DTCI_STREAMS && decoder->pairs)
+        dtci_streams_fast(f, s, decoder, end, 1);
+    else if (streams == DTCI_STREAMS)
+        dtci_streams_fast(f, s, decoder, end, 0);
+    else
+        while ((turns = dtci_fast_turns(f, s, 1, decoder, end)) > 0)
+            while (turns--) {
+                dtci_fast_load(f);
+                for (i = 0; i < DTCI_FAST_TOKENS; i++, f->to += 1 + decoder->pairs)
+                    dtci_fast_step(f, s, decoder, mask, f->to, decoder->pairs);
+            }
+    for (j = 0; j < streams; j++) dtci_fast_return(&s[j], &f[j]);
+}
+
+/* Tells whether DTCI_FAST_TOKENS tokens can be read and written without a check of the ends of the input and of the
+ * output. */
+DTCI_INLINE int dtci_runs_free(const dtci_stream *s, const dtci_fast *f, const unsigned char *end) {
+    return end - f->data >= (ptrdiff_t)(f->at >> 3) + 16 &&
+           s->end - f->to >= (ptrdiff_t)(DTCI_FAST_TOKENS * (DTCI_RUN_SHORT + 1));
+}
+
+/* Decodes a token with a run, where there is room for a short run. Returns 0 after an open entry, whose run may be
+ * long. */
+DTCI_INLINE int dtci_runs_step(dtci_fast *f, dtci_stream *s, const dtci_decoder *decoder, const uint16_t *modes) {
+    uint32_t entry = decoder->lookup[f->bits & ((1u << decoder->lookup_bits) - 1)];
+    if (DTCI_RARE(entry & DTCI_ENTRY_OPEN)) {
+        s->at = f->to;
+        dtci_stream_put(s, decoder, dtci_fast_open(f, decoder, entry));
+        f->to = s->at;
+        return 0;
+    }
+    memcpy(f->to, modes, 2 * DTCI_RUN_SHORT);
+    f->to += entry >> 8 & 255;
+    *f->to++ = (uint16_t)(entry >> 16);
+    f->bits >>= entry & 63;
+    f->used += entry;
+    return 1;
 }
 
 /* Decodes streams of tokens with runs: four in turn while dtci_runs_free holds for all of them, then each stream alone
  * while it holds for that stream. */
-DTCI_FN void dtci_streams_runs(dtci_stream *s, size_t streams, const dtci_decoder *decoder, uint32_t mode, uint32_t top,
-                               const unsigned char *end) {
+DTCI_FN void dtci_streams_runs(dtci_stream *s, size_t streams, const dtci_decoder *decoder, const unsigned char *end) {
     uint16_t modes[DTCI_RUN_SHORT];
     dtci_fast f[DTCI_STREAMS];
-    size_t j;
-    for (j = 0; j < DTCI_RUN_SHORT; j++) modes[j] = (uint16_t)mode;
-    for (j = 0; j < streams; j++) f[j] = dtci_fast_of(&s[j].reader);
-    while (streams == DTCI_STREAMS && dtci_runs_free(s, f, end) && dtci_runs_free(s + 1, f + 1, end) &&
-           dtci_runs_free(s + 2, f + 2, end) && dtci_runs_free(s + 3, f + 3, end)) {
-        dtci_runs_step(s, f, decoder, DTCI_LOOKUP_BITS, modes, top);
-        dtci_runs_step(s + 1, f + 1, decoder, DTCI_LOOKUP_BITS, modes, top);
-        dtci_runs_step(s + 2, f + 2, decoder, DTCI_LOOKUP_BITS, modes, top);
-        dtci_runs_step(s + 3, f + 3, decoder, DTCI_LOOKUP_BITS, modes, top);
+    unsigned i, j;
+    for (j = 0; j < DTCI_RUN_SHORT; j++) modes[j] = (uint16_t)decoder->mode;
+    for (j = 0; j < streams; j++) f[j] = dtci_fast_of(&s[j]);
+    if (streams == DTCI_STREAMS) {
+        dtci_fast f0 = f[0], f1 = f[1], f2 = f[2], f3 = f[3];
+        while (dtci_runs_free(s, &f0, end) && dtci_runs_free(s + 1, &f1, end) && dtci_runs_free(s + 2, &f2, end) &&
+               dtci_runs_free(s + 3, &f3, end)) {
+            int go = 1;
+            dtci_fast_load(&f0);
+            dtci_fast_load(&f1);
+            dtci_fast_load(&f2);
+            dtci_fast_load(&f3);
+            for (i = 0; i < DTCI_FAST_TOKENS && go; i++) {
+                go = dtci_runs_step(&f0, s, decoder, modes);
+                go &= dtci_runs_step(&f1, s + 1, decoder, modes);
+                go &= dtci_runs_step(&f2, s + 2, decoder, modes);
+                go &= dtci_runs_step(&f3, s + 3, decoder, modes);
+            }
+        }
+        f[0] = f0;
+        f[1] = f1;
+        f[2] = f2;
+        f[3] = f3;
     }
     for (j = 0; j < streams; j++) {
-        while (dtci_runs_free(s + j, f + j, end))
-            dtci_runs_step(s + j, f + j, decoder, decoder->lookup_bits, modes, top);
-        dtci_fast_return(&s[j].reader, &f[j]);
+        while (dtci_runs_free(s + j, &f[j], end)) {
+            dtci_fast_load(&f[j]);
+            for (i = 0; i < DTCI_FAST_TOKENS && dtci_runs_step(&f[j], &s[j], decoder, modes);) i++;
+        }
+        dtci_fast_return(&s[j], &f[j]);
     }
 }
 
@@ -4382,11 +4464,11 @@ DTCI_FN dtc_status dtci_tokens_read(uint16_t *bins, size_t n, unsigned bits, con
     size_t head = DTCI_TOKENS_HEAD + 4 * (streams - 1);
     dtci_stream s[DTCI_STREAMS];
     dtci_tokens tokens;
-    uint32_t top = (1u << bits) - 1, bad = 0;
+    uint32_t bad = 0;
     if (size < head) return DTC_ERROR_PAYLOAD;
     if (!dtci_tokens_head_read(&tokens, p, bits)) return DTC_ERROR_PAYLOAD;
     used = dtci_lengths_read(decoder->lengths, (size_t)tokens.values * tokens.runs, p + head, size - head);
-    if (!used || !dtci_decoder_build(decoder, &tokens, n)) return DTC_ERROR_PAYLOAD;
+    if (!used || !dtci_decoder_build(decoder, &tokens, n, bits)) return DTC_ERROR_PAYLOAD;
     used += head;
     for (j = 0; j < streams; j++) {
         sizes = j + 1 < streams ? dtci_get32(p + DTCI_TOKENS_HEAD + 4 * j) : size - used;
@@ -4398,14 +4480,11 @@ DTCI_FN dtc_status dtci_tokens_read(uint16_t *bins, size_t n, unsigned bits, con
         s[j].bad = 0;
     }
     if (!tokens.pairs && tokens.runs > 1)
-        dtci_streams_runs(s, streams, decoder, tokens.mode, top, p + size);
-    else if (streams == DTCI_STREAMS)
-        dtci_streams_read(s, decoder, top, p + size, tokens.pairs);
+        dtci_streams_runs(s, streams, decoder, p + size);
     else
-        dtci_stream_read(s, decoder, top, p + size, tokens.pairs);
+        dtci_streams_tokens(s, streams, decoder, p + size);
     for (j = 0; j < streams; j++) {
-        while (tokens.pairs && s[j].at < s[j].end) dtci_stream_pair(&s[j], decoder, tokens.mode, top);
-        while (s[j].at < s[j].end) dtci_stream_step(&s[j], decoder, tokens.mode, top);
+        dtci_stream_finish(&s[j], decoder);
         bad |= s[j].bad | (uint32_t)!dtci_bits_done(&s[j].reader);
     }
     return bad ? DTC_ERROR_PAYLOAD : DTC_OK;
@@ -6647,17 +6726,20 @@ DTCI_COLD void dtci_dequantize_bounded(char *to, const uint32_t *fields, double 
     }
 }
 
+/* Returns the m of SHIFTS in the wire format for the bin k. */
+DTCI_INLINE int32_t dtci_quant_shifted_bin(int32_t k, int32_t rest, int32_t more) {
+    int32_t down = -(int32_t)(k < 0), magnitude = (k ^ down) - down;
+    int32_t m = magnitude * 256 - (rest & -(int32_t)(magnitude > 0)) - (more & -(int32_t)(magnitude == 1));
+    return (m ^ down) - down;
+}
+
 /* to[i] = m * step with the m of SHIFTS in the wire format, k = fields[i] + first. */
 DTCI_INLINE void dtci_quant_shifted_body(char *DTCI_RESTRICT to, const uint32_t *fields, const int32_t *shifts,
                                          double step, int32_t first, size_t n) {
-    int32_t rest = shifts[1], more = shifts[0] - shifts[1];
-    size_t i;
-    for (i = 0; i < n; i++) {
-        int32_t k = (int32_t)fields[i] + first, down = -(int32_t)(k < 0), magnitude = (k ^ down) - down;
-        int32_t m = magnitude * 256 - (rest & -(int32_t)(magnitude > 0)) - (more & -(int32_t)(magnitude == 1));
-        float x = (float)(0.0 + (double)((m ^ down) - down) * step);
-        memcpy(to + 4 * i, &x, 4);
-    }
+    const int32_t rest = shifts[1], more = shifts[0] - shifts[1];
+    DTCI_EACH(i, n,
+              dtci_float_put(
+                  to, i, (float)(0.0 + (double)dtci_quant_shifted_bin((int32_t)fields[i] + first, rest, more) * step)));
 }
 
 DTCI_TWIN(dtci_quant_shifted,
@@ -12385,11 +12467,15 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
 #undef DTCI_CRC_STREAM
 #undef DTCI_DOUBLES
 #undef DTCI_EACH
+#undef DTCI_ENTRY_LONG
+#undef DTCI_ENTRY_OPEN
 #undef DTCI_FACTOR_MORE
 #undef DTCI_FACTOR_NOISE
 #undef DTCI_FACTOR_PASSES
 #undef DTCI_FACTOR_RANK
 #undef DTCI_FACTOR_ROWS
+#undef DTCI_FAST_BITS
+#undef DTCI_FAST_TOKENS
 #undef DTCI_FIELD
 #undef DTCI_FLAG_BLOCK
 #undef DTCI_FLAG_CHECKSUM
@@ -12437,6 +12523,7 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
 #undef DTCI_QUANT_SHIFTS
 #undef DTCI_QUANT_TOKENS
 #undef DTCI_QUANT_WIDE
+#undef DTCI_RARE
 #undef DTCI_RESTRICT
 #undef DTCI_RUNS
 #undef DTCI_RUN_MAX

@@ -239,8 +239,8 @@ static void test_codes(void **state) {
         tokens.value_precision = i % 2 ? 8 : 15;
         for (s = used = 0; s < symbols; s++) used += decoder.lengths[s] > 0;
         bins = i % 3 ? (size_t)50 << i % 7 : 100000;
-        assert_true(used < 3 || !dtci_decoder_build(&decoder, &tokens, used - 1));
-        assert_true(dtci_decoder_build(&decoder, &tokens, bins > used ? bins : used));
+        assert_true(used < 3 || !dtci_decoder_build(&decoder, &tokens, used - 1, 16));
+        assert_true(dtci_decoder_build(&decoder, &tokens, bins > used ? bins : used, i % 4 ? 16 : 6));
         dtci_huffman_codes(codes, decoder.lengths, symbols);
         for (length = 1; length <= LONGEST; length++) {
             next[length] = code;
@@ -260,7 +260,7 @@ static void test_codes(void **state) {
             assert_int_equal(codes[s], reversed << 4 | length);
             for (j = 0; j < 20; j++) { /* whatever bits follow */
                 uint64_t bits = reversed | noise_u64(&seed) << length;
-                dtci_token found = dtci_token_at(&decoder, decoder.lookup_bits, bits);
+                dtci_token found = dtci_token_at(&decoder, bits);
                 unsigned extra;
                 int32_t start = (int32_t)dtci_class_least((uint32_t)(s + 1) / 2, tokens.value_precision, &extra);
                 int32_t more = (int32_t)(bits >> length & ((1u << extra) - 1));
@@ -429,6 +429,12 @@ static void test_pairs(void **state) {
             if (far == 2) assert_int_equal(dtci_tokens_read(back, n, 7, to, size, &decoder), DTC_ERROR_PAYLOAD);
         }
     }
+    for (i = 0; i < 9000; i++) bins[i] = (uint16_t)(40000 + floor(2 * noise_gaussian(&seed)));
+    for (i = 1; i < 9000; i += 500) bins[i] = (uint16_t)(39950 + noise_u64(&seed) % 100); /* bins of 16 bits */
+    plan = pairs_for(bins, 9000, 16);
+    size = dtci_coder_write(&coder, &plan, to, plan.bytes);
+    assert_int_equal(dtci_tokens_read(back, 9000, 16, to, size, &decoder), DTC_OK);
+    assert_memory_equal(back, bins, 18000);
     for (i = 0; i < 1000; i++) bins[i] = (uint16_t)(i * i % 7); /* one bin less is refused, but for the mode */
     for (i = 0; i < 7; i++) {
         bins[999] = (uint16_t)i;
