@@ -4394,9 +4394,10 @@ DTCI_FN void dtci_streams_tokens(dtci_stream *s, size_t streams, const dtci_deco
 }
 
 /* Tells whether DTCI_FAST_TOKENS tokens can be read and written without a check of the ends of the input and of the
- * output. */
+ * output. The bits used before, those of complete tokens and those of an open one are 8 bytes each at most, and so are
+ * the bytes that are loaded last. */
 DTCI_INLINE int dtci_runs_free(const dtci_stream *s, const dtci_fast *f, const unsigned char *end) {
-    return end - f->data >= (ptrdiff_t)(f->at >> 3) + 16 &&
+    return end - f->data >= (ptrdiff_t)(f->at >> 3) + 32 &&
            s->end - f->to >= (ptrdiff_t)(DTCI_FAST_TOKENS * (DTCI_RUN_SHORT + 1));
 }
 

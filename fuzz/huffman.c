@@ -4,7 +4,7 @@
 #define DTC_STATIC
 #include "fuzz.h"
 
-enum { BINS_MAX = 1 << 11, SYMBOLS_MOST = 4096 };
+enum { BINS_MAX = 1 << 13, SYMBOLS_MOST = 4096 };
 
 /* Lengths that are read make a complete code, and what is written of them is read as the same lengths. */
 static void check_lengths(const uint8_t *lengths, size_t symbols) {
