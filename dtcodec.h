@@ -1696,8 +1696,8 @@ DTCI_FN uint32_t dtci_log2(uint32_t x) {
  * CRC-32C (Castagnoli; RFC 3720, 12.1): reflected polynomial 0x82f63b78
  * ------------------------------------------------------------------------------------------------------------------*/
 
-/* Entry [k][x] is the CRC, without inversions, of the byte x and k zero bytes after it. So the CRC of eight bytes is
- * the XOR of eight look-ups, none of which waits for another. Entry x ^ y of a table is the XOR of the entries x and y,
+/* Entry [k][x] is the CRC, without inversions, of the byte x and k zero bytes after it. So the CRC of four bytes is the
+ * XOR of four look-ups, none of which waits for another. Entry x ^ y of a table is the XOR of the entries x and y,
  * so the macros compute each table from its eight entries at powers of two. */
 #define DTCI_CRC_STREAM 8192u /* bytes of each of three streams */
 
@@ -1712,22 +1712,14 @@ DTCI_FN uint32_t dtci_log2(uint32_t x) {
 #define DTCI_CRC_256(a, b, c, d, e, f, g, h) \
     { DTCI_CRC_128(0u, a, b, c, d, e, f, g), DTCI_CRC_128(h, a, b, c, d, e, f, g) }
 
-static const uint32_t dtci_crc_table[8][256] = {DTCI_CRC_256(0xf26b8303u, 0xe13b70f7u, 0xc79a971fu, 0x8ad958cfu,
+static const uint32_t dtci_crc_table[4][256] = {DTCI_CRC_256(0xf26b8303u, 0xe13b70f7u, 0xc79a971fu, 0x8ad958cfu,
                                                              0x105ec76fu, 0x20bd8edeu, 0x417b1dbcu, 0x82f63b78u),
                                                 DTCI_CRC_256(0x13a29877u, 0x274530eeu, 0x4e8a61dcu, 0x9d14c3b8u,
                                                              0x3fc5f181u, 0x7f8be302u, 0xff17c604u, 0xfbc3faf9u),
                                                 DTCI_CRC_256(0xa541927eu, 0x4f6f520du, 0x9edea41au, 0x38513ec5u,
                                                              0x70a27d8au, 0xe144fb14u, 0xc76580d9u, 0x8b277743u),
                                                 DTCI_CRC_256(0xdd45aab8u, 0xbf672381u, 0x7b2231f3u, 0xf64463e6u,
-                                                             0xe964b13du, 0xd725148bu, 0xaba65fe7u, 0x52a0c93fu),
-                                                DTCI_CRC_256(0x38116facu, 0x7022df58u, 0xe045beb0u, 0xc5670b91u,
-                                                             0x8f2261d3u, 0x1ba8b557u, 0x37516aaeu, 0x6ea2d55cu),
-                                                DTCI_CRC_256(0xef306b19u, 0xdb8ca0c3u, 0xb2f53777u, 0x6006181fu,
-                                                             0xc00c303eu, 0x85f4168du, 0x0e045bebu, 0x1c08b7d6u),
-                                                DTCI_CRC_256(0x68032cc8u, 0xd0065990u, 0xa5e0c5d1u, 0x4e2dfd53u,
-                                                             0x9c5bfaa6u, 0x3d5b83bdu, 0x7ab7077au, 0xf56e0ef4u),
-                                                DTCI_CRC_256(0x493c7d27u, 0x9278fa4eu, 0x211d826du, 0x423b04dau,
-                                                             0x847609b4u, 0x0d006599u, 0x1a00cb32u, 0x34019664u)};
+                                                             0xe964b13du, 0xd725148bu, 0xaba65fe7u, 0x52a0c93fu)};
 
 #undef DTCI_CRC_2
 #undef DTCI_CRC_4
@@ -1793,11 +1785,10 @@ DTCI_SHARED uint32_t dtci_crc32c_update(uint32_t crc, const unsigned char *p, si
     for (; bytes >= 8; p += 8, bytes -= 8) crc = __crc32cd(crc, dtci_get64(p));
     for (; bytes; p++, bytes--) crc = __crc32cb(crc, *p);
 #else
-    for (; bytes >= 8; p += 8, bytes -= 8) {
-        uint32_t low = dtci_get32(p) ^ crc;
-        crc = dtci_crc_table[7][low & 255] ^ dtci_crc_table[6][low >> 8 & 255] ^ dtci_crc_table[5][low >> 16 & 255] ^
-              dtci_crc_table[4][low >> 24] ^ dtci_crc_table[3][p[4]] ^ dtci_crc_table[2][p[5]] ^
-              dtci_crc_table[1][p[6]] ^ dtci_crc_table[0][p[7]];
+    for (; bytes >= 4; p += 4, bytes -= 4) {
+        crc ^= dtci_get32(p);
+        crc = dtci_crc_table[3][crc & 255] ^ dtci_crc_table[2][crc >> 8 & 255] ^ dtci_crc_table[1][crc >> 16 & 255] ^
+              dtci_crc_table[0][crc >> 24];
     }
     for (; bytes; p++, bytes--) crc = crc >> 8 ^ dtci_crc_table[0][(crc ^ *p) & 255];
 #endif
@@ -3558,10 +3549,12 @@ typedef struct dtci_coder {
     uint8_t *lengths[2];  /* code lengths by symbol, of the best choice so far and of the one that is tried */
     uint32_t *histogram;  /* number of bins, by index, which is a bin or its rank */
     dtci_bin_code *codes; /* code of a bin, by index */
-    uint16_t *used;       /* the bins that occur; by rank if `ranked` */
-    uint16_t *ranks;      /* the rank of each of the n bins, if `ranked` */
+    uint16_t *used;       /* the bins that occur, in ascending order */
+    uint16_t *places;     /* the indices of the n bins, where they are not the bins themselves */
+    uint16_t *pairs;      /* the indices of n / 2 pairs, see dtci_pairs_join */
     size_t table, symbol_room, used_count; /* elements of a table by index; by symbol; of `used` */
-    int ranked;                            /* 1 if indices are ranks, 0 if they are bins */
+    int ranked;                            /* 1 if indices are ranks, 0 if they are bins less `origin` */
+    uint32_t origin, first, last;          /* see `ranked`; the least index of a bin and the largest one */
     const uint16_t *bins;                  /* the indices of the n bins */
     size_t n;                              /* number of bins to encode */
     uint32_t mode, mode_index, largest;    /* the mode; its index; the largest distance of a bin from the mode */
@@ -3588,7 +3581,7 @@ DTCI_SHARED size_t dtci_coder_scratch(size_t n, unsigned bits) {
     return 2 * dtci_take_bytes(8 * sizes.keys) + dtci_take_bytes(4 * sizes.keys) +
            2 * dtci_take_bytes(4 * sizes.symbols) + 2 * dtci_take_bytes(sizes.symbols) +
            dtci_take_bytes(4 * sizes.table) + dtci_take_bytes(sizeof(dtci_bin_code) * sizes.table) +
-           dtci_take_bytes(2 * sizes.table) + dtci_take_bytes(2 * sizes.ranked);
+           dtci_take_bytes(2 * sizes.table) + dtci_take_bytes(2 * sizes.ranked) + dtci_take_bytes(n);
 }
 
 /* Takes the arrays of a coder, for n bins of up to `bits` bits, from the arena. Returns 0 if the arena has too
@@ -3608,36 +3601,72 @@ DTCI_SHARED int dtci_coder_take(dtci_coder *coder, size_t n, unsigned bits, dtci
     coder->histogram = (uint32_t *)dtci_take(arena, 4 * sizes.table);
     coder->codes = (dtci_bin_code *)dtci_take(arena, sizeof(dtci_bin_code) * sizes.table);
     coder->used = (uint16_t *)dtci_take(arena, 2 * sizes.table);
-    coder->ranks = (uint16_t *)dtci_take(arena, 2 * sizes.ranked);
-    return coder->ranks != NULL; /* the last array that is taken */
+    coder->places = (uint16_t *)dtci_take(arena, 2 * sizes.ranked);
+    coder->pairs = (uint16_t *)dtci_take(arena, n);
+    return coder->pairs != NULL; /* the last array that is taken */
 }
 
 /* Returns the index of the bin used[i]. */
 DTCI_INLINE uint32_t dtci_coder_index(const dtci_coder *coder, size_t i) {
-    return coder->ranked ? (uint32_t)i : coder->used[i];
+    return coder->ranked ? (uint32_t)i : coder->used[i] - coder->origin;
 }
 
-/* Counts n bins below `all` <= n in a table of all bins. If the scratch has room, four tables are used in turn, because
- * increments of one element wait for each other. */
-DTCI_FN void dtci_coder_count_dense(dtci_coder *coder, const uint16_t *bins, size_t n, size_t all) {
-    uint32_t *a = coder->histogram, *b = coder->counts, *c = coder->symbols, *d = coder->huffman.weights;
-    size_t i = 0, bin;
-    memset(a, 0, all * sizeof *a);
-    if (all <= coder->symbol_room) {
-        memset(b, 0, all * sizeof *b);
-        memset(c, 0, all * sizeof *c);
-        memset(d, 0, all * sizeof *d);
-        for (; i + 4 <= n; i += 4) {
-            a[bins[i]]++;
-            b[bins[i + 1]]++;
-            c[bins[i + 2]]++;
-            d[bins[i + 3]]++;
+/* Lowers range[0] and raises range[1] to the least and the largest of n bins. */
+DTCI_INLINE void dtci_bins_range_body(uint16_t *range, const uint16_t *bins, size_t n) {
+    uint16_t least = range[0], largest = range[1];
+    size_t i;
+    for (; n >= DTCI_CHUNK; bins += DTCI_CHUNK, n -= DTCI_CHUNK) {
+        for (i = 0; i < DTCI_CHUNK; i++) {
+            least = bins[i] < least ? bins[i] : least;
+            largest = bins[i] > largest ? bins[i] : largest;
         }
-        for (bin = 0; bin < all; bin++) a[bin] += b[bin] + c[bin] + d[bin];
     }
-    for (; i < n; i++) a[bins[i]]++;
-    for (i = 0; i < all; i++)
-        if (a[i]) coder->used[coder->used_count++] = (uint16_t)i;
+    for (i = 0; i < n; i++) {
+        least = bins[i] < least ? bins[i] : least;
+        largest = bins[i] > largest ? bins[i] : largest;
+    }
+    range[0] = least;
+    range[1] = largest;
+}
+
+DTCI_TWIN(dtci_bins_range, (uint16_t * range, const uint16_t *bins, size_t n), (range, bins, n))
+
+/* Adds the number of each of n indices to `counts`. Two increments of one element wait for each other, and so the
+ * indices take turns with four tables, or with the first two if the others are NULL. The tables begin with index
+ * `first`. */
+DTCI_SHARED void dtci_count_in_turn(uint32_t *const tables[4], const uint16_t *indices, uint32_t first, size_t n) {
+    uint32_t *a = tables[0], *b = tables[1], *c = tables[2] ? tables[2] : a, *d = tables[3] ? tables[3] : b;
+    size_t i;
+    for (i = 0; i + 4 <= n; i += 4) {
+        uint64_t four;
+        memcpy(&four, indices + i, 8);
+        four -= first * (uint64_t)0x0001000100010001; /* no index is below first */
+        a[four & 0xffff]++;
+        b[four >> 16 & 0xffff]++;
+        c[four >> 32 & 0xffff]++;
+        d[four >> 48]++;
+    }
+    for (; i < n; i++) a[indices[i] - first]++;
+}
+
+/* Counts the indices of all bins, which are not ranks, and lists the bins that occur. */
+DTCI_FN void dtci_coder_count_dense(dtci_coder *coder) {
+    uint32_t *tables[4], first = coder->first;
+    size_t all = coder->last - first + 1, i, j;
+    tables[0] = coder->histogram + first;
+    tables[1] = coder->counts;
+    tables[2] = coder->symbols;
+    tables[3] = coder->huffman.weights;
+    if (all > coder->symbol_room || all > coder->n) { /* no room for more than one table, or it would take too long */
+        memset(tables[0], 0, all * sizeof(uint32_t));
+        for (i = 0; i < coder->n; i++) coder->histogram[coder->bins[i]]++;
+    } else {
+        for (j = 0; j < 4; j++) memset(tables[j], 0, all * sizeof(uint32_t));
+        dtci_count_in_turn(tables, coder->bins, first, coder->n);
+        for (i = 0; i < all; i++) tables[0][i] += tables[1][i] + tables[2][i] + tables[3][i];
+    }
+    for (i = first; i <= coder->last; i++)
+        if (coder->histogram[i]) coder->used[coder->used_count++] = (uint16_t)(i + coder->origin);
 }
 
 /* Returns how often a bin occurs among those that were counted. */
@@ -3666,7 +3695,7 @@ DTCI_FN void dtci_coder_count_ranked(dtci_coder *coder, const uint16_t *bins, si
             coder->used[used++] = bin;
         }
         coder->histogram[used - 1]++;
-        coder->ranks[keys[i] >> 32] = (uint16_t)(used - 1);
+        coder->places[keys[i] >> 32] = (uint16_t)(used - 1);
     }
     coder->used_count = used;
 }
@@ -3674,31 +3703,40 @@ DTCI_FN void dtci_coder_count_ranked(dtci_coder *coder, const uint16_t *bins, si
 /* Counts n > 0 bins below 2^bits, and finds the mode. If several bins are commonest, the mode is the one of them that
  * comes first in the input. */
 DTCI_FN void dtci_coder_count(dtci_coder *coder, const uint16_t *bins, size_t n, unsigned bits) {
-    uint32_t *counts = coder->histogram, first = 65535, last = 0, most = 0;
+    uint32_t *counts = coder->histogram, most = 0;
+    uint16_t range[2] = {65535, 0};
     size_t all = (size_t)1 << bits, i;
-    coder->ranked = all > coder->table;
-    coder->bins = coder->ranked ? coder->ranks : bins;
+    int direct = all <= coder->table;
+    if (all > 256) {
+        dtci_bins_range(range, bins, n);
+    } else { /* a small table is counted as fast as a part of it */
+        range[0] = 0;
+        range[1] = (uint16_t)(all - 1);
+    }
+    coder->origin = direct ? 0 : range[0];
+    coder->ranked = range[1] - coder->origin >= coder->table;
+    coder->bins = direct ? bins : coder->places;
     coder->n = n;
     coder->used_count = 0;
+    coder->first = range[0] - coder->origin;
+    coder->last = range[1] - coder->origin;
     if (coder->ranked) {
         dtci_coder_count_ranked(coder, bins, n);
-    } else if (n < all) {
-        for (i = 0; i < n; i++) counts[bins[i]] = 0;
-        for (i = 0; i < n; i++)
-            if (!counts[bins[i]]++) coder->used[coder->used_count++] = bins[i];
     } else {
-        dtci_coder_count_dense(coder, bins, n, all);
+        for (i = 0; i < n && !direct; i++) coder->places[i] = (uint16_t)(bins[i] - coder->origin);
+        dtci_coder_count_dense(coder);
     }
     for (i = 0; i < coder->used_count; i++) {
-        uint32_t bin = coder->used[i], count = counts[dtci_coder_index(coder, i)];
+        uint32_t count = counts[dtci_coder_index(coder, i)];
         if (count > most) most = count;
-        if (bin < first) first = bin;
-        if (bin > last) last = bin;
     }
     for (i = 0; counts[coder->bins[i]] < most;) i++;
     coder->mode = bins[i];
     coder->mode_index = coder->bins[i];
-    coder->largest = last - coder->mode > coder->mode - first ? last - coder->mode : coder->mode - first;
+    coder->first = dtci_coder_index(coder, 0);
+    coder->last = dtci_coder_index(coder, coder->used_count - 1);
+    coder->largest = coder->used[coder->used_count - 1] - coder->mode;
+    if (coder->mode - coder->used[0] > coder->largest) coder->largest = coder->mode - coder->used[0];
 }
 
 typedef struct dtci_tokens_plan {
@@ -3854,6 +3892,66 @@ DTCI_FN dtci_tokens dtci_coder_try_runs(dtci_coder *coder, dtci_tokens_plan *bes
     return tokens;
 }
 
+/* Returns the most extra bits of any bin that occurs. For plain tokens, where dtci_coder_write has joined the codes of
+ * the symbols with the extra bits, it returns the most bits of a token. */
+DTCI_SHARED unsigned dtci_coder_longest(const dtci_coder *coder) {
+    unsigned longest = 0;
+    size_t i;
+    for (i = 0; i < coder->used_count; i++)
+        if (coder->codes[dtci_coder_index(coder, i)].extra > longest)
+            longest = coder->codes[dtci_coder_index(coder, i)].extra;
+    return longest;
+}
+
+/* to[i] = the index of a pair: the indices bins[2 i] and bins[2 i + 1] less `first`, the second one in the bits from
+ * `shift` up. For any n pairs. */
+DTCI_INLINE void dtci_pairs_join_body(uint16_t *DTCI_RESTRICT to, const uint16_t *bins, uint32_t first, unsigned shift,
+                                      size_t n) {
+    DTCI_EACH(i, n, to[i] = (uint16_t)(((bins[2 * i] - first) | (bins[2 * i + 1] - first) << shift) & 0xffff));
+}
+
+DTCI_TWIN(dtci_pairs_join,
+          (uint16_t * DTCI_RESTRICT to, const uint16_t *bins, uint32_t first, unsigned shift, size_t n),
+          (to, bins, first, shift, n))
+
+/* Returns the bits of one index of a pair. Without extra bits these indices span less than an alphabet of pairs has
+ * value symbols. */
+DTCI_FN unsigned dtci_coder_pair_shift(const dtci_coder *coder) {
+    return dtci_bit_width(coder->last - coder->first);
+}
+
+/* Joins the bins of each stream to pairs. Stream j has its whole pairs from coder->pairs[j * (stream / 2)] on. */
+DTCI_FN void dtci_coder_join_pairs(dtci_coder *coder) {
+    size_t stream = dtci_stream_bins(coder->n), at, end, j = 0;
+    for (at = 0; at < coder->n; at = end, j++) {
+        end = coder->n - at < stream ? coder->n : at + stream;
+        dtci_pairs_join(coder->pairs + j * (stream / 2), coder->bins + at, coder->first, dtci_coder_pair_shift(coder),
+                        (end - at) / 2);
+    }
+}
+
+/* Counts the symbols of pairs without extra bits. */
+DTCI_FN void dtci_coder_count_pairs(dtci_coder *coder, uint32_t values) {
+    uint32_t *tables[4] = {NULL, NULL, NULL, NULL}, mode = coder->codes[coder->mode_index].value;
+    size_t stream = dtci_stream_bins(coder->n), at, end, i, j = 0;
+    unsigned shift = dtci_coder_pair_shift(coder);
+    tables[0] = coder->symbols;
+    tables[1] = coder->huffman.weights;
+    for (i = 0; i < 2; i++) memset(tables[i], 0, sizeof(uint32_t) << 2 * shift);
+    for (at = 0; at < coder->n; at = end, j++) {
+        end = coder->n - at < stream ? coder->n : at + stream;
+        dtci_count_in_turn(tables, coder->pairs + j * (stream / 2), 0, (end - at) / 2);
+        if ((end - at) % 2) coder->counts[coder->codes[coder->bins[end - 1]].value * values + mode]++;
+    }
+    for (i = 0; i < coder->used_count; i++) {
+        uint32_t a = dtci_coder_index(coder, i);
+        for (j = 0; j < coder->used_count; j++) {
+            uint32_t b = dtci_coder_index(coder, j), pair = (a - coder->first) | (b - coder->first) << shift;
+            coder->counts[coder->codes[a].value * values + coder->codes[b].value] += tables[0][pair] + tables[1][pair];
+        }
+    }
+}
+
 /* Tries pairs, in an alphabet of at most `symbols`. */
 DTCI_FN void dtci_coder_try_pairs(dtci_coder *coder, dtci_tokens_plan *best, size_t symbols) {
     size_t stream = dtci_stream_bins(coder->n), at, end;
@@ -3869,6 +3967,12 @@ DTCI_FN void dtci_coder_try_pairs(dtci_coder *coder, dtci_tokens_plan *best, siz
     tokens.runs = tokens.values;
     tokens.pairs = 1;
     memset(coder->counts, 0, (size_t)tokens.values * tokens.values * sizeof(uint32_t));
+    if (!dtci_coder_longest(coder)) {
+        dtci_coder_join_pairs(coder);
+        dtci_coder_count_pairs(coder, tokens.values);
+        dtci_coder_try(coder, best, &tokens);
+        return;
+    }
     for (at = 0; at < coder->n; at = end) {
         end = coder->n - at < stream ? coder->n : at + stream;
         for (; at < end; at += 2) {
@@ -3923,48 +4027,44 @@ DTCI_FN dtci_tokens_plan dtci_coder_choose(dtci_coder *coder) {
     return best;
 }
 
-/* Returns the most extra bits of any bin that occurs. For plain tokens, where dtci_coder_write has joined the codes of
- * the symbols with the extra bits, it returns the most bits of a token. */
-DTCI_FN unsigned dtci_coder_longest(const dtci_coder *coder) {
-    unsigned longest = 0;
+#define DTCI_CODE_WIDTH 6u  /* bits of an element of the table of dtci_write_codes that give a number of bits */
+#define DTCI_CODE_MOST  26u /* bits that the rest of such an element holds */
+
+/* Writes codes[indices[i]] for i of 0..n-1, as long as the writer has room for 16 bytes: then no code needs a check. An
+ * element of `codes` is bits << DTCI_CODE_WIDTH | number of bits. Returns how many were written. A local copy of the
+ * writer stays in registers. */
+DTCI_SHARED size_t dtci_write_codes(const uint32_t *codes, dtci_bit_writer *writer, const uint16_t *indices, size_t n) {
+    const uint32_t mask = (1u << DTCI_CODE_WIDTH) - 1;
+    dtci_bit_writer w = *writer;
     size_t i;
-    for (i = 0; i < coder->used_count; i++)
-        if (coder->codes[dtci_coder_index(coder, i)].extra > longest)
-            longest = coder->codes[dtci_coder_index(coder, i)].extra;
-    return longest;
-}
-
-/* Writes bins[at..end) as plain tokens, as long as the writer has room for 16 bytes: then no token needs a check.
- * Returns the first bin that was not written. A local copy of the writer stays in registers. */
-DTCI_FN size_t dtci_write_plain(const dtci_coder *coder, dtci_bit_writer *writer, size_t at, size_t end) {
-    const dtci_bin_code *codes = coder->codes;
-    const uint16_t *bins = coder->bins;
-    dtci_bit_writer w = *writer;
-    for (; at + 4 <= end && w.end - w.p >= 16; at += 4) {
-        const dtci_bin_code *a = &codes[bins[at]], *b = &codes[bins[at + 1]];
-        const dtci_bin_code *c = &codes[bins[at + 2]], *d = &codes[bins[at + 3]];
-        dtci_bits_push(&w, a->bits | (uint64_t)b->bits << a->extra, (unsigned)a->extra + b->extra);
-        dtci_bits_push(&w, c->bits | (uint64_t)d->bits << c->extra, (unsigned)c->extra + d->extra);
+    for (i = 0; i + 4 <= n && w.end - w.p >= 16; i += 4) {
+        uint32_t a = codes[indices[i]], b = codes[indices[i + 1]], c = codes[indices[i + 2]], d = codes[indices[i + 3]];
+        uint64_t front = a >> DTCI_CODE_WIDTH | (uint64_t)(b >> DTCI_CODE_WIDTH) << (a & mask);
+        uint64_t back = c >> DTCI_CODE_WIDTH | (uint64_t)(d >> DTCI_CODE_WIDTH) << (c & mask);
+        unsigned width = (a & mask) + (b & mask), more = (c & mask) + (d & mask);
+        if (width + more <= 56) { /* as nearly always: one push waits for another */
+            dtci_bits_push(&w, front | back << width, width + more);
+        } else {
+            dtci_bits_push(&w, front, width);
+            dtci_bits_push(&w, back, more);
+        }
     }
     *writer = w;
-    return at;
+    return i;
 }
 
-/* Writes bins[at..end) as pairs that have no extra bits, as long as the writer has room for 8 bytes. Returns the first
- * bin that was not written. */
-DTCI_FN size_t dtci_write_pairs(const dtci_coder *coder, dtci_bit_writer *writer, size_t at, size_t end,
-                                uint32_t values) {
-    const dtci_bin_code *codes = coder->codes;
-    const uint32_t *tokens = coder->symbols;
-    const uint16_t *bins = coder->bins;
-    dtci_bit_writer w = *writer;
-    for (; at + 4 <= end && w.end - w.p >= 8; at += 4) {
-        uint32_t a = tokens[codes[bins[at]].value * values + codes[bins[at + 1]].value];
-        uint32_t b = tokens[codes[bins[at + 2]].value * values + codes[bins[at + 3]].value];
-        dtci_bits_push(&w, a >> 4 | (uint64_t)(b >> 4) << (a & 15), (a & 15) + (b & 15));
+/* Fills a table of dtci_write_codes by the indices of pairs without extra bits. */
+DTCI_FN void dtci_coder_pair_codes(const dtci_coder *coder, uint32_t *codes, uint32_t values) {
+    unsigned shift = dtci_coder_pair_shift(coder);
+    size_t i, j;
+    for (i = 0; i < coder->used_count; i++) {
+        uint32_t a = dtci_coder_index(coder, i);
+        for (j = 0; j < coder->used_count; j++) {
+            uint32_t b = dtci_coder_index(coder, j), pair = (a - coder->first) | (b - coder->first) << shift;
+            uint32_t code = coder->symbols[coder->codes[a].value * values + coder->codes[b].value];
+            codes[pair] = code >> 4 << DTCI_CODE_WIDTH | (code & 15);
+        }
     }
-    *writer = w;
-    return at;
 }
 
 /* Writes bins[at..end) as tokens with runs. If the writer has room for all runs of one dtci_runs_next, it writes them
@@ -3997,14 +4097,17 @@ DTCI_FN void dtci_write_runs(const dtci_coder *coder, dtci_bit_writer *writer, s
     }
 }
 
-/* Joins the code and the extra bits of each bin that occurs, for plain tokens. */
-DTCI_FN void dtci_coder_merge_codes(dtci_coder *coder) {
+/* Joins the code and the extra bits of each bin that occurs, for plain tokens. Fills a table of dtci_write_codes, which
+ * is of use if no element has more than DTCI_CODE_MOST bits. */
+DTCI_FN void dtci_coder_merge_codes(dtci_coder *coder, uint32_t *codes) {
     size_t i;
     for (i = 0; i < coder->used_count; i++) {
-        dtci_bin_code *bin_code = &coder->codes[dtci_coder_index(coder, i)];
+        uint32_t index = dtci_coder_index(coder, i);
+        dtci_bin_code *bin_code = &coder->codes[index];
         uint32_t code = coder->symbols[bin_code->value];
         bin_code->bits = code >> 4 | bin_code->bits << (code & 15);
         bin_code->extra = (uint16_t)(bin_code->extra + (code & 15));
+        codes[index] = bin_code->bits << DTCI_CODE_WIDTH | bin_code->extra;
     }
 }
 
@@ -4020,13 +4123,27 @@ DTCI_FN void dtci_write_last_pairs(const dtci_coder *coder, dtci_bit_writer *w, 
     }
 }
 
+/* Writes bins[at..end) of stream j as plain tokens or pairs. `codes` is a table of dtci_write_codes, and `longest` the
+ * most bits of its elements, or of the extra bits of a bin of pairs. */
+DTCI_FN void dtci_write_stream(const dtci_coder *coder, dtci_bit_writer *w, size_t j, const dtci_tokens *tokens,
+                               const uint32_t *codes, unsigned longest) {
+    size_t stream = dtci_stream_bins(coder->n), at = j * stream, end = coder->n - at < stream ? coder->n : at + stream;
+    if (tokens->pairs) {
+        if (!longest) at += 2 * dtci_write_codes(codes, w, coder->pairs + j * (stream / 2), (end - at) / 2);
+        dtci_write_last_pairs(coder, w, at, end, tokens->values);
+        return;
+    }
+    if (longest <= DTCI_CODE_MOST) at += dtci_write_codes(codes, w, coder->bins + at, end - at);
+    for (; at < end; at++) dtci_bits_append(w, coder->codes[coder->bins[at]].bits, coder->codes[coder->bins[at]].extra);
+}
+
 /* Writes the TOKENS of the wire format: head, sizes of the streams, code lengths, streams. Returns the bytes written,
- * or 0 if the capacity is too small. */
+ * or 0 if the capacity is too small. Overwrites the counts of the coder. */
 DTCI_FN size_t dtci_coder_write(dtci_coder *coder, const dtci_tokens_plan *plan, unsigned char *to, size_t capacity) {
-    const uint16_t *bins = coder->bins;
     dtci_tokens tokens = plan->tokens;
-    size_t symbols = (size_t)tokens.values * tokens.runs, n = coder->n, stream = dtci_stream_bins(n), at, end, j = 0;
+    size_t symbols = (size_t)tokens.values * tokens.runs, n = coder->n, stream = dtci_stream_bins(n), j;
     size_t head = DTCI_TOKENS_HEAD + 4 * (dtci_stream_count(n) - 1);
+    uint32_t *codes = tokens.pairs ? coder->huffman.weights : coder->histogram;
     unsigned longest;
     dtci_bit_writer w;
     if (capacity < head) return 0;
@@ -4036,20 +4153,15 @@ DTCI_FN size_t dtci_coder_write(dtci_coder *coder, const dtci_tokens_plan *plan,
     dtci_bits_close(&w);
     dtci_huffman_codes(coder->symbols, plan->lengths, symbols);
     dtci_coder_classify(coder, &tokens, tokens.value_precision);
-    if (tokens.runs == 1) dtci_coder_merge_codes(coder);
+    if (tokens.runs == 1) dtci_coder_merge_codes(coder, codes);
     longest = dtci_coder_longest(coder);
-    for (at = 0; at < n; at = end, j++) {
+    if (tokens.pairs && !longest) dtci_coder_pair_codes(coder, codes, tokens.values);
+    for (j = 0; j < dtci_stream_count(n); j++) {
         unsigned char *start = w.p;
-        end = n - at < stream ? n : at + stream;
-        if (tokens.runs == 1) {
-            if (longest <= 28) at = dtci_write_plain(coder, &w, at, end); /* pushes two tokens at once: 56 bits */
-            for (; at < end; at++) dtci_bits_append(&w, coder->codes[bins[at]].bits, coder->codes[bins[at]].extra);
-        } else if (tokens.pairs) {
-            if (!longest) at = dtci_write_pairs(coder, &w, at, end, tokens.values);
-            dtci_write_last_pairs(coder, &w, at, end, tokens.values);
-        } else {
-            dtci_write_runs(coder, &w, at, end, &tokens);
-        }
+        if (tokens.runs == 1 || tokens.pairs)
+            dtci_write_stream(coder, &w, j, &tokens, codes, longest);
+        else
+            dtci_write_runs(coder, &w, j * stream, n - j * stream < stream ? n : (j + 1) * stream, &tokens);
         dtci_bits_close(&w);
         if (j + 1 < dtci_stream_count(n)) dtci_put32(to + DTCI_TOKENS_HEAD + 4 * j, (uint32_t)(w.p - start));
     }
@@ -4189,10 +4301,13 @@ DTCI_FN int dtci_decoder_build(dtci_decoder *decoder, const dtci_tokens *tokens,
 }
 
 /* Decodes the token that `bits` begin with and whose entry is open. A long code is read bit by bit, by the definition
- * of canonical codes. `bits` hold at least the widest token. */
+ * of canonical codes. `bits` hold at least the widest token. The `extra` of the result is 1 if a bin is out of range.
+ */
 DTCI_SHARED dtci_token dtci_token_open(const dtci_decoder *decoder, uint32_t entry, uint64_t bits) {
     const dtci_token *symbols = decoder->symbols;
-    if (entry >> 16 == DTCI_ENTRY_LONG) {
+    uint32_t index = entry >> 16;
+    dtci_token token;
+    if (index == DTCI_ENTRY_LONG) {
         uint32_t code = (uint32_t)(bits & ((1u << decoder->lookup_bits) - 1)), first = decoder->long_code;
         unsigned length = decoder->lookup_bits;
         symbols += decoder->long_index;
@@ -4203,9 +4318,11 @@ DTCI_SHARED dtci_token dtci_token_open(const dtci_decoder *decoder, uint32_t ent
             symbols += decoder->used[length];
             first = (first + decoder->used[length]) << 1;
         }
-        return dtci_token_resolve(symbols[code - first], bits);
+        index = code - first;
     }
-    return dtci_token_resolve(symbols[entry >> 16], bits);
+    token = dtci_token_resolve(symbols[index], bits);
+    token.extra = (uint32_t)token.bin > decoder->top || (decoder->pairs && token.run > decoder->top);
+    return token;
 }
 
 /* Decodes the token that `bits` begin with. `bits` hold at least the widest token. */
@@ -4298,11 +4415,17 @@ DTCI_FN void dtci_fast_return(dtci_stream *s, const dtci_fast *f) {
     dtci_bits_skip(&s->reader, at & 7);
 }
 
+/* Decodes the token at bit `at` of `data`, whose entry is open. */
+DTCI_SHARED dtci_token dtci_fast_token(const dtci_decoder *decoder, uint32_t entry, const unsigned char *data,
+                                       uint64_t at) {
+    return dtci_token_open(decoder, entry, dtci_get64(data + (size_t)(at >> 3)) >> (at & 7));
+}
+
 /* Decodes a token whose entry is open, and loads bits. */
 DTCI_INLINE dtci_token dtci_fast_open(dtci_fast *f, const dtci_decoder *decoder, uint32_t entry) {
     dtci_token token;
-    dtci_fast_load(f);
-    token = dtci_token_open(decoder, entry, f->bits);
+    f->at += f->used & 255;
+    token = dtci_fast_token(decoder, entry, f->data, f->at);
     f->used = token.width;
     dtci_fast_load(f);
     return token;
@@ -4315,7 +4438,7 @@ DTCI_INLINE void dtci_fast_step(dtci_fast *f, dtci_stream *s, const dtci_decoder
     if (DTCI_RARE(entry & DTCI_ENTRY_OPEN)) {
         dtci_token token = dtci_fast_open(f, decoder, entry);
         both = (pairs ? token.run : 0) | (uint32_t)token.bin << 16;
-        s->bad |= ((uint32_t)token.bin > decoder->top) | (pairs && token.run > decoder->top);
+        s->bad |= token.extra;
     } else {
         both = pairs ? (entry >> 8 & 0xff00ff) + decoder->base * 0x10001u : entry;
         f->bits >>= entry & 63;
