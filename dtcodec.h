@@ -1387,7 +1387,8 @@ extern "C" {
 
 #if defined(__GNUC__)
 #define DTCI_INLINE static inline __attribute__((always_inline)) /* for parts of inner loops, to stay in registers */
-#define DTCI_KERNEL static __attribute__((noinline, unused))
+/* Loops over values. Without `hot`, GCC makes them small and slow if all their callers are cold. */
+#define DTCI_KERNEL static __attribute__((hot, noinline, unused))
 #define DTCI_SHARED static __attribute__((noinline, unused)) /* for functions with many callers outside inner loops */
 #define DTCI_COLD   static __attribute__((cold, noinline, unused)) /* for functions that few calls reach: small code */
 #else
@@ -7848,8 +7849,8 @@ DTCI_SHARED int dtci_quant_may_extend(const dtci_quant_work *w) {
 
 /* Counts the magnitudes of n values from `first` by classes of half an octave, downwards from the class of `largest`.
  * The last class has all smaller values that are not 0. */
-DTCI_COLD void dtci_quant_count_classes(uint32_t *counts, const dtci_quant_work *w, size_t first, size_t n,
-                                        float largest) {
+DTCI_KERNEL void dtci_quant_count_classes(uint32_t *counts, const dtci_quant_work *w, size_t first, size_t n,
+                                          float largest) {
     uint32_t top = dtci_float_bits(largest) >> 22;
     size_t at, m, i;
     float chunk[DTCI_CHUNK];
@@ -7897,7 +7898,7 @@ DTCI_COLD float dtci_quant_outlier_limit(const dtci_quant_work *w, size_t first,
 }
 
 /* Shrinks the range of block b, values first .. first + n - 1, to those that are not outliers. */
-DTCI_COLD void dtci_quant_shrink_range(dtci_quant_work *w, size_t b, size_t first, size_t n, float limit) {
+DTCI_KERNEL void dtci_quant_shrink_range(dtci_quant_work *w, size_t b, size_t first, size_t n, float limit) {
     float chunk[DTCI_CHUNK], min = limit, max = -limit;
     size_t at, m, i;
     for (at = 0; at < n; at += m) {
@@ -8249,8 +8250,8 @@ typedef struct dtci_quant_distances {
 
 /* Computes the distances of DTCI_CHUNK values in the range of `by`, whose inverse is that of 1 / 256 of a step. A bin
  * plus by->lowest is k. */
-DTCI_KERNEL void dtci_quant_measure(dtci_quant_distances *to, const uint16_t *bins, const char *values,
-                                    const dtci_quantizer *by) {
+DTCI_INLINE void dtci_quant_measure_body(dtci_quant_distances *to, const uint16_t *bins, const char *values,
+                                         const dtci_quantizer *by) {
     float min = by->min, max = by->max;
     double inverse = by->inverse;
     int32_t lowest = by->lowest, one = 0, all = 0, one_count = 0, all_count = 0;
@@ -8273,6 +8274,10 @@ DTCI_KERNEL void dtci_quant_measure(dtci_quant_distances *to, const uint16_t *bi
     to->one_count = one_count;
     to->all_count = all_count;
 }
+
+DTCI_TWIN(dtci_quant_measure,
+          (dtci_quant_distances * to, const uint16_t *bins, const char *values, const dtci_quantizer *by),
+          (to, bins, values, by))
 
 /* Sets w->shifts to the mean distances of the values from their grid points, for |k| = 1 and for larger |k|, by one of
  * `stride` chunks. w->bins holds these chunks, or those of all values. The sums are of integers, so that their order
@@ -8320,7 +8325,7 @@ DTCI_COLD void dtci_quant_choose_shifts(dtci_quant_work *w, size_t stride) {
 
 /* Replaces n floats by the distances of values `first` and following from them; the distance of an outlier is 0.
  * Returns the number of values that are not outliers. */
-DTCI_SHARED size_t dtci_quant_subtract(float *from, const dtci_quant_work *w, const dtci_source *source, size_t first,
+DTCI_KERNEL size_t dtci_quant_subtract(float *from, const dtci_quant_work *w, const dtci_source *source, size_t first,
                                        size_t n) {
     float chunk[DTCI_CHUNK];
     const char *values = dtci_view(chunk, source, first, n);
@@ -8360,7 +8365,7 @@ DTCI_SHARED double dtci_quant_error(dtci_quant_work *w, size_t stride) {
 
 /* Returns the sum of the squared distances of the values that are not outliers from their mean, by one of `stride`
  * chunks. The distances are taken from the first value, which keeps their precision where the mean is large. */
-DTCI_COLD double dtci_quant_spread(const dtci_quant_work *w, size_t stride) {
+DTCI_KERNEL double dtci_quant_spread(const dtci_quant_work *w, size_t stride) {
     size_t count = w->q.head->count, first, n, seen = 0, others = 0, i;
     double sums[4] = {0, 0, 0, 0}, squares = 0, sum;
     float distances[DTCI_CHUNK], middle = w->outliers ? w->ranges[0] : 0;
@@ -9346,7 +9351,7 @@ DTCI_FN double dtci_factor_dot(const double *x, const double *y, size_t n) {
 
 /* left = A right or, if `transposed` is set, right = A^T left. A tile of a few rows stays in the first-level cache
  * while it is multiplied with every vector. */
-DTCI_SHARED void dtci_factor_multiply(const dtci_factor *f, const dtci_source *source, int transposed) {
+DTCI_KERNEL void dtci_factor_multiply(const dtci_factor *f, const dtci_source *source, int transposed) {
     double tile[DTCI_FACTOR_ROWS][DTCI_CHUNK];
     float chunk[DTCI_CHUNK];
     size_t row, column, rows, n, k, i, j;
