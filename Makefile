@@ -135,6 +135,7 @@ $(B)/tests/%: tests/%.c $(wildcard tests/*.h tests/bench/*.h) $(COMMON_LIBRARY) 
 
 $(B)/tests/test_fft $(B)/tests/bench/layers_library: FFT_LIBS = -lkissfft-float
 $(B)/tests/test_fft_fftw: FFT_LIBS += -lfftw3f
+$(B)/tests/bench/speed: FFT_LIBS = -lzstd
 $(B)/tests/test_fft_sources $(B)/tests/bench/layers_sources: BASE_CFLAGS += -I$(KISSFFT)
 $(B)/tests/test_fft_sources: FFT_LIBS = -lkissfft-float
 $(B)/tests/test_tcp_trainer $(B)/tests/test_faults: $(B)/examples/tcp_trainer
@@ -211,10 +212,16 @@ plan-check: ## compare `dtc plan` with tcp_trainer in ten settings; takes minute
 	@$(MAKE) --no-print-directory $(B)/examples/tcp_trainer $(B)/examples/dtc $(B)/tests/dtc/gradient
 	@$(KERNELS) tests/plan_check.sh $(B)
 
-bench: setup ## measure bits, error and speed; writes build/bench.csv
-	@$(SETUP) dataset-fashion-mnist util-linux
+bench: setup ## measure bits, error and speed; writes build/bench.csv and build/speed.csv
+	@$(SETUP) dataset-fashion-mnist libzstd-dev util-linux
 	@$(MAKE) --no-print-directory $(BENCHES)
-	@set -e; for bench in $(BENCHES); do taskset -c 0 $$bench /usr/share/datasets/fashion-mnist; done
+	@taskset -c 0 $(B)/tests/bench/bench /usr/share/datasets/fashion-mnist
+	@set -e; for bench in $(filter-out $(B)/tests/bench/bench,$(BENCHES)); do taskset -c 0 $$bench; done
+
+bench-cost: setup ## measure the nanoseconds a value of tensors of 2^6 to 2^26 values; writes build/speed.csv
+	@$(SETUP) libzstd-dev util-linux
+	@$(MAKE) --no-print-directory $(B)/tests/bench/speed
+	@taskset -c 0 $(B)/tests/bench/speed --cost
 
 figures: ## draw the errors against the bits in build/bench.csv, and put them into the table of tests/bench/README.md
 	@$(SETUP) gnuplot-nox
@@ -391,5 +398,5 @@ clean: ## remove what was built
 	rm -rf build
 
 .PHONY: all help examples man mpi pytorch pytorch-test test setup check cmocka asan ubsan tsan msan valgrind \
-        sanitizers coverage cross plan-check bench figures data demo reproduce slow-links homomorphic fuzz \
+        sanitizers coverage cross plan-check bench bench-cost figures data demo reproduce slow-links homomorphic fuzz \
         fuzz-all fuzz-plant build-fuzz replay build-replay install uninstall format format-check clean

@@ -4190,6 +4190,7 @@ typedef struct dtci_decoder {
     uint32_t used[DTCI_CODE_MAX + 1];        /* number of codes of each length */
     uint32_t long_code, long_index;          /* the first code longer than a look-up; its index in `symbols` */
     unsigned widest;                         /* most bits of a token */
+    unsigned extra;                          /* not 0 if a token has extra bits */
     uint8_t lengths[DTCI_SYMBOLS];
 } dtci_decoder;
 
@@ -4237,7 +4238,7 @@ DTCI_FN int dtci_decoder_sort(dtci_decoder *decoder, const dtci_tokens *tokens, 
     starts[1] = 0;
     for (length = 1; length <= DTCI_CODE_MAX; length++) starts[length + 1] = starts[length] + decoder->used[length];
     if (starts[length] > (n < 2 ? 2 : n)) return 0;
-    decoder->widest = 0;
+    decoder->widest = decoder->extra = 0;
     for (i = 0; (i = dtci_lengths_next(lengths, i, symbols)) < symbols; i++) {
         uint32_t value = (uint32_t)(i % tokens->values), run = (uint32_t)(i / tokens->values);
         dtci_token token;
@@ -4248,6 +4249,7 @@ DTCI_FN int dtci_decoder_sort(dtci_decoder *decoder, const dtci_tokens *tokens, 
         token.width = (uint8_t)(length + run_extra + extra);
         token.extra = (uint8_t)(run_extra | extra << 4);
         if (token.width > decoder->widest) decoder->widest = token.width;
+        decoder->extra |= token.extra;
         decoder->symbols[starts[length]++] = token;
     }
     return 1;
@@ -4297,7 +4299,7 @@ DTCI_FN int dtci_decoder_build(dtci_decoder *decoder, const dtci_tokens *tokens,
     }
     decoder->long_code = code;
     decoder->long_index = at;
-    dtci_decoder_widen(decoder);
+    if (decoder->extra) dtci_decoder_widen(decoder);
     return 1;
 }
 
@@ -12588,6 +12590,8 @@ DTCI_API dtc_status dtc_spec_format(const dtc_spec *spec, char *text, size_t cap
 #undef DTCI_CODED
 #undef DTCI_CODE_BITS
 #undef DTCI_CODE_MAX
+#undef DTCI_CODE_MOST
+#undef DTCI_CODE_WIDTH
 #undef DTCI_COLD
 #undef DTCI_COMMON_KEYS
 #undef DTCI_COUNT_MAX

@@ -11,8 +11,8 @@ work=build/figures
 mkdir -p "$work" "$here/figures"
 
 # Of each line: the kind, the curve, bits, error and spec, with tabs between them. A spec may hold commas.
-awk -F '"' -v OFS='\t' '{ split($1, head, ","); split($3, rest, ",") }
-    rest[2] == "curve" { print head[1], $4, rest[5], rest[6], $2 }' "$csv" >"$work/points"
+awk -F '"' -v OFS='\t' 'NR > 1 { split($1, head, ","); split($3, rest, ",")
+    print head[1], $4, rest[2], rest[3], $2 }' "$csv" >"$work/points"
 
 for kind in $kinds; do
     if ! grep -q "^$kind	" "$work/points"; then
