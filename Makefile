@@ -20,7 +20,8 @@ EXAMPLE_PACKAGES := gcc make libopenblas-dev zlib1g-dev libpng-dev libssl-dev li
 MPI_PACKAGES := libopenmpi-dev openmpi-bin libmpich-dev mpich
 PYTORCH_PACKAGES := gcc make python3-torch python3-numpy python3-flake8 dataset-fashion-mnist
 PACKAGES := $(EXAMPLE_PACKAGES) $(MPI_PACKAGES) g++ clang clang-format libcmocka-dev libfftw3-dev libcjson-dev binutils \
-            file gcc-mingw-w64-x86-64 libnewlib-dev cmake pkg-config dataset-fashion-mnist
+            file gcc-mingw-w64-x86-64 libnewlib-dev cmake pkg-config dataset-fashion-mnist \
+            qemu-user-static gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-s390x-linux-gnu libc6-dev-s390x-cross
 
 # KissFFT's sources transform a batch one sample a lane; where there are none, its library transforms one after another.
 KISSFFT ?= build/kissfft
