@@ -215,6 +215,8 @@ static void test_codecs(void **state) {
         "quant:bits=16,entropy=none,workers=256",
         "quant:bits=6",
         "quant:bits=6,grid=even,block=512",
+        "quant:bits=4",
+        "quant:rate=2",
     };
     static const size_t more[] = {159, 160, 161, 255, 256, 257, 320, 511, 512, 513, 1279, 1280, 1281, 2600, 4099};
     size_t s, n, off;
