@@ -1943,10 +1943,11 @@ DTCI_FN void dtci_floats_add_weighted(char *DTCI_RESTRICT to, const float *chunk
     dtci_floats_add_weighted_plain(to, chunk, weight, n);
 }
 
-/* residual[i] = (values[i] + residual[i]) - chunk[i], n <= DTCI_CHUNK. The sum is what the encoder encoded; chunk[i] is
- * what the receiver decodes. */
+/* residual[i] = (values[i] + residual[i]) - chunk[i], n <= DTCI_CHUNK. The sum is what the encoder encoded, in fp32
+ * also where a compiler computes with more bits; chunk[i] is what the receiver decodes. */
 DTCI_SHARED void dtci_floats_residual(char *DTCI_RESTRICT residual, const char *values, const float *chunk, size_t n) {
-    DTCI_EACH(i, n, dtci_float_put(residual, i, (dtci_float_at(values, i) + dtci_float_at(residual, i)) - chunk[i]));
+    DTCI_EACH(i, n,
+              dtci_float_put(residual, i, (float)(dtci_float_at(values, i) + dtci_float_at(residual, i)) - chunk[i]));
 }
 
 /* Adds n encoded values and what they decoded to to a report. */
