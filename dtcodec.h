@@ -1943,11 +1943,12 @@ DTCI_FN void dtci_floats_add_weighted(char *DTCI_RESTRICT to, const float *chunk
     dtci_floats_add_weighted_plain(to, chunk, weight, n);
 }
 
-/* residual[i] = (values[i] + residual[i]) - chunk[i], n <= DTCI_CHUNK. The sum is what the encoder encoded, in fp32
- * also where a compiler computes with more bits; chunk[i] is what the receiver decodes. */
+/* residual[i] = (values[i] + residual[i]) - chunk[i], n <= DTCI_CHUNK. The sum is what the encoder encoded; chunk[i] is
+ * what the receiver decodes. Two loops, so that no compiler keeps more bits of the sum or reorders the operations. */
 DTCI_SHARED void dtci_floats_residual(char *DTCI_RESTRICT residual, const char *values, const float *chunk, size_t n) {
-    DTCI_EACH(i, n,
-              dtci_float_put(residual, i, (float)(dtci_float_at(values, i) + dtci_float_at(residual, i)) - chunk[i]));
+    float sum[DTCI_CHUNK];
+    dtci_floats_add(sum, values, residual, n);
+    DTCI_EACH(i, n, dtci_float_put(residual, i, sum[i] - chunk[i]));
 }
 
 /* Adds n encoded values and what they decoded to to a report. */

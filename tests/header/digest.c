@@ -87,6 +87,23 @@ static dtc_status add_near_halves(void) {
     return status;
 }
 
+/* What a packet of bf16 leaves of the sum of values and residual, where the sum is rounded to fp32. */
+static dtc_status leave_residual(void) {
+    static unsigned char packet[2 * COUNT + 64], scratch[65536];
+    static float values[COUNT], residual[COUNT];
+    dtc_spec spec;
+    dtc_status status = dtc_spec_parse("raw:type=bf16", &spec, NULL);
+    size_t bytes = 0;
+    fill(values, 0);
+    fill(residual, 2);
+    if (status == DTC_OK)
+        status =
+            dtc_encode_residual(&spec, packet, sizeof packet, &bytes, values, residual, COUNT, scratch, sizeof scratch);
+    printf("residual %08lx%08lx\n", (unsigned long)(hash(residual) >> 32),
+           (unsigned long)(hash(residual) & 0xffffffffu));
+    return status;
+}
+
 int main(int argc, char **argv) {
     static unsigned char packets[4 * COUNT * 60], scratch[4000000];
     static float values[COUNT], residual[COUNT];
@@ -136,5 +153,5 @@ int main(int argc, char **argv) {
                (unsigned long)(decoded >> 32), (unsigned long)(decoded & 0xffffffffu),
                (unsigned long)(hash(values) >> 32), (unsigned long)(hash(values) & 0xffffffffu));
     }
-    return at != size || size == 0 || add_near_halves() != DTC_OK;
+    return at != size || size == 0 || add_near_halves() != DTC_OK || leave_residual() != DTC_OK;
 }
