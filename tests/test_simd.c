@@ -85,8 +85,9 @@ static float any_float(uint64_t *seed) {
 /* A float x so that weight * value + x lies halfway between two floats, or close by. */
 static float near_half(float weight, float value, uint64_t *seed) {
     double product = (double)weight * (double)value;
-    float half = (float)product, x = ldexpf(1 + (float)(noise_u64(seed) % 999) / 8388608, 24 + ilogbf(half));
-    return isfinite(x) ? x : half;
+    float half = (float)product, x = 1 + (float)(noise_u64(seed) % 999) / 8388608;
+    if (isfinite(half)) x = ldexpf(x, 24 + ilogbf(half));
+    return isfinite(x) && isfinite(half) ? x : half;
 }
 
 /* The sums of dtc_decode_add against the C library's fmaf: random, halfway between floats, denormal, too large, zero.
